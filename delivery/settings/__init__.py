@@ -1,0 +1,46 @@
+"""Configuration: arguments over environment over TOML file over defaults, every key checked.
+
+A setting has a section and a key. The same one is `timeout` under `[http]` in the file, the
+variable `DELIVERY_HTTP_TIMEOUT` in the environment, and `http={"timeout": …}` as an argument.
+`config/delivery.toml` lists all of them. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from delivery.settings.loading import load_settings
+from delivery.settings.sections import (
+    DatabaseSettings,
+    HttpSettings,
+    LimitSettings,
+    LogSettings,
+    PartitionSettings,
+    RetrySettings,
+    Section,
+    Settings,
+    WorkerSettings,
+)
+from delivery.settings.showing import (
+    SettingInfo,
+    ShownSetting,
+    describe_settings,
+    show_settings,
+    without_password,
+)
+
+__all__ = [
+    "DatabaseSettings",
+    "HttpSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PartitionSettings",
+    "RetrySettings",
+    "Section",
+    "SettingInfo",
+    "Settings",
+    "ShownSetting",
+    "WorkerSettings",
+    "describe_settings",
+    "load_settings",
+    "show_settings",
+    "without_password",
+]

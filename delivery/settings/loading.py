@@ -1,0 +1,203 @@
+"""Reads settings from where they are given, merges them, and says what is wrong and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from delivery.errors import InvalidSetting
+from delivery.settings.sections import SECTIONS, EnvironmentText, Section, Settings
+from delivery.settings.showing import allowed_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
+
+__all__ = ["load_settings"]
+
+_PREFIX: Final = "DELIVERY_"
+_SECRET: Final = frozenset({("database", "url")})
+"""Keys whose values no message may repeat."""
+
+Values = dict[str, dict[str, Any]]
+"""Section to key to value, as one source gave them."""
+Origins = dict[tuple[str, str], str]
+"""Section and key to the words that name their source."""
+
+
+def load_settings(config: Path | str | None = None, **overrides: Any) -> Settings:
+    """Read the settings: `overrides` over the environment over the TOML file over the defaults.
+
+    Args:
+        config: The TOML file; None: the one that `DELIVERY_CONFIG` names, or no file at all.
+        overrides: A mapping (or a `Section`) per section, such as `http={"timeout": 5}`.
+
+    Raises:
+        InvalidSetting: A key is unknown, a value of the wrong type or out of range, or the file
+            cannot be read. The text names every such key, what is allowed, and the source.
+    """
+    path = config or os.environ.get(f"{_PREFIX}CONFIG") or None
+    values: Values = {}
+    origins: Origins = {}
+    if path is not None:
+        source = str(path)
+        _merge(values, origins, _from_file(Path(path)), lambda _section, _key: source)
+    _merge(
+        values,
+        origins,
+        _from_environment(os.environ),
+        lambda section, key: f"environment variable {_variable(section, key)}",
+    )
+    _merge(values, origins, _from_arguments(overrides), lambda section, _key: f"argument {section}")
+    try:
+        return Settings(**values).with_origins(origins)  # type: ignore[arg-type]
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise InvalidSetting("\n".join(_explain(each, origins) for each in details)) from None
+
+
+def _merge(values: Values, origins: Origins, layer: Values, origin: Any) -> None:
+    """Lay `layer` over `values`, noting where each key came from."""
+    for section, keys in layer.items():
+        values.setdefault(section, {}).update(keys)
+        origins.update({(section, key): origin(section, key) for key in keys})
+
+
+def _from_file(path: Path) -> Values:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise InvalidSetting(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise InvalidSetting(message) from error
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path}: is not valid TOML: {error}"
+        raise InvalidSetting(message) from error
+    return _sections(document, str(path))
+
+
+def _from_arguments(overrides: Mapping[str, Any]) -> Values:
+    given = {
+        section: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
+        for section, value in overrides.items()
+        if value is not None
+    }
+    values: Values = {}
+    for section, keys in given.items():
+        values |= _sections({section: keys}, f"argument {section}")
+    return values
+
+
+def _sections(document: Mapping[str, Any], source: str) -> Values:
+    """Check that everything in `document` is a section and its keys are known."""
+    values: Values = {}
+    for section, keys in document.items():
+        if section not in SECTIONS:
+            raise InvalidSetting(_unknown_section(section, source))
+        if not isinstance(keys, Mapping):
+            message = f"{section}: is a section, not a value; give its keys ({source})"
+            raise InvalidSetting(message)
+        for key in keys:
+            if key not in SECTIONS[section].model_fields:
+                raise InvalidSetting(_unknown_key(section, key, source))
+        values[section] = dict(keys)
+    return values
+
+
+class _EnvironmentSource(EnvSettingsSource):
+    """The environment as pydantic-settings reads it, with lists also as `a,b,c`."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """A list from JSON, or else from text split at commas."""
+        del field_name, field
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError:
+                return EnvironmentText(value)
+        return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _from_environment(environment: Mapping[str, str]) -> Values:
+    for name, value in environment.items():
+        if name.startswith(_PREFIX) and value:
+            _check_variable(name)
+    values: Values = _EnvironmentSource(Settings, env_ignore_empty=True)()
+    return {
+        section: {
+            key: EnvironmentText(value) if isinstance(value, str) else value
+            for key, value in keys.items()
+        }
+        for section, keys in values.items()
+    }
+
+
+def _check_variable(name: str) -> None:
+    """Refuse a variable that looks like a setting but is none; leave other programs' alone."""
+    section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+    source = f"environment variable {name}"
+    if section in SECTIONS:
+        if not key:
+            message = f"{section}: is a section, not a setting ({source})"
+            raise InvalidSetting(message)
+        if key not in SECTIONS[section].model_fields:
+            raise InvalidSetting(_unknown_key(section, key, source))
+    elif key and get_close_matches(section, SECTIONS, cutoff=0.8):
+        raise InvalidSetting(_unknown_section(section, source))
+
+
+def _unknown_section(section: str, source: str) -> str:
+    owners = [name for name in SECTIONS if section in SECTIONS[name].model_fields]
+    if owners:
+        return f"{section}: belongs into a section, such as [{owners[0]}] ({source})"
+    near = _suggestion(section, SECTIONS)
+    return f"{section}: there is no such section{near} ({source})"
+
+
+def _unknown_key(section: str, key: str, source: str) -> str:
+    owners = [name for name in SECTIONS if key in SECTIONS[name].model_fields]
+    known = SECTIONS[section].model_fields
+    near = f"; did you mean {owners[0]}.{key}?" if owners else _suggestion(key, known)
+    return f"{section}.{key}: there is no such setting{near} ({source})"
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+
+
+def _explain(error: ErrorDetails, origins: Origins) -> str:
+    """One line for one value that pydantic refused."""
+    place = [str(part) for part in error["loc"]]
+    section, key = place[0], place[1] if len(place) > 1 else ""
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if not key:
+        given = [origin for (owner, name), origin in origins.items() if owner == section]
+        return f"{section}: {text} ({', '.join(dict.fromkeys(given)) or 'default'})"
+    if error["type"] != "value_error" and (section, key) not in _SECRET:
+        text += f", not {_shown(error['input'])}"
+    allowed = allowed_range(SECTIONS[section].model_fields[key])
+    text += f"; allowed: {allowed}" if allowed else ""
+    return f"{section}.{key}: {text} ({origins.get((section, key), 'default')})"
+
+
+def _shown(value: Any) -> str:
+    text = repr(str(value)) if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line of text
+
+
+def _variable(section: str, key: str) -> str:
+    return f"{_PREFIX}{section}_{key}".upper()

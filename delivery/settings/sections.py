@@ -1,0 +1,317 @@
+"""Every setting: its section, name, type, range, default and meaning."""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from delivery.models import RetryPolicy, RetryStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import ValidationInfo
+    from pydantic_settings import PydanticBaseSettingsSource
+
+__all__ = [
+    "SECTIONS",
+    "DatabaseSettings",
+    "EnvironmentText",
+    "HttpSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PartitionSettings",
+    "RetrySettings",
+    "Section",
+    "Settings",
+    "WorkerSettings",
+    "alternatives",
+    "default_user_agent",
+]
+
+_DAY = 86_400.0
+
+
+class EnvironmentText(str):
+    """A value read from the environment, where numbers can only be written as text."""
+
+    __slots__ = ()
+
+
+def default_user_agent() -> str:
+    """`delivery/` and the version installed, or `delivery` alone in a bare checkout."""
+    try:
+        return f"delivery/{version('delivery')}"
+    except PackageNotFoundError:
+        return "delivery"
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """`int` for `int`; `float` and `None` for `float | None`."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return get_args(annotation)
+    return (annotation,)
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and without room for keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_own_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `"5"` and `true` for a number, which pydantic alone would convert."""
+        if type(value) is EnvironmentText:
+            return str(value)
+        allowed = alternatives(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and bool not in allowed:
+            message = "must not be a boolean"
+            raise ValueError(message)
+        if isinstance(value, str) and {int, float, bool} & set(allowed):
+            message = "must be a boolean" if bool in allowed else "must be a number, not a text"
+            raise ValueError(message)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and bool in allowed:
+            message = "must be a boolean"
+            raise ValueError(message)
+        return value
+
+
+class DatabaseSettings(Section):
+    """Where the engine keeps everything."""
+
+    url: str | None = Field(default=None, repr=False)
+    """PostgreSQL to use, as `postgresql://user:password@host:5432/database`; none: the embedded
+    PostgreSQL is started in `embedded_directory`."""
+    pool_size: Annotated[int, Field(ge=2, le=100)] = 8
+    """Connections a process opens at most."""
+    connect_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds to wait for a connection."""
+    statement_cache_size: Annotated[int, Field(ge=0, le=100_000)] = 1024
+    """Prepared statements kept per connection; 0 behind a PgBouncer older than 1.21 in transaction
+    mode, which cannot keep them."""
+    embedded_directory: Path | None = None
+    """Directory of the embedded PostgreSQL; none: `delivery/postgres` in the user's data directory
+    (for root `/var/lib/delivery/postgres`)."""
+
+    @field_validator("url")
+    @classmethod
+    def _names_postgresql(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"postgresql", "postgres"}:
+            message = "must begin with postgresql:// or postgres://"
+            raise ValueError(message)
+        return value
+
+
+class WorkerSettings(Section):
+    """How a worker process takes jobs and makes their calls."""
+
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Calls in flight at once in this process."""
+    reaction_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Of these, calls in flight at once for one reaction that sets no limit of its own."""
+    batch_size: Annotated[int, Field(ge=1, le=5_000)] = 200
+    """Jobs claimed, and results written, in one statement at most."""
+    poll_min: Annotated[float, Field(ge=0.001, le=60)] = 0.05
+    """Shortest pause between two looks for due jobs."""
+    poll_max: Annotated[float, Field(ge=0.001, le=60)] = 1.0
+    """Longest such pause; reached when nothing has been due for a while."""
+    notifications: bool = True
+    """Let PostgreSQL's NOTIFY wake the worker before its pause is over. Off behind PgBouncer in
+    transaction mode; polling alone is enough."""
+    heartbeat_interval: Annotated[float, Field(ge=0.05, le=300)] = 3.0
+    """How often the process says that it lives."""
+    dead_after: Annotated[float, Field(ge=0.1, le=3_600)] = 12.0
+    """Silence after which others take over a process's jobs; at least twice the interval."""
+    shutdown_timeout: Annotated[float, Field(ge=0, le=3_600)] = 20.0
+    """Time for calls in flight to end when the process is told to stop."""
+    max_unsettled: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    """Finished calls not yet written to the database, above which no job is claimed."""
+    max_stalls: Annotated[int, Field(ge=1, le=100)] = 3
+    """Workers that may die with a job in hand before the job is given up."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.poll_min > self.poll_max:
+            message = f"poll_min ({self.poll_min}) must not exceed poll_max ({self.poll_max})"
+            raise ValueError(message)
+        if self.dead_after < 2 * self.heartbeat_interval:
+            message = (
+                f"dead_after ({self.dead_after}) must be at least twice heartbeat_interval"
+                f" ({self.heartbeat_interval}): one late heartbeat is not a death"
+            )
+            raise ValueError(message)
+        return self
+
+
+class HttpSettings(Section):
+    """How calls are made, and which addresses may be called."""
+
+    transport: Literal["native", "httpx"] = "native"
+    """`native` is quick and pins checked addresses; `httpx` uses httpx's own transport."""
+    timeout: Annotated[float, Field(gt=0, le=3_600)] = 15.0
+    """Seconds for a whole exchange, from name resolution to the answer's last byte."""
+    connect_timeout: Annotated[float, Field(gt=0, le=3_600)] = 5.0
+    """Seconds of these for name resolution, TCP and TLS."""
+    keepalive: Annotated[float, Field(ge=0, le=3_600)] = 15.0
+    """Seconds an idle connection is kept for the next call."""
+    connections_per_origin: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Connections open at once to one scheme, host and port."""
+    max_response_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
+    """Bytes of status line and headers, above which an answer is a failure."""
+    max_response_body: Annotated[int, Field(ge=0, le=67_108_864)] = 65_536
+    """Bytes read of an answer's body, counted before and after decompression; the rest is left
+    unread."""
+    user_agent: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default_factory=default_user_agent,
+    )
+    """The User-Agent header of every call; by default `delivery/` and the version."""
+    allowed_networks: tuple[str, ...] = ()
+    """Networks that may be called though they are not public, such as `127.0.0.0/8`."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that may be called whatever their addresses are."""
+    allowed_ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] | None = None
+    """Ports that may be called; none: all."""
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @field_validator("user_agent")
+    @classmethod
+    def _fits_a_header(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable()):
+            message = "must be printable ASCII"
+            raise ValueError(message)
+        return value
+
+
+class LogSettings(Section):
+    """What is kept of every exchange, and how the program itself logs."""
+
+    max_body: Annotated[int, Field(ge=0, le=1_048_576)] = 16_384
+    """Bytes of a request's or response's body kept in a delivery log."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least grave of the program's own messages that are printed."""
+    format: Literal["text", "json"] = "text"
+    """`text` for people, `json` with one object a line for programs."""
+
+
+class RetrySettings(Section):
+    """The retry policy of reactions and direct jobs that give none."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 10
+    """Attempts altogether, the first included."""
+    strategy: RetryStrategy = RetryStrategy.EXPONENTIAL
+    """`constant`, `linear`, `exponential` or `schedule`."""
+    base: Annotated[float, Field(ge=0, le=30 * _DAY)] = 10.0
+    """Seconds before the second attempt."""
+    factor: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """How many times longer each delay is than the one before (`exponential`)."""
+    max: Annotated[float, Field(ge=0, le=30 * _DAY)] = 21_600.0
+    """No delay is longer than this many seconds."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """A delay d is drawn evenly from d * (1 - jitter) to d * (1 + jitter)."""
+    max_elapsed: Annotated[float, Field(gt=0, le=365 * _DAY)] | None = None
+    """No attempt starts later than this many seconds after the job was made; none: no bound."""
+    schedule: tuple[Annotated[float, Field(ge=0, le=30 * _DAY)], ...] = ()
+    """The delays one by one, the last repeating (`schedule`)."""
+
+    @model_validator(mode="after")
+    def _has_its_schedule(self) -> Self:
+        if self.strategy is RetryStrategy.SCHEDULE and not self.schedule:
+            message = 'strategy "schedule" needs a schedule, for instance [10, 60, 600]'
+            raise ValueError(message)
+        return self
+
+    def policy(self) -> RetryPolicy:
+        """The same as a `RetryPolicy`."""
+        return RetryPolicy(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class LimitSettings(Section):
+    """How large what callers hand in may be."""
+
+    max_payload_bytes: Annotated[int, Field(ge=1, le=67_108_864)] = 262_144
+    """Bytes of a trigger's or direct job's payload."""
+    max_event_type_length: Annotated[int, Field(ge=1, le=1_000)] = 200
+    """Characters of an event type."""
+
+
+class PartitionSettings(Section):
+    """The daily partitions that records are kept in."""
+
+    days_ahead: Annotated[int, Field(ge=1, le=60)] = 7
+    """Days for which partitions are made in advance."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured.
+
+    `Settings()` by itself is the defaults, whatever files and environment say; `load_settings`
+    reads those.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DELIVERY_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    retry: RetrySettings = RetrySettings()
+    limits: LimitSettings = LimitSettings()
+    partitions: PartitionSettings = PartitionSettings()
+
+    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, section: str, key: str) -> str:
+        """Who set it: `default`, or the file, environment variable or argument by name."""
+        return self._origins.get((section, key), "default")
+
+    def with_origins(self, origins: Mapping[tuple[str, str], str]) -> Self:
+        """The same settings, remembering who set what."""
+        copy = self.model_copy()
+        copy._origins = dict(origins)  # noqa: SLF001 - a copy of its own kind
+        return copy
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments only: `load_settings` merges the sources, to know who said what."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+SECTIONS: Final[Mapping[str, type[Section]]] = {
+    name: type(field.default) for name, field in Settings.model_fields.items()
+}
+"""The sections by name."""

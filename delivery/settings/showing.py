@@ -1,0 +1,119 @@
+"""The settings as people read them: what there is, what is set, and by whom; never a password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_args
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from delivery.settings.sections import SECTIONS, Settings, alternatives
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+__all__ = [
+    "SettingInfo",
+    "ShownSetting",
+    "allowed_range",
+    "describe_settings",
+    "show_settings",
+    "without_password",
+]
+
+_MASK: Final = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """What there is to know about one setting."""
+
+    section: str
+    key: str
+    default: Any
+    allowed: str
+    """The range, such as `2 to 100`; empty where the type says all."""
+    environment: str
+    """Its environment variable."""
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSetting:
+    """One setting as it is in force."""
+
+    section: str
+    key: str
+    value: Any
+    """As JSON would hold it; a password in a URL is `***`."""
+    origin: str
+    """`default`, or the file, environment variable or argument it comes from."""
+
+
+def describe_settings() -> tuple[SettingInfo, ...]:
+    """Every setting there is, in the order of the documentation."""
+    return tuple(
+        SettingInfo(
+            section=section,
+            key=key,
+            default=field.get_default(call_default_factory=True),
+            allowed=allowed_range(field),
+            environment=f"DELIVERY_{section}_{key}".upper(),
+            doc=" ".join((field.description or "").split()),
+        )
+        for section, model in SECTIONS.items()
+        for key, field in model.model_fields.items()
+    )
+
+
+def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
+    """Every setting as it is in force, and who set it."""
+    shown = settings.model_dump(mode="json")
+    if settings.database.url is not None:
+        shown["database"]["url"] = without_password(settings.database.url)
+    return tuple(
+        ShownSetting(section, key, value, settings.origin(section, key))
+        for section, values in shown.items()
+        for key, value in values.items()
+    )
+
+
+def without_password(url: str) -> str:
+    """`url` with any password in it, before the host or in the query, as `***`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _MASK
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    query = urlencode(
+        [
+            (key, _MASK if "password" in key.lower() else value)
+            for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        ],
+        safe="*/:,",
+        quote_via=quote,
+    )
+    netloc = f"{user}{colon}{_MASK if colon else ''}{at}{host}"
+    shown = urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    # urlunsplit drops the slashes before an empty host, which is how a Unix socket is named.
+    return shown if "://" in shown else shown.replace(":", "://", 1)
+
+
+def allowed_range(field: FieldInfo) -> str:
+    """The range of a number in words, such as `2 to 100`; empty if it has none."""
+    metadata: list[Any] = list(field.metadata)
+    for alternative in alternatives(field.annotation):
+        for extra in get_args(alternative)[1:]:
+            metadata += getattr(extra, "metadata", [])
+    low = high = ""
+    for bound in metadata:
+        if isinstance(bound, Ge):
+            low = f"{bound.ge:g}" if isinstance(bound.ge, float) else str(bound.ge)
+        elif isinstance(bound, Gt):
+            low = f"more than {bound.gt}"
+        elif isinstance(bound, (Le, Lt)):
+            limit = bound.le if isinstance(bound, Le) else bound.lt
+            high = str(limit).removesuffix(".0")
+    return f"{low} to {high}" if low and high else low or high

@@ -1,0 +1,261 @@
+"""Settings come from four sources, in a fixed order, and nothing wrong in them stays silent."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.errors import InvalidSetting
+from delivery.models import RetryPolicy
+from delivery.settings import (
+    HttpSettings,
+    Settings,
+    describe_settings,
+    load_settings,
+    show_settings,
+    without_password,
+)
+
+DOCUMENTED = Path(__file__).parents[2] / "config" / "delivery.toml"
+"""The file that documents every key."""
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the developer's own DELIVERY_ variables away."""
+    for info in describe_settings():
+        monkeypatch.delenv(info.environment, raising=False)
+    monkeypatch.delenv("DELIVERY_CONFIG", raising=False)
+
+
+def written(directory: Path, text: str) -> Path:
+    path = directory / "delivery.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(config: Path | None = None, **overrides: Any) -> str:
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings(config, **overrides)
+    return str(caught.value)
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    settings = load_settings()
+    assert settings == Settings()
+    assert settings.database.url is None
+    assert settings.worker.concurrency == 200
+    assert settings.http.user_agent.startswith("delivery")
+
+
+def test_the_default_retry_policy_is_the_one_of_the_model() -> None:
+    assert Settings().retry.policy() == RetryPolicy()
+
+
+def test_arguments_win_over_the_environment_which_wins_over_the_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = written(tmp_path, "[http]\ntimeout = 1\nconnect_timeout = 1\nkeepalive = 1\n")
+    monkeypatch.setenv("DELIVERY_HTTP_CONNECT_TIMEOUT", "2")
+    monkeypatch.setenv("DELIVERY_HTTP_KEEPALIVE", "2")
+    settings = load_settings(config, http={"keepalive": 3})
+    assert (settings.http.timeout, settings.http.connect_timeout) == (1.0, 2.0)
+    assert settings.http.keepalive == 3.0
+    assert settings.origin("http", "timeout") == str(config)
+    assert (
+        settings.origin("http", "connect_timeout")
+        == "environment variable DELIVERY_HTTP_CONNECT_TIMEOUT"
+    )
+    assert settings.origin("http", "keepalive") == "argument http"
+    assert settings.origin("http", "transport") == "default"
+
+
+def test_delivery_config_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = written(tmp_path, "[worker]\nconcurrency = 7\n")
+    monkeypatch.setenv("DELIVERY_CONFIG", str(config))
+    assert load_settings().worker.concurrency == 7
+
+
+def test_a_section_may_be_given_as_an_object_without_overriding_what_it_leaves_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DELIVERY_HTTP_TIMEOUT", "9")
+    settings = load_settings(http=HttpSettings(keepalive=4.0))
+    assert (settings.http.timeout, settings.http.keepalive) == (9.0, 4.0)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.0/8, ::1/128", '["127.0.0.0/8", "::1/128"]'])
+def test_a_list_in_the_environment_is_commas_or_json(
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DELIVERY_HTTP_ALLOWED_NETWORKS", text)
+    assert load_settings().http.allowed_networks == ("127.0.0.0/8", "::1/128")
+
+
+def test_an_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELIVERY_DATABASE_URL", "")
+    assert load_settings().database.url is None
+
+
+@pytest.mark.parametrize("name", ["DELIVERY_TEST_DATABASE_URL", "DELIVERY_VERSION"])
+def test_variables_that_are_no_settings_are_left_alone(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(name, "anything")
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("DELIVERY_HTTP_TIMEOOT", "http.timeoot: there is no such setting; did you mean timeout?"),
+        ("DELIVERY_WORKERS_CONCURRENCY", "workers: there is no such section; did you mean worker?"),
+        ("DELIVERY_HTTP", "http: is a section, not a setting"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error(
+    name: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(name, "5")
+    text = refused()
+    assert message in text
+    assert name in text
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[http]\ntimeoot = 1", "http.timeoot: there is no such setting; did you mean timeout?"),
+        ("[http]\nzzz = 1", "there are: allowed_hosts"),
+        ("[http]\nheartbeat_interval = 1", "did you mean worker.heartbeat_interval?"),
+        ("[htp]\ntimeout = 1", "htp: there is no such section; did you mean http?"),
+        ("timeout = 1", "timeout: belongs into a section, such as [http]"),
+        ("http = 1", "http: is a section, not a value"),
+        ('[http]\ntimeout = "5"', "http.timeout: must be a number, not a text"),
+        ("[http]\ntimeout = true", "http.timeout: must not be a boolean"),
+        ("[http]\ntimeout = nan", "http.timeout: must be"),
+        ("[http]\ntimeout = 0", "http.timeout: must be greater than 0, not 0"),
+        ("[database]\npool_size = 1", "allowed: 2 to 100"),
+        ("[database]\npool_size = 2.5", "database.pool_size: must be a valid integer"),
+        ("[worker]\nnotifications = 1", "worker.notifications: must be a boolean"),
+        ("[worker]\npoll_min = 2.0", "poll_min (2.0) must not exceed poll_max (1.0)"),
+        ("[worker]\ndead_after = 5.0", "at least twice heartbeat_interval"),
+        ('[http]\nallowed_networks = ["10.0.0.1/8"]', "http.allowed_networks: 10.0.0.1/8"),
+        ("[http]\nallowed_ports = [0]", "http.allowed_ports: must be greater than or equal to 1"),
+        ('[http]\nuser_agent = "a\\r\\nb"', "http.user_agent: must be printable ASCII"),
+        ('[http]\ntransport = "curl"', "http.transport: must be 'native' or 'httpx', not 'curl'"),
+        ('[retry]\nstrategy = "schedule"', 'strategy "schedule" needs a schedule'),
+        ('[database]\nurl = "mysql://h/d"', "must begin with postgresql://"),
+        ("[http]\ntimeout = \n", "is not valid TOML: Invalid value (at line 2"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_the_file(
+    toml: str,
+    message: str,
+    tmp_path: Path,
+) -> None:
+    config = written(tmp_path, toml)
+    text = refused(config)
+    assert message in text
+    assert str(config) in text
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    config = written(tmp_path, "[http]\ntimeout = 0\n[worker]\nconcurrency = 0\n")
+    assert len(refused(config).splitlines()) == 2
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "absent.toml")
+
+
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8 text" in refused(path)
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DELIVERY_HTTP_ALLOWED_PORTS", "80,x")
+    text = refused()
+    assert "http.allowed_ports" in text
+    assert "DELIVERY_HTTP_ALLOWED_PORTS" in text
+
+
+def test_an_unknown_argument_is_an_error() -> None:
+    assert "argument htp" in refused(htp={})
+    assert "argument http" in refused(http={"timeoot": 1})
+
+
+def test_a_password_is_neither_printed_nor_shown_nor_repeated_in_errors() -> None:
+    settings = load_settings(database={"url": "postgresql://me:secret@host/name"})
+    assert "secret" not in repr(settings)
+    assert all("secret" not in str(shown.value) for shown in show_settings(settings))
+    assert "secret" not in refused(database={"url": "mysql://me:secret@host/name"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@h:5/db", "postgresql://me:***@h:5/db"),
+        ("postgresql://me@h/db", "postgresql://me@h/db"),
+        ("postgresql://me:a@b@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://h/db?password=secret&user=me", "postgresql://h/db?password=***&user=me"),
+        ("postgresql:///db?host=/run/pg", "postgresql:///db?host=/run/pg"),
+        ("postgresql://me:secret@[::1/db", "***"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+def test_shown_settings_are_complete_and_say_who_set_them() -> None:
+    shown = show_settings(load_settings(http={"timeout": 2}))
+    assert [(each.section, each.key) for each in shown] == [
+        (info.section, info.key) for info in describe_settings()
+    ]
+    assert {each.origin for each in shown} == {"default", "argument http"}
+
+
+def test_the_documented_file_holds_every_key_and_default_and_nothing_else() -> None:
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    # Settings without a fixed default stand there as comments; make them live to read them.
+    live = tomllib.loads(re.sub(r"(?m)^# (\w+ = )", r"\1", text))
+    assert {(section, key) for section, keys in live.items() for key in keys} == {
+        (info.section, info.key) for info in describe_settings()
+    }
+    active = {
+        (section, key): value
+        for section, keys in tomllib.loads(text).items()
+        for key, value in keys.items()
+    }
+    for info in describe_settings():
+        default = list(info.default) if isinstance(info.default, tuple) else info.default
+        if (info.section, info.key) in active:
+            assert active[info.section, info.key] == default
+        else:
+            assert default is None or info.key == "user_agent"
+
+
+def test_the_documented_file_loads_and_its_examples_too(tmp_path: Path) -> None:
+    assert load_settings(DOCUMENTED).model_dump() == Settings().model_dump()
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    load_settings(written(tmp_path, re.sub(r"(?m)^# (\w+ = )", r"\1", text)))
+
+
+def test_every_setting_has_a_comment_of_its_meaning_in_the_file() -> None:
+    text = " ".join(DOCUMENTED.read_text(encoding="utf-8").replace("\n# ", " ").split())
+    for info in describe_settings():
+        assert info.doc
+        assert info.doc in text, info.key
