@@ -1,0 +1,1 @@
+"""What is sent, and what of it may be stored: payload, request, signature, redaction; pure."""

@@ -1,0 +1,91 @@
+"""How `HttpParams` is stored: one JSON text for what may be shown, one for the credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from delivery.models import (
+    Body,
+    BodyKind,
+    HttpParams,
+    RetryPolicy,
+    RetryStrategy,
+    StatusAction,
+    TlsOptions,
+)
+
+__all__ = ["decode_params", "encode_params"]
+
+
+def encode_params(params: HttpParams) -> tuple[str, str]:
+    """The JSON texts of the call without its credentials, and of the credentials alone."""
+    retry = params.retry
+    shown = {
+        "url": params.url,
+        "method": params.method,
+        "headers": params.headers,
+        "body": {
+            "kind": params.body.kind,
+            "content": params.body.content,
+            "content_type": params.body.content_type,
+        },
+        "timeout": params.timeout,
+        "connect_timeout": params.connect_timeout,
+        "retry": {
+            "max_attempts": retry.max_attempts,
+            "strategy": retry.strategy,
+            "base": retry.base,
+            "factor": retry.factor,
+            "max": retry.max,
+            "jitter": retry.jitter,
+            "max_elapsed": retry.max_elapsed,
+            "schedule": retry.schedule,
+        },
+        "status_actions": params.status_actions,
+        "concurrency": params.concurrency,
+        "tls": {"ca": params.tls.ca, "client_certificate": params.tls.client_certificate},
+    }
+    credentials = {"secrets": params.secrets, "client_key": params.tls.client_key}
+    return orjson.dumps(shown).decode(), orjson.dumps(credentials).decode()
+
+
+def decode_params(shown: str, credentials: str) -> HttpParams:
+    """The call that `encode_params` stored.
+
+    Raises:
+        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+    """
+    stored: dict[str, Any] = orjson.loads(shown)
+    hidden: dict[str, Any] = orjson.loads(credentials)
+    retry = stored["retry"]
+    return HttpParams(
+        url=stored["url"],
+        method=stored["method"],
+        headers=tuple((name, value) for name, value in stored["headers"]),
+        body=Body(
+            BodyKind(stored["body"]["kind"]),
+            stored["body"]["content"],
+            stored["body"]["content_type"],
+        ),
+        timeout=stored["timeout"],
+        connect_timeout=stored["connect_timeout"],
+        retry=RetryPolicy(
+            **{
+                **retry,
+                "strategy": RetryStrategy(retry["strategy"]),
+                "schedule": tuple(retry["schedule"]),
+            },
+        ),
+        status_actions=tuple(
+            (status, StatusAction(action)) for status, action in stored["status_actions"]
+        ),
+        concurrency=stored["concurrency"],
+        tls=TlsOptions(
+            ca=stored["tls"]["ca"],
+            client_certificate=stored["tls"]["client_certificate"],
+            client_key=hidden["client_key"],
+        ),
+        secrets=tuple(hidden["secrets"]),
+    )

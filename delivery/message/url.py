@@ -1,0 +1,119 @@
+"""The URL of a call: what it names, without ambiguity, or why it cannot be used."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import idna
+
+from delivery.errors import InvalidReaction
+from delivery.models import TlsOptions
+
+__all__ = ["Endpoint", "literal_address", "parse_url"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+_MAX_LENGTH: Final = 8192
+_MAX_HOST: Final = 253
+_CONTROL_OR_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
+"""Characters of path and query that are sent as they are; the rest is percent-encoded as UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where connections go: calls with equal endpoints may share connections."""
+
+    scheme: str
+    host: str
+    """In ASCII and lower case, without a trailing dot; an IPv6 address without brackets."""
+    port: int
+    tls: TlsOptions
+
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, str]:
+    """The endpoint, and the path and query to ask for there.
+
+    Raises:
+        InvalidReaction: if the URL is malformed, not http or https, carries credentials, or names
+            its host in a form that programs read differently.
+    """
+    if not isinstance(url, str) or not url or len(url) > _MAX_LENGTH:
+        raise _refused(url, f"it must be a text of 1 to {_MAX_LENGTH} characters")
+    if _CONTROL_OR_SPACE.search(url) or "\\" in url:
+        raise _refused(url, "it contains a space, control character or backslash; encode it as %XX")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _refused(url, f"{error}") from None
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS:
+        raise _refused(url, "its scheme must be http or https")
+    if "@" in parts.netloc:
+        raise _refused(url, "it carries credentials; give them as a header instead")
+    if not parts.hostname:
+        raise _refused(url, "it names no host")
+    if port == 0:
+        raise _refused(url, "port 0 cannot be connected to")
+    host = _host(url, parts.hostname, bracketed=parts.netloc.startswith("["))
+    target = quote(parts.path or "/", safe=_KEPT)
+    if parts.query or url.split("#", 1)[0].endswith("?"):
+        target += "?" + quote(parts.query, safe=_KEPT)
+    endpoint = Endpoint(
+        scheme, host, port or _PORTS[scheme], tls if scheme == "https" and tls else TlsOptions()
+    )
+    return endpoint, target
+
+
+def literal_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address, if the host of an `Endpoint` is one."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _host(url: str, host: str, *, bracketed: bool) -> str:
+    if bracketed:
+        try:
+            if "%" in host:
+                raise _refused(url, "an IPv6 address with a zone cannot be called")
+            return str(IPv6Address(host))
+        except AddressValueError as error:
+            raise _refused(url, f"its IPv6 address is not one: {error}") from None
+    name = host.removesuffix(".")
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise _refused(url, f"its host is not a domain name: {error}") from None
+    name = name.lower()
+    labels = name.split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        # "127.1", "0x7f.1" and "2130706433" are addresses to some resolvers and names to others.
+        try:
+            return str(IPv4Address(name))
+        except AddressValueError:
+            raise _refused(
+                url, "its host looks like an IPv4 address; write it as four decimal numbers"
+            ) from None
+    if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
+        raise _refused(url, f"{host!r} is not a host name")
+    return name
+
+
+def _refused(url: object, reason: str) -> InvalidReaction:
+    shown = url if isinstance(url, str) and "@" not in url else "…"
+    return InvalidReaction(f"the url {shown!r:.200} cannot be called: {reason}")

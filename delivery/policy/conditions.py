@@ -1,0 +1,154 @@
+"""Conditions of reactions: JMESPath expressions (jmespath.org) over the payload.
+
+An expression holds where its value is true by JMESPath's rule: everything except null, false, and
+the empty string, list and object; the number 0 is true.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jmespath.functions
+import jmespath.parser
+import jmespath.visitor
+from jmespath.exceptions import (
+    EmptyExpressionError,
+    IncompleteExpressionError,
+    JMESPathError,
+    LexerError,
+    ParseError,
+)
+
+from delivery.errors import InvalidReaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Condition", "Evaluation", "compile_condition"]
+
+_LONGEST: Final = 4_096
+
+_SIGNATURES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    name: entry["signature"] for name, entry in jmespath.functions.Functions.FUNCTION_TABLE.items()
+}
+
+_EVALUATION_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""JMESPathError is a ValueError; the rest is what jmespath lets through, e.g. for `ceil` of
+1e400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Whether a condition holds for a payload; if it could not be evaluated, it does not."""
+
+    matched: bool
+    error: str | None = None
+
+
+_HOLDS: Final = Evaluation(matched=True)
+_DOES_NOT_HOLD: Final = Evaluation(matched=False)
+
+
+class Condition:
+    """A compiled expression; made by `compile_condition`."""
+
+    __slots__ = ("_interpreter", "_tree", "expression")
+
+    def __init__(self, expression: str, tree: dict[str, Any]) -> None:
+        self.expression = expression
+        self._tree = tree
+        self._interpreter = jmespath.visitor.TreeInterpreter()
+
+    def evaluate(self, value: object) -> Evaluation:
+        """Whether the condition holds for a decoded payload; never raises for a JSON value."""
+        try:
+            result = self._interpreter.visit(self._tree, value)
+        except _EVALUATION_ERRORS as error:
+            return Evaluation(matched=False, error=_one_line(error))
+        return _HOLDS if _is_true(result) else _DOES_NOT_HOLD
+
+
+def compile_condition(expression: str) -> Condition:
+    """Make an expression ready.
+
+    Raises:
+        InvalidReaction: if it is not JMESPath, with the position; also if it names an unknown
+            function or gives a function the wrong number of arguments.
+    """
+    if len(expression) > _LONGEST:
+        message = f"the condition has {len(expression)} characters; at most {_LONGEST} are allowed"
+        raise InvalidReaction(message)
+    if "\0" in expression or any("\ud800" <= character <= "\udfff" for character in expression):
+        message = "the condition has a NUL or a lone surrogate in it, which cannot be stored"
+        raise InvalidReaction(message)
+    try:
+        with warnings.catch_warnings():
+            # `text` for `"text"`: old, but still part of the language.
+            warnings.simplefilter("ignore", PendingDeprecationWarning)
+            tree: dict[str, Any] = jmespath.parser.Parser().parse(expression).parsed
+            _check_functions(tree)
+    except EmptyExpressionError:
+        message = "the condition is empty; leave it out to match every payload"
+        raise InvalidReaction(message) from None
+    except (JMESPathError, ValueError) as error:
+        message = f"the condition is not JMESPath: {_reason(error)}"
+        raise InvalidReaction(message) from None
+    except RecursionError:
+        message = "the condition is nested too deep; write it flatter"
+        raise InvalidReaction(message) from None
+    return Condition(expression, tree)
+
+
+def _check_functions(tree: dict[str, Any]) -> None:
+    for node in _nodes(tree):
+        if node["type"] != "function_expression":
+            continue
+        name, given = node["value"], len(node["children"])
+        signature = _SIGNATURES.get(name)
+        if signature is None:
+            message = f"there is no function {name}(); known are {', '.join(sorted(_SIGNATURES))}"
+            raise ValueError(message)
+        variadic = bool(signature and signature[-1].get("variadic"))
+        if given < len(signature) or (given > len(signature) and not variadic):
+            least = "at least " if variadic else ""
+            message = f"the function {name}() takes {least}{len(signature)} arguments, not {given}"
+            raise ValueError(message)
+
+
+def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        # The children of a slice are its three numbers, or None.
+        waiting += [child for child in node["children"] if isinstance(child, dict)]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, LexerError):
+        return f"{_one_line(error.message)} at character {error.lexer_position + 1}"
+    if isinstance(error, ParseError):
+        if isinstance(error, IncompleteExpressionError) or error.token_type == "EOF":
+            return f"it ends too early, after character {error.lex_position}"
+        shown = json.dumps(error.token_value, ensure_ascii=False)
+        return f"unexpected {shown} at character {error.lex_position + 1}"
+    return _one_line(error)
+
+
+def _one_line(error: object) -> str:
+    text = " ".join((str(error) or type(error).__name__).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."  # noqa: PLR2004 - fits a log line
+
+
+def _is_true(value: object) -> bool:
+    return not (value is None or value is False or value in ("", [], {}))

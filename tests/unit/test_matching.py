@@ -1,0 +1,156 @@
+"""Which reactions a trigger concerns."""
+
+from __future__ import annotations
+
+import pytest
+
+from delivery.errors import InvalidInput, InvalidReaction
+from delivery.policy.matching import (
+    MatchEntry,
+    Matcher,
+    matches,
+    validate_event_type,
+    validate_pattern,
+    validate_patterns,
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event_type", "expected"),
+    [
+        ("order.paid", "order.paid", True),
+        ("order.paid", "order.paid.late", False),
+        ("order.paid", "order", False),
+        ("order.*", "order.paid", True),
+        ("order.*", "order.line.added", True),
+        ("order.*", "order", False),
+        ("order.*", "orders.paid", False),
+        ("order.line.*", "order.line.added", True),
+        ("order.line.*", "order.paid", False),
+        ("*", "anything", True),
+        ("Order.*", "order.paid", False),
+    ],
+)
+def test_patterns_fit_exactly_by_prefix_or_all(
+    pattern: str,
+    event_type: str,
+    expected: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Exact names, dotted prefixes and `*`, in the case they are written in."""
+    assert matches([pattern], event_type) is expected
+    assert Matcher([MatchEntry("key", (pattern,))]).matching(event_type, dict) == (
+        ["key"] if expected else [],
+        [],
+    )
+
+
+def test_matching_keeps_the_order_of_reactions() -> None:
+    """However they match, and each once."""
+    matcher = Matcher(
+        [
+            MatchEntry("a", ("*",)),
+            MatchEntry("b", ("order.paid", "order.*", "*")),
+            MatchEntry("c", ("invoice.*",)),
+            MatchEntry("d", ("order.*",)),
+            MatchEntry("e", ("order.paid",)),
+        ]
+    )
+    for _ in range(2):  # the second time it remembers
+        assert matcher.matching("order.paid", dict)[0] == ["a", "b", "d", "e"]
+    assert matcher.matching("invoice", dict)[0] == ["a", "b"]
+
+
+def test_conditions_see_the_payload() -> None:
+    """Only where a condition holds, the reaction matches."""
+    matcher = Matcher(
+        [
+            MatchEntry("big", ("*",), "total > `100`"),
+            MatchEntry("all", ("*",)),
+            MatchEntry("small", ("*",), "total <= `100`"),
+        ]
+    )
+    assert matcher.matching("a", lambda: {"total": 500}) == (["big", "all"], [])
+    assert matcher.matching("a", lambda: {"total": 5}) == (["all", "small"], [])
+
+
+def test_payload_is_decoded_once_and_only_if_needed() -> None:
+    """Most reactions have no condition."""
+    asked = []
+
+    def payload() -> object:
+        asked.append(1)
+        return {"a": 1}
+
+    entries = [MatchEntry(1, ("x",), "a"), MatchEntry(2, ("x",), "b"), MatchEntry(3, ("y",))]
+    matcher = Matcher(entries)
+    assert matcher.matching("y", payload)[0] == [3]
+    assert asked == []
+    assert matcher.matching("x", payload)[0] == [1]
+    assert asked == [1]
+
+
+def test_condition_that_fails_does_not_match_and_says_why() -> None:
+    """The others still do."""
+    matcher = Matcher(
+        [
+            MatchEntry("broken", ("*",), "a ||"),
+            MatchEntry("wrong type", ("*",), "length(a) > `1`"),
+            MatchEntry("fine", ("*",), "a"),
+        ]
+    )
+    matched, errors = matcher.matching("t", lambda: {"a": 5})
+    assert matched == ["fine"]
+    assert [key for key, _ in errors] == ["broken", "wrong type"]
+    assert "not JMESPath" in errors[0][1]
+    assert "length()" in errors[1][1]
+
+
+def test_made_up_types_do_not_fill_the_memory() -> None:
+    """What is remembered of types is bounded."""
+    matcher = Matcher([MatchEntry(1, ("*",))])
+    for number in range(5_000):
+        matcher.matching(f"type.{number}", dict)
+    assert len(matcher._found) <= 1_024
+
+
+@pytest.mark.parametrize("name", ["a", "order.paid", "user:created", "заказ.оплачен", "a-b_c.d/e"])
+def test_dotted_names_are_event_types(name: str) -> None:
+    """Letters of any language and most marks are allowed."""
+    assert validate_event_type(name) == name
+    assert validate_pattern(name) == name
+    assert validate_pattern(f"{name}.*") == f"{name}.*"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", ".a", "a.", "a..b", "a b", "a\n", "a\0", "a*", "*", "a.*.b", "\ud800", "x" * 256],
+)
+def test_other_names_are_not_event_types(name: str) -> None:
+    """Triggers cannot have a pattern for their type, nor anything that cannot be stored."""
+    with pytest.raises(InvalidInput):
+        validate_event_type(name)
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "*.a", "order.*.x", "order*", ".*", "a b.*"])
+def test_other_patterns_are_refused(pattern: str) -> None:
+    """A star stands only for everything after a dot."""
+    with pytest.raises(InvalidReaction, match="order"):
+        validate_pattern(pattern)
+
+
+def test_event_type_may_be_as_long_as_the_limit() -> None:
+    """And not longer."""
+    validate_event_type("x" * 20, 20)
+    with pytest.raises(InvalidInput, match="21 characters"):
+        validate_event_type("x" * 21, 20)
+
+
+def test_patterns_of_a_reaction_are_kept_once() -> None:
+    """In their order; a bare text or nothing is a mistake."""
+    assert validate_patterns(["b", "a.*", "b"]) == ("b", "a.*")
+    with pytest.raises(InvalidReaction, match="must be a list"):
+        validate_patterns("order.paid")
+    with pytest.raises(InvalidReaction, match="empty"):
+        validate_patterns([])
+    with pytest.raises(InvalidReaction, match="at most"):
+        validate_patterns([f"t{number}" for number in range(1_001)])
