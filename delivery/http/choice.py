@@ -1,0 +1,58 @@
+"""Which transport makes the calls: the engine's own, httpx's, or one the caller brings."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import httpx
+
+from delivery.http.guard import Guard
+from delivery.http.httpx_adapters import HttpxTransport
+from delivery.http.native import NativeTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from delivery.http.transport import Transport
+    from delivery.settings import HttpSettings
+
+__all__ = ["AnyTransport", "guard_for", "open_transport"]
+
+AnyTransport: TypeAlias = "Transport | httpx.AsyncBaseTransport"
+"""What a caller may bring: our protocol, or any transport of httpx."""
+
+
+def guard_for(settings: HttpSettings) -> Guard:
+    """The guard that these settings describe."""
+    return Guard(settings.allowed_networks, settings.allowed_hosts, settings.allowed_ports)
+
+
+@asynccontextmanager
+async def open_transport(
+    settings: HttpSettings, given: AnyTransport | None
+) -> AsyncIterator[Transport]:
+    """The transport for these settings, closed at the end unless it is the caller's own."""
+    guard = guard_for(settings)
+    caps = (settings.max_response_head, settings.max_response_body)
+    if isinstance(given, httpx.AsyncBaseTransport):
+        yield HttpxTransport(given, guard, *caps)
+        return
+    if given is not None:
+        yield given
+        return
+    opened: Transport
+    if settings.transport == "httpx":
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=settings.connections_per_origin,
+            keepalive_expiry=settings.keepalive,
+        )
+        own = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        opened = HttpxTransport(own, guard, *caps)
+    else:
+        opened = NativeTransport(guard, settings.keepalive, settings.connections_per_origin, *caps)
+    try:
+        yield opened
+    finally:
+        await opened.aclose()

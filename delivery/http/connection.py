@@ -1,0 +1,189 @@
+"""One connection: writes a request, reads its response, and is then free for the next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+from delivery.http.response import Progress, ResponseReader
+from delivery.models import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from delivery.http.request import Request
+    from delivery.models import Exchange
+
+__all__ = ["Connection"]
+
+_JOINED: Final = 65_536
+"""Bodies up to this size are copied behind the head, so that one packet carries both."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time.
+
+    The exchange is over when the future that `start` gives is done; `usable` then says whether
+    another may follow.
+    """
+
+    __slots__ = (
+        "_done",
+        "_exchange",
+        "_loop",
+        "_on_closed",
+        "_reader",
+        "_sent_at",
+        "_timer",
+        "_transport",
+        "idle_since",
+        "remote_address",
+        "usable",
+    )
+
+    def __init__(
+        self, max_head: int, max_body: int, on_closed: Callable[[Connection], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = ResponseReader(max_head, max_body)
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport
+        self._done: asyncio.Future[None] | None = None
+        self._exchange: Exchange
+        self._sent_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.remote_address: str | None = None
+        self.usable = False
+        self.idle_since = 0.0
+
+    def start(self, request: Request, exchange: Exchange, seconds: float) -> asyncio.Future[None]:
+        """Write the request; the future is done when the exchange is over, within `seconds`."""
+        self._exchange = exchange
+        exchange.remote_address = self.remote_address
+        if not self.usable:
+            exchange.failure_kind = FailureKind.TRANSPORT
+            exchange.error = "the connection was closed without a response"
+            closed: asyncio.Future[None] = self._loop.create_future()
+            closed.set_result(None)
+            return closed
+        self._reader.begin(exchange, is_head_request=request.method == "HEAD")
+        self._done = self._loop.create_future()
+        # One timer for all that follows, rather than a timeout around each step, which costs a
+        # context manager and a task's cancellation machinery for every call.
+        self._timer = self._loop.call_later(seconds, self._expire)
+        began_at = time.perf_counter()
+        self._sent_at = 0.0
+        if len(request.body) <= _JOINED:
+            self._transport.write(request.head + request.body)
+        else:
+            self._transport.writelines((request.head, request.body))
+        if self._transport.get_write_buffer_size() == 0:
+            self._sent(began_at)
+        else:
+            self._sent_at = -began_at
+        return self._done
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self.usable = False
+        self._stop_timer()
+        self._transport.abort()
+
+    # What follows is called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a connection that was just made."""
+        # uvloop's transports are not subclasses of asyncio.Transport, so no isinstance here.
+        self._transport = cast("asyncio.Transport", transport)
+        # Tells through `resume_writing` when the last byte has been handed to the system.
+        self._transport.set_write_buffer_limits(high=0)
+        peer = transport.get_extra_info("peername")
+        if peer:
+            host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
+            self.remote_address = f"{host}:{peer[1]}"
+        self.usable = True
+
+    def resume_writing(self) -> None:
+        """Note that the request has been sent."""
+        if self._sent_at < 0:
+            self._sent(-self._sent_at)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, or find that the server speaks out of turn."""
+        done = self._done
+        if done is None:
+            self.abort()
+            return
+        exchange = self._exchange
+        if exchange.first_byte_ms is None:
+            now = time.perf_counter()
+            if self._sent_at < 0:
+                # An answer before the end of the request: what is left of it is not sent.
+                exchange.send_ms = (now + self._sent_at) * 1000
+                exchange.first_byte_ms = 0.0
+            else:
+                exchange.first_byte_ms = (now - self._sent_at) * 1000
+        progress = self._reader.feed(data)
+        if progress is not Progress.READING:
+            self._finish(progress)
+
+    def eof_received(self) -> bool:
+        """Let the connection close; a half-closed one is of no use."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Conclude what is under way."""
+        self.usable = False
+        if self._done is not None:
+            progress = self._reader.end_of_stream()
+            if progress is Progress.FAILED and exc is not None:
+                self._exchange.error = f"{self._exchange.error}: {exc}"
+            self._finish(progress)
+        self._on_closed(self)
+
+    def _sent(self, began_at: float) -> None:
+        now = time.perf_counter()
+        self._sent_at = now
+        self._exchange.send_ms = (now - began_at) * 1000
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._done is None:
+            return
+        exchange = self._exchange
+        if self._sent_at < 0:
+            what = "the request was being sent"
+        elif not self._reader.began:
+            what = "waiting for the response"
+        elif exchange.status_code is None:
+            what = "the response's headers were being read"
+        else:
+            what = "the response's body was being read"
+        self._reader.cut()
+        exchange.failure_kind = FailureKind.TIMEOUT
+        exchange.error = f"the time was over while {what}"
+        self._release()
+        self._transport.abort()
+
+    def _finish(self, progress: Progress) -> None:
+        exchange = self._exchange
+        if progress is Progress.FAILED:
+            exchange.failure_kind = FailureKind.TRANSPORT
+        if not self._reader.reusable or self._transport.get_write_buffer_size():
+            self.usable = False
+        self._release()
+        if not self.usable:
+            self._transport.abort()
+
+    def _release(self) -> None:
+        """Wake who waits for the exchange."""
+        self._stop_timer()
+        done, self._done = self._done, None
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,26 @@
+"""One request, ready to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from delivery.message.url import Endpoint
+
+__all__ = ["Request"]
+
+
+@dataclass(slots=True)
+class Request:
+    """What is sent where; not frozen because one is made for every delivery."""
+
+    endpoint: Endpoint
+    method: str
+    head: bytes
+    """Request line and headers, with the empty line."""
+    body: bytes
+    timeout: float
+    """Seconds for the whole exchange, from name resolution to the last byte."""
+    connect_timeout: float
+    """Seconds of these for name resolution, TCP and TLS."""

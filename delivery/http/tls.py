@@ -1,0 +1,85 @@
+"""TLS settings, verified by default, one context for each set of options."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delivery.errors import InvalidReaction
+
+if TYPE_CHECKING:
+    from delivery.models import TlsOptions
+
+__all__ = ["check_tls", "context_for", "describe_tls_error"]
+
+
+def check_tls(options: TlsOptions) -> None:
+    """Refuse certificates and keys that cannot be used.
+
+    Raises:
+        InvalidReaction: if one of the PEM texts cannot be read, or key and certificate do not
+            belong together.
+    """
+    context_for(options)
+
+
+@lru_cache(maxsize=1024)
+def context_for(options: TlsOptions) -> ssl.SSLContext:
+    """The client's context: TLS 1.2 or later, host name and chain verified.
+
+    Raises:
+        InvalidReaction: as `check_tls`.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if options.ca is not None:
+        # Replaces the system's authorities: whoever names one wants to trust no other.
+        context = ssl.create_default_context(cadata=_checked_ca(options.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+    if options.client_certificate is not None:
+        _load_client_certificate(context, options.client_certificate, options.client_key or "")
+    return context
+
+
+def describe_tls_error(error: ssl.SSLError) -> str:
+    """What went wrong, in words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not accepted: {error.verify_message}"
+    return f"the TLS handshake failed: {error.reason or error}"
+
+
+def _checked_ca(pem: str) -> str:
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        message = f"tls.ca cannot be used: {error}; give certificates in PEM"
+        raise InvalidReaction(message) from None
+    return pem
+
+
+def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    # OpenSSL reads a chain only from a file: one that only this user can read, for a moment.
+    descriptor, name = tempfile.mkstemp(prefix="delivery-", suffix=".pem")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{key}\n{certificate}\n")
+        context.load_cert_chain(name, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        message = (
+            f"tls.client_certificate and tls.client_key cannot be used: {error}; give both in PEM,"
+            " the key without a password"
+        )
+        raise InvalidReaction(message) from None
+    finally:
+        Path(name).unlink()
+
+
+def _no_password() -> str:
+    message = "the key is encrypted"
+    raise ValueError(message)
