@@ -1,0 +1,78 @@
+"""Jobs as they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.clock import jobs_of_trigger
+from delivery.models import FailureKind, Job, JobStatus
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import asyncpg
+
+    from delivery.store.connection import Executor
+
+__all__ = ["get", "list_page"]
+
+
+def _job(row: asyncpg.Record) -> Job:
+    return Job(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        user_id=row["user_id"],
+        trigger_id=row["trigger_id"],
+        reaction_id=row["reaction_id"],
+        reaction_version=row["reaction_version"],
+        priority=row["priority"],
+        status=JobStatus(row["status"]),
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        run_at=row["run_at"],
+        deadline=row["deadline"],
+        failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
+        exhausted=row["exhausted"],
+        status_code=row["status_code"],
+        error=row["error"],
+        stalls=row["stalls"],
+        locked_by=row["locked_by"],
+        locked_at=row["locked_at"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+async def get(executor: Executor, job_id: UUID, tenant_id: str) -> Job | None:
+    """One job, unless it is another tenant's."""
+    row = await executor.fetchrow(statement("get_job"), job_id, tenant_id)
+    return None if row is None else _job(row)
+
+
+async def list_page(
+    executor: Executor,
+    *,
+    tenant_id: str,
+    after: UUID | None,
+    status: JobStatus | None,
+    reaction_id: UUID | None,
+    trigger_id: UUID | None,
+    oldest_first: bool,
+    limit: int,
+) -> list[Job]:
+    """Jobs in the order they were made, or the other way round."""
+    first, last = (None, None) if trigger_id is None else jobs_of_trigger(trigger_id)
+    rows = await executor.fetch(
+        statement("list_jobs_oldest" if oldest_first else "list_jobs_newest"),
+        tenant_id,
+        after,
+        None if status is None else status.value,
+        reaction_id,
+        first,
+        last,
+        limit,
+    )
+    return [_job(row) for row in rows]

@@ -1,0 +1,118 @@
+"""Delivery logs as they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.message.request import message_headers
+from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import asyncpg
+
+    from delivery.store.connection import Executor
+
+__all__ = ["get", "list_page"]
+
+
+def _request(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
+    if row["request_head"] is None:
+        return None
+    body = (row["request_body"] or b"")[:max_body]
+    size = row["request_size"] or 0
+    return HttpMessage(
+        headers=message_headers(row["request_head"]),
+        body=body,
+        body_size=size,
+        truncated=len(body) < size,
+    )
+
+
+def _response(row: asyncpg.Record) -> HttpMessage | None:
+    if not row["response_head"]:
+        return None
+    body = row["response_body"] or b""
+    return HttpMessage(
+        headers=message_headers(row["response_head"]),
+        body=body,
+        body_size=row["response_size"] or 0,
+        truncated=bool(row["truncated"]) or len(body) < (row["response_size"] or 0),
+    )
+
+
+def _timings(row: asyncpg.Record) -> Timings | None:
+    if row["duration_ms"] is None:
+        return None
+    return Timings(
+        dns_ms=row["dns_ms"],
+        connect_ms=row["connect_ms"],
+        tls_ms=row["tls_ms"],
+        send_ms=row["send_ms"],
+        first_byte_ms=row["first_byte_ms"],
+        total_ms=row["duration_ms"],
+    )
+
+
+def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
+    return DeliveryLog(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        job_id=row["job_id"],
+        trigger_id=row["trigger_id"],
+        reaction_id=row["reaction_id"],
+        attempt=row["attempt"],
+        outcome=Outcome(row["outcome"]),
+        method=row["method"],
+        endpoint=row["endpoint"],
+        request=_request(row, max_body),
+        response=_response(row),
+        status_code=row["status_code"],
+        failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
+        error=row["error"],
+        duration_ms=row["duration_ms"],
+        timings=_timings(row),
+        remote_address=row["remote_address"],
+        reused=row["reused"],
+        worker_id=row["worker_id"],
+        created_at=row["created_at"],
+    )
+
+
+async def get(
+    executor: Executor, log_id: UUID, tenant_id: str, *, max_body: int
+) -> DeliveryLog | None:
+    """One log row, unless it is another tenant's; a body is shown up to `max_body` bytes."""
+    row = await executor.fetchrow(statement("get_log"), log_id, tenant_id)
+    return None if row is None else _log(row, max_body)
+
+
+async def list_page(
+    executor: Executor,
+    *,
+    tenant_id: str,
+    after: UUID | None,
+    job_id: UUID | None,
+    trigger_id: UUID | None,
+    reaction_id: UUID | None,
+    outcome: Outcome | None,
+    status_code: int | None,
+    oldest_first: bool,
+    limit: int,
+    max_body: int,
+) -> list[DeliveryLog]:
+    """Log rows in the order they were made, or the other way round."""
+    rows = await executor.fetch(
+        statement("list_logs_oldest" if oldest_first else "list_logs_newest"),
+        tenant_id,
+        after,
+        job_id,
+        trigger_id,
+        reaction_id,
+        None if outcome is None else outcome.value,
+        status_code,
+        limit,
+    )
+    return [_log(row, max_body) for row in rows]

@@ -1,0 +1,227 @@
+"""Brings the schema to what this engine knows, and refuses a schema that is anything else.
+
+Migrations are numbered files, `migrations/NNNN_name.sql`, applied in order and never changed: the
+table `delivery.schema_migrations` keeps the SHA-256 of each. Each runs in a transaction of its own
+under one advisory lock, so any number of programs may start at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from delivery.errors import DatabaseError, SchemaMismatch
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from importlib.resources.abc import Traversable
+
+    from delivery.store.connection import Connection
+
+__all__ = [
+    "AppliedMigration",
+    "Migration",
+    "applied",
+    "check_schema",
+    "load_migrations",
+    "migrate",
+    "mismatch",
+]
+
+OLDEST_SERVER: Final = 15
+_FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration as this engine ships it."""
+
+    version: int
+    name: str
+    """The file's name without number and ending."""
+    text: str
+    checksum: str
+    """SHA-256 of the text with Unix line ends, in hexadecimal."""
+
+    @property
+    def label(self) -> str:
+        """`0001_name`, as people know it."""
+        return f"{self.version:04}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedMigration:
+    """One migration as the database remembers it."""
+
+    version: int
+    name: str
+    checksum: str
+    applied_at: datetime
+
+
+def load_migrations(directory: Path | Traversable | None = None) -> tuple[Migration, ...]:
+    """Read the migrations of `directory`; None: those that belong to this engine.
+
+    Raises:
+        SchemaMismatch: The files are missing, misnamed, or not numbered 1, 2, 3, …
+    """
+    directory = directory or _own_directory()
+    migrations: list[Migration] = []
+    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name):
+        if not entry.name.endswith(".sql"):
+            continue
+        match = _FILE_NAME.fullmatch(entry.name)
+        if match is None:
+            message = f"{entry.name}: a migration is called NNNN_name.sql"
+            raise SchemaMismatch(message)
+        text = entry.read_bytes().replace(b"\r\n", b"\n")
+        migrations.append(
+            Migration(
+                version=int(match["version"]),
+                name=match["name"],
+                text=text.decode(),
+                checksum=hashlib.sha256(text).hexdigest(),
+            ),
+        )
+    versions = [migration.version for migration in migrations]
+    if not versions or versions != list(range(1, len(versions) + 1)):
+        message = f"{directory}: migrations must be numbered 1, 2, 3, …, but are {versions}"
+        raise SchemaMismatch(message)
+    return tuple(migrations)
+
+
+def _own_directory() -> Path | Traversable:
+    shipped = files("delivery") / "migrations"
+    # In a checkout, and in an editable installation, they stand beside the package instead.
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def mismatch(known: Sequence[Migration], done: Sequence[AppliedMigration]) -> str | None:
+    """Why an engine with the migrations `known` cannot even migrate a database with `done`.
+
+    None if `done` is a beginning of `known`, so that what is missing can be applied.
+    """
+    if len(done) > len(known):
+        return (
+            f"the database's schema is at version {done[-1].version}, newer than version"
+            f" {len(known)} of this engine; upgrade the engine"
+        )
+    for migration, record in zip(known, done, strict=False):
+        if migration.version != record.version:
+            return (
+                f"the database says that migration {record.version} is applied but"
+                f" {migration.version} is not; restore delivery.schema_migrations from a backup"
+            )
+        if (migration.name, migration.checksum) != (record.name, record.checksum):
+            return (
+                f"migration {migration.label} is not the one the database was made with"
+                f" ({record.version:04}_{record.name}); an applied migration must never be changed:"
+                " install an unaltered engine"
+            )
+    return None
+
+
+async def applied(connection: Connection) -> tuple[AppliedMigration, ...]:
+    """The migrations the database has, in order; none if there is no schema yet."""
+    if not await connection.fetchval(statement("migrations_exist")):
+        return ()
+    rows = await connection.fetch(statement("migrations_applied"))
+    return tuple(AppliedMigration(**row) for row in rows)
+
+
+async def check_schema(
+    connection: Connection,
+    migrations: Sequence[Migration] | None = None,
+) -> None:
+    """Make sure that the database's schema is exactly the one this engine works with.
+
+    Raises:
+        SchemaMismatch: It is missing, older, newer or altered; the text says what to do.
+    """
+    known = load_migrations() if migrations is None else migrations
+    done = await applied(connection)
+    problem = mismatch(known, done)
+    if problem is None and not done:
+        problem = "the database has no delivery schema yet; run `delivery migrate`"
+    elif problem is None and len(done) < len(known):
+        problem = (
+            f"the database's schema is at version {len(done)}, but this engine works with version"
+            f" {len(known)}; run `delivery migrate`"
+        )
+    if problem is not None:
+        raise SchemaMismatch(problem)
+
+
+async def migrate(
+    connection: Connection,
+    migrations: Sequence[Migration] | None = None,
+) -> tuple[str, ...]:
+    """Apply what is missing, each migration in a transaction of its own.
+
+    Safe to call from many programs at once. A migration that fails leaves nothing of itself, and
+    those before it stay.
+
+    Returns:
+        The labels (`0001_name`) of the migrations that this call applied.
+
+    Raises:
+        SchemaMismatch: The schema is newer or altered; nothing was changed.
+        DatabaseError: The server is too old, or refused a statement.
+    """
+    _check_server(connection)
+    known = load_migrations() if migrations is None else migrations
+    labels: list[str] = []
+    while (label := await _apply_next(connection, known)) is not None:
+        labels.append(label)
+    return tuple(labels)
+
+
+async def _apply_next(connection: Connection, known: Sequence[Migration]) -> str | None:
+    """Apply the first missing migration; None if there is none. Looks only once it has the lock."""
+    label = "the table of migrations"
+    try:
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(statement("migrations_lock"))
+            done = await applied(connection)
+            problem = mismatch(known, done)
+            if problem is not None:
+                raise SchemaMismatch(problem)
+            if len(done) == len(known):
+                return None
+            if not done:
+                await connection.execute(statement("migrations_create_schema"))
+                await connection.execute(statement("migrations_create_table"))
+            following = known[len(done)]
+            label = f"migration {following.label}"
+            await connection.execute(following.text)
+            await connection.execute(
+                statement("migrations_insert"),
+                following.version,
+                following.name,
+                following.checksum,
+            )
+            return following.label
+    except asyncpg.PostgresError as error:
+        advice = ""
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            advice = "; grant the user CREATE on the database, or migrate as its owner"
+        message = f"{label} failed and left nothing behind: {error}{advice}"
+        raise DatabaseError(message) from error
+
+
+def _check_server(connection: Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        message = (
+            f"the server is PostgreSQL {version.major}.{version.minor};"
+            f" {OLDEST_SERVER} or later is needed"
+        )
+        raise DatabaseError(message)

@@ -1,0 +1,46 @@
+"""LISTEN and NOTIFY on the one channel that wakes workers."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from delivery.store.connection import connect
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+__all__ = ["CHANNEL", "Connection", "listening", "send"]
+
+CHANNEL: Final = "delivery_wake"
+
+
+@asynccontextmanager
+async def listening(
+    url: str, heard: Callable[[str], None], *, timeout: float
+) -> AsyncIterator[Connection]:
+    """A connection of its own that listens; `heard` is called with each notification's text.
+
+    Raises:
+        DatabaseUnavailable: if no connection could be made.
+    """
+    connection = await connect(url, timeout)
+
+    def callback(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        heard(str(payload))
+
+    try:
+        await connection.add_listener(CHANNEL, callback)
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def send(connection: Connection, text: str, *, timeout: float) -> None:
+    """Notify from this connection."""
+    await connection.execute(statement("notify_wake"), text, timeout=timeout)

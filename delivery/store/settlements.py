@@ -1,0 +1,84 @@
+"""Settling: the one statement that writes log rows and what became of the jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from delivery.store.connection import Executor
+
+__all__ = ["Settlement", "settle"]
+
+
+class Settlement(NamedTuple):
+    """What became of one claimed job: the columns of `settle.sql`, in its order.
+
+    A tuple, so that a batch turns into the statement's columns by one `zip`.
+    """
+
+    lease_id: UUID
+    job_id: UUID
+    claim: int
+    lane: UUID
+    priority: int
+    status: str
+    attempt: int
+    """Attempts ended by now, this one included if it was made."""
+    uncounted: int
+    run_at: float | None
+    """When a job that goes back to the queue is due, in seconds since the epoch; None: as it
+    was."""
+    exhausted: bool
+    failure_kind: str | None
+    error: str | None
+    status_code: int | None
+    finished_at: float
+    """Seconds since the epoch."""
+    log_id: UUID | None = None
+    """None: no attempt was made, and no log row is written."""
+    trigger_id: UUID | None = None
+    reaction_id: UUID | None = None
+    tenant_id: str = ""
+    outcome: str | None = None
+    method: str | None = None
+    endpoint: str | None = None
+    duration_ms: float | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    send_ms: float | None = None
+    first_byte_ms: float | None = None
+    remote_address: str | None = None
+    reused: bool | None = None
+    truncated: bool | None = None
+    request_head: bytes | None = None
+    request_body: bytes | None = None
+    """None with a `request_size`: the body is the payload."""
+    request_size: int | None = None
+    response_head: bytes | None = None
+    response_body: bytes | None = None
+    response_size: int | None = None
+    stalled: bool = False
+    """Whether the attempt was lost with its worker."""
+
+
+async def settle(
+    executor: Executor,
+    worker_id: UUID,
+    settlements: Sequence[Settlement],
+    finished_leases: Sequence[UUID],
+) -> int:
+    """Write the results of claims that `worker_id` holds, and remove the leases that are finished.
+
+    Returns how many jobs were changed; the rest had lost their lease and were logged as `late`.
+    Repeating a call, after a commit of which the answer was lost, changes nothing.
+    """
+    columns: list[Any] = list(zip(*settlements, strict=True))
+    return await executor.fetchval(  # type: ignore[no-any-return]
+        statement("settle"), worker_id, finished_leases, *columns
+    )

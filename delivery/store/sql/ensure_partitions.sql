@@ -1,0 +1,1 @@
+SELECT delivery.ensure_partitions($1);

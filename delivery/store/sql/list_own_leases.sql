@@ -1,0 +1,1 @@
+SELECT id FROM delivery.leases WHERE worker_id = $1;

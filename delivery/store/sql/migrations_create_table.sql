@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS delivery.schema_migrations (
+    version integer PRIMARY KEY CHECK (version > 0),
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);

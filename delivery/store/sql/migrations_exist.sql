@@ -1,0 +1,1 @@
+SELECT to_regclass('delivery.schema_migrations') IS NOT NULL;

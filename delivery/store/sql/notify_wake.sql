@@ -1,0 +1,1 @@
+SELECT pg_notify('delivery_wake', $1);

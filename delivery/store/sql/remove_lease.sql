@@ -1,0 +1,1 @@
+DELETE FROM delivery.leases WHERE id = $1;

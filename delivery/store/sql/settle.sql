@@ -1,0 +1,95 @@
+-- Writes what became of a batch of claimed jobs: every log row, and for those whose lease still stands
+-- the record, the retry's queue row and the dead letter; then removes the leases that are finished ($2).
+-- Entries without a log id (never called) write no log row. Repeating the statement changes nothing.
+WITH given AS MATERIALIZED (
+    SELECT *
+    FROM unnest(
+        $3::uuid[], $4::uuid[], $5::integer[], $6::uuid[], $7::smallint[],
+        $8::text[], $9::integer[], $10::integer[], $11::float8[], $12::boolean[],
+        $13::text[], $14::text[], $15::smallint[], $16::float8[],
+        $17::uuid[], $18::uuid[], $19::uuid[], $20::text[], $21::text[],
+        $22::text[], $23::text[], $24::real[], $25::real[], $26::real[],
+        $27::real[], $28::real[], $29::real[], $30::text[], $31::boolean[],
+        $32::boolean[], $33::bytea[], $34::bytea[], $35::integer[], $36::bytea[],
+        $37::bytea[], $38::integer[], $39::boolean[]
+    ) AS given (
+        lease_id, job_id, claim, lane, priority,
+        status, attempt, uncounted, run_at, exhausted,
+        failure_kind, error, status_code, finished_at,
+        log_id, trigger_id, reaction_id, tenant_id, outcome,
+        method, endpoint, duration_ms, dns_ms, connect_ms,
+        tls_ms, send_ms, first_byte_ms, remote_address, reused,
+        truncated, request_head, request_body, request_size, response_head,
+        response_body, response_size, stalled
+    )
+),
+fence AS MATERIALIZED (
+    SELECT id
+    FROM delivery.leases
+    WHERE id = ANY ($3::uuid[]) AND worker_id = $1
+    FOR KEY SHARE
+),
+logged AS (
+    INSERT INTO delivery.delivery_logs (
+        id, job_id, trigger_id, reaction_id, worker_id, created_at, attempt, duration_ms,
+        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
+        reused, truncated, outcome, failure_kind, tenant_id, method, endpoint, remote_address, error,
+        request_head, request_body, response_head, response_body
+    )
+    SELECT
+        log_id, job_id, trigger_id, reaction_id, $1, to_timestamp(finished_at), attempt, duration_ms,
+        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
+        reused, truncated, CASE WHEN fence.id IS NULL THEN 'late' ELSE outcome END, failure_kind,
+        tenant_id, method, endpoint, remote_address, error,
+        request_head, request_body, response_head, response_body
+    FROM given
+    LEFT JOIN fence ON fence.id = given.lease_id
+    WHERE log_id IS NOT NULL
+    ON CONFLICT (id) DO NOTHING
+),
+updated AS (
+    UPDATE delivery.jobs
+    SET
+        status = given.status::delivery.job_status,
+        attempt = given.attempt,
+        uncounted = given.uncounted,
+        stalls = jobs.stalls + given.stalled::integer,
+        claims = given.claim,
+        run_at = coalesce(to_timestamp(given.run_at), jobs.run_at),
+        exhausted = given.exhausted,
+        failure_kind = given.failure_kind,
+        error = given.error,
+        status_code = given.status_code,
+        started_at = coalesce(
+            jobs.started_at,
+            CASE WHEN given.log_id IS NOT NULL
+                THEN to_timestamp(given.finished_at - coalesce(given.duration_ms, 0) / 1000.0)
+            END
+        ),
+        finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'canceled', 'skipped')
+            THEN to_timestamp(given.finished_at)
+        END,
+        updated_at = now()
+    FROM given
+    JOIN fence ON fence.id = given.lease_id
+    WHERE jobs.id = given.job_id AND jobs.claims < given.claim
+    RETURNING jobs.id, jobs.run_at, jobs.status, jobs.exhausted, given.lane, given.priority, given.claim
+),
+queued AS (
+    INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
+    SELECT lane, priority, run_at, id, claim + 1
+    FROM updated
+    WHERE status IN ('queued', 'retrying')
+),
+buried AS (
+    INSERT INTO delivery.dead_letters (job_id, tenant_id, reaction_id)
+    SELECT updated.id, given.tenant_id, given.reaction_id
+    FROM updated
+    JOIN given ON given.job_id = updated.id
+    WHERE updated.exhausted
+    ON CONFLICT (job_id) DO NOTHING
+),
+finished AS (
+    DELETE FROM delivery.leases WHERE id = ANY ($2::uuid[]) AND worker_id = $1
+)
+SELECT (SELECT count(*) FROM updated) AS settled;

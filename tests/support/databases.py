@@ -1,0 +1,161 @@
+"""PostgreSQL for tests: a server of one's own that may be killed, and fresh databases on any."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+import anyio
+import asyncpg
+import psutil
+
+from delivery.store.embedded_files import initialise, make_socket_directory, prepare
+from delivery.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["DatabaseServer", "PrivateServer", "temporary_directory"]
+
+_QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+"""A server that only processes die on, never the machine, needs no flushing to disk."""
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A directory with a short path that PostgreSQL's own system user can pass through.
+
+    Unlike pytest's `tmp_path`, which is closed to all but its owner.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="delivery-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+class PrivateServer:
+    """A PostgreSQL server from the wheel's binaries, alone in its directory, for killing.
+
+    A context manager; blocking, as a start takes a tenth of a second.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "server"
+        self._cluster = prepare(self.directory)
+        initialise(self._cluster, self.directory)
+        self._sockets = make_socket_directory(self._cluster, self.directory)
+        self.url = f"postgresql://postgres@/postgres?host={self._sockets}&port=5432"
+        """The same after every restart."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, through recovery if it was killed, and wait until it is ready."""
+        self._cluster.start(self._sockets, _QUICK, timeout=60.0)
+
+    def stop(self) -> None:
+        """Stop it in good order; harmless if it does not run."""
+        self._cluster.stop()
+
+    def require_passwords(self, role: str) -> None:
+        """Let `role` in by password only, after a restart."""
+        self.stop()
+        rules = self._cluster.data / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.start()
+
+    def kill(self) -> None:
+        """End it and all its children with SIGKILL, and wait until they are gone."""
+        running = self._cluster.postmaster()
+        assert running is not None, "the server does not run"
+        with suppress(psutil.NoSuchProcess):
+            postmaster = psutil.Process(running.pid)
+            family = [postmaster, *postmaster.children(recursive=True)]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL)
+            psutil.wait_procs(family, timeout=10)
+
+
+class DatabaseServer:
+    """Hands out fresh databases on a server; migrated ones are copies of a template."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        """The maintenance database; its role may create databases."""
+        self._prefix = f"delivery_test_{os.getpid()}_{secrets.token_hex(3)}"
+        self._template: str | None = None
+        self._made = 0
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[str]:
+        """The URL of a database that exists within the block."""
+        template = self._migrated_template() if migrated else "template0"
+        name = self._create(template)
+        try:
+            yield self.url_of(name)
+        finally:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def close(self) -> None:
+        """Drop the template."""
+        if self._template is not None:
+            self._execute(f'DROP DATABASE "{self._template}" WITH (FORCE)')
+
+    def url_of(self, name: str) -> str:
+        """The URL of the database `name` on this server."""
+        # urlunsplit would drop the slashes before the empty host of a socket's URL.
+        parts = urlsplit(self.url)
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}/{name}{query}"
+
+    def _migrated_template(self) -> str:
+        if self._template is None:
+            name = self._create("template0")
+
+            async def run() -> None:
+                connection = await asyncpg.connect(self.url_of(name))
+                try:
+                    await migrate(connection)
+                finally:
+                    await connection.close()
+
+            anyio.run(run)
+            self._template = name
+        return self._template
+
+    def _create(self, template: str) -> str:
+        self._made += 1
+        name = f"{self._prefix}_{self._made}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def _execute(self, text: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self.url)
+            try:
+                await connection.execute(text)
+            finally:
+                await connection.close()
+
+        anyio.run(run)

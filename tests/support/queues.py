@@ -1,0 +1,149 @@
+"""Jobs in a database without an engine, for tests of the statements themselves."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from delivery.clock import Clock, IdFactory, job_id_for
+from delivery.models import HttpParams, Outcome
+from delivery.settings import Settings
+from delivery.store import queue, reactions, triggers
+from delivery.store.connection import open_pool
+from delivery.store.partitions import ensure_partitions
+from delivery.store.queue import ClaimedJob
+from delivery.store.settlements import Settlement
+from delivery.store.triggers import FanOut
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+    from uuid import UUID
+
+    from delivery.store.connection import Pool
+
+__all__ = ["Bench", "opened", "succeeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A database with one reaction, and the ids to work with."""
+
+    pool: Pool
+    ids: IdFactory
+    reaction_id: UUID
+    worker_id: UUID
+
+    async def enqueue(
+        self,
+        count: int,
+        *,
+        reaction_id: UUID | None = None,
+        priority: int = 100,
+        run_at: datetime | None = None,
+    ) -> list[UUID]:
+        """Write a trigger and a job each; the ids of the jobs."""
+        reaction = reaction_id or self.reaction_id
+        catalog = await reactions.load_catalog(self.pool, "default")
+        fan_out = FanOut("default", catalog.version)
+        for number in range(count):
+            trigger_id = self.ids.new()
+            fan_out.triggers.append((trigger_id, "test", b"%d" % number))
+            fan_out.jobs.append(
+                (
+                    job_id_for(trigger_id, reaction),
+                    trigger_id,
+                    reaction,
+                    1,
+                    priority,
+                    5,
+                    run_at,
+                    None,
+                    None,
+                )
+            )
+        assert await triggers.write_fan_out(self.pool, fan_out, None) is not None
+        return [row[0] for row in fan_out.jobs]
+
+    async def claim(
+        self, quota: int, *, priority: int = 100, worker_id: UUID | None = None
+    ) -> tuple[UUID, list[ClaimedJob]]:
+        """Claim from the one reaction; the lease and its jobs."""
+        lease_id = self.ids.new()
+        jobs = await queue.claim(
+            self.pool,
+            lease_id,
+            worker_id or self.worker_id,
+            [((self.reaction_id, priority), quota)],
+        )
+        return lease_id, jobs
+
+    async def add_reaction(self) -> UUID:
+        """Another reaction like the first."""
+        added = await reactions.insert(
+            self.pool,
+            reaction_id=self.ids.new(),
+            tenant_id="default",
+            area_id=None,
+            name="another",
+            event_types=["*"],
+            condition=None,
+            priority=100,
+            params=HttpParams("http://127.0.0.1:9/"),
+        )
+        return added.id
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Bench]:
+    """A bench on this database."""
+    pool = await open_pool(Settings(), url)
+    try:
+        await ensure_partitions(pool, 2)
+        ids = IdFactory(Clock())
+        bench = Bench(pool, ids, ids.new(), ids.new())
+        await reactions.insert(
+            pool,
+            reaction_id=bench.reaction_id,
+            tenant_id="default",
+            area_id=None,
+            name="test",
+            event_types=["*"],
+            condition=None,
+            priority=100,
+            params=HttpParams("http://127.0.0.1:9/"),
+        )
+        yield bench
+    finally:
+        await pool.close()
+
+
+def succeeded(bench: Bench, lease_id: UUID, job: ClaimedJob, **changes: Any) -> Settlement:
+    """The settlement of a call that succeeded."""
+    now = time.time()
+    return Settlement(
+        lease_id=lease_id,
+        job_id=job.job_id,
+        claim=job.claim,
+        lane=job.lane,
+        priority=job.priority,
+        status="succeeded",
+        attempt=job.attempt + 1,
+        uncounted=job.uncounted,
+        run_at=None,
+        exhausted=False,
+        failure_kind=None,
+        error=None,
+        status_code=200,
+        finished_at=now,
+        log_id=bench.ids.new(),
+        trigger_id=job.trigger_id,
+        reaction_id=job.reaction_id,
+        tenant_id=job.tenant_id,
+        outcome=Outcome.SUCCEEDED.value,
+        method="POST",
+        endpoint="http://127.0.0.1:9/",
+        duration_ms=1.5,
+    )._replace(**changes)
