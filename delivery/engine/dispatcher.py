@@ -1,0 +1,223 @@
+"""Claims due jobs, lane by lane, and hands them to the sender.
+
+It looks for lanes with due work by a bounded sweep through the queue's index, at growing pauses
+while nothing is due; wake-ups and the times of known retries only make it look sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from delivery.engine import results
+from delivery.engine.lanes import LaneBook
+from delivery.store import queue
+from delivery.store.failures import CONNECTION_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from delivery.clock import Clock, IdFactory
+    from delivery.engine.held_leases import HeldLeases
+    from delivery.engine.prepared import PreparedCalls
+    from delivery.engine.sender import Sender
+    from delivery.engine.settler import Settler
+    from delivery.settings import WorkerSettings
+    from delivery.store.connection import Pool
+    from delivery.store.queue import ClaimedJob, LaneKey
+    from delivery.store.settlements import Settlement
+
+__all__ = ["Dispatcher"]
+
+logger = logging.getLogger(__name__)
+
+_LANES_PER_SWEEP: Final = 200
+_MAX_BACKOFF: Final = 5.0
+
+
+class Dispatcher:
+    """The only claimer of this process."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        worker_id: UUID,
+        clock: Clock,
+        ids: IdFactory,
+        held: HeldLeases,
+        calls: PreparedCalls,
+        settings: WorkerSettings,
+    ) -> None:
+        self._pool = pool
+        self._worker_id = worker_id
+        self._clock = clock
+        self._ids = ids
+        self._held = held
+        self._calls = calls
+        self._settings = settings
+        self._book = LaneBook(settings.reaction_concurrency)
+        self._cursor = queue.FIRST_LANE
+        self._sweep_at = 0.0
+        self._pause = settings.poll_min
+        self._event = asyncio.Event()
+        self._stopping = False
+        self._sender: Sender
+        self._settler: Settler
+
+    def connect(self, sender: Sender, settler: Settler) -> None:
+        """Name those the jobs are handed to; they in turn report to this dispatcher."""
+        self._sender = sender
+        self._settler = settler
+
+    def stop(self) -> None:
+        """End after the claim under way, if there is one; one cut off would have to be reaped."""
+        self._stopping = True
+        self._event.set()
+
+    def wake(self, lanes: Iterable[LaneKey] | None) -> None:
+        """Look at these lanes soon; None: sweep for lanes with due work."""
+        if lanes is None:
+            self._sweep_at = 0.0
+        else:
+            for key in lanes:
+                self._book.mark_due(key)
+        self._event.set()
+
+    def job_left(self, lane: UUID) -> None:
+        """Note that one of the lane's jobs left the sender, so there is room for another."""
+        self._book.finished(lane)
+        self._event.set()
+
+    def settled(self, batch: list[Settlement]) -> None:
+        """Note when the jobs of a written batch that went back to the queue are due."""
+        now, monotonic = self._clock.now(), time.monotonic()
+        for settlement in batch:
+            if settlement.run_at is not None:
+                due = monotonic + settlement.run_at - now
+                self._book.mark_due_at((settlement.lane, settlement.priority), due)
+        self._event.set()
+
+    async def run(self) -> None:
+        """Claim until stopped or cancelled."""
+        backoff = self._settings.poll_min
+        while not self._stopping:
+            try:
+                await self._turn()
+                backoff = self._settings.poll_min
+            except CONNECTION_ERRORS as error:
+                logger.warning(
+                    "jobs could not be claimed (%s); trying again in %.2f s", error, backoff
+                )
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+
+    async def _turn(self) -> None:
+        if not self._stopping:
+            self._event.clear()
+        self._sender.start_waiting()
+        now = time.monotonic()
+        self._book.fire_timers(now)
+        if now >= self._sweep_at:
+            await self._sweep()
+        capacity = self._capacity()
+        if capacity > 0 and self._book.has_due():
+            quotas, mark = self._book.quotas(capacity)
+            if quotas:
+                await self._claim(quotas, mark)
+                return
+        await self._wait()
+
+    def _capacity(self) -> int:
+        """How many jobs may be claimed now; 0 unless it is worth a claim."""
+        settings = self._settings
+        if self._settler.unwritten >= settings.max_unsettled:
+            return 0
+        room = settings.concurrency + settings.batch_size - self._sender.load
+        # While calls wait for their turn anyway, fewer and larger claims cost less.
+        worth_it = settings.batch_size // 2
+        return min(room, settings.batch_size) if room >= worth_it else 0
+
+    async def _sweep(self) -> None:
+        lanes = await queue.find_lanes(self._pool, self._cursor, _LANES_PER_SWEEP)
+        now = time.monotonic()
+        any_due = False
+        for lane in lanes:
+            if lane.due_in <= 0:
+                any_due = True
+                self._book.mark_due(lane.key)
+            elif lane.due_in <= self._settings.poll_max * 2:
+                self._book.mark_due_at(lane.key, now + lane.due_in)
+        whole = len(lanes) < _LANES_PER_SWEEP
+        self._cursor = queue.FIRST_LANE if whole else lanes[-1].key
+        if any_due or not whole:
+            self._pause = self._settings.poll_min
+        else:
+            self._pause = min(self._pause * 2, self._settings.poll_max)
+        self._sweep_at = now + self._pause
+
+    async def _claim(self, quotas: list[tuple[LaneKey, int]], mark: int) -> None:
+        lease_id = self._ids.new()
+        self._held.opening(lease_id)
+        try:
+            jobs = await queue.claim(self._pool, lease_id, self._worker_id, quotas)
+        except BaseException:
+            # The claim may have been committed all the same: the lease audit will find it.
+            self._held.given_up(lease_id)
+            raise
+        self._held.opened(lease_id, len(jobs))
+        self._book.settle_claim(quotas, mark, jobs)
+        if jobs:
+            await self._hand_over(lease_id, jobs)
+
+    async def _hand_over(self, lease_id: UUID, jobs: list[ClaimedJob]) -> None:
+        taken = 0
+        try:
+            await self._load_calls(jobs)
+            now = self._clock.now()
+            for job in jobs:
+                self._take(lease_id, job, now)
+                taken += 1
+        except BaseException:
+            # Stopping, or a mistake of ours: what is claimed and not handed over goes back.
+            now = self._clock.now()
+            for job in jobs[taken:]:
+                self._settler.add(results.handed_back(lease_id, job, now))
+                self._book.finished(job.lane)
+            raise
+        self._sender.start_waiting()
+
+    def _take(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:
+        call = self._calls.get(job)
+        refusal = results.refusal(lease_id, job, call, now)
+        if refusal is not None:
+            self._settler.add(refusal)
+            self._book.finished(job.lane)
+        elif not isinstance(call, Exception):
+            self._book.set_cap(job.lane, call.concurrency)
+            self._sender.submit(lease_id, job, call)
+
+    async def _load_calls(self, jobs: list[ClaimedJob]) -> None:
+        backoff = self._settings.poll_min
+        while True:
+            try:
+                await self._calls.load(jobs)
+            except CONNECTION_ERRORS as error:
+                logger.warning("reactions could not be read (%s); trying again", error)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+            else:
+                return
+
+    async def _wait(self) -> None:
+        """Until something changes, a known retry is due, or it is time to sweep."""
+        timer = self._book.next_timer()
+        until = self._sweep_at if timer is None else min(self._sweep_at, timer)
+        delay = max(until - time.monotonic(), 0.0)
+        try:
+            async with asyncio.timeout(delay):
+                await self._event.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,180 @@
+"""Fan-out: a trigger and one job per matching reaction, in one statement.
+
+Each producer matches against its own copy of a tenant's reactions, so that the only round trip is
+the one that writes. The statement writes only if that copy is current; otherwise the copy is read
+anew and the statement repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from delivery.clock import job_id_for
+from delivery.message.payload import decode_payload
+from delivery.models import Trigger
+from delivery.policy.matching import MatchEntry, Matcher
+from delivery.store import reactions, triggers
+from delivery.store.transaction import transaction
+from delivery.store.triggers import FanOut
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from delivery.clock import IdFactory
+    from delivery.engine.wake import Waker
+    from delivery.store.connection import Connection, Executor, Pool
+    from delivery.store.queue import LaneKey
+    from delivery.store.reactions import CatalogEntry
+
+__all__ = ["FanOutWriter", "TriggerDraft"]
+
+logger = logging.getLogger(__name__)
+
+_TENANTS_KEPT: Final = 1_000
+_ROWS_A_STATEMENT: Final = 5_000
+"""Triggers and jobs in one statement, about; a single trigger's jobs are never divided."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerDraft:
+    """A trigger that was checked and is to be written; None: the reaction's, or now."""
+
+    type: str
+    payload: bytes
+    user_id: str | None
+    run_at: datetime | None
+    priority: int | None
+    deadline: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _TenantCopy:
+    version: int
+    matcher: Matcher[CatalogEntry]
+
+
+class FanOutWriter:
+    """Writes triggers with their jobs, and wakes dispatchers for them."""
+
+    def __init__(self, pool: Pool, ids: IdFactory, waker: Waker) -> None:
+        self._pool = pool
+        self._ids = ids
+        self._waker = waker
+        self._copies: OrderedDict[str, _TenantCopy] = OrderedDict()
+
+    async def write(
+        self, tenant_id: str, drafts: Sequence[TriggerDraft], connection: Connection | None
+    ) -> list[Trigger]:
+        """Write all of them, or none; on the caller's transaction if a `connection` is given."""
+        if connection is not None:
+            written, lanes, notified = await self._write_all(connection, tenant_id, drafts)
+            if lanes and not notified:
+                # Too soon after the last notification, and when the caller commits is not known:
+                # one a little later may still come too early, and then polling finds the jobs.
+                self._waker.announce(lanes, notified=False)
+            return written
+        if len(drafts) == 1:
+            written, lanes, notified = await self._write_all(self._pool, tenant_id, drafts)
+        else:
+            async with transaction(self._pool) as own:
+                written, lanes, notified = await self._write_all(own, tenant_id, drafts)
+        self._waker.announce(lanes, notified=notified)
+        return written
+
+    async def _write_all(
+        self, executor: Executor, tenant_id: str, drafts: Sequence[TriggerDraft]
+    ) -> tuple[list[Trigger], set[LaneKey], bool]:
+        written: list[Trigger] = []
+        lanes: set[LaneKey] = set()
+        notified = False
+        rest = list(drafts)
+        while rest:
+            copy = await self._copy(executor, tenant_id)
+            fan_out, part, keys = self._plan(tenant_id, copy, rest)
+            wake = self._waker.notification(keys) if keys else None
+            created_at = await triggers.write_fan_out(executor, fan_out, wake)
+            if created_at is None:
+                await self._read_anew(executor, tenant_id)
+                continue
+            notified = notified or wake is not None
+            lanes |= keys
+            written += [_trigger(tenant_id, row, created_at, jobs) for row, jobs in part]
+            rest = rest[len(part) :]
+        return written, lanes, notified
+
+    def _plan(
+        self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]
+    ) -> tuple[FanOut, list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]], set[LaneKey]]:
+        """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
+        fan_out = FanOut(tenant_id, copy.version)
+        part: list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]] = []
+        keys: set[LaneKey] = set()
+        for draft in drafts:
+            trigger_id = self._ids.new()
+            row = (trigger_id, draft.type, draft.payload)
+            jobs = []
+            for reaction in self._matching(copy, draft):
+                job_id = job_id_for(trigger_id, reaction.id)
+                priority = reaction.priority if draft.priority is None else draft.priority
+                jobs.append(job_id)
+                keys.add((reaction.id, priority))
+                fan_out.jobs.append(
+                    (
+                        job_id,
+                        trigger_id,
+                        reaction.id,
+                        reaction.version,
+                        priority,
+                        reaction.max_attempts,
+                        draft.run_at,
+                        draft.deadline,
+                        draft.user_id,
+                    )
+                )
+            fan_out.triggers.append(row)
+            part.append((row, tuple(jobs)))
+            if len(fan_out.triggers) + len(fan_out.jobs) >= _ROWS_A_STATEMENT:
+                break
+        return fan_out, part, keys
+
+    def _matching(self, copy: _TenantCopy, draft: TriggerDraft) -> list[CatalogEntry]:
+        matched, errors = copy.matcher.matching(draft.type, lambda: decode_payload(draft.payload))
+        for reaction, error in errors:
+            logger.warning(
+                "the condition of reaction %s cannot be evaluated on a trigger of type %s,"
+                " so it does not match: %s",
+                reaction.id,
+                draft.type,
+                error,
+            )
+        return matched
+
+    async def _copy(self, executor: Executor, tenant_id: str) -> _TenantCopy:
+        copy = self._copies.get(tenant_id)
+        if copy is None:
+            return await self._read_anew(executor, tenant_id)
+        self._copies.move_to_end(tenant_id)
+        return copy
+
+    async def _read_anew(self, executor: Executor, tenant_id: str) -> _TenantCopy:
+        catalog = await reactions.load_catalog(executor, tenant_id)
+        matcher = Matcher(
+            [MatchEntry(entry, entry.event_types, entry.condition) for entry in catalog.entries]
+        )
+        copy = self._copies[tenant_id] = _TenantCopy(catalog.version, matcher)
+        self._copies.move_to_end(tenant_id)
+        while len(self._copies) > _TENANTS_KEPT:
+            self._copies.popitem(last=False)
+        return copy
+
+
+def _trigger(
+    tenant_id: str, row: tuple[UUID, str, bytes], created_at: datetime, jobs: tuple[UUID, ...]
+) -> Trigger:
+    trigger_id, event_type, payload = row
+    return Trigger(trigger_id, tenant_id, event_type, payload, created_at, jobs)

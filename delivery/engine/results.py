@@ -1,0 +1,187 @@
+"""From what happened to a claimed job to the row that records it: pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
+from delivery.store.settlements import Settlement
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.engine.prepared import PreparedCall
+    from delivery.message.request import Rendered
+    from delivery.models import Exchange
+    from delivery.policy.outcome import Verdict
+    from delivery.store.queue import ClaimedJob
+
+__all__ = ["cut_off", "delivered", "failed_unsent", "handed_back", "refusal", "skipped"]
+
+_CUT_OFF: Final = "the worker stopped before the call ended; the request may have been received"
+
+
+def delivered(
+    lease_id: UUID,
+    job: ClaimedJob,
+    call: PreparedCall,
+    rendered: Rendered | None,
+    exchange: Exchange,
+    verdict: Verdict,
+    now: float,
+    log_id: UUID,
+    max_body: int,
+) -> Settlement:
+    """The call was made, or tried; `verdict` says what that leads to."""
+    error = exchange.error
+    failure_kind = verdict.failure_kind
+    head = body = size = None
+    if rendered is not None:
+        head = rendered.stored_head
+        size = len(rendered.body)
+        if not call.template.sends_payload:
+            body = rendered.body[:max_body]
+    # By position: this is made once per delivery, and naming thirty fields doubles its cost.
+    return Settlement(
+        lease_id,
+        job.job_id,
+        job.claim,
+        job.lane,
+        job.priority,
+        verdict.status,
+        job.attempt + 1,
+        job.uncounted,
+        verdict.run_at,
+        verdict.exhausted,
+        failure_kind,
+        # PostgreSQL's text cannot hold a NUL.
+        error.replace("\0", "\ufffd") if error is not None else None,
+        exchange.status_code,
+        now,
+        log_id,
+        job.trigger_id,
+        job.reaction_id,
+        job.tenant_id,
+        verdict.outcome,
+        call.method,
+        call.shown_url,
+        exchange.total_ms,
+        exchange.dns_ms,
+        exchange.connect_ms,
+        exchange.tls_ms,
+        exchange.send_ms,
+        exchange.first_byte_ms,
+        exchange.remote_address,
+        exchange.reused,
+        exchange.truncated,
+        head,
+        body,
+        size,
+        exchange.response_head,
+        exchange.response_body[:max_body],
+        exchange.response_size,
+    )
+
+
+def _unlogged(
+    lease_id: UUID,
+    job: ClaimedJob,
+    now: float,
+    status: JobStatus,
+    failure_kind: FailureKind | None = None,
+    error: str | None = None,
+) -> Settlement:
+    return Settlement(
+        lease_id=lease_id,
+        job_id=job.job_id,
+        claim=job.claim,
+        lane=job.lane,
+        priority=job.priority,
+        status=status.value,
+        attempt=job.attempt,
+        uncounted=job.uncounted,
+        run_at=None,
+        exhausted=False,
+        failure_kind=None if failure_kind is None else failure_kind.value,
+        error=None if error is None else error.replace("\0", "\ufffd"),
+        status_code=None,
+        finished_at=now,
+        trigger_id=job.trigger_id,
+        reaction_id=job.reaction_id,
+        tenant_id=job.tenant_id,
+    )
+
+
+def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
+    """The worker stops before the call was begun."""
+    return _unlogged(lease_id, job, now, JobStatus.QUEUED)
+
+
+def skipped(lease_id: UUID, job: ClaimedJob, now: float, reason: str) -> Settlement:
+    """The call is deliberately not made."""
+    return _unlogged(lease_id, job, now, JobStatus.SKIPPED, error=reason)
+
+
+def failed_unsent(
+    lease_id: UUID, job: ClaimedJob, now: float, kind: FailureKind, error: str
+) -> Settlement:
+    """The call cannot or must not be made any more."""
+    return _unlogged(lease_id, job, now, JobStatus.FAILED, kind, error)
+
+
+def cut_off(
+    lease_id: UUID,
+    job: ClaimedJob,
+    call: PreparedCall,
+    rendered: Rendered | None,
+    now: float,
+    log_id: UUID,
+) -> Settlement:
+    """The worker stops in the middle of the call: the job goes back with its attempt.
+
+    The request may have arrived, so it is logged; the attempt keeps its number, which no other log
+    row of the job has, but does not count towards `max_attempts`.
+    """
+    return _unlogged(lease_id, job, now, JobStatus.QUEUED)._replace(
+        attempt=job.attempt + 1,
+        uncounted=job.uncounted + 1,
+        log_id=log_id,
+        outcome=Outcome.LOST.value,
+        error=_CUT_OFF,
+        method=call.method,
+        endpoint=call.shown_url,
+        request_head=None if rendered is None else rendered.stored_head,
+        request_body=None if rendered is None or call.template.sends_payload else rendered.body,
+        request_size=None if rendered is None else len(rendered.body),
+    )
+
+
+def refusal(
+    lease_id: UUID, job: ClaimedJob, call: PreparedCall | Exception, now: float
+) -> Settlement | None:
+    """What becomes of a claimed job whose call is not to be made at all; None if it is."""
+    if job.reaction_state == ReactionState.DISABLED:
+        return skipped(lease_id, job, now, "reaction_disabled")
+    if job.reaction_state == ReactionState.DELETED:
+        return skipped(lease_id, job, now, "reaction_deleted")
+    if job.deadline is not None and now >= job.deadline:
+        return failed_unsent(
+            lease_id,
+            job,
+            now,
+            FailureKind.DEADLINE,
+            "the deadline passed before the call could start",
+        )
+    if isinstance(call, Exception):
+        return failed_unsent(
+            lease_id, job, now, FailureKind.MISCONFIGURED, f"the call cannot be made: {call}"
+        )
+    if job.payload is None:
+        return failed_unsent(
+            lease_id,
+            job,
+            now,
+            FailureKind.MISCONFIGURED,
+            "the payload is not in the database any more",
+        )
+    return None

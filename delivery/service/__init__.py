@@ -1,0 +1,8 @@
+"""The façade that library, command line and API share: it checks, and lets the engine work."""
+
+from __future__ import annotations
+
+from delivery.service.engine import Engine, connect
+from delivery.service.triggers import TriggerRequest
+
+__all__ = ["Engine", "TriggerRequest", "connect"]

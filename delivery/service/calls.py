@@ -1,0 +1,125 @@
+"""From the keywords of `reactions.create` and `jobs.create` to a checked `HttpParams`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from delivery.errors import InvalidReaction
+from delivery.http.choice import guard_for
+from delivery.http.tls import check_tls
+from delivery.message.url import parse_url
+from delivery.message.validate import validate_params
+from delivery.models import Body, BodyKind, HttpParams, RetryPolicy, StatusAction, TlsOptions
+from delivery.policy.retry import policy_from_mapping, validate_policy
+
+if TYPE_CHECKING:
+    from delivery.settings import HttpSettings
+
+__all__ = ["CallOptions", "build_params"]
+
+
+class CallOptions(TypedDict, total=False):
+    """What may be said of an HTTP call; everything has a default but the URL."""
+
+    url: str
+    method: str
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] | None
+    body: Body | Mapping[str, Any] | None
+    secret: str | None
+    """One signing secret: the same as `secrets=(secret,)`."""
+    secrets: Sequence[str]
+    timeout: float | None
+    connect_timeout: float | None
+    retry: RetryPolicy | Mapping[str, Any] | None
+    status_actions: Mapping[str, str] | None
+    concurrency: int | None
+    tls: TlsOptions | None
+
+
+def build_params(
+    options: CallOptions, default_retry: RetryPolicy, settings: HttpSettings
+) -> HttpParams:
+    """Check the options and put them together.
+
+    Raises:
+        InvalidReaction: if the URL, method, headers, body, limits or certificates cannot be used,
+            or the URL names an address that may not be called.
+        InvalidSecret: if a signing secret is of the wrong form.
+    """
+    if "url" not in options:
+        message = "a url is needed"
+        raise InvalidReaction(message)
+    params = validate_params(
+        HttpParams(
+            url=options["url"],
+            method=options.get("method", "POST").upper(),
+            headers=_headers(options.get("headers")),
+            body=_body(options.get("body")),
+            timeout=options.get("timeout"),
+            connect_timeout=options.get("connect_timeout"),
+            retry=_retry(options.get("retry"), default_retry),
+            status_actions=_status_actions(options.get("status_actions")),
+            concurrency=options.get("concurrency"),
+            tls=options.get("tls") or TlsOptions(),
+            secrets=_secrets(options.get("secret"), options.get("secrets", ())),
+        )
+    )
+    endpoint, _ = parse_url(params.url, tls=params.tls)
+    guard_for(settings).check(endpoint)
+    check_tls(params.tls)
+    return params
+
+
+def _headers(
+    given: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+) -> tuple[tuple[str, str], ...]:
+    if given is None:
+        return ()
+    pairs = given.items() if isinstance(given, Mapping) else given
+    return tuple((name, value) for name, value in pairs)
+
+
+def _body(given: Body | Mapping[str, Any] | None) -> Body:
+    if given is None:
+        return Body()
+    if isinstance(given, Body):
+        return given
+    known = ("kind", "content", "content_type")
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        message = f"body has the unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        raise InvalidReaction(message)
+    try:
+        kind = BodyKind(given.get("kind", BodyKind.PAYLOAD))
+    except ValueError:
+        message = f"body kind {given.get('kind')!r} is unknown; known are {', '.join(BodyKind)}"
+        raise InvalidReaction(message) from None
+    return Body(kind, given.get("content"), given.get("content_type"))
+
+
+def _retry(given: RetryPolicy | Mapping[str, Any] | None, default: RetryPolicy) -> RetryPolicy:
+    if given is None:
+        return default
+    if isinstance(given, RetryPolicy):
+        return validate_policy(given)
+    return policy_from_mapping(given, default)
+
+
+def _status_actions(given: Mapping[str, str] | None) -> tuple[tuple[str, StatusAction], ...]:
+    if given is None:
+        return ()
+    try:
+        return tuple((str(status), StatusAction(action)) for status, action in given.items())
+    except ValueError as error:
+        message = f"status_actions: {error}; known are {', '.join(StatusAction)}"
+        raise InvalidReaction(message) from None
+
+
+def _secrets(one: str | None, several: Sequence[str]) -> tuple[str, ...]:
+    if one is None:
+        return tuple(several)
+    if several:
+        message = "give either secret or secrets, not both"
+        raise InvalidReaction(message)
+    return (one,)

@@ -1,0 +1,268 @@
+"""The engine as its users hold it: opened by `connect`, with everything else reached from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from delivery.clock import Clock, IdFactory
+from delivery.engine.fan_out import FanOutWriter
+from delivery.engine.keeper import Keeper
+from delivery.engine.wake import Waker
+from delivery.engine.worker import Worker
+from delivery.http.choice import open_transport
+from delivery.service.finished import FinishedJobs
+from delivery.service.jobs import Jobs
+from delivery.service.logs import Logs
+from delivery.service.reactions import Reactions
+from delivery.service.triggers import TriggerRequest, Triggers
+from delivery.settings import Settings, load_settings
+from delivery.store import workers
+from delivery.store.connection import connect as connect_once
+from delivery.store.connection import open_pool
+from delivery.store.embedded import start_embedded
+from delivery.store.migrate import check_schema
+from delivery.store.migrate import migrate as migrate_schema
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from delivery.http.choice import AnyTransport
+    from delivery.http.transport import Transport
+    from delivery.models import Trigger
+    from delivery.store.connection import Pool
+
+__all__ = ["Engine", "connect"]
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """One connection to the engine's database, with the verbs; made by `delivery.connect`.
+
+    Attributes:
+        settings: The settings it runs by.
+        database_url: The database it uses; contains the password, if there is one.
+        reactions: What is to be done about triggers.
+        triggers: What happened; made by `trigger` and `trigger_many`.
+        jobs: The calls to make, and direct jobs.
+        logs: Every exchange.
+    """
+
+    def __init__(
+        self, pool: Pool, url: str, settings: Settings, clock: Clock, transport: Transport
+    ) -> None:
+        ids = IdFactory(clock)
+        self._pool = pool
+        self._clock = clock
+        self._ids = ids
+        self._transport = transport
+        self._waker = Waker(pool, notifications=settings.worker.notifications)
+        self._finished = FinishedJobs()
+        self.settings = settings
+        self.database_url = url
+        self.reactions = Reactions(pool, ids, settings)
+        self.triggers = Triggers(pool, clock, FanOutWriter(pool, ids, self._waker), settings)
+        self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, settings)
+        self.logs = Logs(pool, clock, settings)
+
+    async def trigger(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        payload: Any,
+        *,
+        tenant_id: str = "default",
+        user_id: str | None = None,
+        run_at: datetime | None = None,
+        delay: float | timedelta | None = None,
+        priority: int | None = None,
+        deadline: datetime | None = None,
+        connection: Any = None,
+    ) -> Trigger:
+        """Write a trigger and one job per matching reaction, in one transaction.
+
+        Args:
+            type: A dotted name, such as `order.paid`.
+            payload: A JSON value; or JSON text as bytes, which is delivered byte for byte.
+            tenant_id: Whose it is; only this tenant's reactions match.
+            user_id: Whom the jobs are for; for the caller's own use.
+            run_at: When the calls are to be made first; by default now.
+            delay: The same as seconds from now.
+            priority: Overrides the reactions' own; lower first within a reaction.
+            deadline: When it is too late for another attempt.
+            connection: The caller's own asyncpg connection, or SQLAlchemy session on asyncpg, with
+                an open transaction: the trigger is written on it, and comes into being with its
+                commit.
+
+        Returns:
+            The trigger, with the ids of its jobs in the order of the reactions.
+
+        Raises:
+            InvalidInput: if a value cannot be used; nothing is written.
+            NoTransaction: if `connection` has no open transaction.
+        """
+        request = TriggerRequest(
+            type, payload, user_id, run_at, delay, priority=priority, deadline=deadline
+        )
+        written = await self.trigger_many([request], tenant_id=tenant_id, connection=connection)
+        return written[0]
+
+    async def trigger_many(
+        self,
+        requests: Iterable[TriggerRequest],
+        *,
+        tenant_id: str = "default",
+        connection: Any = None,
+    ) -> list[Trigger]:
+        """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
+        return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
+
+    @asynccontextmanager
+    async def workers(self) -> AsyncIterator[Worker]:
+        """Deliver in this process while the block lasts; then stop gracefully.
+
+        At the end of the block nothing more is claimed, calls in flight are given
+        `worker.shutdown_timeout` seconds, and the rest goes back to the queue.
+        """
+        worker = Worker(
+            self._pool,
+            self.database_url,
+            self.settings,
+            self._clock,
+            self._ids,
+            self._transport,
+            self._waker,
+            _version(),
+            self._finished.settled,
+        )
+        async with worker.running():
+            yield worker
+
+    async def run(self) -> None:
+        """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        async with self.workers() as worker:
+
+            def stop() -> None:
+                if asked.is_set():
+                    logger.warning("stopping at once: calls in flight are cut off")
+                    worker.stop_at_once()
+                else:
+                    logger.info("stopping: calls in flight are given time to end")
+                asked.set()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop)
+            try:
+                await asked.wait()
+            except BaseException:
+                _forget_signals(loop)
+                raise
+        _forget_signals(loop)
+
+
+@asynccontextmanager
+async def connect(
+    dsn: str | None = None,
+    *,
+    settings: Settings | None = None,
+    config: Path | str | None = None,
+    transport: AnyTransport | None = None,
+    migrate: bool | None = None,
+    **sections: Any,
+) -> AsyncIterator[Engine]:
+    """Open the engine.
+
+    Args:
+        dsn: PostgreSQL to use, as `postgresql://user:password@host:5432/database`. None: what the
+            settings say, and if they say nothing, an embedded PostgreSQL in the user's data
+            directory.
+        settings: Settings to use as they are; None: they are read from `config`, the environment
+            and `sections`.
+        config: A TOML file of settings; None: the one that `DELIVERY_CONFIG` names, if any.
+        transport: Makes the HTTP calls instead of the engine's own transport; any
+            `httpx.AsyncBaseTransport` will do. The caller closes it.
+        migrate: Whether to bring the schema up to date; None: only that of an embedded database.
+        sections: Settings by section, such as `http={"timeout": 5}`.
+
+    Raises:
+        InvalidSetting: if a setting is unknown or out of range.
+        DatabaseUnavailable: if no connection can be made.
+        EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
+        SchemaMismatch: if the schema is missing, older or newer than this engine.
+    """
+    if settings is None:
+        settings = load_settings(config, **_with_url(sections, dsn))
+    async with AsyncExitStack() as stack:
+        url = dsn or settings.database.url
+        if url is None:
+            embedded = await start_embedded(settings.database.embedded_directory)
+            stack.push_async_callback(embedded.close)
+            url = embedded.url
+            migrate = True if migrate is None else migrate
+        await _prepare_schema(url, settings, migrate=bool(migrate))
+        pool = await open_pool(settings, url)
+        stack.push_async_callback(_close_pool, pool)
+        clock = Clock()
+        await workers.synchronise(pool, clock)
+        keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
+        await keeper.round()
+        opened = await stack.enter_async_context(open_transport(settings.http, transport))
+        engine = Engine(pool, url, settings, clock, opened)
+        keeping = asyncio.create_task(keeper.run())
+        try:
+            yield engine
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            await engine._waker.aclose()  # noqa: SLF001 - its own module
+
+
+async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> None:
+    connection = await connect_once(
+        url,
+        settings.database.connect_timeout,
+        statement_cache_size=settings.database.statement_cache_size,
+    )
+    try:
+        if migrate:
+            for name in await migrate_schema(connection):
+                logger.info("applied migration %s", name)
+        else:
+            await check_schema(connection)
+    finally:
+        await connection.close()
+
+
+async def _close_pool(pool: Pool) -> None:
+    """Close the pool, but let no server that has stopped answering hold up the program's end."""
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
+    if dsn is None:
+        return sections
+    return {**sections, "database": {**sections.get("database", {}), "url": dsn}}
+
+
+def _forget_signals(loop: asyncio.AbstractEventLoop) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+
+
+def _version() -> str:
+    try:
+        return version("delivery")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,45 @@
+"""Which jobs finished in this process: saves those who wait for them here some polling."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from delivery.lifecycle import TERMINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from delivery.store.settlements import Settlement
+
+__all__ = ["FinishedJobs"]
+
+
+class FinishedJobs:
+    """Sets an event when a watched job's final state was written by this process."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def watched(self, job_id: UUID) -> Iterator[asyncio.Event]:
+        """An event for this job, while the block lasts."""
+        event = asyncio.Event()
+        self._watchers.setdefault(job_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._watchers[job_id].discard(event)
+            if not self._watchers[job_id]:
+                del self._watchers[job_id]
+
+    def settled(self, batch: list[Settlement]) -> None:
+        """Take note of a batch of results that was written."""
+        if not self._watchers:
+            return
+        for settlement in batch:
+            if settlement.status in TERMINAL:
+                for event in self._watchers.get(settlement.job_id, ()):
+                    event.set()

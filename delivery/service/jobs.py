@@ -1,0 +1,210 @@
+"""`engine.jobs`: direct jobs, reading jobs, and waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
+
+from delivery.errors import JobTimeout, NotFound
+from delivery.lifecycle import TERMINAL
+from delivery.message.params import encode_params
+from delivery.message.payload import encode_payload
+from delivery.message.url import parse_url
+from delivery.models import Job, JobStatus, Page
+from delivery.service.calls import CallOptions, build_params
+from delivery.service.checks import (
+    check_deadline,
+    check_id,
+    check_priority,
+    check_run_at,
+    check_text,
+    check_word,
+)
+from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.reactions import DEFAULT_PRIORITY
+from delivery.store import jobs, triggers
+from delivery.store.caller import caller_transaction
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from typing import Unpack
+
+    from delivery.clock import Clock, IdFactory
+    from delivery.engine.wake import Waker
+    from delivery.service.finished import FinishedJobs
+    from delivery.settings import Settings
+    from delivery.store.connection import Executor, Pool
+
+__all__ = ["Jobs"]
+
+_LANES: Final = UUID("5b3df1a0-8d1f-4a39-9c57-3f0c8e4a7d11")
+"""Namespace of the lanes of direct jobs."""
+_FIRST_LOOK: Final = 0.05
+_LAST_LOOK: Final = 0.5
+
+
+class Jobs:
+    """Make, read and wait for jobs. Every call is scoped by `tenant_id`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        ids: IdFactory,
+        waker: Waker,
+        finished: FinishedJobs,
+        settings: Settings,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._ids = ids
+        self._waker = waker
+        self._finished = finished
+        self._settings = settings
+
+    async def create(
+        self,
+        *,
+        payload: Any = None,
+        priority: int = DEFAULT_PRIORITY,
+        run_at: datetime | None = None,
+        delay: float | timedelta | None = None,
+        deadline: datetime | None = None,
+        user_id: str | None = None,
+        tenant_id: str = "default",
+        connection: Any = None,
+        **call: Unpack[CallOptions],
+    ) -> Job:
+        """Make a direct job: a call without a stored reaction.
+
+        Direct jobs of one tenant to one origin (scheme, host and port) share a lane.
+
+        Args:
+            payload: A JSON value, or JSON text as bytes, which is kept byte for byte.
+            priority: Lower first within the lane; 0 to 32,767.
+            run_at: When the call is to be made first; by default now.
+            delay: The same as seconds from now.
+            deadline: When it is too late for another attempt.
+            user_id: For the caller's own use.
+            tenant_id: Whose it is.
+            connection: The caller's own connection or session with an open transaction, to write
+                on.
+            call: The HTTP call; see `CallOptions`. `url` is needed.
+
+        Raises:
+            InvalidInput: if a value cannot be used; nothing is written.
+            NoTransaction: if `connection` has no open transaction.
+        """
+        check_text("tenant_id", tenant_id)
+        params = build_params(call, self._settings.retry.policy(), self._settings.http)
+        endpoint, _ = parse_url(params.url)
+        origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
+        lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
+        now = self._clock.now_datetime()
+        own: Executor = self._pool if connection is None else await caller_transaction(connection)
+        key = (lane, check_priority(priority))
+        job_id = self._ids.new()
+        stored, credentials = encode_params(params)
+        due = check_run_at(run_at, delay, now)
+        latest = check_deadline(deadline, now)
+        body = encode_payload(payload, self._settings.limits.max_payload_bytes)
+        wake = self._waker.notification({key})
+        await triggers.insert_direct_job(
+            own,
+            job_id=job_id,
+            lane=lane,
+            params=stored,
+            credentials=credentials,
+            payload=body,
+            priority=priority,
+            run_at=due,
+            tenant_id=tenant_id,
+            max_attempts=params.retry.max_attempts,
+            deadline=latest,
+            user_id=None if user_id is None else check_text("user_id", user_id),
+            wake=wake,
+        )
+        written = await jobs.get(own, job_id, tenant_id)
+        if connection is None or wake is None:
+            self._waker.announce({key}, notified=wake is not None)
+        if written is None:
+            message = f"job {job_id} was written and is gone already"
+            raise NotFound(message)
+        return written
+
+    async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
+        """One job.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+        """
+        key = check_id("job id", job_id)
+        found = await jobs.get(self._pool, key, tenant_id)
+        if found is None:
+            message = f"there is no job {key} in tenant {tenant_id!r}"
+            raise NotFound(message)
+        return found
+
+    async def list(
+        self,
+        *,
+        tenant_id: str = "default",
+        status: str | None = None,
+        trigger_id: UUID | str | None = None,
+        reaction_id: UUID | str | None = None,
+        oldest_first: bool = False,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Job]:
+        """Jobs by when they were made, newest first unless `oldest_first`."""
+        found = await jobs.list_page(
+            self._pool,
+            tenant_id=tenant_id,
+            after=decode_cursor(cursor),
+            status=check_word("status", status, JobStatus),
+            trigger_id=None if trigger_id is None else check_id("trigger id", trigger_id),
+            reaction_id=None if reaction_id is None else check_id("reaction id", reaction_id),
+            oldest_first=oldest_first,
+            limit=check_limit(limit) + 1,
+        )
+        return page_of(found, limit)
+
+    async def wait(
+        self,
+        job_id: UUID | str,
+        *,
+        timeout: float | None = None,
+        tenant_id: str = "default",
+    ) -> Job:
+        """Wait until the job is terminal, and return it. Without workers anywhere it never is.
+
+        Args:
+            job_id: Which job.
+            timeout: Seconds to wait; None: as long as it takes.
+            tenant_id: Whose it is.
+
+        Raises:
+            NotFound: if there is no such job in this tenant.
+            JobTimeout: if it is not terminal in time; it goes on by itself.
+        """
+        key = check_id("job id", job_id)
+        try:
+            async with asyncio.timeout(timeout):
+                with self._finished.watched(key) as finished:
+                    return await self._wait(key, tenant_id, finished)
+        except TimeoutError:
+            message = f"job {key} was not finished within {timeout:g} s; it goes on by itself"
+            raise JobTimeout(message) from None
+
+    async def _wait(self, job_id: UUID, tenant_id: str, finished: asyncio.Event) -> Job:
+        pause = _FIRST_LOOK
+        while True:
+            job = await self.get(job_id, tenant_id=tenant_id)
+            if job.status in TERMINAL:
+                return job
+            try:
+                async with asyncio.timeout(pause):
+                    await finished.wait()
+            except TimeoutError:
+                pause = min(pause * 1.5, _LAST_LOOK)

@@ -1,0 +1,116 @@
+"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from delivery.engine.fan_out import FanOutWriter, TriggerDraft
+from delivery.errors import NotFound
+from delivery.message.payload import encode_payload
+from delivery.policy.matching import validate_event_type
+from delivery.service.checks import (
+    check_deadline,
+    check_id,
+    check_priority,
+    check_run_at,
+    check_text,
+)
+from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.store import triggers
+from delivery.store.caller import caller_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from delivery.clock import Clock
+    from delivery.models import Page, Trigger
+    from delivery.settings import Settings
+    from delivery.store.connection import Pool
+
+__all__ = ["TriggerRequest", "Triggers"]
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRequest:
+    """One trigger for `trigger_many`; the fields are the arguments of `trigger`."""
+
+    type: str
+    payload: Any
+    user_id: str | None = None
+    run_at: datetime | None = None
+    delay: float | timedelta | None = None
+    priority: int | None = None
+    deadline: datetime | None = None
+
+
+class Triggers:
+    """Write and read triggers."""
+
+    def __init__(self, pool: Pool, clock: Clock, fan_out: FanOutWriter, settings: Settings) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._fan_out = fan_out
+        self._limits = settings.limits
+
+    async def create_many(
+        self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
+    ) -> list[Trigger]:
+        """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
+        check_text("tenant_id", tenant_id)
+        drafts = [self._draft(request) for request in requests]
+        own = None if connection is None else await caller_transaction(connection)
+        if not drafts:
+            return []
+        return await self._fan_out.write(tenant_id, drafts, own)
+
+    async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
+        """One trigger with the ids of its jobs.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+        """
+        key = check_id("trigger id", trigger_id)
+        found = await triggers.get(self._pool, key, tenant_id)
+        if found is None:
+            message = f"there is no trigger {key} in tenant {tenant_id!r}"
+            raise NotFound(message)
+        return found
+
+    async def list(
+        self,
+        *,
+        tenant_id: str = "default",
+        type: str | None = None,  # noqa: A002 - the field's name
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Trigger]:
+        """Triggers, newest first, without the ids of their jobs."""
+        found = await triggers.list_page(
+            self._pool,
+            tenant_id=tenant_id,
+            after=decode_cursor(cursor),
+            event_type=type,
+            limit=check_limit(limit) + 1,
+        )
+        return page_of(found, limit)
+
+    def _draft(self, request: TriggerRequest) -> TriggerDraft:
+        timed = (
+            request.run_at is not None or request.delay is not None or request.deadline is not None
+        )
+        run_at = deadline = None
+        if timed:
+            now = self._clock.now_datetime()
+            run_at = check_run_at(request.run_at, request.delay, now)
+            deadline = check_deadline(request.deadline, now)
+        return TriggerDraft(
+            type=validate_event_type(request.type, self._limits.max_event_type_length),
+            payload=encode_payload(request.payload, self._limits.max_payload_bytes),
+            user_id=None if request.user_id is None else check_text("user_id", request.user_id),
+            run_at=run_at,
+            priority=None if request.priority is None else check_priority(request.priority),
+            deadline=deadline,
+        )
