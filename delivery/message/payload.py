@@ -13,6 +13,7 @@ import math
 import re
 from datetime import date, datetime, time
 from enum import Enum
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
@@ -35,6 +36,8 @@ _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _STRING_OR_CONSTANT: Final = re.compile(_STRING + rb"|(-?(?:NaN|Infinity))", re.DOTALL)
 _ONE_KIND_OF_BRACKET: Final = bytes.maketrans(b"{}", b"[]")
+_STEPS: Final = {ord("["): 1, ord("]"): -1}
+_PASSES: Final = 8
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -147,12 +150,12 @@ def _check_nesting(data: bytes) -> None:
     if data.count(b"[") + data.count(b"{") <= DEEPEST_NESTING:
         return
     brackets = _STRINGS.sub(b"", data).translate(_ONE_KIND_OF_BRACKET, _NO_BRACKETS)
-    for _ in range(DEEPEST_NESTING):
-        # Each pass takes away at least the innermost level.
+    for _ in range(_PASSES):
+        # Each pass takes away the innermost level; few payloads have more than these.
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
-    if b"[]" in brackets or brackets.count(b"[") > DEEPEST_NESTING:
+    if _PASSES + max(accumulate(map(_STEPS.__getitem__, brackets))) > DEEPEST_NESTING:
         message = f"the payload is nested deeper than {DEEPEST_NESTING} levels; send it flatter"
         raise InvalidPayload(message)
 

@@ -16,7 +16,6 @@ import jmespath.parser
 import jmespath.visitor
 from jmespath.exceptions import (
     EmptyExpressionError,
-    IncompleteExpressionError,
     JMESPathError,
     LexerError,
     ParseError,
@@ -138,7 +137,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, LexerError):
         return f"{_one_line(error.message)} at character {error.lexer_position + 1}"
     if isinstance(error, ParseError):
-        if isinstance(error, IncompleteExpressionError) or error.token_type == "EOF":
+        if error.lex_position >= len(error.expression or ""):
             return f"it ends too early, after character {error.lex_position}"
         shown = json.dumps(error.token_value, ensure_ascii=False)
         return f"unexpected {shown} at character {error.lex_position + 1}"

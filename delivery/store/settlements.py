@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.store.statements import statement
 
@@ -16,9 +16,9 @@ __all__ = ["Settlement", "settle"]
 
 
 class Settlement(NamedTuple):
-    """What became of one claimed job: the columns of `settle.sql`, in its order.
+    """What became of one claimed job: the fields of the type `delivery.settlement`, in its order.
 
-    A tuple, so that a batch turns into the statement's columns by one `zip`.
+    A tuple, because that is what asyncpg takes for a composite type without copying it.
     """
 
     lease_id: UUID
@@ -78,7 +78,6 @@ async def settle(
     Returns how many jobs were changed; the rest had lost their lease and were logged as `late`.
     Repeating a call, after a commit of which the answer was lost, changes nothing.
     """
-    columns: list[Any] = list(zip(*settlements, strict=True))
     return await executor.fetchval(  # type: ignore[no-any-return]
-        statement("settle"), worker_id, finished_leases, *columns
+        statement("settle"), worker_id, finished_leases, settlements
     )

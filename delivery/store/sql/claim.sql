@@ -1,5 +1,7 @@
 -- Takes up to a quota of due jobs from each lane into one lease. MATERIALIZED keeps LIMIT from being
--- overrun; ctid is safe because the rows are locked and never updated.
+-- overrun; ctid is safe because the rows are locked and never updated. LATERAL with LIMIT 1 says what
+-- statistics of partitioned tables do not: an id finds one row. Without it the planner expects so many
+-- that it scans whole partitions, or compiles the plan, which takes longer than running it.
 WITH pick AS MATERIALIZED (
     SELECT waiting.row_address
     FROM unnest($3::uuid[], $4::smallint[], $5::integer[]) AS wanted (lane, priority, quota)
@@ -43,8 +45,14 @@ SELECT
     direct_jobs.credentials,
     reactions.state AS reaction_state
 FROM popped
-JOIN delivery.jobs ON jobs.id = popped.job_id
-LEFT JOIN delivery.triggers ON triggers.id = jobs.trigger_id
-LEFT JOIN delivery.direct_jobs ON direct_jobs.id = popped.job_id AND jobs.reaction_id IS NULL
-LEFT JOIN delivery.reactions ON reactions.id = jobs.reaction_id
+CROSS JOIN LATERAL (SELECT * FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS jobs
+LEFT JOIN LATERAL (
+    SELECT * FROM delivery.triggers WHERE id = jobs.trigger_id LIMIT 1
+) AS triggers ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM delivery.direct_jobs WHERE id = popped.job_id AND jobs.reaction_id IS NULL LIMIT 1
+) AS direct_jobs ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM delivery.reactions WHERE id = jobs.reaction_id LIMIT 1
+) AS reactions ON true
 ORDER BY popped.run_at, popped.job_id;

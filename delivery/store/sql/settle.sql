@@ -2,31 +2,12 @@
 -- the record, the retry's queue row and the dead letter; then removes the leases that are finished ($2).
 -- Entries without a log id (never called) write no log row. Repeating the statement changes nothing.
 WITH given AS MATERIALIZED (
-    SELECT *
-    FROM unnest(
-        $3::uuid[], $4::uuid[], $5::integer[], $6::uuid[], $7::smallint[],
-        $8::text[], $9::integer[], $10::integer[], $11::float8[], $12::boolean[],
-        $13::text[], $14::text[], $15::smallint[], $16::float8[],
-        $17::uuid[], $18::uuid[], $19::uuid[], $20::text[], $21::text[],
-        $22::text[], $23::text[], $24::real[], $25::real[], $26::real[],
-        $27::real[], $28::real[], $29::real[], $30::text[], $31::boolean[],
-        $32::boolean[], $33::bytea[], $34::bytea[], $35::integer[], $36::bytea[],
-        $37::bytea[], $38::integer[], $39::boolean[]
-    ) AS given (
-        lease_id, job_id, claim, lane, priority,
-        status, attempt, uncounted, run_at, exhausted,
-        failure_kind, error, status_code, finished_at,
-        log_id, trigger_id, reaction_id, tenant_id, outcome,
-        method, endpoint, duration_ms, dns_ms, connect_ms,
-        tls_ms, send_ms, first_byte_ms, remote_address, reused,
-        truncated, request_head, request_body, request_size, response_head,
-        response_body, response_size, stalled
-    )
+    SELECT * FROM unnest($3::delivery.settlement[])
 ),
 fence AS MATERIALIZED (
     SELECT id
     FROM delivery.leases
-    WHERE id = ANY ($3::uuid[]) AND worker_id = $1
+    WHERE id IN (SELECT lease_id FROM given) AND worker_id = $1
     FOR KEY SHARE
 ),
 logged AS (
