@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from delivery.store.queue import ClaimedJob, LaneKey
 
 __all__ = ["LaneBook", "share"]
+
+_CAPS_KEPT: Final = 100_000
 
 
 def share(capacity: int, rooms: Sequence[int]) -> list[int]:
@@ -92,10 +94,15 @@ class LaneBook:
 
     def set_cap(self, lane: UUID, cap: int | None) -> None:
         """Take over a reaction's own limit of calls in flight; None: the default."""
-        if cap is None or cap == self._default_cap:
-            self._caps.pop(lane, None)
-        else:
-            self._caps[lane] = cap
+        limit = self._default_cap if cap is None else cap
+        if self._caps.get(lane) == limit:
+            return
+        if len(self._caps) >= _CAPS_KEPT:
+            self._caps.clear()
+        self._caps[lane] = limit
+        waiting = self._full.pop(lane, None)
+        if waiting is not None:
+            self._due[lane] = waiting
 
     def has_due(self) -> bool:
         """Whether any lane that has room is known to have due work."""
@@ -154,4 +161,5 @@ class LaneBook:
             self._due[lane] = waiting
 
     def _room(self, lane: UUID) -> int:
-        return self._caps.get(lane, self._default_cap) - self._in_flight.get(lane, 0)
+        # A reaction's limit is known once one of its jobs was claimed; until then one is asked for.
+        return self._caps.get(lane, 1) - self._in_flight.get(lane, 0)

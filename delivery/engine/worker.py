@@ -179,7 +179,7 @@ class Worker:
 
 
 async def _kept_running(role: Callable[[], Awaitable[None]]) -> None:
-    """Run a role until it ends; after an error that it should have handled itself, start it again."""
+    """Run a role until it ends; start it again after an error it should have handled itself."""
     while True:
         try:
             await role()

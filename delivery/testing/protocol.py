@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol, TYPE_CHECKING, cast
 
 import httptools
 
@@ -81,7 +81,6 @@ class ReceiverConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Step, bool, bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._stuck = False
         self._start_request()
 
     def abort(self) -> None:
@@ -93,8 +92,8 @@ class ReceiverConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, and let the recorder know."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # No isinstance: the transports of uvloop are not subclasses of asyncio.Transport.
+        self._transport = cast("asyncio.Transport", transport)
         self._recorder.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,8 +135,9 @@ class ReceiverConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Collect a part of the body, up to the limit."""
-        self._body += body
-        if len(self._body) > self._max_body:
+        self._body.append(body)
+        self._body_size += len(body)
+        if self._body_size > self._max_body:
             self._refuse(_TOO_LARGE)
 
     def on_message_complete(self) -> None:
@@ -148,7 +148,7 @@ class ReceiverConnection(asyncio.Protocol):
             self._parser.get_method().decode("latin-1"),
             self._target.decode("latin-1"),
             tuple(self._headers),
-            self._body,
+            b"".join(self._body),
             time.time(),
             self._webhook_id.decode("latin-1"),
         )
@@ -162,7 +162,8 @@ class ReceiverConnection(asyncio.Protocol):
     def _start_request(self) -> None:
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body = b""
+        self._body: list[bytes] = []
+        self._body_size = 0
         self._webhook_id = b""
         self._expects_continue = False
 
@@ -171,7 +172,7 @@ class ReceiverConnection(asyncio.Protocol):
         while self._waiting and self._transport is not None:
             step, keep_alive, with_body = self._waiting[0]
             if isinstance(step, Drop):
-                self._transport.abort()
+                self._transport.close()
                 return
             if not isinstance(step, Answer):
                 return

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReceivedRequest", "Receiver"]
 
+_OK: Final = Answer()
 _UNKNOWN_PATH: Final = Answer(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
 _MAX_REQUEST_BODY: Final = 64 * 1024 * 1024
 
@@ -68,7 +69,7 @@ class Receiver:
         self._server: asyncio.Server | None = None
         self._arrival = asyncio.Event()
 
-    def endpoint(self, path: str, behaviour: Behaviour = Answer()) -> str:
+    def endpoint(self, path: str, behaviour: Behaviour = _OK) -> str:
         """Say what `path` does from now on; returns its URL once the receiver listens.
 
         Raises:

@@ -13,11 +13,11 @@ from delivery.settings import Settings
 from delivery.store import queue, reactions, triggers
 from delivery.store.connection import open_pool
 from delivery.store.partitions import ensure_partitions
-from delivery.store.queue import ClaimedJob
 from delivery.store.settlements import Settlement
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
+    from delivery.store.queue import ClaimedJob
     from collections.abc import AsyncIterator
     from datetime import datetime
     from uuid import UUID

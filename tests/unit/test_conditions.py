@@ -57,6 +57,8 @@ def test_expressions_that_do_not_hold(expression: str) -> None:
     ("expression", "message"),
     [
         ("total >", "ends too early"),
+        ("total.", "ends too early, after character 6"),
+        ("length(total", "ends too early"),
         ("total > > 1", "at character 9"),
         ("a..b", "at character 3"),
         ("a # b", "at character 3"),

@@ -23,6 +23,14 @@ def claimed(lane: UUID, priority: int, count: int) -> list[Any]:
     return [cast("Any", Claimed(lane, priority)) for _ in range(count)]
 
 
+def book_of(cap: int) -> LaneBook:
+    """A book that knows the limits of all three lanes."""
+    book = LaneBook(default_cap=cap)
+    for lane in (A, B, C):
+        book.set_cap(lane, None)
+    return book
+
+
 A, B, C = (UUID(int=number) for number in (1, 2, 3))
 
 
@@ -42,7 +50,7 @@ def test_no_lane_gets_much_more_than_another_that_has_room(capacity: int, rooms:
 
 
 def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     book.mark_due((A, 100))
     quotas, mark = book.quotas(5)
     assert quotas == [((A, 100), 5)]
@@ -51,7 +59,7 @@ def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
 
 
 def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     book.mark_due((A, 100))
     quotas, mark = book.quotas(5)
     book.mark_due((A, 100))
@@ -60,7 +68,7 @@ def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
 
 
 def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
-    book = LaneBook(default_cap=2)
+    book = book_of(2)
     book.mark_due((A, 100))
     quotas, mark = book.quotas(50)
     assert quotas == [((A, 100), 2)]
@@ -72,7 +80,7 @@ def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
 
 
 def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
-    book = LaneBook(default_cap=1)
+    book = book_of(1)
     book.mark_due((A, 100))
     quotas, mark = book.quotas(50)
     book.settle_claim(quotas, mark, claimed(A, 100, 1))
@@ -83,7 +91,7 @@ def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
 
 
 def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     book.mark_due((A, 100))
     book.mark_due((A, 1))
     quotas, mark = book.quotas(4)
@@ -93,14 +101,14 @@ def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
 
 
 def test_a_reactions_own_cap_counts() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     book.set_cap(A, 3)
     book.mark_due((A, 100))
     assert book.quotas(50)[0] == [((A, 100), 3)]
 
 
 def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     for lane in (A, B, C):
         book.mark_due((lane, 100))
     served = set()
@@ -114,7 +122,7 @@ def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
 
 
 def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(10)
     book.mark_due_at((A, 100), 20.0)
     book.mark_due_at((A, 100), 10.0)
     book.mark_due_at((A, 100), 30.0)
@@ -124,3 +132,23 @@ def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts()
     book.fire_timers(10.0)
     assert book.has_due()
     assert book.next_timer() is None
+
+
+def test_of_a_lane_whose_limit_is_not_known_yet_one_job_is_asked_for() -> None:
+    book = LaneBook(default_cap=10)
+    book.mark_due((A, 100))
+    quotas, mark = book.quotas(50)
+    assert quotas == [((A, 100), 1)]
+    book.settle_claim(quotas, mark, claimed(A, 100, 1))
+    book.set_cap(A, 2)
+    assert book.quotas(50)[0] == [((A, 100), 1)]
+
+
+def test_a_full_lane_has_room_again_when_its_limit_grows() -> None:
+    book = book_of(1)
+    book.mark_due((A, 100))
+    quotas, mark = book.quotas(50)
+    book.settle_claim(quotas, mark, claimed(A, 100, 1))
+    assert book.quotas(50)[0] == []
+    book.set_cap(A, 3)
+    assert book.quotas(50)[0] == [((A, 100), 2)]

@@ -1,0 +1,1 @@
+"""Tests in which things break: processes, servers and databases."""
