@@ -54,6 +54,7 @@ class Listener:
         self._probe_timeout = probe_timeout
         self._max_backoff = max_backoff
         self._heard = asyncio.Event()
+        self._dropped = asyncio.Event()
         self._probe = _PROBE + uuid4().hex
 
     async def run(self) -> None:
@@ -61,14 +62,15 @@ class Listener:
         backoff = 0.1
         while True:
             try:
+                self._dropped.clear()
                 async with notifications.listening(
-                    self._url, self._hear, timeout=self._connect_timeout
+                    self._url, self._hear, self._dropped.set, timeout=self._connect_timeout
                 ) as connection:
                     # What was announced before LISTEN was not heard: scan once after it.
                     self._dispatcher.wake(None)
                     while await self._hears_itself(connection):
                         backoff = 0.1
-                        await asyncio.sleep(self._probe_interval)
+                        await self._pause()
                     logger.warning(
                         "notifications do not arrive (is there a pooler in transaction mode?); "
                         "polling goes on, connecting again in %.1f s",
@@ -82,6 +84,14 @@ class Listener:
                 )
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, self._max_backoff)
+
+    async def _pause(self) -> None:
+        """Until it is time to probe again, or the connection is lost."""
+        try:
+            async with asyncio.timeout(self._probe_interval):
+                await self._dropped.wait()
+        except TimeoutError:
+            pass
 
     def _hear(self, text: str) -> None:
         if text == self._probe:

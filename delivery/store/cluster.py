@@ -143,6 +143,7 @@ class Cluster:
         except (FileNotFoundError, IndexError, ValueError):
             return None
         lines += [""] * (8 - len(lines))
+        # A server in single-user mode records its number as negative.
         return Postmaster(pid=abs(pid), socket_directory=lines[4], status=lines[7].strip())
 
     def _serves_us(self, pid: int) -> bool:
@@ -226,14 +227,15 @@ _ADVICE: Final[Sequence[tuple[str, str]]] = (
     ("could not create shared memory", "raise the machine's shared memory limits"),
 )
 
+_SIGNS: Final = ("FATAL", "PANIC", "DETAIL", "HINT", "error:", "detail:")
+
 
 def _told(output: str) -> str:
-    """The lines of `output` that say what went wrong, and what to do about it if known."""
+    """The last words of `output` about what went wrong, and what to do about it if known."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if any(word in line for word in ("FATAL", "PANIC", "DETAIL", "HINT", "error:", "detail:"))
-    ]
-    text = " ".join((telling or lines)[-4:])
+    last = max(
+        (place for place, line in enumerate(lines) if any(sign in line for sign in _SIGNS)),
+        default=len(lines) - 1,
+    )
+    text = " ".join(lines[max(0, last - 2) : last + 1])
     return "; ".join([text, *(advice for sign, advice in _ADVICE if sign in output)])

@@ -49,8 +49,8 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ssl.SSLError, "TLS failed: {error}; check sslmode and the certificates"),
     (
         ValueError,
-        "the URL cannot be used: {error}; it must look like"
-        " postgresql://user:password@host:5432/database",
+        "the URL cannot be used: {error};"  # noqa: ISC004 - one text, too long for a line
+        " it must look like postgresql://user:password@host:5432/database",
     ),
 )
 """What to say about an error; the first that fits counts."""

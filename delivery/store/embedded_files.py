@@ -171,8 +171,8 @@ def _refuse_other_version(data: Path) -> None:
         raise EmbeddedDatabaseError(message) from error
     if made_by != str(MAJOR_VERSION):
         message = (
-            f"{data} was made by PostgreSQL {made_by}, but the embedded one is {MAJOR_VERSION}; dump"
-            " it with that version and restore it here, or choose another"
+            f"{data} was made by PostgreSQL {made_by}, but the embedded one is {MAJOR_VERSION};"
+            " dump it with that version and restore it here, or choose another"
             " database.embedded_directory"
         )
         raise EmbeddedDatabaseError(message)

@@ -22,9 +22,11 @@ CHANNEL: Final = "delivery_wake"
 
 @asynccontextmanager
 async def listening(
-    url: str, heard: Callable[[str], None], *, timeout: float
+    url: str, heard: Callable[[str], None], dropped: Callable[[], None], *, timeout: float
 ) -> AsyncIterator[Connection]:
-    """A connection of its own that listens; `heard` is called with each notification's text.
+    """A connection of its own that listens.
+
+    `heard` is called with each notification's text, `dropped` when the connection is lost.
 
     Raises:
         DatabaseUnavailable: if no connection could be made.
@@ -35,6 +37,7 @@ async def listening(
         heard(str(payload))
 
     try:
+        connection.add_termination_listener(lambda _connection: dropped())
         await connection.add_listener(CHANNEL, callback)
         yield connection
     finally:

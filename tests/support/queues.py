@@ -17,12 +17,12 @@ from delivery.store.settlements import Settlement
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
-    from delivery.store.queue import ClaimedJob
     from collections.abc import AsyncIterator
     from datetime import datetime
     from uuid import UUID
 
     from delivery.store.connection import Pool
+    from delivery.store.queue import ClaimedJob
 
 __all__ = ["Bench", "opened", "succeeded"]
 

@@ -1,0 +1,139 @@
+"""PostgreSQL goes away and comes back: results are kept, nothing is lost, nothing is repeated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import asyncpg
+import pytest
+
+import delivery
+from delivery import JobStatus, Outcome, TriggerRequest
+from delivery.store.migrate import migrate
+from delivery.testing import Answer, Receiver
+from tests.support.engines import all_logs, engine_on, wait_for_all
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tests.support.databases import PrivateServer
+
+pytestmark = pytest.mark.anyio
+
+
+async def _patiently(engine: delivery.Engine, jobs: list[UUID]) -> list[delivery.Job]:
+    """Wait for jobs over outages, which `wait` itself reports as they are."""
+    with anyio.fail_after(60):
+        while True:
+            try:
+                return await wait_for_all(engine, jobs, timeout=60)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await anyio.sleep(0.1)
+
+
+async def _migrate(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await migrate(connection)
+    await connection.close()
+
+
+@pytest.mark.parametrize("notifications", [True, False])
+async def test_postgresql_killed_in_the_middle_costs_no_delivery_and_repeats_none(
+    private_server: PrivateServer, *, notifications: bool
+) -> None:
+    await _migrate(private_server.url)
+    slow = Answer(delay=0.01)
+    async with (
+        Receiver(default=slow) as receiver,
+        engine_on(
+            private_server.url,
+            notifications=notifications,
+            worker={"concurrency": 20, "batch_size": 40},
+        ) as engine,
+    ):
+        for number in range(5):
+            await engine.reactions.create(name=str(number), url=receiver.url(f"/{number}"))
+        triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(600)])
+        jobs = [job for trigger in triggers for job in trigger.jobs]
+        async with engine.workers():
+            for quarter in (1, 2, 3):
+                await receiver.wait_for(quarter * len(jobs) // 4, timeout=30)
+                await anyio.to_thread.run_sync(private_server.kill)
+                await anyio.to_thread.run_sync(private_server.start)
+            done = await _patiently(engine, jobs)
+        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+        logs = await all_logs(engine)
+        assert {log.outcome for log in logs} == {Outcome.SUCCEEDED}
+        assert len(logs) == len(jobs), "no worker died, so no attempt was lost"
+        assert {job.attempt for job in done} == {1}
+        assert set(receiver.counts.values()) == {1}, "and nothing was delivered twice"
+
+
+async def test_results_are_kept_while_the_database_is_away_longer_than_workers_may_be_silent(
+    private_server: PrivateServer,
+) -> None:
+    await _migrate(private_server.url)
+    async with (
+        Receiver(default=Answer(delay=0.3)) as receiver,
+        engine_on(private_server.url) as engine,
+        engine_on(private_server.url) as other,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(20)])
+        jobs = [job for trigger in triggers for job in trigger.jobs]
+        async with engine.workers(), other.workers():
+            await receiver.wait_for(20)
+            await anyio.to_thread.run_sync(private_server.kill)
+            # Twice as long as it takes for a silent worker to be held dead.
+            await anyio.sleep(2.0)
+            await anyio.to_thread.run_sync(private_server.start)
+            done = await _patiently(engine, jobs)
+        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+        assert [log.outcome for log in await all_logs(engine)] == [Outcome.SUCCEEDED] * 20
+        assert set(receiver.counts.values()) == {1}
+
+
+async def test_a_claim_whose_answer_was_lost_is_found_and_handed_back(database_url: str) -> None:
+    async with Receiver() as receiver, engine_on(database_url) as engine:
+        receiver.endpoint("/r")
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        async with engine.workers() as worker:
+            trigger = await engine.trigger("x", 1, delay=3600)
+            # What a claim leaves behind that is committed without the worker hearing of it.
+            await engine._pool.execute(
+                "WITH popped AS (DELETE FROM delivery.queue RETURNING job_id, claim)"
+                " INSERT INTO delivery.leases (id, worker_id, job_ids, claims)"
+                " SELECT gen_random_uuid(), $1, array_agg(job_id), array_agg(claim) FROM popped",
+                worker.id,
+            )
+            assert (await engine.jobs.get(trigger.jobs[0])).status is JobStatus.RUNNING
+            with anyio.fail_after(10):
+                while (await engine.jobs.get(trigger.jobs[0])).status is JobStatus.RUNNING:
+                    await anyio.sleep(0.05)
+            job = await engine.jobs.get(trigger.jobs[0])
+        assert job.status is JobStatus.QUEUED
+        assert job.attempt == 0
+        assert await all_logs(engine) == []
+
+
+async def test_a_dropped_listening_connection_is_made_again(database_url: str) -> None:
+    settings = {"poll_min": 30.0, "poll_max": 60.0}
+    async with (
+        Receiver(default=Answer()) as receiver,
+        engine_on(database_url, worker=settings) as engine,
+        engine_on(database_url) as producer,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        async with engine.workers():
+            await producer.trigger("x", 1)
+            await receiver.wait_for(1)
+            assert await producer._pool.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND (query LIKE 'LISTEN%' OR query LIKE '%pg_notify%')"
+            )
+            with anyio.fail_after(20):
+                while receiver.count() < 2:
+                    await producer.trigger("x", 2)
+                    await anyio.sleep(0.2)

@@ -1,0 +1,97 @@
+"""Worker processes of their own, to be killed.
+
+Run as a program: delivers until SIGTERM, with the settings that the environment gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import delivery
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["WorkerProcess"]
+
+_READY = "ready"
+
+
+class WorkerProcess:
+    """One worker process; `settings` are environment variables without their `DELIVERY_`."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        environment = {
+            **os.environ,
+            "DELIVERY_DATABASE_URL": url,
+            "DELIVERY_HTTP_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+            **{f"DELIVERY_{name}": str(value) for name, value in settings.items()},
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.worker_processes"],
+            env=environment,
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    async def ready(self) -> Self:
+        """Wait until it works."""
+        assert self._process.stdout is not None
+        line = await asyncio.to_thread(self._process.stdout.readline)
+        assert line.strip() == _READY, f"the worker ended with {self._process.wait()}"
+        return self
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._close()
+
+    async def terminate(self) -> int:
+        """Ask it to stop; its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(self._process.wait)
+        self._close()
+        return code
+
+    def suspend(self) -> None:
+        """Stop its clock, so to speak."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self.kill()
+
+    def _close(self) -> None:
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+async def _work() -> None:
+    async with delivery.connect() as engine:
+        print(_READY, flush=True)  # noqa: T201 - how the test knows
+        await engine.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work())
