@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from annotated_types import Ge, Gt, Le, Lt
-
 from delivery.settings.sections import SECTIONS, Settings, alternatives
 
 if TYPE_CHECKING:
@@ -109,11 +107,11 @@ def allowed_range(field: FieldInfo) -> str:
             metadata += getattr(extra, "metadata", [])
     low = high = ""
     for bound in metadata:
-        if isinstance(bound, Ge):
-            low = f"{bound.ge:g}" if isinstance(bound.ge, float) else str(bound.ge)
-        elif isinstance(bound, Gt):
-            low = f"more than {bound.gt}"
-        elif isinstance(bound, (Le, Lt)):
-            limit = bound.le if isinstance(bound, Le) else bound.lt
-            high = str(limit).removesuffix(".0")
+        low = _bound(bound, "ge") or _bound(bound, "gt", "more than ") or low
+        high = _bound(bound, "le") or _bound(bound, "lt", "less than ") or high
     return f"{low} to {high}" if low and high else low or high
+
+
+def _bound(bound: Any, kind: str, prefix: str = "") -> str:
+    limit = getattr(bound, kind, None)
+    return "" if limit is None else f"{prefix}{limit}".removesuffix(".0")

@@ -154,11 +154,13 @@ class Cluster:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE or "postgres" not in process.name():
                 return False
+            if process.uids().real != self.data.stat().st_uid:
+                return False
             return self.data.samefile(process.cwd())
         except (psutil.NoSuchProcess, FileNotFoundError):
             return False
         except (psutil.AccessDenied, PermissionError):
-            # Another user's PostgreSQL. Not ours to remove, so better take it for running.
+            # Where even one's own processes are hidden, better take it for running.
             return True
 
     def _clear_traces(self, socket_directory: Path) -> None:

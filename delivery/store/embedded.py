@@ -61,29 +61,12 @@ async def start_embedded(directory: Path | None = None) -> EmbeddedDatabase:
     """
     database = EmbeddedDatabase(directory or default_directory())
     try:
-        await to_thread.run_sync(database.open)
-        await _wait_for_answer(database)
+        await database.ensure_running()
     except BaseException:
         with anyio.CancelScope(shield=True):
             await database.close()
         raise
     return database
-
-
-async def _wait_for_answer(database: EmbeddedDatabase) -> None:
-    """Wait while a server that was there already is still starting or recovering."""
-    deadline = time.monotonic() + _ANSWER_TIMEOUT
-    while True:
-        try:
-            connection = await connect(database.url, timeout=_ANSWER_TIMEOUT)
-        except DatabaseUnavailable as error:
-            if time.monotonic() > deadline:
-                message = f"the embedded PostgreSQL in {database.directory} lets nobody in: {error}"
-                raise EmbeddedDatabaseError(message) from error
-            await anyio.sleep(0.1)
-        else:
-            await connection.close()
-            return
 
 
 class EmbeddedDatabase:
@@ -117,13 +100,25 @@ class EmbeddedDatabase:
             self.url = f"postgresql://postgres@/postgres?host={quote(socket_directory)}&port={PORT}"
 
     async def ensure_running(self) -> None:
-        """Start the server again should it have died; `url` stays the same.
+        """Start the server, also again should it have died, and wait until it lets us in.
 
         Raises:
             EmbeddedDatabaseError: As `start_embedded`.
         """
-        await to_thread.run_sync(self.open)
-        await _wait_for_answer(self)
+        deadline = time.monotonic() + _ANSWER_TIMEOUT
+        while True:
+            # Each time, as what looked like a running server may have been a dying one.
+            await to_thread.run_sync(self.open)
+            try:
+                connection = await connect(self.url, timeout=_ANSWER_TIMEOUT)
+            except DatabaseUnavailable as error:
+                if time.monotonic() > deadline:
+                    message = f"the embedded PostgreSQL in {self.directory} lets nobody in: {error}"
+                    raise EmbeddedDatabaseError(message) from error
+                await anyio.sleep(0.1)
+            else:
+                await connection.close()
+                return
 
     async def close(self) -> None:
         """Give the share back; the last one out stops the server. Harmless to repeat."""

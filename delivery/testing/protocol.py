@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 

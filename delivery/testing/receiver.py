@@ -22,6 +22,7 @@ __all__ = ["ReceivedRequest", "Receiver"]
 
 _OK: Final = Answer()
 _UNKNOWN_PATH: Final = Answer(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
+_MAX_PORT: Final = 65_535
 _MAX_REQUEST_BODY: Final = 64 * 1024 * 1024
 
 
@@ -128,6 +129,9 @@ class Receiver:
             AddressInUse: if another program listens on the port.
             InvalidInput: if the address or port cannot be used for another reason.
         """
+        if not 0 <= self.port <= _MAX_PORT:
+            message = f"port {self.port} does not exist; choose one from 0 to {_MAX_PORT}"
+            raise InvalidInput(message)
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -137,7 +141,7 @@ class Receiver:
                 ssl=self._ssl,
                 backlog=1024,
             )
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise _cannot_listen(self.host, self.port, error) from error
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -181,11 +185,11 @@ class Receiver:
         return next_step(behaviour, of_path=of_path, of_message=of_message)
 
 
-def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> Exception:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
+    if error.errno == errno.EADDRINUSE:
         return AddressInUse(
             f"port {port} of {host} is in use by another program; end it, or choose another port"
             " (0: a free one)"
         )
-    reason = (isinstance(error, OSError) and error.strerror) or str(error)
+    reason = error.strerror or error
     return InvalidInput(f"cannot listen on port {port} of {host}: {reason}; choose another")

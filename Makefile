@@ -1,0 +1,68 @@
+# `make` or `make help` lists the targets. Everything runs in .venv, which `make setup` makes from
+# requirements/dev.lock with plain pip; nothing else needs to be installed first but Python 3.11.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then command -v $$name; break; fi; done)
+UV ?= uv
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything in it; again only when the lock changed
+
+$(READY): requirements/dev.lock
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "make: delivery needs Python 3.11 or later, and none is on the PATH." >&2; \
+		echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv)," >&2; \
+		echo "or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: $(PYTHON) is older than Python 3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) cannot make virtual environments." >&2; \
+		echo "Debian and Ubuntu keep that apart: apt-get install python3-venv" >&2; exit 1; }
+	rm -rf $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## the whole engine on 1,000 triggers, in about a minute (ARGS=--keep leaves it on)
+	$(BIN)/delivery demo $(ARGS)
+
+test: $(READY) ## all tests (ARGS="-k word" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## formatting, lint, types, direction of the imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## format the code, and mend what the linter can mend by itself
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## the engine against the floor, as one line of JSON (ARGS=… for another benchmark)
+	$(BIN)/python -m bench $(or $(ARGS),throughput --json)
+
+lock: ## write requirements/*.lock anew (needs uv on the PATH, or UV=/path/to/uv)
+	@command -v $(UV) >/dev/null || { echo "make: uv is missing: pip install uv" >&2; exit 1; }
+	$(UV) pip compile pyproject.toml --extra all --group dev $(LOCKING) -o requirements/dev.lock
+	$(UV) pip compile pyproject.toml --extra all $(LOCKING) -o requirements/runtime.lock
+
+LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+clean: ## remove .venv and everything that tools leave behind
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,156 @@
+"""Models as JSON, the same wherever programs read them: command line and API. Pure.
+
+Ids are strings and times ISO 8601 in UTC. Signing secrets, private keys and header values that
+look like credentials are `***`. A payload stands in the JSON as it was given: a number of 400
+digits is still there in full.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import singledispatch
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from delivery.message.redact import REDACTED, redact_headers
+from delivery.models import HttpMessage, HttpParams, Page, TlsOptions, Trigger
+
+__all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json"]
+
+_PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_BRACKETS: Final = {"{": "}", "[": "]"}
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""All but tab and newline: what makes a terminal do more than print, or print in another order."""
+
+
+@singledispatch
+def to_json(value: Any) -> Any:
+    """A model, or anything made of models, as values that `dump_json` writes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_json(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(each) for each in value]
+    return value
+
+
+@to_json.register
+def _(value: UUID) -> str:
+    return str(value)
+
+
+@to_json.register
+def _(value: datetime) -> str:
+    return iso_time(value)
+
+
+@to_json.register
+def _(value: Enum) -> Any:
+    return value.value
+
+
+@to_json.register
+def _(value: TlsOptions) -> dict[str, Any]:
+    return {
+        "ca": value.ca,
+        "client_certificate": value.client_certificate,
+        "client_key": None if value.client_key is None else REDACTED,
+    }
+
+
+@to_json.register
+def _(value: HttpParams) -> dict[str, Any]:
+    shown = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    shown |= {
+        "headers": redact_headers(value.headers),
+        "status_actions": dict(value.status_actions),
+        "secrets": [REDACTED] * len(value.secrets),
+    }
+    return {key: to_json(each) for key, each in shown.items()}
+
+
+@to_json.register
+def _(value: Trigger) -> dict[str, Any]:
+    return {
+        "id": str(value.id),
+        "tenant_id": value.tenant_id,
+        "type": value.type,
+        # Line ends can only stand between values; without them an object fits on one line.
+        "payload": orjson.Fragment(value.payload.replace(b"\r", b" ").replace(b"\n", b" ")),
+        "created_at": iso_time(value.created_at),
+        "jobs": [str(job) for job in value.jobs],
+    }
+
+
+@to_json.register
+def _(value: HttpMessage) -> dict[str, Any]:
+    try:
+        body, encoding = value.body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        body, encoding = b64encode(value.body).decode(), "base64"
+    return {
+        "headers": [list(pair) for pair in value.headers],
+        "body": body,
+        "body_encoding": encoding,
+        "body_size": value.body_size,
+        "truncated": value.truncated,
+    }
+
+
+@to_json.register
+def _(value: Page) -> dict[str, Any]:  # type: ignore[type-arg]
+    return {"items": [to_json(each) for each in value.items], "next_cursor": value.next_cursor}
+
+
+def iso_time(value: datetime) -> str:
+    """ISO 8601 in UTC, such as `2026-03-01T12:00:00.000001Z`."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def dump_json(value: Any) -> str:
+    """JSON on one line of what `to_json` gave."""
+    return orjson.dumps(value).decode()
+
+
+def indent_json(data: bytes | str) -> str | None:
+    """JSON over several lines, every number and string as it was; None if it is not JSON."""
+    try:
+        text = data if isinstance(data, str) else data.decode()
+        json.loads(text, parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+    parts: list[str] = []
+    depth = 0
+    pieces = _PIECE.findall(text)
+    for index, piece in enumerate(pieces):
+        following = pieces[index + 1] if index + 1 < len(pieces) else ""
+        if piece in _BRACKETS:
+            empty = following == _BRACKETS[piece]
+            depth += 0 if empty else 1
+            parts.append(piece if empty else piece + "\n" + "  " * depth)
+        elif piece == ",":
+            parts.append(",\n" + "  " * depth)
+        elif piece == ":":
+            parts.append(": ")
+        else:
+            parts.append(piece)
+        if following in {"}", "]"} and piece not in _BRACKETS:
+            depth -= 1
+            parts.append("\n" + "  " * depth)
+    return "".join(parts)
+
+
+def escape_controls(text: str) -> str:
+    """The text with control characters written out, for showing it in a terminal."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
