@@ -47,7 +47,7 @@ check: $(READY) ## formatting, lint, types, direction of the imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(READY) ## format the code, and mend what the linter can mend by itself
 	$(BIN)/ruff check --fix-only .

@@ -8,14 +8,13 @@ resolves differently the next time gains nothing.
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from delivery.errors import InvalidReaction
-from delivery.http.addresses import is_public, parse_address
-from delivery.message.url import literal_address
+from delivery.http.addresses import is_public
+from delivery.http.names import Names
+from delivery.message.url import ascii_host, literal_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +37,9 @@ class Guard:
         allowed_hosts: Host names (`example.test`) and suffixes (`*.example.test`) whose addresses
             are not judged.
         allowed_ports: The only ports that may be called; None: all.
+
+    Raises:
+        ValueError: if a network is not one, or a host cannot be a host name.
     """
 
     def __init__(
@@ -47,10 +49,13 @@ class Guard:
         allowed_ports: Iterable[int] | None = None,
     ) -> None:
         self._networks: tuple[Network, ...] = tuple(map(ip_network, allowed_networks))
-        hosts = [host.lower().removesuffix(".") for host in allowed_hosts]
-        self._hosts = frozenset(host for host in hosts if not host.startswith("*."))
-        self._suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
+        hosts = list(allowed_hosts)
+        self._hosts = frozenset(ascii_host(host) for host in hosts if not host.startswith("*."))
+        self._suffixes = tuple(
+            "." + ascii_host(host.removeprefix("*.")) for host in hosts if host.startswith("*.")
+        )
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
+        self._names = Names()
 
     def check(self, endpoint: Endpoint) -> None:
         """Refuse what can be refused without resolving a name; for when a reaction is saved.
@@ -71,17 +76,14 @@ class Guard:
 
         Raises:
             AddressBlocked: if the port or any of the addresses may not be called.
-            socket.gaierror: if the name cannot be resolved.
+            socket.gaierror, UnicodeError: if the name cannot be resolved.
         """
         self._judge_port(endpoint)
         literal = literal_address(endpoint.host)
         if literal is not None:
             addresses: list[Address] = [literal]
         else:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-            )
-            addresses = list(dict.fromkeys(parse_address(str(entry[4][0])) for entry in found))
+            addresses = await self._names.addresses(endpoint.host)
         self._judge(endpoint.host, addresses)
         return [str(address) for address in addresses]
 
@@ -94,7 +96,7 @@ class Guard:
             raise AddressBlocked(message)
 
     def _judge(self, host: str, addresses: list[Address]) -> None:
-        if host in self._hosts or host.endswith(self._suffixes or ("\n",)):
+        if host in self._hosts or host.endswith(self._suffixes):
             return
         for address in addresses:
             if not is_public(address) and not any(

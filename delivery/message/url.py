@@ -13,7 +13,7 @@ import idna
 from delivery.errors import InvalidReaction
 from delivery.models import TlsOptions
 
-__all__ = ["Endpoint", "literal_address", "parse_url"]
+__all__ = ["Endpoint", "ascii_host", "literal_address", "parse_url"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _MAX_LENGTH: Final = 8192
@@ -21,6 +21,7 @@ _MAX_HOST: Final = 253
 _CONTROL_OR_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_BRACKETED: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 _KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
 """Characters of path and query that are sent as they are; the rest is percent-encoded as UTF-8."""
 
@@ -65,9 +66,17 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
         raise _refused(url, "it carries credentials; give them as a header instead")
     if not parts.hostname:
         raise _refused(url, "it names no host")
+    bracketed = "[" in parts.netloc or "]" in parts.netloc
+    if bracketed != (":" in parts.hostname) or (
+        bracketed and not _BRACKETED.fullmatch(parts.netloc)
+    ):
+        raise _refused(url, "only an IPv6 address may stand in brackets, and nothing beside it")
     if port == 0:
         raise _refused(url, "port 0 cannot be connected to")
-    host = _host(url, parts.hostname, bracketed=parts.netloc.startswith("["))
+    try:
+        host = ascii_host(parts.hostname)
+    except ValueError as error:
+        raise _refused(url, f"{error}") from None
     target = quote(parts.path or "/", safe=_KEPT)
     if parts.query or url.split("#", 1)[0].endswith("?"):
         target += "?" + quote(parts.query, safe=_KEPT)
@@ -85,33 +94,49 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _host(url: str, host: str, *, bracketed: bool) -> str:
-    if bracketed:
-        try:
-            if "%" in host:
-                raise _refused(url, "an IPv6 address with a zone cannot be called")
-            return str(IPv6Address(host))
-        except AddressValueError as error:
-            raise _refused(url, f"its IPv6 address is not one: {error}") from None
-    name = host.removesuffix(".")
+def ascii_host(host: str) -> str:
+    """A host name or address in the one form in which an `Endpoint` holds it.
+
+    Names become lower case, ASCII (IDNA 2008 with the mapping of UTS 46) and lose a trailing dot.
+
+    Raises:
+        ValueError: if it is no host name, or an IPv4 address in a form that programs read
+            differently ("127.1", "0x7f.0.0.1", "2130706433").
+    """
+    if ":" in host:
+        return _ipv6(host)
+    name = host
     if not name.isascii():
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError as error:
-            raise _refused(url, f"its host is not a domain name: {error}") from None
-    name = name.lower()
+            message = f"its host is not a domain name: {error}"
+            raise ValueError(message) from None
+    name = name.lower().removesuffix(".")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        # "127.1", "0x7f.1" and "2130706433" are addresses to some resolvers and names to others.
+        # Some resolvers read these as addresses and others as names: what is judged must not
+        # depend on who reads.
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise _refused(
-                url, "its host looks like an IPv4 address; write it as four decimal numbers"
-            ) from None
+            message = "its host looks like an IPv4 address; write it as four decimal numbers"
+            raise ValueError(message) from None
     if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
-        raise _refused(url, f"{host!r} is not a host name")
+        message = f"{host!r} is not a host name"
+        raise ValueError(message)
     return name
+
+
+def _ipv6(host: str) -> str:
+    if "%" in host:
+        message = "an IPv6 address with a zone cannot be called"
+        raise ValueError(message)
+    try:
+        return str(IPv6Address(host))
+    except AddressValueError as error:
+        message = f"its IPv6 address is not one: {error}"
+        raise ValueError(message) from None
 
 
 def _refused(url: object, reason: str) -> InvalidReaction:

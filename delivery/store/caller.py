@@ -57,11 +57,8 @@ async def _of_sqlalchemy(given: Any) -> Connection:
             " for instance with `async with session.begin():`"
         )
         raise NoTransaction(message)
-    owner = (
-        await given.connection()
-        if hasattr(given, "connection") and not hasattr(given, "exec_driver_sql")
-        else given
-    )
+    # A session hands out its connection; a connection can send statements by itself.
+    owner = given if hasattr(given, "exec_driver_sql") else await given.connection()
     # SQLAlchemy sends BEGIN only with the first statement that goes through it; until then the raw
     # connection is not in a transaction, and what is written on it survives the session's rollback.
     await owner.exec_driver_sql(statement("begin_by_reading"))

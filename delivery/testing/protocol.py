@@ -70,6 +70,9 @@ class Recorder(Protocol):
     def arrived(self, request: ReceivedRequest) -> Step:
         """A request is complete; what is to be done with it."""
 
+    def settled(self, requests: int) -> None:
+        """So many requests have had their answers, or can have none any more."""
+
 
 class ReceiverConnection(asyncio.Protocol):
     """Parses requests and carries out the steps the recorder decides."""
@@ -83,10 +86,10 @@ class ReceiverConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._start_request()
 
-    def abort(self) -> None:
-        """Cut the connection."""
+    def close(self) -> None:
+        """Close the connection, once what was written is out."""
         if self._transport is not None:
-            self._transport.abort()
+            self._transport.close()
 
     # What asyncio calls.
 
@@ -100,9 +103,9 @@ class ReceiverConnection(asyncio.Protocol):
         """Forget everything."""
         del exc
         self._transport = None
-        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+        self._give_up()
         self._recorder.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -173,6 +176,7 @@ class ReceiverConnection(asyncio.Protocol):
             step, keep_alive, with_body = self._waiting[0]
             if isinstance(step, Drop):
                 self._transport.close()
+                self._give_up()
                 return
             if not isinstance(step, Answer):
                 return
@@ -183,10 +187,16 @@ class ReceiverConnection(asyncio.Protocol):
             self._timer = None
             self._waiting.popleft()
             self._transport.write(render(step, keep_alive=keep_alive, with_body=with_body))
+            self._recorder.settled(1)
             if not keep_alive:
-                self._waiting.clear()
                 self._transport.close()
+                self._give_up()
                 return
+
+    def _give_up(self) -> None:
+        """Leave without an answer the requests that still wait for one."""
+        self._recorder.settled(len(self._waiting))
+        self._waiting.clear()
 
     def _refuse(self, answer: Answer) -> None:
         if self._transport is not None and not self._transport.is_closing():

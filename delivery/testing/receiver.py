@@ -35,7 +35,7 @@ class Receiver:
         default: What paths without an endpoint do; by default they answer 404.
         keep: How many of the newest requests `received` holds; all are counted.
         ssl_context: Speak TLS with it.
-        on_request: Called with every request before it is answered.
+        on_request: Called with every request, and what becomes of it, before it is answered.
 
     Example:
         async with Receiver() as receiver:
@@ -53,7 +53,7 @@ class Receiver:
         default: Behaviour = _UNKNOWN_PATH,
         keep: int = 10_000,
         ssl_context: ssl.SSLContext | None = None,
-        on_request: Callable[[ReceivedRequest], None] | None = None,
+        on_request: Callable[[ReceivedRequest, Step], None] | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -64,11 +64,13 @@ class Receiver:
         self._endpoints: dict[str, Behaviour] = {}
         self._received: deque[ReceivedRequest] = deque(maxlen=keep)
         self._total = 0
+        self._unsettled = 0
         self._of_path: Counter[str] = Counter()
         self._of_message: Counter[tuple[str, str]] = Counter()
         self._connections: set[ReceiverConnection] = set()
         self._server: asyncio.Server | None = None
         self._arrival = asyncio.Event()
+        self._settlement = asyncio.Event()
 
     def endpoint(self, path: str, behaviour: Behaviour = _OK) -> str:
         """Say what `path` does from now on; returns its URL once the receiver listens.
@@ -122,6 +124,12 @@ class Receiver:
             raise TimeoutError(message) from None
         return [request for request in self._received if path is None or request.path == path]
 
+    async def answered(self) -> None:
+        """Wait until no request is without its answer; one that hangs never gets any."""
+        while self._unsettled > 0:
+            self._settlement.clear()
+            await self._settlement.wait()
+
     async def __aenter__(self) -> Self:
         """Listen.
 
@@ -152,11 +160,11 @@ class Receiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening and cut all connections."""
+        """Stop listening and cut all connections; answers already written still go out."""
         assert self._server is not None
         self._server.close()
         for connection in list(self._connections):
-            connection.abort()
+            connection.close()
         await self._server.wait_closed()
 
     # What connections call.
@@ -175,14 +183,21 @@ class Receiver:
         key = (path, request.webhook_id)
         of_path, of_message = self._of_path[path], self._of_message[key]
         self._total += 1
+        self._unsettled += 1
         self._of_path[path] = of_path + 1
         self._of_message[key] = of_message + 1
         self._received.append(request)
-        if self._on_request is not None:
-            self._on_request(request)
-        self._arrival.set()
         behaviour = self._endpoints.get(path, self._default)
-        return next_step(behaviour, of_path=of_path, of_message=of_message)
+        step = next_step(behaviour, of_path=of_path, of_message=of_message)
+        if self._on_request is not None:
+            self._on_request(request, step)
+        self._arrival.set()
+        return step
+
+    def settled(self, requests: int) -> None:
+        """Count the requests that have had their answers, or can have none any more."""
+        self._unsettled -= requests
+        self._settlement.set()
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> Exception:

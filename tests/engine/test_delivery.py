@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from standardwebhooks import Webhook
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
 from delivery.testing import Answer, Drop, FailFirst, Receiver
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
-import itertools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
