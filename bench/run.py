@@ -12,10 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-try:
-    from uvloop import run
-except ImportError:  # not on Windows
-    from asyncio import run
+import uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +37,7 @@ def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
             profile.disable()
         return time.perf_counter() - began, _cpu() - before
 
-    seconds, cpu = run(timed())
+    seconds, cpu = uvloop.run(timed())
     if profile is not None:
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(40)
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))

@@ -1,4 +1,4 @@
-"""An asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, and a log of every exchange."""
+"""An asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, a log of every exchange."""
 
 from __future__ import annotations
 

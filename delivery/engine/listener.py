@@ -18,6 +18,7 @@ from delivery.store.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from delivery.engine.wake import Wakeable
+    from delivery.store.connection import Connection
 
 __all__ = ["Listener"]
 
@@ -99,7 +100,7 @@ class Listener:
         elif not text.startswith(_PROBE):
             self._dispatcher.wake(decode_lanes(text))
 
-    async def _hears_itself(self, connection: notifications.Connection) -> bool:
+    async def _hears_itself(self, connection: Connection) -> bool:
         self._heard.clear()
         await notifications.send(connection, self._probe, timeout=self._probe_timeout)
         try:

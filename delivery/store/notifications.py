@@ -11,18 +11,20 @@ from delivery.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    import asyncpg
+    from delivery.store.connection import Connection
 
-    Connection = asyncpg.Connection[asyncpg.Record]
-
-__all__ = ["CHANNEL", "Connection", "listening", "send"]
+__all__ = ["CHANNEL", "listening", "send"]
 
 CHANNEL: Final = "delivery_wake"
 
 
 @asynccontextmanager
 async def listening(
-    url: str, heard: Callable[[str], None], dropped: Callable[[], None], *, timeout: float
+    url: str,
+    heard: Callable[[str], None],
+    dropped: Callable[[], None] | None = None,
+    *,
+    timeout: float,
 ) -> AsyncIterator[Connection]:
     """A connection of its own that listens.
 
@@ -37,7 +39,8 @@ async def listening(
         heard(str(payload))
 
     try:
-        connection.add_termination_listener(lambda _connection: dropped())
+        if dropped is not None:
+            connection.add_termination_listener(lambda _connection: dropped())
         await connection.add_listener(CHANNEL, callback)
         yield connection
     finally:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from delivery.lifecycle import stored_transitions
-from delivery.models import JobStatus
+from delivery.models import DeliveryLog, JobStatus
 from delivery.store import jobs, leases, logs, queue
 from delivery.store.queue import FIRST_LANE
 from delivery.store.settlements import settle
@@ -170,7 +170,7 @@ async def test_the_database_refuses_what_the_table_of_transitions_does_not_have(
                     await connection.execute(change, job_id, target.value)
 
 
-async def _logs_of(pool: asyncpg.Pool[asyncpg.Record], job_id: object) -> list[logs.DeliveryLog]:
+async def _logs_of(pool: asyncpg.Pool[asyncpg.Record], job_id: object) -> list[DeliveryLog]:
     return await logs.list_page(
         pool,
         tenant_id="default",
