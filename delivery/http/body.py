@@ -6,12 +6,18 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["ResponseBody"]
+__all__ = ["ResponseBody", "is_unfolded"]
 
 _ENCODING: Final = re.compile(rb"\ncontent-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _AUTOMATIC: Final = zlib.MAX_WBITS | 32
 """Lets zlib tell its own format and that of gzip apart by itself."""
+
+
+def is_unfolded(head: bytes) -> bool:
+    """Whether the body that follows this head is compressed in a way that is undone here."""
+    found = _ENCODING.search(head)
+    return found is not None and found[1].strip().lower() in _COMPRESSED
 
 
 class ResponseBody:
@@ -34,8 +40,7 @@ class ResponseBody:
     def begin(self, head: bytes) -> None:
         """Expect the body that follows this head."""
         self.forget()
-        found = _ENCODING.search(head)
-        if found is not None and found[1].strip().lower() in _COMPRESSED:
+        if is_unfolded(head):
             self._decoder = zlib.decompressobj(_AUTOMATIC)
             self._wrapped = True
             self._undecoded = b""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
+from delivery.errors import InvalidSetting
 from delivery.http.guard import Guard
-from delivery.http.httpx_adapters import HttpxTransport
+from delivery.http.httpx_adapters import HttpxTransport, TlsAwareHttpxTransport
 from delivery.http.native import NativeTransport
 
 if TYPE_CHECKING:
@@ -24,8 +25,16 @@ AnyTransport: TypeAlias = "Transport | httpx.AsyncBaseTransport"
 
 
 def guard_for(settings: HttpSettings) -> Guard:
-    """The guard that these settings describe."""
-    return Guard(settings.allowed_networks, settings.allowed_hosts, settings.allowed_ports)
+    """The guard that these settings describe.
+
+    Raises:
+        InvalidSetting: if a network or host that they allow is not one.
+    """
+    try:
+        return Guard(settings.allowed_networks, settings.allowed_hosts, settings.allowed_ports)
+    except ValueError as error:
+        message = f"http.allowed_hosts or http.allowed_networks cannot be used: {error}"
+        raise InvalidSetting(message) from None
 
 
 @asynccontextmanager
@@ -48,8 +57,7 @@ async def open_transport(
             max_keepalive_connections=settings.connections_per_origin,
             keepalive_expiry=settings.keepalive,
         )
-        own = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
-        opened = HttpxTransport(own, guard, *caps)
+        opened = HttpxTransport(TlsAwareHttpxTransport(limits), guard, *caps)
     else:
         opened = NativeTransport(guard, settings.keepalive, settings.connections_per_origin, *caps)
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
+from delivery.http.tls import describe_tls_error
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ class Connection(asyncio.Protocol):
 
     The exchange is over when the future that `start` gives is done; `usable` then says whether
     another may follow.
+
+    Args:
+        max_head: See `ResponseReader`.
+        max_body: See `ResponseReader`.
+        on_closed: Called when the connection is closed, whoever closed it.
     """
 
     __slots__ = (
@@ -34,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_on_closed",
         "_reader",
+        "_request_timeout",
         "_sent_at",
         "_timer",
         "_transport",
@@ -58,8 +66,10 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def start(self, request: Request, exchange: Exchange, seconds: float) -> asyncio.Future[None]:
-        """Write the request; the future is done when the exchange is over, within `seconds`."""
-        self._exchange = exchange
+        """Write the request; the future is done when the exchange is over.
+
+        That is within `seconds`, which are what is left of the request's timeout.
+        """
         exchange.remote_address = self.remote_address
         if not self.usable:
             exchange.failure_kind = FailureKind.TRANSPORT
@@ -67,8 +77,10 @@ class Connection(asyncio.Protocol):
             closed: asyncio.Future[None] = self._loop.create_future()
             closed.set_result(None)
             return closed
+        self._exchange = exchange
         self._reader.begin(exchange, is_head_request=request.method == "HEAD")
-        self._done = self._loop.create_future()
+        self._done = done = self._loop.create_future()
+        self._request_timeout = request.timeout
         # One timer for all that follows, rather than a timeout around each step, which costs a
         # context manager and a task's cancellation machinery for every call.
         self._timer = self._loop.call_later(seconds, self._expire)
@@ -81,8 +93,9 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() == 0:
             self._sent(began_at)
         else:
+            # Negative until the last byte is out: see `resume_writing`.
             self._sent_at = -began_at
-        return self._done
+        return done
 
     def abort(self) -> None:
         """Close at once, whatever is under way."""
@@ -130,6 +143,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Let the connection close; a half-closed one is of no use."""
+        self.usable = False
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -138,9 +152,18 @@ class Connection(asyncio.Protocol):
         if self._done is not None:
             progress = self._reader.end_of_stream()
             if progress is Progress.FAILED and exc is not None:
-                self._exchange.error = f"{self._exchange.error}: {exc}"
+                self._explain(exc)
             self._finish(progress)
         self._on_closed(self)
+
+    def _explain(self, exc: Exception) -> None:
+        exchange = self._exchange
+        if isinstance(exc, ssl.SSLError):
+            # With TLS 1.3 a server refuses a client's certificate after the handshake.
+            exchange.failure_kind = FailureKind.TLS
+            exchange.error = describe_tls_error(exc)
+        else:
+            exchange.error = f"{exchange.error}: {exc}"
 
     def _sent(self, began_at: float) -> None:
         now = time.perf_counter()
@@ -155,20 +178,21 @@ class Connection(asyncio.Protocol):
         if self._sent_at < 0:
             what = "the request was being sent"
         elif not self._reader.began:
-            what = "waiting for the response"
+            what = "waiting for a response"
         elif exchange.status_code is None:
             what = "the response's headers were being read"
         else:
             what = "the response's body was being read"
         self._reader.cut()
         exchange.failure_kind = FailureKind.TIMEOUT
-        exchange.error = f"the time was over while {what}"
+        exchange.error = f"the timeout of {self._request_timeout:g} s was over while {what}"
+        self.usable = False
         self._release()
         self._transport.abort()
 
     def _finish(self, progress: Progress) -> None:
         exchange = self._exchange
-        if progress is Progress.FAILED:
+        if progress is Progress.FAILED and exchange.failure_kind is None:
             exchange.failure_kind = FailureKind.TRANSPORT
         if not self._reader.reusable or self._transport.get_write_buffer_size():
             self.usable = False
@@ -177,8 +201,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _release(self) -> None:
-        """Wake who waits for the exchange."""
+        """Wake who waits for the exchange, and let go of it."""
         self._stop_timer()
+        self._sent_at = 0.0
+        del self._exchange
+        self._reader.forget()
         done, self._done = self._done, None
         if done is not None and not done.done():
             done.set_result(None)

@@ -7,35 +7,24 @@ resolved, judged by the guard and connected to, at the very address that was jud
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
+import resource
 import time
-from collections import deque
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
-from delivery.errors import InvalidReaction
+from delivery.http.connecting import connect
 from delivery.http.connection import Connection
-from delivery.http.guard import AddressBlocked, Guard
-from delivery.http.tls import context_for, describe_tls_error
+from delivery.http.pool import Pool
 from delivery.models import Exchange, FailureKind
 
 if TYPE_CHECKING:
+    from delivery.http.guard import Guard
     from delivery.http.request import Request
     from delivery.message.url import Endpoint
 
 __all__ = ["NativeTransport"]
 
-
-class _Pool:
-    """The connections of one endpoint."""
-
-    __slots__ = ("idle", "open", "waiters")
-
-    def __init__(self) -> None:
-        self.idle: list[Connection] = []
-        self.open = 0
-        """Connections in use, free, or being made."""
-        self.waiters: deque[asyncio.Future[None]] = deque()
+_UNLIMITED: Final = 1_000_000
 
 
 class NativeTransport:
@@ -43,7 +32,7 @@ class NativeTransport:
 
     Args:
         guard: Says which addresses may be called.
-        keepalive: Seconds that a free connection is kept.
+        keepalive: Seconds that a free connection is kept; 0: none is.
         connections_per_origin: Connections to one endpoint at once; more exchanges wait.
         max_response_head: Bytes of status line and headers above which a response is a failure.
         max_response_body: Bytes of a body that are read.
@@ -62,8 +51,11 @@ class NativeTransport:
         self._per_origin = connections_per_origin
         self._max_head = max_response_head
         self._max_body = max_response_body
-        self._pools: dict[Endpoint, _Pool] = {}
-        self._pool_of: dict[Connection, _Pool] = {}
+        self._max_free = _affordable_free_connections()
+        self._pools: dict[Endpoint, Pool] = {}
+        self._open: set[Connection] = set()
+        self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
+        """All free connections, the one that is free for longest first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -76,223 +68,160 @@ class NativeTransport:
         does the same for requests that may be repeated; ours carry a `webhook-id` to that end.
         """
         began = time.perf_counter()
-        pool = self._pools.get(request.endpoint)
-        if pool is None:
-            pool = self._pools[request.endpoint] = _Pool()
+        endpoint = request.endpoint
         exchange = Exchange()
-        connection = self._free_connection(pool)
-        if connection is not None:
-            exchange.reused = True
-            await self._exchange_on(connection, pool, request, exchange, request.timeout)
-            if exchange.failure_kind is not FailureKind.TRANSPORT or (
-                exchange.first_byte_ms is not None
-            ):
+        pool = self._pools.get(endpoint)
+        if pool is None:
+            pool = self._pools[endpoint] = Pool(self._per_origin)
+        connection: Connection | None
+        if pool.free:
+            connection = pool.free.pop()
+            del self._free[connection]
+        else:
+            entered, connection = await self._enter(pool, request, exchange)
+            if not entered:
                 exchange.total_ms = (time.perf_counter() - began) * 1000
                 return exchange
-            exchange = Exchange()
-        connection = await self._connect(pool, request, exchange, began)
-        if connection is not None:
-            left = request.timeout - (time.perf_counter() - began)
-            await self._exchange_on(connection, pool, request, exchange, max(left, 0.0))
+        try:
+            if connection is not None:
+                exchange.reused = True
+                left = request.timeout - (time.perf_counter() - began)
+                await connection.start(request, exchange, left)
+            if connection is None or _was_closed_idle(exchange):
+                exchange = Exchange()
+                connection = await self._send_anew(request, exchange, began)
+        except BaseException:
+            if connection is not None:
+                connection.abort()
+            raise
+        finally:
+            self._give_back(endpoint, pool, connection)
         exchange.total_ms = (time.perf_counter() - began) * 1000
         return exchange
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; exchanges under way fail, and so does whatever is sent later."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for connection in list(self._pool_of):
+            self._sweeper = None
+        for connection in list(self._open):
             connection.abort()
         # Lets the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
 
-    async def _exchange_on(
-        self,
-        connection: Connection,
-        pool: _Pool,
-        request: Request,
-        exchange: Exchange,
-        seconds: float,
-    ) -> None:
+    async def _enter(
+        self, pool: Pool, request: Request, exchange: Exchange
+    ) -> tuple[bool, Connection | None]:
+        """Whether there was a place in time, and the connection in it if it can be used."""
+        if not pool.is_full:
+            pool.enter()
+            return True, None
         try:
-            await connection.start(request, exchange, seconds)
-        except asyncio.CancelledError:
-            connection.abort()
-            raise
-        if connection.usable and not self._closed:
-            loop = asyncio.get_running_loop()
-            connection.idle_since = loop.time()
-            pool.idle.append(connection)
-            if self._sweeper is None:
-                self._sweeper = loop.call_later(self._keepalive, self._sweep)
-            _wake_one(pool)
-
-    def _free_connection(self, pool: _Pool) -> Connection | None:
-        while pool.idle:
-            connection = pool.idle.pop()
-            if not connection.usable:
-                continue
-            if asyncio.get_running_loop().time() - connection.idle_since > self._keepalive:
-                connection.abort()
-                continue
-            return connection
-        return None
-
-    def _sweep(self) -> None:
-        """Close connections that were free for too long, and forget endpoints without any."""
-        loop = asyncio.get_running_loop()
-        limit = loop.time() - self._keepalive
-        for endpoint, pool in list(self._pools.items()):
-            for connection in pool.idle:
-                if connection.idle_since <= limit:
-                    connection.abort()
-            pool.idle = [connection for connection in pool.idle if connection.usable]
-            if pool.open == 0 and not pool.waiters:
-                del self._pools[endpoint]
-        idle = any(pool.idle for pool in self._pools.values())
-        self._sweeper = loop.call_later(self._keepalive, self._sweep) if idle else None
-
-    async def _connect(
-        self, pool: _Pool, request: Request, exchange: Exchange, began: float
-    ) -> Connection | None:
-        """A connection for the request, new or just freed; None: the exchange says why not."""
-        left = request.timeout - (time.perf_counter() - began)
-        try:
-            async with asyncio.timeout(left):
-                while pool.open >= self._per_origin:
-                    connection = await self._freed(pool)
-                    if connection is not None:
-                        exchange.reused = True
-                        return connection
+            async with asyncio.timeout(request.timeout):
+                connection = await pool.wait()
         except TimeoutError:
             exchange.failure_kind = FailureKind.TIMEOUT
             exchange.error = (
-                f"the time was over while waiting for one of {self._per_origin} connections"
-                " (http.connections_per_origin)"
+                f"the timeout of {request.timeout:g} s was over while waiting for one of the"
+                f" {self._per_origin} connections to {request.endpoint.host}; more of them may be"
+                " allowed with http.connections_per_origin"
             )
-            return None
-        pool.open += 1
-        connection = None
-        try:
-            connection = await self._connect_in_time(request, exchange, began)
-        finally:
-            if connection is not None and connection.usable:
-                self._pool_of[connection] = pool
-            else:
-                # Not made, or closed by the server already.
-                pool.open -= 1
-                _wake_one(pool)
-        return connection
+            return False, None
+        if connection is not None and not connection.usable:
+            connection = None
+        return True, connection
 
-    async def _freed(self, pool: _Pool) -> Connection | None:
-        """Wait for a change in the pool; a free connection, if that is what it was."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        pool.waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                _wake_one(pool)
-            raise
-        finally:
-            if waiter in pool.waiters:
-                pool.waiters.remove(waiter)
-        return self._free_connection(pool)
-
-    async def _connect_in_time(
+    async def _send_anew(
         self, request: Request, exchange: Exchange, began: float
     ) -> Connection | None:
-        left = request.timeout - (time.perf_counter() - began)
+        """Make the exchange on a new connection; None: there was none."""
+        connection = None
+        if not self._closed:
+            connection = await connect(
+                request,
+                exchange,
+                request.timeout - (time.perf_counter() - began),
+                guard=self._guard,
+                new_connection=lambda: Connection(self._max_head, self._max_body, self._forget),
+            )
+        if self._closed:
+            if connection is not None:
+                connection.abort()
+            exchange.failure_kind = FailureKind.TRANSPORT
+            exchange.error = "the transport was closed"
+            return None
+        if connection is None:
+            return None
+        if connection.usable:
+            self._open.add(connection)
         try:
-            async with asyncio.timeout(min(left, request.connect_timeout)):
-                return await self._connect_now(request.endpoint, exchange)
-        except TimeoutError:
-            exchange.failure_kind = FailureKind.TIMEOUT
-            if exchange.dns_ms is None:
-                what = f"the name {request.endpoint.host} was being resolved"
-            elif exchange.connect_ms is None:
-                what = "connecting"
-            else:
-                what = "the TLS handshake was under way"
-            exchange.error = f"the time was over while {what}"
-        except AddressBlocked as blocked:
-            exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
-        except InvalidReaction as error:
-            exchange.failure_kind, exchange.error = FailureKind.MISCONFIGURED, str(error)
-        except socket.gaierror as error:
-            exchange.failure_kind = FailureKind.DNS
-            exchange.error = f"{request.endpoint.host} cannot be resolved: {error.strerror}"
-        except UnicodeError as error:
-            exchange.failure_kind = FailureKind.DNS
-            exchange.error = f"{request.endpoint.host} cannot be resolved: {error}"
-        except ssl.SSLError as error:
-            exchange.failure_kind, exchange.error = FailureKind.TLS, describe_tls_error(error)
-        except OSError as error:
-            during_tls = exchange.connect_ms is not None
-            exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
-            doing = "the TLS handshake failed" if during_tls else "cannot connect"
-            exchange.error = f"{doing}: {error.strerror or error}"
-        return None
-
-    async def _connect_now(self, endpoint: Endpoint, exchange: Exchange) -> Connection:
-        loop = asyncio.get_running_loop()
-        began = time.perf_counter()
-        addresses = await self._guard.resolve(endpoint)
-        resolved = time.perf_counter()
-        exchange.dns_ms = (resolved - began) * 1000
-        opened = await _open_socket(loop, addresses, endpoint.port)
-        connected = time.perf_counter()
-        exchange.connect_ms = (connected - resolved) * 1000
-        secure = endpoint.scheme == "https"
-        try:
-            context = context_for(endpoint.tls) if secure else None
-            _, connection = await loop.create_connection(
-                lambda: Connection(self._max_head, self._max_body, self._connection_closed),
-                sock=opened,
-                ssl=context,
-                server_hostname=endpoint.host if secure else None,
+            await connection.start(
+                request, exchange, request.timeout - (time.perf_counter() - began)
             )
         except BaseException:
-            opened.close()
+            connection.abort()
             raise
-        if secure:
-            exchange.tls_ms = (time.perf_counter() - connected) * 1000
         return connection
 
-    def _connection_closed(self, connection: Connection) -> None:
-        pool = self._pool_of.pop(connection, None)
-        if pool is not None:
-            pool.open -= 1
-            _wake_one(pool)
+    def _give_back(self, endpoint: Endpoint, pool: Pool, connection: Connection | None) -> None:
+        """Hand place and connection to whoever waits, or keep the connection free for a while."""
+        if connection is not None and connection.usable:
+            if self._closed or not self._keepalive:
+                connection.abort()
+            elif pool.hand_over(connection):
+                return
+            else:
+                self._keep_free(endpoint, pool, connection)
+                return
+        self._leave(endpoint, pool)
+
+    def _keep_free(self, endpoint: Endpoint, pool: Pool, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        pool.free.append(connection)
+        self._free[connection] = (endpoint, pool)
+        if len(self._free) > self._max_free:
+            self._close_free(next(iter(self._free)))
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._keepalive, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close the connections that were free for too long."""
+        loop = asyncio.get_running_loop()
+        self._sweeper = None
+        while self._free:
+            connection = next(iter(self._free))
+            ends = connection.idle_since + self._keepalive
+            if ends > loop.time():
+                self._sweeper = loop.call_at(ends, self._sweep)
+                return
+            self._close_free(connection)
+
+    def _close_free(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        """Let go of a connection that is closed; one in use has its place given back by `send`."""
+        self._open.discard(connection)
+        endpoint_and_pool = self._free.pop(connection, None)
+        if endpoint_and_pool is not None:
+            endpoint, pool = endpoint_and_pool
+            pool.free.remove(connection)
+            self._leave(endpoint, pool)
+
+    def _leave(self, endpoint: Endpoint, pool: Pool) -> None:
+        pool.leave()
+        if pool.is_unused:
+            self._pools.pop(endpoint, None)
 
 
-async def _open_socket(
-    loop: asyncio.AbstractEventLoop, addresses: list[str], port: int
-) -> socket.socket:
-    """Connect to the first of the addresses that answers."""
-    failure: OSError | None = None
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        opened = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            opened.setblocking(False)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(opened, (address, port))
-        except OSError as error:
-            opened.close()
-            failure = error
-        except BaseException:
-            opened.close()
-            raise
-        else:
-            return opened
-    raise failure or OSError("the name has no addresses")
+def _was_closed_idle(exchange: Exchange) -> bool:
+    return exchange.failure_kind is FailureKind.TRANSPORT and exchange.first_byte_ms is None
 
 
-def _wake_one(pool: _Pool) -> None:
-    while pool.waiters:
-        waiter = pool.waiters.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return
+def _affordable_free_connections() -> int:
+    """Half of the files this process may have open: the rest is for connections in use."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNLIMITED if limit == resource.RLIM_INFINITY else max(limit // 2, 1)

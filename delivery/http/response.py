@@ -236,4 +236,3 @@ class ResponseReader:
 
 class _Stop(Exception):
     """No more is to be read."""
-

@@ -34,16 +34,14 @@ def context_for(options: TlsOptions) -> ssl.SSLContext:
     Raises:
         InvalidReaction: as `check_tls`.
     """
-    context = ssl.create_default_context()
+    context = _trusting(options.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    if options.ca is not None:
-        # Replaces the system's authorities: whoever names one wants to trust no other.
-        context = ssl.create_default_context(cadata=_checked_ca(options.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
     if options.client_certificate is not None:
         _load_client_certificate(context, options.client_certificate, options.client_key or "")
+    elif options.client_key is not None:
+        message = "tls.client_key is of no use without tls.client_certificate; give both or neither"
+        raise InvalidReaction(message)
     return context
 
 
@@ -54,13 +52,17 @@ def describe_tls_error(error: ssl.SSLError) -> str:
     return f"the TLS handshake failed: {error.reason or error}"
 
 
-def _checked_ca(pem: str) -> str:
+def _trusting(ca: str | None) -> ssl.SSLContext:
+    if ca is None:
+        return ssl.create_default_context()
+    # Replaces the system's authorities: whoever names one wants to trust no other.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        ssl.create_default_context(cadata=pem)
+        context.load_verify_locations(cadata=ca)
     except (ssl.SSLError, ValueError) as error:
         message = f"tls.ca cannot be used: {error}; give certificates in PEM"
         raise InvalidReaction(message) from None
-    return pem
+    return context
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:

@@ -55,6 +55,7 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
     if _CONTROL_OR_SPACE.search(url) or "\\" in url:
         raise _refused(url, "it contains a space, control character or backslash; encode it as %XX")
     try:
+        url.encode()
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
@@ -62,19 +63,10 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
     scheme = parts.scheme.lower()
     if scheme not in _PORTS:
         raise _refused(url, "its scheme must be http or https")
-    if "@" in parts.netloc:
-        raise _refused(url, "it carries credentials; give them as a header instead")
-    if not parts.hostname:
-        raise _refused(url, "it names no host")
-    bracketed = "[" in parts.netloc or "]" in parts.netloc
-    if bracketed != (":" in parts.hostname) or (
-        bracketed and not _BRACKETED.fullmatch(parts.netloc)
-    ):
-        raise _refused(url, "only an IPv6 address may stand in brackets, and nothing beside it")
     if port == 0:
         raise _refused(url, "port 0 cannot be connected to")
     try:
-        host = ascii_host(parts.hostname)
+        host = _host(parts.netloc, parts.hostname)
     except ValueError as error:
         raise _refused(url, f"{error}") from None
     target = quote(parts.path or "/", safe=_KEPT)
@@ -126,6 +118,20 @@ def ascii_host(host: str) -> str:
         message = f"{host!r} is not a host name"
         raise ValueError(message)
     return name
+
+
+def _host(netloc: str, hostname: str | None) -> str:
+    if "@" in netloc:
+        message = "it carries credentials; give them as a header instead"
+        raise ValueError(message)
+    if not hostname:
+        message = "it names no host"
+        raise ValueError(message)
+    bracketed = "[" in netloc or "]" in netloc
+    if bracketed != (":" in hostname) or (bracketed and not _BRACKETED.fullmatch(netloc)):
+        message = "only an IPv6 address may stand in brackets, and nothing beside it"
+        raise ValueError(message)
+    return ascii_host(hostname)
 
 
 def _ipv6(host: str) -> str:

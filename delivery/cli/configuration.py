@@ -1,0 +1,88 @@
+"""`delivery config`: the settings in force, and who set them."""
+
+# Without `from __future__ import annotations`: cyclopts reads the annotations.
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from delivery.cli.options import COMMON, Common, load
+from delivery.cli.render import Column
+from delivery.errors import InvalidInput
+from delivery.settings import describe_settings, show_settings
+
+__all__ = ["app"]
+
+app = App(name="config")
+
+_COLUMNS = (
+    Column("SETTING"),
+    Column("VALUE", flexible=20),
+    Column("SET BY", rank=1, flexible=12),
+)
+
+
+@app.command
+async def show(
+    section: Annotated[str | None, Parameter(help="Only this one, such as `http`.")] = None,
+    /,
+    *,
+    explain: Annotated[bool, Parameter(help="What each is for, and what is allowed.")] = False,
+    common: Common = COMMON,
+) -> None:
+    """Show every setting, its value, and who set it."""
+    settings = show_settings(load(common))
+    sections = dict.fromkeys(setting.section for setting in settings)
+    if section is not None and section not in sections:
+        message = f"there is no section {section!r}; there are {', '.join(sections)}"
+        raise InvalidInput(message)
+    picked = [setting for setting in settings if section in {None, setting.section}]
+    about = {(info.section, info.key): info for info in describe_settings()}
+    output = common.output
+    if common.json:
+        shown: dict[str, dict[str, object]] = {}
+        for setting in picked:
+            info = about[setting.section, setting.key]
+            shown.setdefault(setting.section, {})[setting.key] = {
+                "value": setting.value,
+                "set_by": setting.origin,
+                "environment": info.environment,
+                "allowed": info.allowed,
+                "doc": info.doc,
+            }
+        output.json(shown)
+        return
+    if not explain:
+        rows = [
+            (f"{setting.section}.{setting.key}", _words(setting.value), setting.origin)
+            for setting in picked
+        ]
+        output.table(_COLUMNS, rows, "There are no settings.")
+        return
+    for setting in picked:
+        info = about[setting.section, setting.key]
+        output.line(f"{setting.section}.{setting.key} = {_words(setting.value)}", "bold")
+        allowed = f" Allowed: {info.allowed}." if info.allowed else ""
+        output.line(f"  {info.doc}{allowed}")
+        output.line(f"  {info.environment}; set by: {setting.origin}", "dim")
+
+
+@app.command
+async def check(*, common: Common = COMMON) -> None:
+    """Check file, environment and options; exit code 2 if a setting cannot be used."""
+    settings = show_settings(load(common))
+    changed = [setting for setting in settings if setting.origin != "default"]
+    if common.json:
+        common.output.json({"ok": True, "settings": len(settings), "changed": len(changed)})
+    else:
+        common.output.line(f"all {len(settings)} settings can be used; {len(changed)} are changed")
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "[]"
+    return str(value)

@@ -1,0 +1,180 @@
+"""`delivery demo`: runs the scenario, and shows what came of it."""
+
+# Without `from __future__ import annotations`: cyclopts reads the annotations.
+
+import asyncio
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from delivery.cli.demo.receiver_process import receiving
+from delivery.cli.demo.report import Check, EndpointReport, Happened, check, summarise
+from delivery.cli.demo.run import Run, deliver, reacting, send
+from delivery.cli.demo.scenario import ENDPOINTS
+from delivery.cli.options import COMMON, Common, load, name_database, open_engine
+from delivery.cli.render import Column, Output, duration
+from delivery.errors import InvalidInput
+from delivery.message.signing import generate_secret
+from delivery.models import Outcome
+from delivery.settings import Settings, without_password
+
+__all__ = ["demo"]
+
+_COLUMNS = (
+    Column("ENDPOINT"),
+    Column("DOES", rank=1, flexible=12),
+    Column("JOBS", right=True),
+    Column("CALLS", right=True),
+    Column("OK", right=True),
+    Column("RETRIED", right=True),
+    Column("DEAD", right=True),
+    Column("GONE", right=True),
+    Column("SKIPPED", right=True),
+    Column("P50 MS", right=True),
+    Column("P99 MS", right=True),
+)
+
+
+async def demo(
+    *,
+    triggers: Annotated[int, Parameter(help="How many to send.")] = 1_000,
+    keep: Annotated[bool, Parameter(help="Leave it serving afterwards, until Ctrl-C.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """See the engine work: a receiver, 6 reactions, 1,000 triggers, and the sums of it all.
+
+    Exit code 1 if anything does not add up. Each run has a tenant of its own, whose records stay
+    for looking at.
+    """
+    if triggers < 1:
+        message = f"--triggers is {triggers}; it must be at least 1"
+        raise InvalidInput(message)
+    output = common.output
+    settings = _allowing_loopback(load(common))
+    secrets = {endpoint.path: generate_secret() for endpoint in ENDPOINTS}
+    if settings.database.url is None:
+        output.say("starting the embedded PostgreSQL and a receiver in its own process …")
+    async with (
+        receiving(secrets) as receiver,
+        open_engine(common, settings) as engine,
+        reacting(engine, receiver, secrets) as run,
+    ):
+        output.say(f"database   {name_database(settings)}")
+        output.say(f"receiver   {receiver.url}")
+        started = time.perf_counter()
+        written = await send(run, triggers)
+        took = time.perf_counter() - started
+        output.say(f"written    {triggers:,} triggers, {written:,} jobs in {took:.2f} s")
+        began = time.perf_counter()
+        async with engine.workers():
+            happened = await deliver(run, written, output)
+            seconds = time.perf_counter() - began
+            calls = len(happened.logs)
+            output.say(f"delivered  {calls:,} calls in {seconds:.1f} s, retries included")
+            ok = _report(common, run, happened, seconds)
+            if keep:
+                await _serve(output, run, common)
+    return 0 if ok else 1
+
+
+def _allowing_loopback(settings: Settings) -> Settings:
+    networks = (*settings.http.allowed_networks, "127.0.0.0/8")
+    http = settings.http.model_copy(update={"allowed_networks": networks, "allowed_ports": None})
+    return settings.model_copy(update={"http": http})
+
+
+def _report(common: Common, run: Run, happened: Happened, seconds: float) -> bool:
+    """Print what happened; whether it adds up."""
+    rows = summarise(happened)
+    checks = check(happened, rows)
+    ok = all(each.ok for each in checks)
+    commands = _commands(run, happened, common)
+    output = common.output
+    if common.json:
+        output.json(
+            {
+                "ok": ok,
+                "tenant_id": run.tenant,
+                "jobs": len(happened.jobs),
+                "attempts": len(happened.logs),
+                "seconds": round(seconds, 3),
+                "endpoints": rows,
+                "checks": checks,
+                "commands": commands,
+            }
+        )
+        return ok
+    _print(output, rows, checks)
+    output.line()
+    output.line("Look around:", "bold")
+    for command in commands:
+        output.line(f"  {command}")
+    return ok
+
+
+def _print(output: Output, rows: Sequence[EndpointReport], checks: Sequence[Check]) -> None:
+    output.line()
+    cells = [
+        (
+            row.endpoint,
+            row.does,
+            f"{row.jobs:,}",
+            f"{row.attempts:,}",
+            f"{row.succeeded:,}",
+            f"{row.retried:,}",
+            f"{row.dead:,}",
+            f"{row.gone:,}",
+            f"{row.skipped:,}",
+            duration(row.p50_ms),
+            duration(row.p99_ms),
+        )
+        for row in rows
+    ]
+    output.table(_COLUMNS, cells, "There are no endpoints.")
+    output.line()
+    output.line("dead: all attempts used up. gone: answered 410, which disables the reaction;")
+    output.line("its other jobs are skipped when their turn comes, and make no call.")
+    output.line()
+    for each in checks:
+        output.marked("✓" if each.ok else "✗", each.check, each.detail, width=24)
+
+
+def _commands(run: Run, happened: Happened, common: Common) -> list[str]:
+    """Commands that show more of this run, as they can be typed here."""
+    options = ["--tenant", run.tenant]
+    if common.database_url is not None and without_password(common.database_url).find("***") < 0:
+        options += ["--database-url", common.database_url]
+    if common.config is not None:
+        options += ["--config", str(common.config)]
+    dead = next((job.id for job in happened.jobs if job.exhausted), None)
+    retried = next((log for log in happened.logs if log.outcome is Outcome.RETRIED), None)
+    words = [["reactions", "list"], ["jobs", "list", "--status", "failed", "--limit", "5"]]
+    if dead is not None:
+        words.append(["jobs", "show", str(dead)])
+    if retried is not None:
+        words.append(["logs", "show", str(retried.id)])
+    return [shlex.join([*_program(), *each, *options]) for each in words]
+
+
+def _program() -> list[str]:
+    """How this program was called."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return [os.path.relpath(sys.executable), "-m", "delivery"]
+    return ["delivery" if called.parent == Path() else os.path.relpath(called)]
+
+
+async def _serve(output: Output, run: Run, common: Common) -> None:
+    """Keep delivering until interrupted."""
+    output.say("")
+    output.say("Still serving; Ctrl-C ends. In another terminal:")
+    database = "" if common.database_url is None else " --database-url …"
+    program = shlex.join(_program())
+    output.say(f"  {program} trigger order.paid '{{\"order\": 1}}' --tenant {run.tenant}{database}")
+    await asyncio.Event().wait()

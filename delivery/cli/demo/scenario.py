@@ -1,0 +1,64 @@
+"""What the demo's endpoints do, and what must therefore become of the jobs that call them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from delivery.service import TriggerRequest
+from delivery.testing import Answer, FailFirst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from delivery.testing import Behaviour
+
+__all__ = ["ATTEMPTS", "ENDPOINTS", "EVENT_TYPES", "Endpoint", "requests"]
+
+ATTEMPTS: Final = 3
+"""Of every reaction."""
+EVENT_TYPES: Final = ("order.*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One reaction of the demo, and the endpoint it calls."""
+
+    name: str
+    does: str
+    behaviour: Behaviour
+    calls: int | None = 1
+    """Calls that each job makes; None: that depends."""
+    succeeds: bool = True
+    """Whether every job succeeds in the end."""
+
+    @property
+    def path(self) -> str:
+        """Of its URL."""
+        return f"/{self.name}"
+
+
+ENDPOINTS: Final = (
+    Endpoint("healthy", "answers 200", Answer()),
+    Endpoint("healthy-too", "answers 202", Answer(202)),
+    Endpoint("flaky", "fails twice, then 200", FailFirst(2), calls=3),
+    Endpoint("slow", "200 after 100 ms", Answer(delay=0.1)),
+    Endpoint("failing", "always 500", Answer(500), calls=ATTEMPTS, succeeds=False),
+    Endpoint("gone", "410: disables its reaction", Answer(410), calls=None, succeeds=False),
+)
+
+RETRY: Final = {"max_attempts": ATTEMPTS, "schedule": [0.5, 1.0], "jitter": 0.2}
+"""Much shorter than the default, so that there is something to see."""
+
+
+def requests(first: int, last: int) -> Iterator[TriggerRequest]:
+    """The triggers with these numbers."""
+    for number in range(first, last):
+        word = ("paid", "packed", "shipped")[number % 3]
+        payload = {
+            "order": number,
+            "state": word,
+            "total": f"{number * 1.07:.2f}",
+            "note": "✓ ü 漢",
+        }
+        yield TriggerRequest(f"order.{word}", payload)

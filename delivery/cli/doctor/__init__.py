@@ -1,0 +1,1 @@
+"""`delivery doctor`: what is checked (`checks`, `loopback`), and the command itself."""

@@ -1,0 +1,80 @@
+"""How a table fits into a width: which columns stay, and how wide each one is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len, set_cell_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Column", "cut", "fit"]
+
+GAP: Final = 2
+"""Blanks between columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    In a narrow terminal, columns are left out, those of the highest rank first; those of rank 0
+    always stay.
+    """
+
+    title: str
+    rank: int = 0
+    flexible: int | None = None
+    """How narrow it may be made by cutting its cells short; None: it is never cut."""
+    right: bool = False
+    """Whether it is for numbers, which are aligned at their right."""
+
+
+def fit(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
+) -> list[tuple[int, int]] | None:
+    """The columns to show by index, each with its width; None if not even rank 0 fits.
+
+    Args:
+        columns: The columns there are.
+        rows: A cell for each column.
+        width: Of the terminal; None: as wide as need be.
+    """
+    natural = [
+        max([cell_len(column.title), *(cell_len(row[index]) for row in rows)])
+        for index, column in enumerate(columns)
+    ]
+    if width is None:
+        return list(enumerate(natural))
+    least = [
+        size if column.flexible is None else min(size, max(column.flexible, len(column.title)))
+        for column, size in zip(columns, natural, strict=True)
+    ]
+    shown = list(range(len(columns)))
+    while _total([least[index] for index in shown]) > width:
+        dropped = max(shown, key=lambda index: (columns[index].rank, index))
+        if columns[dropped].rank == 0:
+            return None
+        shown.remove(dropped)
+    widths = {index: least[index] for index in shown}
+    spare = width - _total(list(widths.values()))
+    for index in shown:
+        more = min(spare, natural[index] - least[index])
+        widths[index] += more
+        spare -= more
+    return list(widths.items())
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def cut(text: str, width: int, *, right: bool) -> str:
+    """The text in exactly this many terminal cells; what is too long ends in an ellipsis."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - length)
+    return padding + text if right else text + padding

@@ -1,0 +1,49 @@
+"""Where the program's own messages go: standard error, as text or as JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from delivery.rendering import dump_json, iso_time
+
+if TYPE_CHECKING:
+    from delivery.settings import Settings
+
+__all__ = ["configure_logging"]
+
+
+def configure_logging(settings: Settings, *, verbose: bool) -> None:
+    """Print messages from `log.level` on, in `log.format`.
+
+    Args:
+        settings: The settings in force.
+        verbose: Whether `info` is of interest unless somebody set another level; else only
+            warnings are.
+    """
+    level = settings.log.level.upper()
+    if not verbose and settings.origin("log", "level") == "default":
+        level = "WARNING"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if settings.log.format == "json" else _Text())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": iso_time(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return dump_json(entry)

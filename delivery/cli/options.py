@@ -1,0 +1,139 @@
+"""What every command takes, and the engine that it leads to."""
+
+# Without `from __future__ import annotations`: cyclopts reads the annotations of commands, and
+# what they name must be imported for good.
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_origin
+
+from cyclopts import Parameter
+
+from delivery.cli.log_output import configure_logging
+from delivery.cli.render import Output
+from delivery.errors import InvalidSetting
+from delivery.service import Engine, connect
+from delivery.settings import Settings, load_settings, without_password
+from delivery.settings.sections import SECTIONS, EnvironmentText, alternatives
+from delivery.store.embedded import default_directory
+
+__all__ = [
+    "COMMON",
+    "TENANT",
+    "Common",
+    "Tenant",
+    "load",
+    "name_database",
+    "open_engine",
+    "parse_overrides",
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    json: Annotated[
+        bool, Parameter(group="Common", help="Print JSON: one object, or one a line (NDJSON).")
+    ] = False
+    database_url: Annotated[
+        str | None,
+        Parameter(
+            group="Common",
+            metavar="URL",
+            help="PostgreSQL to use; default: the settings', else an embedded one.",
+        ),
+    ] = None
+    config: Annotated[Path | None, Parameter(group="Common", help="TOML file of settings.")] = None
+    set: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group="Common",
+            metavar="SECTION.KEY=VALUE",
+            help="A setting, such as `http.timeout=5`; lists as `a,b`; may be repeated.",
+        ),
+    ] = ()
+
+    @property
+    def output(self) -> Output:
+        """Where the results go."""
+        return Output(as_json=self.json)
+
+
+COMMON = Common()
+
+Tenant = Annotated[str, Parameter(name="--tenant", help="Whose objects.")]
+TENANT = "default"
+
+
+def load(common: Common, *, verbose: bool = False) -> Settings:
+    """The settings in force: the command line's over environment over file over defaults.
+
+    Args:
+        common: The command's options.
+        verbose: Whether the program's own messages are what the command is about.
+
+    Raises:
+        InvalidSetting: if one is unknown or out of range.
+    """
+    overrides = parse_overrides(common.set)
+    if common.database_url is not None:
+        overrides.setdefault("database", {})["url"] = common.database_url
+    settings = load_settings(common.config, **overrides)
+    configure_logging(settings, verbose=verbose)
+    return settings
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`("http.timeout=5",)` as `{"http": {"timeout": "5"}}`, in the types that settings take.
+
+    Raises:
+        InvalidSetting: if one is not of the form `section.key=value`.
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot and section and key):
+            message = f"--set {assignment!r} must be of the form section.key=value"
+            raise InvalidSetting(message)
+        overrides.setdefault(section, {})[key] = _value(section, key, value.strip())
+    return overrides
+
+
+def _value(section: str, key: str, value: str) -> Any:
+    fields = SECTIONS[section].model_fields if section in SECTIONS else {}
+    if key in fields and any(
+        get_origin(alternative) is tuple for alternative in alternatives(fields[key].annotation)
+    ):
+        return [EnvironmentText(item.strip()) for item in value.split(",") if item.strip()]
+    return EnvironmentText(value)
+
+
+def name_database(settings: Settings) -> str:
+    """Which database it is, for people."""
+    if settings.database.url is not None:
+        return without_password(settings.database.url)
+    return f"embedded in {settings.database.embedded_directory or default_directory()}"
+
+
+@asynccontextmanager
+async def open_engine(
+    common: Common, settings: Settings | None = None, *, migrate: bool | None = None
+) -> AsyncIterator[Engine]:
+    """The engine that the options describe.
+
+    Args:
+        common: The command's options.
+        settings: Settings already loaded from them, and perhaps changed.
+        migrate: As `delivery.connect` takes it.
+
+    Raises:
+        DeliveryError: as `delivery.connect`.
+    """
+    settings = settings or load(common)
+    async with connect(settings=settings, migrate=migrate) as engine:
+        yield engine

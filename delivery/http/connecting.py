@@ -1,0 +1,158 @@
+"""Makes connections: resolve, judge, connect to what was judged, and shake hands.
+
+Whatever goes wrong is written into the `Exchange`, with the step that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+from delivery.errors import InvalidReaction
+from delivery.http.guard import AddressBlocked
+from delivery.http.tls import context_for, describe_tls_error
+from delivery.models import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from delivery.http.connection import Connection
+    from delivery.http.guard import Guard
+    from delivery.http.request import Request
+    from delivery.message.url import Endpoint
+    from delivery.models import Exchange
+
+__all__ = ["connect"]
+
+
+async def connect(
+    request: Request,
+    exchange: Exchange,
+    seconds: float,
+    *,
+    guard: Guard,
+    new_connection: Callable[[], Connection],
+) -> Connection | None:
+    """A new connection to the request's endpoint; None: the exchange says why there is none.
+
+    `seconds` are what is left of the request's timeout; the connect timeout applies as well.
+    """
+    limit = min(seconds, request.connect_timeout)
+    ends = asyncio.get_running_loop().time() + limit
+    try:
+        async with asyncio.timeout(limit):
+            return await _connect(request, exchange, ends, guard, new_connection)
+    except TimeoutError:
+        exchange.failure_kind = FailureKind.TIMEOUT
+        if seconds < request.connect_timeout:
+            which = f"the timeout of {request.timeout:g} s"
+        else:
+            which = f"the connect timeout of {request.connect_timeout:g} s"
+        exchange.error = f"{which} was over while {_step(request.endpoint, exchange)}"
+    except AddressBlocked as blocked:
+        exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
+    except InvalidReaction as error:
+        exchange.failure_kind, exchange.error = FailureKind.MISCONFIGURED, str(error)
+    except (socket.gaierror, UnicodeError) as error:
+        exchange.failure_kind = FailureKind.DNS
+        exchange.error = f"{request.endpoint.host} cannot be resolved: {_reason(error)}"
+    except ssl.SSLError as error:
+        exchange.failure_kind, exchange.error = FailureKind.TLS, describe_tls_error(error)
+    except OSError as error:
+        during_tls = exchange.connect_ms is not None and request.endpoint.scheme == "https"
+        exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
+        doing = "the TLS handshake failed" if during_tls else "cannot connect"
+        exchange.error = f"{doing}: {_reason(error)}"
+    return None
+
+
+def _step(endpoint: Endpoint, exchange: Exchange) -> str:
+    if exchange.dns_ms is None:
+        return f"the name {endpoint.host} was being resolved"
+    if exchange.connect_ms is None:
+        return f"connecting to {endpoint.host} port {endpoint.port}"
+    return "the TLS handshake was under way"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in the words of the system."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        # Event loops put texts of their own into `strerror`.
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+async def _connect(
+    request: Request,
+    exchange: Exchange,
+    ends: float,
+    guard: Guard,
+    new_connection: Callable[[], Connection],
+) -> Connection:
+    endpoint = request.endpoint
+    began = time.perf_counter()
+    addresses = await guard.resolve(endpoint)
+    resolved = time.perf_counter()
+    exchange.dns_ms = (resolved - began) * 1000
+    opened = await _open_socket(addresses, endpoint.port, ends)
+    connected = time.perf_counter()
+    exchange.connect_ms = (connected - resolved) * 1000
+    loop = asyncio.get_running_loop()
+    try:
+        if endpoint.scheme != "https":
+            _, connection = await loop.create_connection(new_connection, sock=opened)
+            return connection
+        _, connection = await loop.create_connection(
+            new_connection,
+            sock=opened,
+            ssl=context_for(endpoint.tls),
+            server_hostname=endpoint.host,
+            # Only the deadline around all of this is to end the handshake.
+            ssl_handshake_timeout=request.connect_timeout + 60.0,
+        )
+    except BaseException:
+        opened.close()
+        raise
+    exchange.tls_ms = (time.perf_counter() - connected) * 1000
+    return connection
+
+
+async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.socket:
+    """Connect to the first of the addresses that answers.
+
+    Each is given an even share of the time that is left, so that one which never answers does not
+    keep the next from being tried. They are tried one after another: a webhook can wait, and half
+    of the connections that RFC 8305 opens are for nothing.
+    """
+    failures: list[str] = []
+    for tried, address in enumerate(addresses, 1):
+        now = asyncio.get_running_loop().time()
+        is_last = tried == len(addresses)
+        share = None if is_last else max(ends - now, 0.0) / (len(addresses) - tried + 1)
+        try:
+            async with asyncio.timeout(share):
+                return await _open_one(address, port)
+        except OSError as error:
+            # A TimeoutError is one too, be it the system's or that of the share.
+            reason = "no answer" if isinstance(error, TimeoutError) else _reason(error)
+            failures.append(f"{address} port {port}: {reason}")
+    raise OSError("; ".join(failures) or "the name has no addresses")
+
+
+async def _open_one(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.settimeout(0)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(opened, (address, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
