@@ -198,7 +198,7 @@ async def test_a_reactions_concurrency_is_never_exceeded(
         async with engine.workers():
             await wait_for_all(engine, [job for trigger in triggers for job in trigger.jobs])
         arrivals = sorted(request.received_at for request in receiver.received)
-        # Each call takes at least the receiver's delay, so a third one cannot come sooner than that.
+        # A call takes at least the receiver's delay, so a third one cannot come sooner.
         assert len(arrivals) == 10
         assert all(
             third - first > 0.045 for first, third in zip(arrivals, arrivals[2:], strict=False)
