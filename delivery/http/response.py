@@ -160,6 +160,8 @@ class ResponseReader:
         exchange.response_head = head
         exchange.status_code = status
         self._in_body = True
+        self._following = len(self._head)
+        self._head = b""
         self._body.begin(head)
         if self._is_head_request or status == _SWITCHING:
             # No body follows although the headers may announce one, which the parser cannot know.
@@ -190,7 +192,7 @@ class ResponseReader:
             head = head.lstrip(b"\r\n")
         end = head.find(b"\n\r\n")
         rest = end + 3
-        bare = head.find(b"\n\n", 0, end) if end >= 0 else head.find(b"\n\n")
+        bare = head.find(b"\n\n", 0, end + 1) if end >= 0 else head.find(b"\n\n")
         if bare >= 0:
             end, rest = bare, bare + 2
         if end < 0:

@@ -59,7 +59,7 @@ def _trusting(ca: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=ca)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:
         message = f"tls.ca cannot be used: {error}; give certificates in PEM"
         raise InvalidReaction(message) from None
     return context

@@ -1,0 +1,1 @@
+"""Tests of HTTP exchanges, against servers on raw sockets."""

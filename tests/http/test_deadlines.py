@@ -1,0 +1,187 @@
+"""One deadline covers the whole exchange, and tells what it interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from delivery.models import Exchange, FailureKind
+from tests.support.raw_servers import (
+    OK,
+    Connected,
+    RawServer,
+    answering,
+    native,
+    read_request,
+    request_to,
+    serving,
+    unanswering_port,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from delivery.http.native import NativeTransport
+    from delivery.http.request import Request
+
+pytestmark = pytest.mark.anyio
+
+
+async def timed_out(transport: NativeTransport, request: Request) -> Exchange:
+    """The exchange, which must end in time and for lack of it."""
+    began = time.perf_counter()
+    exchange = await transport.send(request)
+    took = time.perf_counter() - began
+    limit = min(request.timeout, request.connect_timeout)
+    assert limit * 0.9 <= took < limit + 1.0
+    assert abs(exchange.total_ms / 1000 - took) < 0.5
+    assert exchange.failure_kind is FailureKind.TIMEOUT, exchange
+    return exchange
+
+
+def dripping(*before: bytes, drip: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """A handler that answers with a byte now and then, for ever."""
+
+    async def handler(server: RawServer, connected: Connected) -> None:
+        await read_request(server, connected)
+        await connected.send(*before)
+        while True:
+            await connected.send(drip)
+            await asyncio.sleep(0.02)
+
+    return handler
+
+
+async def silent(server: RawServer, connected: Connected) -> None:
+    await connected.reader.read()
+
+
+async def test_connecting_is_limited_by_the_connect_timeout() -> None:
+    with unanswering_port() as port:
+        async with native() as transport:
+            exchange = await timed_out(
+                transport, request_to(f"http://127.0.0.1:{port}/", connect_timeout=0.2)
+            )
+    assert exchange.error == (
+        f"the connect timeout of 0.2 s was over while connecting to 127.0.0.1 port {port}"
+    )
+    assert exchange.status_code is None
+    assert exchange.dns_ms is not None
+    assert exchange.connect_ms is None
+
+
+async def test_connecting_is_limited_by_the_deadline_too() -> None:
+    with unanswering_port() as port:
+        async with native() as transport:
+            exchange = await timed_out(
+                transport, request_to(f"http://127.0.0.1:{port}/", timeout=0.2)
+            )
+    assert (exchange.error or "").startswith("the timeout of 0.2 s was over while connecting")
+
+
+async def test_the_tls_handshake_is_limited_by_the_connect_timeout() -> None:
+    async with serving(silent) as server, native() as transport:
+        url = server.url.replace("http:", "https:")
+        exchange = await timed_out(transport, request_to(url, connect_timeout=0.2))
+    assert "while the TLS handshake was under way" in (exchange.error or "")
+    assert exchange.connect_ms is not None
+    assert exchange.tls_ms is None
+
+
+async def test_resolving_a_name_is_limited_by_the_connect_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    async with native() as transport:
+        exchange = await timed_out(
+            transport, request_to("http://slow.example/", connect_timeout=0.2)
+        )
+        released.set()
+    assert "while the name slow.example was being resolved" in (exchange.error or "")
+    assert exchange.dns_ms is None
+
+
+async def test_waiting_for_a_response_is_limited() -> None:
+    async with serving(silent) as server, native() as transport:
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
+        assert exchange.error == "the timeout of 0.2 s was over while waiting for a response"
+        assert exchange.send_ms is not None
+        assert exchange.first_byte_ms is None
+        # The call is stopped, not only given up.
+        await until(server.connections[0].writer.is_closing)
+
+
+async def test_sending_is_limited() -> None:
+    async def handler(server: RawServer, connected: Connected) -> None:
+        connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    async with serving(handler) as server, native() as transport:
+        exchange = await timed_out(
+            transport, request_to(server.url, b"x" * 20_000_000, timeout=0.3)
+        )
+    assert "while the request was being sent" in (exchange.error or "")
+    assert exchange.send_ms is None
+
+
+async def test_headers_that_drip_do_not_outlive_the_deadline() -> None:
+    handler = dripping(b"HTTP/1.1 200 OK\r\nX: ", drip=b"x")
+    async with serving(handler) as server, native() as transport:
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+    assert "while the response's headers were being read" in (exchange.error or "")
+    assert exchange.status_code is None
+    assert exchange.first_byte_ms is not None
+
+
+async def test_a_body_that_drips_is_cut_by_the_deadline_and_its_status_kept() -> None:
+    handler = dripping(b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n", drip=b"x")
+    async with serving(handler) as server, native() as transport:
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+    assert "while the response's body was being read" in (exchange.error or "")
+    assert exchange.status_code == 202
+    assert exchange.response_head.startswith(b"HTTP/1.1 202 Accepted")
+    assert set(exchange.response_body) == set(b"x")
+    assert exchange.response_size == len(exchange.response_body)
+    assert exchange.truncated
+
+
+async def test_informational_responses_do_not_prolong_the_deadline() -> None:
+    handler = dripping(drip=b"HTTP/1.1 102 Processing\r\n\r\n")
+    async with serving(handler) as server, native() as transport:
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+    assert exchange.status_code is None
+
+
+async def test_waiting_for_a_connection_is_limited_and_told() -> None:
+    async with serving(silent) as server, native(connections=1) as transport:
+        holding = asyncio.create_task(transport.send(request_to(server.url, timeout=5.0)))
+        await until(lambda: server.connections)
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+    assert "waiting for one of the 1 connections to 127.0.0.1" in (exchange.error or "")
+    assert "http.connections_per_origin" in (exchange.error or "")
+
+
+async def test_a_connection_that_timed_out_is_not_used_again() -> None:
+    async def handler(server: RawServer, connected: Connected) -> None:
+        if len(server.connections) == 1:
+            await silent(server, connected)
+        await answering(OK)(server, connected)
+
+    async with serving(handler) as server, native(connections=1) as transport:
+        await timed_out(transport, request_to(server.url, timeout=0.1))
+        exchange = await transport.send(request_to(server.url))
+    assert exchange.status_code == 200
+    assert not exchange.reused

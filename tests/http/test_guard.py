@@ -1,0 +1,234 @@
+"""Nothing is connected to before every address of the endpoint was judged."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from delivery.errors import InvalidReaction
+from delivery.http.guard import AddressBlocked, Guard
+from delivery.message.url import parse_url
+from delivery.models import Exchange, FailureKind
+from tests.support.raw_servers import (
+    LOOPBACK,
+    OK,
+    answering,
+    native,
+    request_to,
+    serving,
+    unanswering_port,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Names and their addresses, to be filled in; all else does not resolve."""
+    known: dict[str, list[str]] = {}
+
+    def getaddrinfo(host: str, port: object, **_: object) -> list[tuple[object, ...]]:
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(0, 0, 0, "", (address, port)) for address in known[host]]
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    return known
+
+
+async def call(url: str, guard: Guard) -> Exchange:
+    async with native(guard) as transport:
+        return await transport.send(request_to(url, connect_timeout=1.0))
+
+
+async def test_a_loopback_endpoint_is_blocked_and_not_connected_to_by_default() -> None:
+    async with serving(answering(OK)) as server:
+        exchange = await call(server.url, Guard())
+        assert not server.connections
+    assert exchange.failure_kind is FailureKind.BLOCKED
+    assert "127.0.0.1 is not a public address" in (exchange.error or "")
+    assert "http.allowed_networks" in (exchange.error or "")
+    assert exchange.status_code is None
+    assert exchange.connect_ms is None
+
+
+@pytest.mark.parametrize("bad", ["127.0.0.1", "10.0.0.1", "::1", "::ffff:127.0.0.1", "fe80::1%lo"])
+async def test_one_address_that_may_not_be_called_blocks_the_name(
+    names: dict[str, list[str]], bad: str
+) -> None:
+    names["mixed.example"] = ["8.8.8.8", bad, "1.1.1.1"]
+    exchange = await call("http://mixed.example/", Guard())
+    assert exchange.failure_kind is FailureKind.BLOCKED
+    assert "(an address of mixed.example) is not a public address" in (exchange.error or "")
+
+
+async def test_the_connection_goes_to_the_address_that_was_judged(
+    names: dict[str, list[str]],
+) -> None:
+    async with serving(answering(OK)) as server, native() as transport:
+        names["pinned.example"] = ["127.0.0.1"]
+        url = server.url.replace("127.0.0.1", "pinned.example")
+        first = await transport.send(request_to(url))
+        # The name leads elsewhere now; the connection that was judged may still be used.
+        names["pinned.example"] = ["10.0.0.1"]
+        second = await transport.send(request_to(url))
+        server.connections[0].reset()
+        third = await transport.send(request_to(url))
+    assert first.status_code == second.status_code == 200
+    assert first.remote_address == f"127.0.0.1:{server.port}"
+    assert second.reused
+    assert third.failure_kind is FailureKind.BLOCKED
+    assert b"Host: pinned.example:" in server.requests[0][0]
+
+
+async def test_a_name_is_resolved_once_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([["127.0.0.1"], ["10.0.0.1"]])
+    asked: list[str] = []
+
+    def rebinding(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        return [(0, 0, 0, "", (address, 0)) for address in next(answers)]
+
+    monkeypatch.setattr("socket.getaddrinfo", rebinding)
+    async with serving(answering(OK)) as server:
+        exchange = await call(
+            server.url.replace("127.0.0.1", "rebinding.example"), Guard(["127.0.0.0/8"])
+        )
+    assert exchange.status_code == 200
+    assert asked == ["rebinding.example"]
+
+
+async def test_calls_to_one_name_share_its_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    released = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+        return [(0, 0, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    guard = Guard(LOOPBACK)
+    endpoint, _ = parse_url("http://shared.example/")
+    lookups = [asyncio.create_task(guard.resolve(endpoint)) for _ in range(10)]
+    await asyncio.sleep(0)
+    lookups[0].cancel()
+    released.set()
+    results = await asyncio.gather(*lookups, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1:] == [["127.0.0.1"]] * 9
+    assert asked == ["shared.example"]
+
+
+async def test_a_name_that_does_not_resolve_is_a_dns_failure(names: dict[str, list[str]]) -> None:
+    exchange = await call("http://unknown.example/", Guard())
+    assert exchange.failure_kind is FailureKind.DNS
+    assert exchange.error == "unknown.example cannot be resolved: Name or service not known"
+
+
+async def test_a_name_without_addresses_cannot_be_connected_to(names: dict[str, list[str]]) -> None:
+    names["empty.example"] = []
+    exchange = await call("http://empty.example/", Guard())
+    assert exchange.failure_kind is FailureKind.TRANSPORT
+    assert "no addresses" in (exchange.error or "")
+
+
+async def test_the_next_address_is_tried_when_one_refuses(names: dict[str, list[str]]) -> None:
+    async with serving(answering(OK)) as server:
+        names["several.example"] = ["::1", "127.0.0.2", "127.0.0.1"]
+        exchange = await call(server.url.replace("127.0.0.1", "several.example"), Guard(LOOPBACK))
+    assert exchange.status_code == 200
+    assert exchange.remote_address == f"127.0.0.1:{server.port}"
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer(
+    names: dict[str, list[str]],
+) -> None:
+    names["several.example"] = ["127.0.0.1", "127.0.0.2"]
+    with unanswering_port() as port:
+        async with serving(answering(OK), host="127.0.0.2", port=port):
+            exchange = await call(f"http://several.example:{port}/", Guard(LOOPBACK))
+    assert exchange.status_code == 200, exchange.error
+    assert exchange.remote_address == f"127.0.0.2:{port}"
+
+
+async def test_the_failure_of_every_address_is_told(names: dict[str, list[str]]) -> None:
+    async with serving(answering(OK)) as server:
+        pass
+    names["gone.example"] = ["127.0.0.1", "127.0.0.2"]
+    url = server.url.replace("127.0.0.1", "gone.example")
+    exchange = await call(url, Guard(LOOPBACK))
+    assert exchange.failure_kind is FailureKind.TRANSPORT
+    assert exchange.error == (
+        f"cannot connect: 127.0.0.1 port {server.port}: Connection refused;"
+        f" 127.0.0.2 port {server.port}: Connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "guard"),
+    [
+        ("http://127.0.0.1/", lambda: Guard(["127.0.0.0/8"])),
+        ("http://[::1]/", lambda: Guard(["::1/128"])),
+        ("http://inner.example/", lambda: Guard(allowed_hosts=["inner.example"])),
+        ("http://inner.example/", lambda: Guard(allowed_hosts=["INNER.Example."])),
+        ("http://inner.example/", lambda: Guard(allowed_hosts=["*.example"])),
+        ("http://a.b.example/", lambda: Guard(allowed_hosts=["*.example"])),
+        ("http://bücher.example/", lambda: Guard(allowed_hosts=["bücher.example"])),
+        ("http://10.0.0.1/", lambda: Guard(allowed_hosts=["10.0.0.1"])),
+        ("http://8.8.8.8:8443/", lambda: Guard(allowed_ports=[443, 8443])),
+    ],
+)
+async def test_what_is_allowed_may_be_called(
+    names: dict[str, list[str]], url: str, guard: Callable[[], Guard]
+) -> None:
+    names.update({key: ["10.0.0.1"] for key in ("inner.example", "a.b.example")})
+    names["xn--bcher-kva.example"] = ["10.0.0.1"]
+    endpoint, _ = parse_url(url)
+    guard().check(endpoint)
+    assert await guard().resolve(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("url", "guard"),
+    [
+        ("http://127.0.0.1/", lambda: Guard(["10.0.0.0/8", "::1/128"])),
+        ("http://inner.example/", lambda: Guard(allowed_hosts=["other.example"])),
+        ("http://inner.example/", lambda: Guard(allowed_hosts=["*.inner.example"])),
+        ("http://notexample/", lambda: Guard(allowed_hosts=["*.example", "*.xample"])),
+        ("http://8.8.8.8:22/", lambda: Guard(allowed_ports=[80, 443])),
+        ("http://inner.example:22/", lambda: Guard(LOOPBACK, ["inner.example"], [80, 443])),
+    ],
+)
+async def test_what_is_not_allowed_is_blocked(
+    names: dict[str, list[str]], url: str, guard: Callable[[], Guard]
+) -> None:
+    names.update({key: ["10.0.0.1"] for key in ("inner.example", "notexample")})
+    endpoint, _ = parse_url(url)
+    with pytest.raises(AddressBlocked):
+        await guard().resolve(endpoint)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://169.254.169.254/latest/meta-data/", "http://[::ffff:7f00:1]/", "http://8.8.8.8:1/"],
+)
+def test_what_needs_no_resolving_is_refused_when_a_reaction_is_saved(url: str) -> None:
+    endpoint, _ = parse_url(url)
+    with pytest.raises(InvalidReaction, match=r"may (not )?be called"):
+        Guard(allowed_ports=[80]).check(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("networks", "hosts"), [(["10.0.0.1/8"], []), (["x"], []), ([], ["a b"]), ([], ["*."])]
+)
+def test_a_guard_refuses_what_is_no_network_or_host(networks: list[str], hosts: list[str]) -> None:
+    with pytest.raises(ValueError):
+        Guard(networks, hosts)

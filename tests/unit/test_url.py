@@ -1,0 +1,143 @@
+"""A URL names one endpoint, the same to every reader, or is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from delivery.errors import InvalidReaction
+from delivery.message.url import Endpoint, ascii_host, literal_address, parse_url
+from delivery.models import TlsOptions
+
+
+def endpoint(scheme: str, host: str, port: int) -> Endpoint:
+    return Endpoint(scheme, host, port, TlsOptions())
+
+
+@pytest.mark.parametrize(
+    ("url", "expected", "target"),
+    [
+        ("http://example.com", endpoint("http", "example.com", 80), "/"),
+        ("https://example.com/", endpoint("https", "example.com", 443), "/"),
+        ("HTTPS://EXAMPLE.com:8443/A/b", endpoint("https", "example.com", 8443), "/A/b"),
+        ("http://example.com:/x", endpoint("http", "example.com", 80), "/x"),
+        ("http://example.com?a=1&b=%20", endpoint("http", "example.com", 80), "/?a=1&b=%20"),
+        ("http://example.com/p?", endpoint("http", "example.com", 80), "/p?"),
+        ("http://example.com/p#part?q", endpoint("http", "example.com", 80), "/p"),
+        ("http://example.com./", endpoint("http", "example.com", 80), "/"),
+        ("http://Bücher.example/ä?ö=ü", endpoint("http", "xn--bcher-kva.example", 80),
+         "/%C3%A4?%C3%B6=%C3%BC"),
+        ("http://under_score.example/", endpoint("http", "under_score.example", 80), "/"),
+        ("http://127.0.0.1:8000/", endpoint("http", "127.0.0.1", 8000), "/"),
+        ("http://[::1]:8000/", endpoint("http", "::1", 8000), "/"),
+        ("http://[2001:DB8::0:1]/", endpoint("http", "2001:db8::1", 80), "/"),
+        ("http://[::ffff:127.0.0.1]/", endpoint("http", "::ffff:7f00:1", 80), "/"),
+        ("http://\uff11\uff12\uff17.0.0.1/", endpoint("http", "127.0.0.1", 80), "/"),
+        ('http://example.com/"<>|{}^`', endpoint("http", "example.com", 80),
+         "/%22%3C%3E%7C%7B%7D%5E%60"),
+    ],
+)  # fmt: skip
+def test_a_url_names_an_endpoint_and_a_target(url: str, expected: Endpoint, target: str) -> None:
+    assert parse_url(url) == (expected, target)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (None, "must be a text"),
+        (7, "must be a text"),
+        ("", "must be a text"),
+        ("http://example.com/" + "x" * 9000, "must be a text"),
+        ("example.com/hooks", "scheme must be http or https"),
+        ("ftp://example.com/", "scheme must be http or https"),
+        ("file:///etc/passwd", "scheme must be http or https"),
+        ("gopher://example.com:70/_", "scheme must be http or https"),
+        ("http:example.com", "names no host"),
+        ("http:///path", "names no host"),
+        ("http://:80/", "names no host"),
+        ("http://user:secret@example.com/", "carries credentials"),
+        ("http://example.com@127.0.0.1/", "carries credentials"),
+        ("http://@example.com/", "carries credentials"),
+        ("http://example.com:0/", "port 0"),
+        ("http://example.com:65536/", "ort out of range"),
+        ("http://example.com:abc/", "ort could not be cast"),
+        ("http://example.com:-1/", "ort"),
+        ("http://example.com:80:80/", "ort"),
+        ("http://exa mple.com/", "space"),
+        (" http://example.com/", "space"),
+        ("http://example.com/\r\nX-Evil: 1", "control character"),
+        ("http://example.com/a\tb", "control character"),
+        ("http://example.com/\x00", "control character"),
+        ("http://example.com\\@127.0.0.1/", "backslash"),
+        ("http://example.com/\ud800", "surrogates"),
+        ("http://127.1/", "four decimal numbers"),
+        ("http://2130706433/", "four decimal numbers"),
+        ("http://0x7f.1/", "four decimal numbers"),
+        ("http://0x7f000001/", "four decimal numbers"),
+        ("http://0177.0.0.1/", "four decimal numbers"),
+        ("http://127.0.0.0x1/", "four decimal numbers"),
+        ("http://1.2.3.4.5/", "four decimal numbers"),
+        ("http://256.0.0.1/", "four decimal numbers"),
+        ("http://example.0x/", "four decimal numbers"),
+        ("http://[::1%25eth0]/", "zone"),
+        ("http://[fe80::1%eth0]/", "zone"),
+        ("http://[::g]/", "IPv6"),
+        ("http://[v1.x]/", "IPv"),
+        ("http://[::1/", "Invalid IPv6 URL"),
+        ("http://[::1]x/", ""),
+        ("http://x[::1]/", ""),
+        ("http://::1/", ""),
+        ("http://-example.com/", "is not a host name"),
+        ("http://example..com/", "is not a host name"),
+        ("http://exa%6dple.com/", "is not a host name"),
+        ("http://" + "a" * 64 + ".com/", "is not a host name"),
+        ("http://" + "a." * 130 + "com/", "is not a host name"),
+        ("http://ex*mple.com/", "is not a host name"),
+        ("http://☃︎\u200d.example/", ""),
+    ],
+)
+def test_an_ambiguous_or_malformed_url_is_refused_with_its_reason(url: object, reason: str) -> None:
+    with pytest.raises(InvalidReaction, match="cannot be called") as refused:
+        parse_url(url)
+    assert reason in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        ("http://example.com/", "example.com"),
+        ("http://example.com:80/", "example.com"),
+        ("http://example.com:443/", "example.com:443"),
+        ("https://example.com:443/", "example.com"),
+        ("https://[::1]:8443/", "[::1]:8443"),
+    ],
+)
+def test_the_host_header_names_the_port_unless_it_is_the_schemes_own(url: str, header: str) -> None:
+    assert parse_url(url)[0].host_header == header
+
+
+def test_tls_options_belong_to_https_endpoints_only() -> None:
+    options = TlsOptions(ca="PEM")
+    assert parse_url("https://example.com/", tls=options)[0].tls == options
+    assert parse_url("http://example.com/", tls=options)[0].tls == TlsOptions()
+
+
+def test_endpoints_that_differ_in_tls_options_share_no_connections() -> None:
+    one, _ = parse_url("https://example.com/", tls=TlsOptions(ca="one"))
+    other, _ = parse_url("https://example.com/", tls=TlsOptions(ca="other"))
+    assert one != other
+
+
+def test_host_names_have_one_form() -> None:
+    assert ascii_host("EXAMPLE.com.") == "example.com"
+    assert ascii_host("faß.example") == "xn--fa-hia.example"
+    assert ascii_host("::0001") == "::1"
+    with pytest.raises(ValueError, match="not a host name"):
+        ascii_host("")
+
+
+def test_a_host_is_a_literal_address_only_in_its_ordinary_form() -> None:
+    assert str(literal_address("127.0.0.1")) == "127.0.0.1"
+    assert str(literal_address("::1")) == "::1"
+    assert literal_address("example.com") is None
+    assert literal_address("127.1") is None
