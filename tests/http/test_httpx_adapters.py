@@ -14,6 +14,7 @@ import trustme
 from delivery.http.choice import open_transport
 from delivery.http.guard import Guard
 from delivery.http.httpx_adapters import DeliveryHttpxTransport, HttpxTransport
+from delivery.http.native import NativeTransport
 from delivery.message.head import find_header
 from delivery.models import Exchange, FailureKind, TlsOptions
 from delivery.settings import HttpSettings
@@ -32,8 +33,7 @@ from tests.support.raw_servers import (
 )
 
 if TYPE_CHECKING:
-    from delivery.http.native import NativeTransport
-from delivery.http.request import Request
+    from delivery.http.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -18,6 +18,7 @@ import psutil
 
 from delivery.store.embedded_files import initialise, make_socket_directory, prepare
 from delivery.store.migrate import migrate
+from delivery.store.partitions import ensure_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,8 @@ class DatabaseServer:
                 connection = await asyncpg.connect(self.url_of(name))
                 try:
                     await migrate(connection)
+                    # Made once here, they need not be made by every engine that a test opens.
+                    await ensure_partitions(connection, 1)
                 finally:
                     await connection.close()
 

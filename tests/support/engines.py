@@ -31,6 +31,7 @@ async def engine_on(
         **sections.pop("worker", {}),
     }
     http = {**LOOPBACK, **sections.pop("http", {})}
+    sections.setdefault("partitions", {"days_ahead": 1})
     async with delivery.connect(url, worker=worker, http=http, **sections) as engine:
         yield engine
 

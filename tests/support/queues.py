@@ -101,7 +101,7 @@ async def opened(url: str) -> AsyncIterator[Bench]:
     """A bench on this database."""
     pool = await open_pool(Settings(), url)
     try:
-        await ensure_partitions(pool, 2)
+        await ensure_partitions(pool, 1)
         ids = IdFactory(Clock())
         bench = Bench(pool, ids, ids.new(), ids.new())
         await reactions.insert(

@@ -31,6 +31,7 @@ class WorkerProcess:
             **os.environ,
             "DELIVERY_DATABASE_URL": url,
             "DELIVERY_HTTP_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+            "DELIVERY_PARTITIONS_DAYS_AHEAD": "1",
             **{f"DELIVERY_{name}": str(value) for name, value in settings.items()},
         }
         self._process = subprocess.Popen(

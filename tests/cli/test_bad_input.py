@@ -1,0 +1,191 @@
+"""What cannot be used is refused with one clear line and the right exit code."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.cli.running import call, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.support.databases import PrivateServer
+
+pytestmark = pytest.mark.anyio
+
+CREATE = ("reactions", "create", "--name", "x")
+URL = ("--url", "https://example.com/hook")
+
+
+async def refused(
+    *arguments: str, environment: Mapping[str, str] | None = None, quick: bool = False
+) -> tuple[int, str]:
+    """The exit code, and the one line that says why."""
+    ended = await (call(*arguments) if quick else run(*arguments, environment=environment))
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1, ended.err
+    return ended.code, ended.err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((*CREATE, "--url", "https:///nohost"), "https:///nohost"),
+        ((*CREATE, "--url", "ftp://example.com/"), "http"),
+        ((*CREATE, "--url", "http://127.0.0.1:8000/"), "DELIVERY_HTTP_ALLOWED_NETWORKS"),
+        ((*CREATE, "--url", "http://[::ffff:10.0.0.1]/"), "http.allowed_networks"),
+        ((*CREATE, *URL, "--header", "X-A: b\r\nX-C: d"), "X-A"),
+        ((*CREATE, *URL, "--header", "no colon"), "has no ':'"),
+        ((*CREATE, *URL, "--secret", "whsec_c2hvcnQ="), "24"),
+        ((*CREATE, *URL, "--secret", "hunter2"), "whsec_"),
+        ((*CREATE, *URL, "--retry", "{"), "--retry is not JSON"),
+        ((*CREATE, *URL, "--retry", "[]"), "--retry must be a JSON object"),
+        ((*CREATE, *URL, "--retry", '{"attempts": 3}'), "unknown key: attempts"),
+        ((*CREATE, *URL, "--status-action", "404=ignore"), "succeed, retry, fail"),
+        ((*CREATE, *URL, "--tls-ca", "/nowhere.pem"), "/nowhere.pem: cannot be read"),
+        ((*CREATE, *URL, "--condition", "a ||"), "condition"),
+        (("reactions", "show", "12"), "'12', which is not a UUID"),
+        (("trigger", "order.paid", "{not json"), "payload"),
+        (("trigger", "order.paid", "@/nowhere.json"), "/nowhere.json: cannot be read"),
+        (("trigger", "order.paid", "--run-at", "tomorrow"), "not an ISO 8601 time"),
+        (("trigger", "order paid"), "order paid"),
+        (("trigger", "order.paid", "--dely=5"), "Unknown option: --dely=5"),
+        (("jobs", "list", "--status", "done"), "queued"),
+        (("jobs", "list", "--limit", "0"), "limit"),
+        (("jobs", "list", "--cursor", "?"), "cursor"),
+        (("logs", "list", "--outcome", "good"), "succeeded"),
+    ],
+)
+async def test_values_that_cannot_be_used_are_refused_with_2(
+    database_url: str, arguments: tuple[str, ...], text: str
+) -> None:
+    code, message = await refused(*arguments, "--database-url", database_url, quick=True)
+    assert code == 2
+    assert text in message
+
+
+async def test_what_is_not_there_is_4(database_url: str) -> None:
+    absent = str(uuid4())
+    for noun in ("reactions", "jobs", "logs"):
+        code, message = await refused(
+            noun, "show", absent, "--database-url", database_url, quick=True
+        )
+        assert code == 4
+        assert absent in message
+
+
+async def test_a_secret_is_not_repeated_in_an_error(database_url: str) -> None:
+    _, message = await refused(*CREATE, *URL, "--secret", "hunter2", "--database-url", database_url)
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--set", "http.timout=5"), "http.timout"),
+        (("--set", "http.timeout=soon"), "http.timeout"),
+        (("--set", "timeout"), "section.key=value"),
+        (("--database-url", "mysql://localhost/x"), "postgresql://"),
+        (("--config", "/nowhere.toml"), "/nowhere.toml: cannot be read"),
+    ],
+)
+async def test_settings_that_cannot_be_used_are_refused_with_2(
+    arguments: tuple[str, ...], text: str
+) -> None:
+    code, message = await refused("config", "check", *arguments, quick=True)
+    assert code == 2
+    assert text in message
+
+
+async def test_an_unknown_key_is_named_with_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "delivery.toml"
+    file.write_text("[worker]\nconcurency = 5\n")
+    code, message = await refused("jobs", "list", "--config", str(file))
+    assert code == 2
+    assert "worker.concurency" in message
+    assert str(file) in message
+    code, message = await refused(
+        "config", "check", environment={"DELIVERY_WORKER_CONCURENCY": "5"}
+    )
+    assert code == 2
+    assert "DELIVERY_WORKER_CONCURENCY" in message
+
+
+async def test_a_database_that_cannot_be_reached_is_3() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        url = f"postgresql://me:hunter2@127.0.0.1:{port}/x"
+        code, message = await refused("jobs", "list", "--database-url", url)
+        ended = await run("worker", "--json", "--database-url", url)
+    assert code == 3
+    assert "nothing listens there" in message
+    assert "hunter2" not in message
+    assert ended.code == 3
+    assert json.loads(ended.err)["error"]["code"] == "database_unavailable"
+
+
+async def test_a_wrong_password_is_3(private_server: PrivateServer) -> None:
+    connection = await asyncpg.connect(private_server.url)
+    await connection.execute("CREATE ROLE me LOGIN PASSWORD 'right'")
+    await connection.close()
+    private_server.require_passwords("me")
+    url = private_server.url.replace("postgres@", "me:hunter2@")
+    code, message = await refused("migrate", "--database-url", url)
+    assert code == 3
+    assert "the password is wrong" in message
+    assert "hunter2" not in message
+
+
+async def test_a_schema_of_another_version_is_3(database_url: str, empty_database_url: str) -> None:
+    code, message = await refused("jobs", "list", "--database-url", empty_database_url)
+    assert code == 3
+    assert "run `delivery migrate`" in message
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO delivery.schema_migrations (version, name, checksum)"
+        " SELECT max(version) + 1, 'tomorrow', repeat('0', 64) FROM delivery.schema_migrations"
+    )
+    await connection.close()
+    for command in (("jobs", "list"), ("migrate",), ("worker",)):
+        code, message = await refused(*command, "--database-url", database_url)
+        assert code == 3
+        assert "newer than version" in message
+        assert "upgrade the engine" in message
+
+
+async def test_a_port_in_use_is_6() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, message = await refused("listen", "--port", str(port))
+    assert code == 6
+    assert f"port {port} of 127.0.0.1 is in use" in message
+
+
+async def test_an_embedded_directory_of_another_postgresql_is_3(short_directory: Path) -> None:
+    data = short_directory / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("9\n")
+    directory = f"database.embedded_directory={short_directory}"
+    code, message = await refused("jobs", "list", "--set", directory)
+    assert code == 3
+    assert "PostgreSQL 9" in message
+
+
+async def test_an_embedded_directory_that_cannot_be_written_is_3(short_directory: Path) -> None:
+    file = short_directory / "file"
+    file.write_text("in the way")
+    directory = f"database.embedded_directory={file}"
+    code, message = await refused("jobs", "list", "--set", directory)
+    assert code == 3
+    assert str(file) in message

@@ -1,0 +1,111 @@
+"""What holds for every command: help, options, errors on one line, exit codes, pipes, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from delivery.cli.app import build_app
+from tests.cli.running import run, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyclopts import App
+
+pytestmark = pytest.mark.anyio
+
+COMMANDS = (
+    *("demo", "serve", "worker", "migrate", "doctor", "reactions", "trigger", "jobs", "logs"),
+    *("listen", "config"),
+)
+
+
+def leaves(app: App) -> Iterator[App]:
+    """Every command that does something."""
+    children = [app[name] for name in app if not name.startswith("-")]
+    if not children:
+        yield app
+    for child in children:
+        yield from leaves(child)
+
+
+async def test_the_help_names_every_command_and_every_exit_code() -> None:
+    shown = await run("--help")
+    assert shown.code == 0
+    for command in COMMANDS:
+        assert f"  {command}:" in shown.out
+    for code in (0, 1, 2, 3, 4, 5, 6, 130, 141):
+        assert f"{code}: " in shown.out
+
+
+def test_every_command_takes_the_common_options() -> None:
+    found = list(leaves(build_app()))
+    assert len(found) > len(COMMANDS)
+    for command in found:
+        options = {
+            name for argument in command.assemble_argument_collection() for name in argument.names
+        }
+        assert {"--json", "--database-url", "--config", "--set"} <= options, command.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("nonsense",), 'Unknown command "nonsense"'),
+        (("jobs", "show"), "JOB_ID requires an argument"),
+        (("jobs", "list", "--limt", "3"), "Unknown option: --limt. Did you mean --limit?"),
+        (("jobs", "list", "--limit", "many"), 'unable to convert "many" into int'),
+    ],
+)
+async def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], text: str
+) -> None:
+    ended = await run(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert text.lower() in ended.err.lower()
+
+
+async def test_with_json_an_error_is_an_object_on_standard_error() -> None:
+    ended = await run("jobs", "list", "--json", "--bogus")
+    assert (ended.code, ended.out) == (2, "")
+    error = json.loads(ended.err)["error"]
+    assert error["code"] == "invalid_input"
+    assert "--bogus" in error["message"]
+
+
+async def test_output_that_nobody_reads_is_no_error(database_url: str) -> None:
+    """As in `delivery config show | head -1`."""
+    del database_url
+    shell = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m delivery config show | head -n 1; echo ${{PIPESTATUS[0]}}",
+        executable="/bin/bash",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await shell.communicate()
+    first, code = out.decode().splitlines()
+    assert first.split() == ["SETTING", "VALUE", "SET", "BY"]
+    # All of it may have been written before head went away.
+    assert code in {"0", "141"}
+    assert err == b""
+
+
+async def test_an_interrupt_ends_with_130_and_nothing_else() -> None:
+    async with running("listen") as listening:
+        await listening.line()
+        ended = await listening.stop(signal.SIGINT)
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+async def test_the_version_is_shown() -> None:
+    shown = await run("--version")
+    assert shown.code == 0
+    assert shown.out.strip()

@@ -1,0 +1,131 @@
+"""What is shown is what is there: JSON for programs, and text that fits a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from delivery.cli.layout import Column, cut, fit
+from delivery.models import (
+    HttpMessage,
+    HttpParams,
+    Page,
+    Reaction,
+    ReactionState,
+    StatusAction,
+    TlsOptions,
+    Trigger,
+)
+from delivery.rendering import dump_json, escape_controls, indent_json, iso_time, to_json
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
+ID = UUID(int=1)
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def rendered(value: Any) -> Any:
+    return json.loads(dump_json(to_json(value)))
+
+
+def test_a_trigger_keeps_its_payload_as_it_was_given() -> None:
+    payload = b'{ "a": 123456789012345678901234567890,\r\n "b": 1e400 }'
+    line = dump_json(to_json(Trigger(ID, "default", "a.b", payload, NOW, (ID,))))
+    assert "123456789012345678901234567890" in line
+    assert "1e400" in line
+    assert "\n" not in line
+    assert json.loads(line)["jobs"] == [str(ID)]
+
+
+def test_times_are_utc_whatever_zone_they_come_in() -> None:
+    assert iso_time(NOW) == "2026-03-01T12:00:00.000001Z"
+    assert iso_time(NOW.astimezone(timezone(timedelta(hours=9)))) == iso_time(NOW)
+
+
+def test_bodies_are_text_where_they_are_text_and_base64_where_not() -> None:
+    text = rendered(HttpMessage((("A", "b"),), "é".encode(), 2, truncated=False))
+    assert (text["body"], text["body_encoding"]) == ("é", "utf-8")
+    assert text["headers"] == [["A", "b"]]
+    binary = rendered(HttpMessage((), b"\xff\x00", 9, truncated=True))
+    assert (binary["body"], binary["body_encoding"]) == ("/wA=", "base64")
+    assert (binary["body_size"], binary["truncated"]) == (9, True)
+
+
+def test_what_is_secret_in_a_reaction_is_not_shown() -> None:
+    params = HttpParams(
+        "https://example.com/",
+        headers=(("Authorization", "Bearer hunter2"), ("X-Plain", "shown")),
+        status_actions=(("404", StatusAction.FAIL),),
+        tls=TlsOptions(ca="CA", client_certificate="CERT", client_key="hunter2"),
+        secrets=("whsec_hunter2",),
+    )
+    reaction = Reaction(
+        id=ID,
+        tenant_id="default",
+        area_id=None,
+        name="n",
+        event_types=("*",),
+        condition=None,
+        params=params,
+        priority=100,
+        state=ReactionState.ENABLED,
+        state_reason=None,
+        version=1,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    shown = rendered(Page((reaction,), None))["items"][0]
+    assert "hunter2" not in json.dumps(shown)
+    assert shown["params"]["headers"] == [["Authorization", "***"], ["X-Plain", "shown"]]
+    assert shown["params"]["status_actions"] == {"404": "fail"}
+    assert shown["params"]["tls"]["client_key"] == "***"
+    assert shown["state"] == "enabled"
+
+
+@given(json_values)
+def test_indenting_changes_only_the_space_between(value: Any) -> None:
+    compact = json.dumps(value, separators=(",", ":"))
+    indented = indent_json(compact)
+    assert indented is not None
+    assert json.loads(indented) == value
+    # Strings hold no line ends, so this takes off exactly what was put in.
+    assert re.sub(r'\n *|("(?:[^"\\]|\\.)*":) ', r"\1", indented) == compact
+
+
+def test_what_is_not_json_is_not_indented() -> None:
+    assert indent_json(b"<html>") is None
+    assert indent_json(b"\xff") is None
+    assert indent_json("[" * 100_000) is None
+
+
+@given(st.text())
+def test_nothing_shown_can_steer_a_terminal(text: str) -> None:
+    shown = escape_controls(text)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
+
+
+def test_columns_are_cut_then_left_out_then_given_up() -> None:
+    columns = [Column("ID"), Column("NAME", flexible=5), Column("URL", rank=1, flexible=6)]
+    rows = [["1234567890", "a long name", "https://example.com/"]]
+    assert fit(columns, rows, None) == [(0, 10), (1, 11), (2, 20)]
+    assert fit(columns, rows, 80) == [(0, 10), (1, 11), (2, 20)]
+    assert fit(columns, rows, 30) == [(0, 10), (1, 10), (2, 6)]
+    assert fit(columns, rows, 20) == [(0, 10), (1, 8)]
+    assert fit(columns, rows, 12) is None
+
+
+@given(st.text(st.characters(min_codepoint=32)), st.integers(2, 40), st.booleans())
+def test_a_cell_has_exactly_its_width(text: str, width: int, right: bool) -> None:  # noqa: FBT001
+    text = escape_controls(text)
+    assert cell_len(cut(text, width, right=right)) == width

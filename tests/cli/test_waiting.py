@@ -1,0 +1,66 @@
+"""Waiting ends when all jobs have ended, and says how."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from delivery.testing import Answer, Receiver
+from tests.cli.running import LOOPBACK, call, run, running
+
+pytestmark = pytest.mark.anyio
+
+ONCE = '{"max_attempts": 1}'
+
+
+async def test_a_trigger_waits_for_its_jobs_when_told_to(database_url: str) -> None:
+    options = ("--database-url", database_url, *LOOPBACK)
+    async with Receiver() as receiver:
+        for name, path in (("well", "/well"), ("badly", "/badly")):
+            receiver.endpoint(path, Answer(200 if name == "well" else 500))
+            await call(
+                *("reactions", "create", "--name", name, "--event-type", name),
+                *("--url", receiver.url(path), "--retry", ONCE, *options),
+            )
+        async with running("worker", "--json", *options) as worker:
+            assert (await worker.object())["event"] == "started"
+            well = await call("trigger", "well", "--wait", *options)
+            badly = await call("trigger", "badly", "--wait", "--json", *options)
+    assert well.code == 0
+    assert "succeeded after 1 attempt, HTTP 200" in well.out
+    assert badly.code == 1
+    trigger, job = badly.objects
+    assert trigger["jobs"] == [job["id"]]
+    assert (job["status"], job["status_code"]) == ("failed", 500)
+
+
+async def test_without_a_matching_reaction_there_is_nothing_to_wait_for(database_url: str) -> None:
+    ended = await call("trigger", "a", "--wait", "--database-url", database_url)
+    assert ended.code == 0
+    assert "No reaction matches" in ended.err
+
+
+async def test_one_of_several_jobs_that_is_not_there_is_said_on_one_line(
+    database_url: str,
+) -> None:
+    absent = [str(uuid4()), str(uuid4())]
+    ended = await run("jobs", "wait", *absent, "--json", "--database-url", database_url)
+    assert (ended.code, ended.out) == (4, "")
+    assert json.loads(ended.err)["error"]["code"] == "not_found"
+
+
+async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(database_url: str) -> None:
+    options = ("--database-url", database_url)
+    await call("reactions", "create", "--name", "x", "--url", "https://example.com/", *options)
+    jobs = [(await call("trigger", "a", "--json", *options)).object["jobs"][0] for _ in range(2)]
+    ended = await call("jobs", "wait", *jobs, "--timeout", "0.1", *options)
+    assert ended.code == 5
+    assert ended.err.count("\n") == 1
+
+
+async def test_waiting_for_nothing_is_wrong_usage() -> None:
+    ended = await call("jobs", "wait")
+    assert ended.code == 2
+    assert "no job was given" in ended.err
