@@ -3,115 +3,141 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from delivery.cli.configuration import app as configuration
+from delivery.cli.demo.command import demo
+from delivery.cli.doctor.command import doctor
+from delivery.cli.jobs import app as jobs
+from delivery.cli.listen import listen
+from delivery.cli.logs import app as logs
+from delivery.cli.migrations import migrate
+from delivery.cli.reactions import app as reactions
+from delivery.cli.triggers import trigger
+from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.rendering import dump_json, escape_controls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["build_app", "run"]
+__all__ = ["EPILOGUE", "build_app", "invoke", "run"]
 
 _INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells count."""
 _NOBODY_READS: Final = 141
 """128 and the number of SIGPIPE."""
 
-_COMMANDS: Final = {
-    "demo": (
-        "demo.command:demo",
-        "See it work: receiver, reactions, 1,000 triggers, and the sums.",
-    ),
-    "serve": ("worker:serve", "Run the daemon: for now this is the same as `worker`."),
-    "worker": ("worker:worker", "Deliver until told to stop."),
-    "migrate": ("migrations:migrate", "Bring the database's schema up to date."),
-    "doctor": ("doctor.command:doctor", "Check database, schema, clock, notifications, delivery."),
-    "reactions": ("reactions:app", "What is to be done about triggers."),
-    "trigger": ("triggers:trigger", "Say that something happened."),
-    "jobs": ("jobs:app", "The calls to make, and how they stand."),
-    "logs": ("logs:app", "Every exchange, as it was recorded."),
-    "listen": ("listen:listen", "Receive webhooks here: show and verify what arrives."),
-    "config": ("configuration:app", "The settings in force, and who set them."),
-}
+_COMMANDS: Final[tuple[App | Callable[..., Any], ...]] = (
+    demo,
+    serve,
+    worker,
+    migrate,
+    doctor,
+    reactions,
+    trigger,
+    jobs,
+    logs,
+    listen,
+    configuration,
+)
+"""In the order of the help."""
 
-_EPILOGUE: Final = """\
-Every command takes --json, --database-url, --config and --set. Settings also come from the
-environment, as DELIVERY_<SECTION>_<KEY>; `delivery config show --explain` lists them.
+EPILOGUE: Final = """\
+Every command takes --json, --database-url, --config, --set and --debug. Settings come from the
+environment too, as DELIVERY_SECTION_KEY; `delivery config show --explain` tells about all of them.
 
 Exit codes:
-  0    done
-  1    something failed, or does not add up
-  2    the command, or a value in it, cannot be used
-  3    the database cannot be used
-  4    there is no such thing
-  5    waited in vain
-  6    the port is in use
-  130  interrupted
-  141  nobody reads the output
+
+- 0: done
+- 1: something failed, or does not add up
+- 2: the command, or a value in it, cannot be used
+- 3: the database cannot be used
+- 4: there is no such thing
+- 5: waited in vain
+- 6: the port is in use
+- 130: interrupted
+- 141: nobody reads the output
 """
 
 
 def build_app() -> App:
-    """The command line; a command's module is imported when it is called."""
+    """The command line."""
     app = App(
         name="delivery",
         help="Webhook delivery on PostgreSQL: fan-out, retries, a log of every exchange.",
-        help_epilogue=_EPILOGUE,
-        help_format="plaintext",
+        help_epilogue=EPILOGUE,
+        help_format="markdown",
         help_formatter="default" if sys.stdout.isatty() else "plain",
         version=_version,
         default_parameter=Parameter(negative=(), show_default=_default),
         result_action="return_value",
         console=Console(soft_wrap=not sys.stdout.isatty()),
     )
-    for rank, (name, (path, text)) in enumerate(_COMMANDS.items()):
-        target = f"delivery.cli.{path}"
-        app.command(target, name=name, help=text, sort_key=rank, help_epilogue="")
+    for rank, command in enumerate(_COMMANDS):
+        if isinstance(command, App):
+            command.sort_key = rank
+            app.command(command)
+        else:
+            app.command(command, sort_key=rank, help_epilogue="")
     app.register_install_completion_command(help="Let the shell complete commands and options.")
     return app
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Every error becomes one line on standard error."""
+    """Run one command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in given
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_call(given))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(invoke(given))
         sys.stdout.flush()
-    except DeliveryError as error:
-        _report(str(error), error.code, as_json=as_json)
-        return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         # What is left in the buffer would be written at exit, and fail there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NOBODY_READS
-    except Exception as error:
-        logging.getLogger(__name__).debug("the command failed", exc_info=True)
-        text = f"{type(error).__name__}: {error} (for more: --set log.level=debug)"
-        _report(text, DeliveryError.code, as_json=as_json)
-        return DeliveryError.exit_code
     return code
 
 
-async def _call(arguments: Sequence[str]) -> int:
+async def invoke(arguments: Sequence[str]) -> int:
+    """Run one command on the loop that runs; every error becomes one line on standard error."""
+    as_json = "--json" in arguments
     try:
         result = await build_app().run_async(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        text = " ".join(str(error).split())
-        message = f"{text.rstrip('.')}; see `delivery --help`"
-        raise InvalidInput(message) from error
+        chain = " ".join(["delivery", *(error.command_chain or ())])
+        text = " ".join(str(error).split()).rstrip(".")
+        _report(f"{text}; see `{chain} --help`", InvalidInput.code, as_json=as_json)
+        return InvalidInput.exit_code
+    except DeliveryError as error:
+        _report(str(error), error.code, as_json=as_json)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug, of which people want to read one line first
+        if "--debug" in arguments:
+            traceback.print_exc()
+        text = f"{type(error).__name__}: {error} (this is a bug; --debug shows where)"
+        _report(text, DeliveryError.code, as_json=as_json)
+        return DeliveryError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """That of uvloop where there is uvloop; None: asyncio's own."""
+    if find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    return factory
 
 
 def _report(message: str, code: str, *, as_json: bool) -> None:

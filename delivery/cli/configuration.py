@@ -13,7 +13,7 @@ from delivery.settings import describe_settings, show_settings
 
 __all__ = ["app"]
 
-app = App(name="config")
+app = App(name="config", help="The settings in force, and who set them.", help_epilogue="")
 
 _COLUMNS = (
     Column("SETTING"),

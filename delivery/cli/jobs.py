@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -10,14 +11,15 @@ from cyclopts import App, Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.render import Column, Output, duration
-from delivery.errors import JobTimeout, NotFound
+from delivery.errors import InvalidInput, NotFound
 from delivery.models import DeliveryLog, Job, JobStatus
 from delivery.rendering import to_json
 from delivery.service import Engine
+from delivery.service.cursors import MAX_PAGE
 
-__all__ = ["app"]
+__all__ = ["app", "exit_code_of", "reaction_names", "show_finished", "wait_for_jobs"]
 
-app = App(name="jobs")
+app = App(name="jobs", help="The calls to make, and how they stand.", help_epilogue="")
 
 _COLUMNS = (
     Column("ID"),
@@ -66,7 +68,7 @@ async def list_(
         if common.json:
             output.json(page)
             return
-        names = await _names(engine, tenant, {job.reaction_id for job in page.items})
+        names = await reaction_names(engine, tenant, {job.reaction_id for job in page.items})
     rows = [
         (
             job.id,
@@ -88,8 +90,10 @@ async def show(job_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMM
     """Show one job and its attempts."""
     async with open_engine(common) as engine:
         job = await engine.jobs.get(job_id, tenant_id=tenant)
-        logs = await engine.logs.list(job_id=job.id, tenant_id=tenant, oldest_first=True, limit=200)
-        names = await _names(engine, tenant, {job.reaction_id})
+        logs = await engine.logs.list(
+            job_id=job.id, tenant_id=tenant, oldest_first=True, limit=MAX_PAGE
+        )
+        names = await reaction_names(engine, tenant, {job.reaction_id})
     if common.json:
         attempts = [_attempt(log) for log in logs.items]
         common.output.json(to_json(job) | {"attempts": attempts})
@@ -122,25 +126,47 @@ async def wait(
 
     Exit code 0 if all succeeded, 1 if one did not, 5 if it takes longer than --timeout.
     """
+    if not job_id:
+        message = "no job was given to wait for; see `delivery jobs wait --help`"
+        raise InvalidInput(message)
     async with open_engine(common) as engine:
-        try:
-            async with asyncio.TaskGroup() as group:
-                waiting = [
-                    group.create_task(engine.jobs.wait(each, timeout=timeout, tenant_id=tenant))
-                    for each in job_id
-                ]
-        except* (JobTimeout, NotFound) as group_error:
-            raise group_error.exceptions[0] from None
-    jobs = [task.result() for task in waiting]
+        jobs = await wait_for_jobs(engine, job_id, timeout, tenant)
     for job in jobs:
         if common.json:
             common.output.json_line(job)
         else:
-            _line(common.output, job)
+            show_finished(common.output, job)
+    return exit_code_of(jobs)
+
+
+async def wait_for_jobs(
+    engine: Engine, jobs: Sequence[UUID | str], timeout: float, tenant: str
+) -> list[Job]:
+    """Wait until all of these are finished, `timeout` seconds at most for all together.
+
+    Raises:
+        JobTimeout: if one is not.
+        NotFound: if there is no such job.
+    """
+    waiting = [
+        asyncio.ensure_future(engine.jobs.wait(each, timeout=timeout, tenant_id=tenant))
+        for each in jobs
+    ]
+    try:
+        return list(await asyncio.gather(*waiting))
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def exit_code_of(jobs: Sequence[Job]) -> int:
+    """0 if all succeeded, else 1."""
     return 0 if all(job.status is JobStatus.SUCCEEDED for job in jobs) else 1
 
 
-def _line(output: Output, job: Job) -> None:
+def show_finished(output: Output, job: Job) -> None:
+    """Print how a job ended, on one line."""
     after = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
     code = "" if job.status_code is None else f", HTTP {job.status_code}"
     error = "" if job.error is None else f": {job.error}"
@@ -187,7 +213,9 @@ def _attempt(log: DeliveryLog) -> dict[str, object]:
     }
 
 
-async def _names(engine: Engine, tenant: str, ids: set[UUID | None]) -> dict[UUID | None, str]:
+async def reaction_names(
+    engine: Engine, tenant: str, ids: set[UUID | None]
+) -> dict[UUID | None, str]:
     """The names of reactions, as far as there still is one."""
     names: dict[UUID | None, str] = {}
     for reaction_id in ids - {None}:

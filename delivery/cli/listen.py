@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common
 from delivery.cli.render import Output, moment
+from delivery.cli.stopping import when_told_to_stop
 from delivery.errors import InvalidInput
 from delivery.message.signing import parse_secret, verify
 from delivery.models import HttpMessage
@@ -49,6 +50,9 @@ async def listen(
         if not 200 <= value <= 599:  # noqa: PLR2004 - the final statuses of HTTP
             message = f"{name} is {value}; it must be from 200 to 599"
             raise InvalidInput(message)
+    _refuse_less("--fail-first", fail_first, than=0)
+    _refuse_less("--delay", delay, than=0)
+    _refuse_less("--count", count, than=1)
     answer = Answer(status, delay=delay)
     failure: Step = Drop() if drop else Answer(fail_status, delay=delay)
     behaviour: Behaviour = answer
@@ -57,16 +61,29 @@ async def listen(
     elif drop:
         behaviour = Drop()
     visitors = _Visitors(common.output, secret, count)
-    async with Receiver(
-        host=host, port=port, default=behaviour, keep=0, on_request=visitors.show
-    ) as receiver:
+
+    def arrived(request: ReceivedRequest, step: Step) -> None:
+        visitors.show(request, step, receiver.counts[request.path, request.webhook_id])
+
+    receiver = Receiver(host=host, port=port, default=behaviour, keep=0, on_request=arrived)
+    async with receiver:
         if common.json:
             common.output.json_line({"event": "listening", "url": receiver.url("/")})
         else:
             common.output.line(f"listening on {receiver.url('/')}")
-        await visitors.enough.wait()
+        with when_told_to_stop(visitors.stop):
+            await visitors.enough.wait()
+        if visitors.stopped:
+            return 0
         await receiver.answered()
     return 1 if visitors.refused else 0
+
+
+def _refuse_less(option: str, value: float | None, *, than: float) -> None:
+    # Written so that "nan", which is a float too, is refused.
+    if value is not None and not than <= value < float("inf"):
+        message = f"{option} is {value:g}; it must be at least {than:g}"
+        raise InvalidInput(message)
 
 
 class _Visitors:
@@ -79,25 +96,32 @@ class _Visitors:
         self.refused = 0
         """Requests whose signature was not right."""
         self.enough = asyncio.Event()
-        """Set once as many have arrived as were asked for."""
+        """Set once as many have arrived as were asked for, or nobody wants more."""
+        self.stopped = False
+        """Whether nobody wants more."""
 
-    def show(self, request: ReceivedRequest, step: Step) -> None:
-        """Print a request and what becomes of it."""
+    def stop(self) -> None:
+        """Want no more."""
+        self.stopped = True
+        self.enough.set()
+
+    def show(self, request: ReceivedRequest, step: Step, attempt: int) -> None:
+        """Print a request, the how manieth of its message it is, and what becomes of it."""
         problem = None
         if self._secrets:
             problem = verify(self._secrets, request.headers, request.body, now=time.time())
             self.refused += problem is not None
         if self._output.as_json:
-            self._output.json_line(self._object(request, step, problem))
+            self._output.json_line(self._object(request, step, attempt, problem))
         else:
-            self._print(request, step, problem)
+            self._print(request, step, attempt, problem)
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
                 self.enough.set()
 
     def _object(
-        self, request: ReceivedRequest, step: Step, problem: str | None
+        self, request: ReceivedRequest, step: Step, attempt: int, problem: str | None
     ) -> dict[str, object]:
         message = HttpMessage(request.headers, request.body, len(request.body), truncated=False)
         return {
@@ -106,6 +130,7 @@ class _Visitors:
             "method": request.method,
             "target": request.target,
             "webhook_id": request.webhook_id or None,
+            "attempt": attempt if request.webhook_id else None,
             "request": message,
             "answer": step.status if isinstance(step, Answer) else None,
             "signature": {"verified": problem is None, "problem": problem}
@@ -113,15 +138,18 @@ class _Visitors:
             else None,
         }
 
-    def _print(self, request: ReceivedRequest, step: Step, problem: str | None) -> None:
+    def _print(
+        self, request: ReceivedRequest, step: Step, attempt: int, problem: str | None
+    ) -> None:
         output = self._output
         at = moment(datetime.fromtimestamp(request.received_at, UTC))
         answer = str(step.status) if isinstance(step, Answer) else "dropped"
-        output.line(f"{at}  {request.method} {request.target} → {answer}", "bold")
+        which = f"  (attempt {attempt})" if request.webhook_id else ""
+        output.line(f"{at}  {request.method} {request.target} → {answer}{which}", "bold")
         if self._secrets and problem is None:
-            output.line("  signature verified", "green")
+            output.line("  ✓ signature verified", "green")
         elif problem is not None:
-            output.line(f"  signature refused: {problem}", "red")
+            output.line(f"  ✗ signature refused: {problem}", "red")
         for name, value in request.headers:
             output.line(f"  {name}: {value}", "dim")
         output.body(request.body)

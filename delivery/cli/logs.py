@@ -14,7 +14,7 @@ from delivery.service.logs import LogFilter
 
 __all__ = ["app"]
 
-app = App(name="logs")
+app = App(name="logs", help="Every exchange, as it was recorded.", help_epilogue="")
 
 _COLUMNS = (
     Column("ID"),

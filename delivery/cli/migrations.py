@@ -2,16 +2,12 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from delivery.cli.options import COMMON, Common, load, name_database
-from delivery.store.connection import connect
-from delivery.store.embedded import start_embedded
-from delivery.store.migrate import applied, check_schema
-from delivery.store.migrate import migrate as migrate_schema
+from delivery.cli.options import COMMON, Common, load
+from delivery.service.database import check_database_schema, migrate_database, name_database
 
 __all__ = ["migrate"]
 
@@ -25,25 +21,16 @@ async def migrate(
 ) -> None:
     """Bring the database's schema up to date. Several may run at once."""
     settings = load(common)
-    async with AsyncExitStack() as stack:
-        url = settings.database.url
-        if url is None:
-            embedded = await start_embedded(settings.database.embedded_directory)
-            stack.push_async_callback(embedded.close)
-            url = embedded.url
-        connection = await connect(url, settings.database.connect_timeout)
-        stack.push_async_callback(connection.close)
-        labels: tuple[str, ...] = ()
-        if check:
-            await check_schema(connection)
-        else:
-            labels = await migrate_schema(connection)
-        version = len(await applied(connection))
+    state = await (check_database_schema(settings) if check else migrate_database(settings))
     if common.json:
         common.output.json(
-            {"database": name_database(settings), "applied": labels, "version": version}
+            {
+                "database": name_database(settings),
+                "applied": state.applied,
+                "version": state.version,
+            }
         )
         return
-    for label in labels:
+    for label in state.applied:
         common.output.line(f"applied {label}")
-    common.output.line(f"the schema is at version {version}")
+    common.output.line(f"the schema is at version {state.version}")

@@ -11,13 +11,12 @@ from typing import Annotated, Any, get_origin
 
 from cyclopts import Parameter
 
-from delivery.cli.log_output import configure_logging
 from delivery.cli.render import Output
 from delivery.errors import InvalidSetting
+from delivery.observe.logs import configure_logging
 from delivery.service import Engine, connect
-from delivery.settings import Settings, load_settings, without_password
+from delivery.settings import Settings, load_settings
 from delivery.settings.sections import SECTIONS, EnvironmentText, alternatives
-from delivery.store.embedded import default_directory
 
 __all__ = [
     "COMMON",
@@ -25,7 +24,6 @@ __all__ = [
     "Common",
     "Tenant",
     "load",
-    "name_database",
     "open_engine",
     "parse_overrides",
 ]
@@ -56,6 +54,9 @@ class Common:
             help="A setting, such as `http.timeout=5`; lists as `a,b`; may be repeated.",
         ),
     ] = ()
+    debug: Annotated[
+        bool, Parameter(group="Common", help="Log all, and show the traceback of a bug.")
+    ] = False
 
     @property
     def output(self) -> Output:
@@ -82,6 +83,8 @@ def load(common: Common, *, verbose: bool = False) -> Settings:
     overrides = parse_overrides(common.set)
     if common.database_url is not None:
         overrides.setdefault("database", {})["url"] = common.database_url
+    if common.debug:
+        overrides.setdefault("log", {}).setdefault("level", "debug")
     settings = load_settings(common.config, **overrides)
     configure_logging(settings, verbose=verbose)
     return settings
@@ -111,13 +114,6 @@ def _value(section: str, key: str, value: str) -> Any:
     ):
         return [EnvironmentText(item.strip()) for item in value.split(",") if item.strip()]
     return EnvironmentText(value)
-
-
-def name_database(settings: Settings) -> str:
-    """Which database it is, for people."""
-    if settings.database.url is not None:
-        return without_password(settings.database.url)
-    return f"embedded in {settings.database.embedded_directory or default_directory()}"
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from delivery.rendering import to_json
 
 __all__ = ["app"]
 
-app = App(name="reactions")
+app = App(name="reactions", help="What is to be done about triggers.", help_epilogue="")
 
 _COLUMNS = (
     Column("ID"),

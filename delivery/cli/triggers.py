@@ -10,9 +10,13 @@ from typing import Annotated
 from anyio import to_thread
 from cyclopts import Parameter
 
+from delivery.cli.jobs import exit_code_of, reaction_names, show_finished, wait_for_jobs
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.render import Column
+from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
+from delivery.models import Trigger
+from delivery.service import Engine
+from delivery.service.cursors import MAX_PAGE
 
 __all__ = ["parse_time", "trigger"]
 
@@ -23,7 +27,10 @@ async def trigger(
     type_: Annotated[str, Parameter(name="TYPE", help="A dotted name, such as `order.paid`.")],
     payload: Annotated[
         str,
-        Parameter(help="JSON, sent byte for byte; or @FILE, or - for standard input."),
+        Parameter(
+            help="JSON, sent byte for byte; or @FILE, or - for standard input.",
+            allow_leading_hyphen=True,
+        ),
     ] = "{}",
     /,
     *,
@@ -32,14 +39,21 @@ async def trigger(
     deadline: Annotated[str | None, Parameter(help="No attempt starts after this time.")] = None,
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None,
     user: Annotated[str | None, Parameter(help="Whom the jobs are for.")] = None,
+    wait: Annotated[
+        bool, Parameter(help="Until its jobs are finished; exit codes as in `jobs wait`.")
+    ] = False,
+    timeout: Annotated[float, Parameter(help="Seconds to --wait for all of them.")] = 60.0,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
-) -> None:
+) -> int:
     """Write a trigger, and a job for every reaction that matches it.
 
-    The calls are made by workers: see `delivery worker`.
+    The calls are made by workers: see `delivery worker`. With --wait and --json the finished jobs
+    follow the trigger, one a line.
     """
-    data = await to_thread.run_sync(_read, payload)
+    # Abandoned, so that Ctrl-C does not wait for the end of what is being typed.
+    data = await to_thread.run_sync(_read, payload, abandon_on_cancel=True)
+    output = common.output
     async with open_engine(common) as engine:
         written = await engine.trigger(
             type_,
@@ -51,18 +65,29 @@ async def trigger(
             deadline=None if deadline is None else parse_time("--deadline", deadline),
             priority=priority,
         )
-        output = common.output
         if common.json:
-            output.json(written)
-            return
-        output.details({"trigger": written.id, "type": written.type})
-        jobs = await engine.jobs.list(trigger_id=written.id, tenant_id=tenant, limit=200)
-        names = {
-            job.id: (await engine.reactions.get(job.reaction_id, tenant_id=tenant)).name
-            for job in jobs.items
-            if job.reaction_id is not None
-        }
-    rows = [(job, names.get(job, "")) for job in written.jobs]
+            (output.json_line if wait else output.json)(written)
+        else:
+            await _show(output, engine, written)
+        if not wait:
+            return 0
+        jobs = await wait_for_jobs(engine, written.jobs, timeout, tenant)
+    for job in jobs:
+        if common.json:
+            output.json_line(job)
+        else:
+            show_finished(output, job)
+    return exit_code_of(jobs)
+
+
+async def _show(output: Output, engine: Engine, trigger: Trigger) -> None:
+    output.details({"trigger": trigger.id, "type": trigger.type})
+    jobs = await engine.jobs.list(
+        trigger_id=trigger.id, tenant_id=trigger.tenant_id, limit=MAX_PAGE
+    )
+    names = await reaction_names(engine, trigger.tenant_id, {job.reaction_id for job in jobs.items})
+    reactions = {job.id: names.get(job.reaction_id, "") for job in jobs.items}
+    rows = [(job, reactions.get(job, "")) for job in trigger.jobs]
     output.table(_COLUMNS, rows, "No reaction matches, so there is no job.")
 
 
@@ -70,6 +95,9 @@ def _read(payload: str) -> bytes:
     """The payload's bytes, from the argument, a file, or standard input."""
     if payload == "-":
         return sys.stdin.buffer.read()
+    if payload.startswith("--"):
+        message = f"Unknown option: {payload}; see `delivery trigger --help`"
+        raise InvalidInput(message)
     if not payload.startswith("@"):
         return payload.encode(errors="surrogateescape")
     file = Path(payload.removeprefix("@"))

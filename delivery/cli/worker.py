@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from delivery.cli.options import COMMON, Common, load, name_database, open_engine
+from delivery.cli.options import COMMON, Common, load, open_engine
+from delivery.service.database import name_database
 
 __all__ = ["serve", "worker"]
 

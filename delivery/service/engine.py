@@ -145,7 +145,7 @@ class Engine:
             yield worker
 
     async def run(self) -> None:
-        """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
+        """Deliver until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once."""
         loop = asyncio.get_running_loop()
         asked = asyncio.Event()
         async with self.workers() as worker:

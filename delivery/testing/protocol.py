@@ -84,6 +84,8 @@ class ReceiverConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Step, bool, bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        """When the first of those waiting may be answered, by the monotonic clock."""
         self._start_request()
 
     def close(self) -> None:
@@ -180,11 +182,8 @@ class ReceiverConnection(asyncio.Protocol):
                 return
             if not isinstance(step, Answer):
                 return
-            if step.delay > 0 and self._timer is None:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(step.delay, self._take_steps)
+            if step.delay > 0 and not self._is_due(step.delay):
                 return
-            self._timer = None
             self._waiting.popleft()
             self._transport.write(render(step, keep_alive=keep_alive, with_body=with_body))
             self._recorder.settled(1)
@@ -192,6 +191,19 @@ class ReceiverConnection(asyncio.Protocol):
                 self._transport.close()
                 self._give_up()
                 return
+
+    def _is_due(self, delay: float) -> bool:
+        """Whether the delay is over; if not, a timer takes the step when it is."""
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now + delay
+        # Timers of uvloop count whole milliseconds, and can fire up to one too early.
+        if now < self._due:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._due - now, self._take_steps)
+            return False
+        self._due = self._timer = None
+        return True
 
     def _give_up(self) -> None:
         """Leave without an answer the requests that still wait for one."""

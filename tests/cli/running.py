@@ -102,6 +102,12 @@ class Program:
         assert line, "the program ended"
         return line.decode().rstrip("\n")
 
+    async def note(self) -> str:
+        """The next line it prints on standard error."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(_TIMEOUT):
+            return (await self._process.stderr.readline()).decode().rstrip("\n")
+
     async def object(self) -> Any:
         """The JSON object on the next line it prints."""
         return json.loads(await self.line())

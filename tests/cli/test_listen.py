@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import httpx
@@ -54,6 +55,7 @@ async def test_signatures_are_verified_with_the_given_secret() -> None:
         ended = await listening.ended()
     assert right["signature"] == {"verified": True, "problem": None}
     assert right["webhook_id"] == "msg_1"
+    assert (right["attempt"], wrong["attempt"]) == (1, 2)
     assert right["request"]["body"] == '{"a":1}'
     assert wrong["signature"]["verified"] is False
     assert ended.code == 1
@@ -72,6 +74,33 @@ async def test_it_fails_each_message_first_when_told_to() -> None:
             for name in ("a", "a", "b", "b")
         ]
         assert statuses == [429, 202, 429, 202]
+
+
+async def test_people_see_attempts_and_whether_signatures_are_right() -> None:
+    secret = generate_secret()
+    async with (
+        running("listen", "--secret", secret, "--count", "2") as program,
+        httpx.AsyncClient() as client,
+    ):
+        url = (await program.line()).removeprefix("listening on ")
+        await client.post(url, content=b"{}", headers=signed(secret, b"{}"))
+        await client.post(url, content=b"[]", headers=signed(secret, b"{}"))
+        ended = await program.ended()
+    assert ended.code == 1
+    assert "POST / → 200  (attempt 1)\n  ✓ signature verified" in ended.out
+    assert "POST / → 200  (attempt 2)\n  ✗ signature refused: " in ended.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_being_told_to_stop_is_a_good_end(number: signal.Signals) -> None:
+    """At once, whatever answers are still to come."""
+    async with running("listen", "--delay", "600") as program:
+        url = (await program.line()).removeprefix("listening on ")
+        async with httpx.AsyncClient(timeout=0.5) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(url)
+        ended = await program.stop(number)
+    assert (ended.code, ended.err) == (0, "")
 
 
 async def test_it_drops_and_delays_when_told_to() -> None:
@@ -97,6 +126,10 @@ async def test_it_drops_and_delays_when_told_to() -> None:
     [
         (("--secret", "short"), "whsec_"),
         (("--status", "99"), "--status is 99"),
+        (("--fail-first", "-1"), "--fail-first is -1; it must be at least 0"),
+        (("--delay", "-0.5"), "--delay is -0.5; it must be at least 0"),
+        (("--delay", "nan"), "--delay is nan; it must be at least 0"),
+        (("--count", "0"), "--count is 0; it must be at least 1"),
         (("--port", "70000"), "port 70000 does not exist"),
         (("--host", "192.0.2.1"), "cannot listen"),
     ],

@@ -98,10 +98,10 @@ async def test_output_that_nobody_reads_is_no_error(database_url: str) -> None:
     assert err == b""
 
 
-async def test_an_interrupt_ends_with_130_and_nothing_else() -> None:
-    async with running("listen") as listening:
-        await listening.line()
-        ended = await listening.stop(signal.SIGINT)
+async def test_an_interrupt_ends_with_130_and_nothing_else(database_url: str) -> None:
+    async with running("logs", "follow", "--database-url", database_url) as following:
+        assert "Ctrl-C" in await following.note()
+        ended = await following.stop(signal.SIGINT)
     assert (ended.code, ended.out, ended.err) == (130, "", "")
 
 

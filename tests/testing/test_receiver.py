@@ -136,6 +136,21 @@ async def test_a_delay_holds_back_later_answers_of_the_same_connection() -> None
         assert answer.index(b"slow") < answer.index(b"fast")
 
 
+async def test_no_answer_comes_before_its_delay_is_over() -> None:
+    """Timers of uvloop have whole milliseconds, so they come early for a delay such as this."""
+    delay = 0.00549
+    async with Receiver(default=Answer(delay=delay)) as receiver:
+        reader, writer = await asyncio.open_connection(receiver.host, receiver.port)
+        took = []
+        for _ in range(100):
+            started = time.monotonic()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            took.append(time.monotonic() - started)
+        writer.close()
+        assert min(took) >= delay
+
+
 async def test_connections_are_kept_alive_and_closed_when_asked() -> None:
     """HTTP/1.0 and Connection: close end the connection; other requests do not."""
     async with Receiver(default=Answer(body=b"ok")) as receiver:

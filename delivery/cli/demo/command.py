@@ -17,14 +17,16 @@ from delivery.cli.demo.receiver_process import receiving
 from delivery.cli.demo.report import Check, EndpointReport, Happened, check, summarise
 from delivery.cli.demo.run import Run, deliver, reacting, send
 from delivery.cli.demo.scenario import ENDPOINTS
-from delivery.cli.options import COMMON, Common, load, name_database, open_engine
+from delivery.cli.options import COMMON, Common, load, open_engine
 from delivery.cli.render import Column, Output, duration
+from delivery.cli.stopping import when_told_to_stop
 from delivery.errors import InvalidInput
 from delivery.message.signing import generate_secret
 from delivery.models import Outcome
+from delivery.service.database import name_database
 from delivery.settings import Settings, without_password
 
-__all__ = ["demo"]
+__all__ = ["command_lines", "demo", "options_of"]
 
 _COLUMNS = (
     Column("ENDPOINT"),
@@ -47,7 +49,7 @@ async def demo(
     keep: Annotated[bool, Parameter(help="Leave it serving afterwards, until Ctrl-C.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """See the engine work: a receiver, 6 reactions, 1,000 triggers, and the sums of it all.
+    """See it work: a receiver, 6 reactions, 1,000 triggers, and the sums of it all.
 
     Exit code 1 if anything does not add up. Each run has a tenant of its own, whose records stay
     for looking at.
@@ -114,7 +116,8 @@ def _report(common: Common, run: Run, happened: Happened, seconds: float) -> boo
     output.line()
     output.line("Look around:", "bold")
     for command in commands:
-        output.line(f"  {command}")
+        for line in command_lines(command, output.width):
+            output.line(f"  {line}")
     return ok
 
 
@@ -147,19 +150,44 @@ def _print(output: Output, rows: Sequence[EndpointReport], checks: Sequence[Chec
 
 def _commands(run: Run, happened: Happened, common: Common) -> list[str]:
     """Commands that show more of this run, as they can be typed here."""
-    options = ["--tenant", run.tenant]
-    if common.database_url is not None and without_password(common.database_url).find("***") < 0:
-        options += ["--database-url", common.database_url]
-    if common.config is not None:
-        options += ["--config", str(common.config)]
+    options = options_of(run.tenant, common)
     dead = next((job.id for job in happened.jobs if job.exhausted), None)
     retried = next((log for log in happened.logs if log.outcome is Outcome.RETRIED), None)
     words = [["reactions", "list"], ["jobs", "list", "--status", "failed", "--limit", "5"]]
     if dead is not None:
         words.append(["jobs", "show", str(dead)])
+    words.append(["logs", "list", "--outcome", "retried", "--limit", "5"])
     if retried is not None:
         words.append(["logs", "show", str(retried.id)])
     return [shlex.join([*_program(), *each, *options]) for each in words]
+
+
+def options_of(tenant: str, common: Common) -> list[str]:
+    """What leads other commands to this run's records; a password is shown as `***`."""
+    options = ["--tenant", tenant]
+    if common.database_url is not None:
+        options += ["--database-url", _without_password(common.database_url)]
+    if common.config is not None:
+        options += ["--config", str(common.config)]
+    for assignment in common.set:
+        name, _, value = assignment.partition("=")
+        shown = _without_password(value) if name.strip() == "database.url" else value
+        options += ["--set", f"{name}={shown}"]
+    return options
+
+
+def _without_password(url: str) -> str:
+    """The same URL to the letter if there is no password in it."""
+    shown = without_password(url)
+    return shown if "***" in shown else url
+
+
+def command_lines(command: str, width: int | None) -> list[str]:
+    """The command, on two lines where it does not fit on one; a shell reads both the same."""
+    words, _, options = command.partition(" --tenant ")
+    if width is None or len(command) + 2 <= width:
+        return [command]
+    return [f"{words} \\", f"    --tenant {options}"]
 
 
 def _program() -> list[str]:
@@ -174,7 +202,11 @@ async def _serve(output: Output, run: Run, common: Common) -> None:
     """Keep delivering until interrupted."""
     output.say("")
     output.say("Still serving; Ctrl-C ends. In another terminal:")
-    database = "" if common.database_url is None else " --database-url …"
-    program = shlex.join(_program())
-    output.say(f"  {program} trigger order.paid '{{\"order\": 1}}' --tenant {run.tenant}{database}")
-    await asyncio.Event().wait()
+    words = ["trigger", "order.paid", '{"order": 1}']
+    for line in command_lines(
+        shlex.join([*_program(), *words, *options_of(run.tenant, common)]), output.width
+    ):
+        output.say(f"  {line}")
+    told = asyncio.Event()
+    with when_told_to_stop(told.set):
+        await told.wait()

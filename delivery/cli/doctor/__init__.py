@@ -1,1 +1,1 @@
-"""`delivery doctor`: what is checked (`checks`, `loopback`), and the command itself."""
+"""`delivery doctor`: the command (`command`), and the delivery that it tries (`loopback`)."""

@@ -7,15 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from delivery.cli.doctor import checks
-from delivery.cli.doctor.findings import Finding, Verdict
 from delivery.cli.doctor.loopback import check_delivery
 from delivery.cli.options import COMMON, Common, load
-from delivery.errors import DeliveryError, InvalidSetting
+from delivery.errors import InvalidSetting
+from delivery.service.doctor import CHECKS, Finding, Verdict, examine
 
 __all__ = ["doctor"]
-
-_CHECKS = ("settings", "database", "schema", "clock", "notifications", "delivery")
 
 
 async def doctor(
@@ -31,9 +28,8 @@ async def doctor(
     findings: list[Finding] = []
     async for finding in _examine(common, skip_delivery=skip_delivery):
         findings.append(finding)
-        if common.json:
-            continue
-        output.marked(finding.verdict.mark, finding.check, finding.detail, finding.advice)
+        if not common.json:
+            output.marked(finding.verdict.mark, finding.check, finding.detail, finding.advice)
     failed = [finding for finding in findings if finding.verdict is Verdict.FAILED]
     if common.json:
         output.json({"ok": not failed, "checks": findings})
@@ -44,34 +40,16 @@ async def doctor(
 
 
 async def _examine(common: Common, *, skip_delivery: bool) -> AsyncIterator[Finding]:
-    """Every check's finding, in the order of `_CHECKS`; those that cannot be done are skipped."""
-    done = 0
+    """The finding about the settings, and those of everything that rests on them."""
     try:
         settings = load(common)
-        changed = len(settings.model_fields_set)
-        detail = f"can be used; {changed} sections changed" if changed else "all are defaults"
-        yield Finding("settings", Verdict.OK, detail)
-        done = 1
-        async with checks.reach(settings) as (url, connection):
-            yield await checks.check_database(settings, connection)
-            done = 2
-            schema = await checks.check_schema_version(connection)
-            yield schema
-            yield await checks.check_clock(connection)
-            yield await checks.check_notifications(url, connection, settings)
-            done = 5
-            if skip_delivery:
-                yield Finding("delivery", Verdict.SKIPPED, "not asked for")
-            elif schema.verdict is Verdict.FAILED:
-                yield Finding("delivery", Verdict.SKIPPED, "not without the schema")
-            else:
-                yield await check_delivery(url, settings)
-            done = 6
     except InvalidSetting as error:
-        yield Finding(_CHECKS[done], Verdict.FAILED, str(error), "see `delivery config show`")
-    except DeliveryError as error:
-        yield Finding(_CHECKS[done], Verdict.FAILED, str(error))
-    else:
+        yield Finding("settings", Verdict.FAILED, str(error), "see `delivery config show`")
+        for name in CHECKS:
+            yield Finding(name, Verdict.SKIPPED, "not without the settings")
         return
-    for name in _CHECKS[done + 1 :]:
-        yield Finding(name, Verdict.SKIPPED, f"not without the {_CHECKS[done]}")
+    changed = len(settings.model_fields_set)
+    detail = f"can be used; {changed} sections changed" if changed else "all are defaults"
+    yield Finding("settings", Verdict.OK, detail)
+    async for finding in examine(settings, None if skip_delivery else check_delivery):
+        yield finding

@@ -7,13 +7,13 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from delivery.cli.doctor.findings import Finding, Verdict
 from delivery.errors import DeliveryError
 from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.message.signing import generate_secret, verify
 from delivery.models import FailureKind, JobStatus
 from delivery.service import connect
+from delivery.service.doctor import Finding, Verdict
 from delivery.testing import Answer, Receiver
 
 if TYPE_CHECKING:

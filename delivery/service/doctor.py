@@ -1,58 +1,107 @@
-"""The checks of settings, database, schema, clock and notifications."""
+"""Checks of what deliveries need: database, schema, clock and notifications.
+
+The delivery itself is checked by those who have a receiver at hand: see `delivery doctor`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from delivery.cli.doctor.findings import Finding, Verdict
-from delivery.cli.options import name_database
 from delivery.clock import Clock
 from delivery.errors import DeliveryError, SchemaMismatch
-from delivery.store.connection import connect
-from delivery.store.embedded import start_embedded
+from delivery.service.database import name_database, reach
 from delivery.store.migrate import OLDEST_SERVER, applied, check_schema, migrate
 from delivery.store.notifications import listening, send
 from delivery.store.workers import synchronise
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from delivery.settings import Settings
     from delivery.store.connection import Connection
 
-__all__ = ["check_clock", "check_database", "check_notifications", "check_schema_version", "reach"]
+__all__ = ["CHECKS", "Finding", "Verdict", "examine"]
 
+CHECKS: Final = ("database", "schema", "clock", "notifications", "delivery")
 _NOTIFICATION_TIMEOUT: Final = 3.0
 _NOTICEABLE_SKEW: Final = 1.0
 _TOLERATED_SKEW: Final = 60.0
 """Receivers refuse signatures that are more than five minutes old or new."""
 
 
-@asynccontextmanager
-async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection]]:
-    """The database's URL and a connection to it; the embedded one is started and migrated.
+class Verdict(StrEnum):
+    """How a check ended."""
 
-    Raises:
-        DeliveryError: if it cannot be used.
+    OK = "ok"
+    WARNING = "warning"
+    """It works, but somebody should know."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """It could not be done, because of another, or was not asked for."""
+
+    @property
+    def mark(self) -> str:
+        """One character for people."""
+        return {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    advice: str | None = None
+    """What to do, if anything."""
+
+
+async def examine(
+    settings: Settings, deliver: Callable[[str, Settings], Awaitable[Finding]] | None
+) -> AsyncIterator[Finding]:
+    """One finding for each of `CHECKS`, in their order; what cannot be done is skipped.
+
+    Args:
+        settings: What to check by. An embedded database is started and migrated for it.
+        deliver: Tries a delivery on the database of this URL; None: it is skipped.
     """
-    async with AsyncExitStack() as stack:
-        url = settings.database.url
-        if url is None:
-            embedded = await start_embedded(settings.database.embedded_directory)
-            stack.push_async_callback(embedded.close)
-            url = embedded.url
-        connection = await connect(url, settings.database.connect_timeout)
-        stack.push_async_callback(connection.close)
-        if settings.database.url is None:
-            await migrate(connection)
-        yield url, connection
+    done = 0
+    try:
+        async with reach(settings) as (url, connection):
+            if settings.database.url is None:
+                await migrate(connection)
+            yield await _check_database(settings, connection)
+            done = 1
+            schema = await _check_schema(connection)
+            yield schema
+            yield await _check_clock(connection)
+            yield await _check_notifications(url, connection, settings)
+            done = 4
+            if deliver is None:
+                yield Finding("delivery", Verdict.SKIPPED, "not asked for")
+            elif schema.verdict is Verdict.FAILED:
+                yield Finding("delivery", Verdict.SKIPPED, "not without the schema")
+            else:
+                yield await deliver(url, settings)
+            done = 5
+    except DeliveryError as error:
+        yield Finding(CHECKS[done], Verdict.FAILED, *_problem_and_advice(error))
+        for name in CHECKS[done + 1 :]:
+            yield Finding(name, Verdict.SKIPPED, f"not without the {CHECKS[done]}")
 
 
-async def check_database(settings: Settings, connection: Connection) -> Finding:
+def _problem_and_advice(error: DeliveryError) -> tuple[str, str | None]:
+    """The parts of an error's text: errors of the store end in `; what to do`."""
+    problem, _, advice = str(error).rpartition("; ")
+    return (problem, advice) if problem else (advice, None)
+
+
+async def _check_database(settings: Settings, connection: Connection) -> Finding:
     """Whether the server is recent enough."""
     version = connection.get_server_version()
     name = f"PostgreSQL {version.major}.{version.minor}, {name_database(settings)}"
@@ -62,17 +111,16 @@ async def check_database(settings: Settings, connection: Connection) -> Finding:
     return Finding("database", Verdict.OK, name)
 
 
-async def check_schema_version(connection: Connection) -> Finding:
+async def _check_schema(connection: Connection) -> Finding:
     """Whether the schema is the one this engine works with."""
     try:
         await check_schema(connection)
     except SchemaMismatch as error:
-        problem, _, advice = str(error).rpartition("; ")
-        return Finding("schema", Verdict.FAILED, problem or advice, advice if problem else None)
+        return Finding("schema", Verdict.FAILED, *_problem_and_advice(error))
     return Finding("schema", Verdict.OK, f"version {len(await applied(connection))}")
 
 
-async def check_clock(connection: Connection) -> Finding:
+async def _check_clock(connection: Connection) -> Finding:
     """How far this machine's clock is from the database's, which the engine goes by."""
     clock = Clock()
     started = time.perf_counter()
@@ -90,7 +138,7 @@ async def check_clock(connection: Connection) -> Finding:
     return Finding("clock", Verdict.FAILED, detail, advice)
 
 
-async def check_notifications(url: str, connection: Connection, settings: Settings) -> Finding:
+async def _check_notifications(url: str, connection: Connection, settings: Settings) -> Finding:
     """Whether a notification from one connection reaches another."""
     name = "notifications"
     if not settings.worker.notifications:
@@ -119,5 +167,5 @@ async def check_notifications(url: str, connection: Connection, settings: Settin
             "behind PgBouncer in transaction mode, set worker.notifications=false",
         )
     except DeliveryError as error:
-        return Finding(name, Verdict.FAILED, str(error))
+        return Finding(name, Verdict.FAILED, *_problem_and_advice(error))
     return Finding(name, Verdict.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms")

@@ -1,0 +1,56 @@
+"""The reference of the command line, as `docs/cli.md` holds it.
+
+`python -m delivery.cli.reference > docs/cli.md` writes it anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Final
+
+from delivery.cli.app import EPILOGUE, build_app
+
+__all__ = ["reference"]
+
+_COMMON: Final = re.compile(r"\*\*Common\*\*:\n\n(?:\*.*\n)+\n?")
+"""The options that every command takes: shown once, and not again under each."""
+_CONTENTS: Final = re.compile(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", re.DOTALL)
+_COMPLETION: Final = re.compile(r"\n## delivery --install-completion\n.*?(?=\n## |\Z)", re.DOTALL)
+"""A heading for a mere option; it stays in the list of commands."""
+
+
+def reference() -> str:
+    """Every command with its options, as Markdown."""
+    text = _generate()
+    found = _COMMON.search(text)
+    assert found is not None, "every command takes the common options"
+    for pattern in (_COMMON, _CONTENTS, _COMPLETION):
+        text = pattern.sub("", text)
+    commands = re.sub(r"\n{3,}", "\n\n", text.replace("](#delivery---install-completion)", "]"))
+    head, _, rest = commands.partition("\n## ")
+    parts = [
+        "<!-- Written by `python -m delivery.cli.reference`; change the commands instead. -->",
+        head.strip(),
+        EPILOGUE.strip(),
+        f"## Options of every command\n\n{found[0].partition(chr(10) * 2)[2].strip()}",
+        f"## {rest.strip()}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _generate() -> str:
+    """What cyclopts makes of the commands."""
+    called = sys.argv
+    # It takes arguments that the running program was given for those of the commands.
+    sys.argv = ["delivery"]
+    try:
+        text: str = build_app().generate_docs(recursive=True)
+    finally:
+        sys.argv = called
+    # Ways to say no that the commands do not have, and defaults that say nothing.
+    return re.sub(r"(?:, --(?:empty|no)-[a-z-]+)(?=`)| \*\[default: (?:\(\)|False)\]\*", "", text)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

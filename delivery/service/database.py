@@ -1,0 +1,84 @@
+"""The database that settings lead to: its name, a connection to it, and the state of its schema."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.settings import without_password
+from delivery.store.connection import connect
+from delivery.store.embedded import default_directory, start_embedded
+from delivery.store.migrate import applied, check_schema
+from delivery.store.migrate import migrate as apply_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from delivery.settings import Settings
+    from delivery.store.connection import Connection
+
+__all__ = ["SchemaState", "check_database_schema", "migrate_database", "name_database", "reach"]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """What a database's schema is like now, and what was just done to it."""
+
+    applied: tuple[str, ...]
+    """Migrations that were applied, in their order; empty: it was up to date."""
+    version: int
+
+
+def name_database(settings: Settings) -> str:
+    """Which database it is, for people; never with a password."""
+    if settings.database.url is not None:
+        return without_password(settings.database.url)
+    return f"embedded in {settings.database.embedded_directory or default_directory()}"
+
+
+@asynccontextmanager
+async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection]]:
+    """The database's URL and a connection to it; the embedded one is started.
+
+    Raises:
+        DatabaseUnavailable: if no connection can be made.
+        EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database.url
+        if url is None:
+            embedded = await start_embedded(settings.database.embedded_directory)
+            stack.push_async_callback(embedded.close)
+            url = embedded.url
+        connection = await connect(
+            url,
+            settings.database.connect_timeout,
+            statement_cache_size=settings.database.statement_cache_size,
+        )
+        stack.push_async_callback(connection.close)
+        yield url, connection
+
+
+async def migrate_database(settings: Settings) -> SchemaState:
+    """Bring the schema up to date; several processes may do so at once.
+
+    Raises:
+        DatabaseError: if the database cannot be used.
+        SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
+    """
+    async with reach(settings) as (_, connection):
+        labels = await apply_migrations(connection)
+        return SchemaState(tuple(labels), len(await applied(connection)))
+
+
+async def check_database_schema(settings: Settings) -> SchemaState:
+    """The state of the schema, which is left as it is.
+
+    Raises:
+        DatabaseError: if the database cannot be used.
+        SchemaMismatch: if the schema is not the one that this engine works with.
+    """
+    async with reach(settings) as (_, connection):
+        await check_schema(connection)
+        return SchemaState((), len(await applied(connection)))
