@@ -67,11 +67,12 @@ async def listen(
 
     receiver = Receiver(host=host, port=port, default=behaviour, keep=0, on_request=arrived)
     async with receiver:
-        if common.json:
-            common.output.json_line({"event": "listening", "url": receiver.url("/")})
-        else:
-            common.output.line(f"listening on {receiver.url('/')}")
+        # Who reads the URL may tell us to stop from then on.
         with when_told_to_stop(visitors.stop):
+            if common.json:
+                common.output.json_line({"event": "listening", "url": receiver.url("/")})
+            else:
+                common.output.line(f"listening on {receiver.url('/')}")
             await visitors.enough.wait()
         if visitors.stopped:
             return 0

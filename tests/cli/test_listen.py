@@ -103,6 +103,13 @@ async def test_being_told_to_stop_is_a_good_end(number: signal.Signals) -> None:
     assert (ended.code, ended.err) == (0, "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_can_be_told_to_stop_as_soon_as_its_url_is_known(number: signal.Signals) -> None:
+    async with running("listen", "--json") as program:
+        await program.object()
+        assert (await program.stop(number)).code == 0
+
+
 async def test_it_drops_and_delays_when_told_to() -> None:
     async with (
         running(

@@ -200,13 +200,12 @@ def _program() -> list[str]:
 
 async def _serve(output: Output, run: Run, common: Common) -> None:
     """Keep delivering until interrupted."""
-    output.say("")
-    output.say("Still serving; Ctrl-C ends. In another terminal:")
     words = ["trigger", "order.paid", '{"order": 1}']
-    for line in command_lines(
-        shlex.join([*_program(), *words, *options_of(run.tenant, common)]), output.width
-    ):
-        output.say(f"  {line}")
+    command = shlex.join([*_program(), *words, *options_of(run.tenant, common)])
     told = asyncio.Event()
     with when_told_to_stop(told.set):
+        output.say("")
+        output.say("Still serving; Ctrl-C ends. In another terminal:")
+        for line in command_lines(command, output.width):
+            output.say(f"  {line}")
         await told.wait()
