@@ -94,7 +94,10 @@ async def _show(output: Output, engine: Engine, trigger: Trigger) -> None:
 def _read(payload: str) -> bytes:
     """The payload's bytes, from the argument, a file, or standard input."""
     if payload == "-":
-        return sys.stdin.buffer.read()
+        # Not through its buffer, whose lock an abandoned thread would hold against the end.
+        stream = sys.stdin.buffer
+        data: bytes = getattr(stream, "raw", stream).read()
+        return data
     if payload.startswith("--"):
         message = f"Unknown option: {payload}; see `delivery trigger --help`"
         raise InvalidInput(message)

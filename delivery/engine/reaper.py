@@ -91,23 +91,24 @@ class Reaper:
         ]
 
     async def _reap(self, worker_id: UUID, seen_at: datetime | None) -> None:
-        while True:
-            async with transaction(self._pool) as connection:
-                lease_id = await leases.lock_dead(connection, worker_id, seen_at)
-                if lease_id is None:
-                    return
-                # A statement of its own: its snapshot must be newer than any settling before the
-                # lock.
-                jobs = await leases.unsettled(connection, lease_id)
-                await self._settle_lease(
-                    connection, worker_id, lease_id, [self._lost(lease_id, job) for job in jobs]
-                )
-            logger.warning(
-                "worker %s is dead: %d jobs of its lease %s go back to the queue",
-                worker_id,
-                len(jobs),
-                lease_id,
+        lost = 0
+        while (jobs := await self._reap_lease(worker_id, seen_at)) is not None:
+            lost += jobs
+        if lost:
+            logger.warning("worker %s is dead: %d jobs that it held run again", worker_id, lost)
+
+    async def _reap_lease(self, worker_id: UUID, seen_at: datetime | None) -> int | None:
+        """Settle one of its leases; the number of jobs lost with it, None if there is none left."""
+        async with transaction(self._pool) as connection:
+            lease_id = await leases.lock_dead(connection, worker_id, seen_at)
+            if lease_id is None:
+                return None
+            # A statement of its own: its snapshot must be newer than any settling before the lock.
+            jobs = await leases.unsettled(connection, lease_id)
+            await self._settle_lease(
+                connection, worker_id, lease_id, [self._lost(lease_id, job) for job in jobs]
             )
+            return len(jobs)
 
     async def recover(self, lease_id: UUID) -> None:
         """Hand back a lease of this worker's own of which it never learned what is in it.
