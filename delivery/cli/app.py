@@ -95,6 +95,7 @@ def build_app() -> App:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _fill_standard_streams()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(invoke(given))
@@ -130,6 +131,22 @@ async def invoke(arguments: Sequence[str]) -> int:
         _report(text, DeliveryError.code, as_json=as_json)
         return DeliveryError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _fill_standard_streams() -> None:
+    """Open what the program was started without, as `<&-` does it.
+
+    Sockets would take those numbers otherwise, and uvloop refuses to close them.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,7 +2,9 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
+import asyncio
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -51,8 +53,7 @@ async def trigger(
     The calls are made by workers: see `delivery worker`. With --wait and --json the finished jobs
     follow the trigger, one a line.
     """
-    # Abandoned, so that Ctrl-C does not wait for the end of what is being typed.
-    data = await to_thread.run_sync(_read, payload, abandon_on_cancel=True)
+    data = await (_typed() if payload == "-" else to_thread.run_sync(_read, payload))
     output = common.output
     async with open_engine(common) as engine:
         written = await engine.trigger(
@@ -91,13 +92,37 @@ async def _show(output: Output, engine: Engine, trigger: Trigger) -> None:
     output.table(_COLUMNS, rows, "No reaction matches, so there is no job.")
 
 
+async def _typed() -> bytes:
+    """All of standard input."""
+    if sys.stdin is None:
+        message = "standard input is closed; give the payload as an argument or as @FILE"
+        raise InvalidInput(message)
+    # Not through the buffer, whose lock the thread would hold against the program's end.
+    stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    loop = asyncio.get_running_loop()
+    read: asyncio.Future[bytes] = loop.create_future()
+
+    def finish(data: bytes, error: OSError | None) -> None:
+        if read.done():
+            return
+        if error is None:
+            read.set_result(data)
+        else:
+            read.set_exception(InvalidInput(f"standard input cannot be read: {error.strerror}"))
+
+    def wait_for_end() -> None:
+        try:
+            loop.call_soon_threadsafe(finish, stream.read(), None)
+        except OSError as error:
+            loop.call_soon_threadsafe(finish, b"", error)
+
+    # A thread that nobody waits for, so that Ctrl-C need not wait for the end of what is typed.
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    return await read
+
+
 def _read(payload: str) -> bytes:
-    """The payload's bytes, from the argument, a file, or standard input."""
-    if payload == "-":
-        # Not through its buffer, whose lock an abandoned thread would hold against the end.
-        stream = sys.stdin.buffer
-        data: bytes = getattr(stream, "raw", stream).read()
-        return data
+    """The payload's bytes, from the argument or a file."""
     if payload.startswith("--"):
         message = f"Unknown option: {payload}; see `delivery trigger --help`"
         raise InvalidInput(message)

@@ -98,6 +98,14 @@ async def test_output_that_nobody_reads_is_no_error(database_url: str) -> None:
     assert err == b""
 
 
+async def test_a_program_may_be_started_without_standard_streams() -> None:
+    """As daemons are, by some."""
+    command = f"{sys.executable} -m delivery config check"
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        shell = await asyncio.create_subprocess_shell(f"{command} {closed}")
+        assert await shell.wait() == 0
+
+
 async def test_an_interrupt_ends_with_130_and_nothing_else(database_url: str) -> None:
     async with running("logs", "follow", "--database-url", database_url) as following:
         assert "Ctrl-C" in await following.note()
