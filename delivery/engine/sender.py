@@ -107,7 +107,14 @@ class Sender:
             await asyncio.wait(self._running)
 
     def cut_off(self) -> None:
-        """Cancel the calls in flight; their jobs go back to the queue."""
+        """Cancel the calls in flight; their jobs go back to the queue.
+
+        Not at once, but behind what the event loop has to do already: a task that is cancelled
+        before its first step never runs, and could not hand its job back.
+        """
+        asyncio.get_running_loop().call_soon(self._cancel_running)
+
+    def _cancel_running(self) -> None:
         for task in self._running:
             task.cancel()
 

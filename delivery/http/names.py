@@ -1,34 +1,39 @@
 """Resolves names to addresses, in threads of its own.
 
 The event loop's own `getaddrinfo` runs in a pool that is small (uvloop's lets two lookups run at
-once) and shared, so that a few names whose servers do not answer would hold up all others. Here the
-pool is larger, and a name that is being looked up for one call is not looked up again for the next.
+once) and shared, so that a few names whose servers do not answer would hold up all others; and the
+threads of such pools are waited for when the program ends, which a resolver can make last half a
+minute. Here more lookups run at once, a name that is being looked up for one call is not looked up
+again for the next, and the program ends without waiting for any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from delivery.http.addresses import parse_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from delivery.http.addresses import Address
 
 __all__ = ["Names"]
 
-_THREADS: Final = 32
+_AT_ONCE: Final = 32
 
 
 class Names:
     """Looks names up with the system's resolver, each once at a time."""
 
     def __init__(self) -> None:
-        # Its threads are started when they are needed, and end when this object is gone.
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="delivery-names")
-        self._under_way: dict[str, asyncio.Future[list[Address]]] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: dict[str, asyncio.Task[list[Address]]] = {}
 
     async def addresses(self, name: str) -> list[Address]:
         """The addresses of a name, in the order to try them.
@@ -38,19 +43,39 @@ class Names:
         """
         lookup = self._under_way.get(name)
         if lookup is None:
-            lookup = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, name)
-            self._under_way[name] = lookup
+            lookup = self._under_way[name] = asyncio.create_task(self._look_up(name))
             lookup.add_done_callback(lambda done: self._ended(name, done))
         # Who gives up waiting must not end the lookup for the others.
         return await asyncio.shield(lookup)
 
-    def _ended(self, name: str, lookup: asyncio.Future[list[Address]]) -> None:
+    async def _look_up(self, name: str) -> list[Address]:
+        async with self._places:
+            found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
+            Thread(
+                target=_resolve, args=(name, found), name=f"delivery-resolve-{name}", daemon=True
+            ).start()
+            return await found
+
+    def _ended(self, name: str, lookup: asyncio.Task[list[Address]]) -> None:
         del self._under_way[name]
         if not lookup.cancelled():
             # Those who waited have it; when all have given up, it counts as seen.
             lookup.exception()
 
 
-def _look_up(name: str) -> list[Address]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(parse_address(str(entry[4][0])) for entry in found))
+def _resolve(name: str, found: asyncio.Future[list[Address]]) -> None:
+    """Settle the future with the addresses, or with why there are none; runs in a thread."""
+    try:
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(parse_address(str(entry[4][0])) for entry in entries))
+    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+        settle = partial(found.set_exception, error)
+    else:
+        settle = partial(found.set_result, addresses)
+    with suppress(RuntimeError):  # The event loop is closed: nobody waits any more.
+        found.get_loop().call_soon_threadsafe(_unless_done, found, settle)
+
+
+def _unless_done(found: asyncio.Future[list[Address]], settle: Callable[[], None]) -> None:
+    if not found.done():
+        settle()

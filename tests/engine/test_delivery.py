@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Drop, FailFirst, Receiver
+from delivery.testing import Answer, Drop, FailFirst, Hang, Receiver
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -318,3 +318,18 @@ async def test_a_call_cut_off_by_a_stop_goes_back_with_its_attempt_and_is_logged
         assert done.attempt == 5, "the attempt cut off does not count towards the four"
         attempts = [entry.attempt for entry in await all_logs(engine)]
         assert attempts == [1, 2, 3, 4, 5]
+
+
+async def test_a_worker_that_stops_at_once_leaves_nothing_claimed(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/hang", Hang())
+    async with engine_on(database_url, worker={"shutdown_timeout": 0}) as engine:
+        await engine.reactions.create(name="hang", url=receiver.url("/hang"))
+        await engine.trigger_many([TriggerRequest("x", n) for n in range(300)])
+        for _ in range(3):
+            async with engine.workers():
+                await receiver.wait_for(receiver.count() + 1)
+            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
+            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.workers") == 0
+            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 300

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +128,55 @@ async def test_calls_to_one_name_share_its_lookup(monkeypatch: pytest.MonkeyPatc
     assert isinstance(results[0], asyncio.CancelledError)
     assert results[1:] == [["127.0.0.1"]] * 9
     assert asked == ["shared.example"]
+
+
+def test_a_program_ends_without_waiting_for_a_resolver_that_hangs() -> None:
+    program = """
+import asyncio, socket, threading
+from delivery.http.guard import Guard
+from delivery.message.url import parse_url
+
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+
+async def give_up():
+    endpoint, _ = parse_url("http://hanging.example/")
+    try:
+        async with asyncio.timeout(0.05):
+            await Guard().resolve(endpoint)
+    except TimeoutError:
+        print("gave up")
+
+asyncio.run(give_up())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert (ended.stdout, ended.stderr) == ("gave up\n", "")
+
+
+async def test_lookups_do_not_wait_for_a_few_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def slow(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host.startswith("slow"):
+            released.wait()
+        return [(0, 0, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    guard = Guard(LOOPBACK)
+    hanging = [
+        asyncio.create_task(guard.resolve(parse_url(f"http://slow{number}.example/")[0]))
+        for number in range(20)
+    ]
+    await asyncio.sleep(0)
+    assert await guard.resolve(parse_url("http://quick.example/")[0]) == ["127.0.0.1"]
+    assert not any(task.done() for task in hanging)
+    released.set()
+    assert await asyncio.gather(*hanging) == [["127.0.0.1"]] * 20
 
 
 async def test_a_name_that_does_not_resolve_is_a_dns_failure(names: dict[str, list[str]]) -> None:
