@@ -33,10 +33,9 @@ from tests.support.raw_servers import (
 )
 
 if TYPE_CHECKING:
-    from delivery.http.request import Request
-
-if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from delivery.http.request import Request
 
 pytestmark = pytest.mark.anyio
 
@@ -221,6 +220,41 @@ async def test_clients_of_httpx_may_call_over_the_engines_transport() -> None:
     assert body == b'{"b":2}'
     assert server.requests[1][1] == b"streamed"
     assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_requests_without_a_body_are_made_by_their_method(method: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    body = b"" if method == "HEAD" else b"ok"
+    async with (
+        serving(answering(answer + body)) as server,
+        native() as transport,
+        httpx.AsyncClient(transport=DeliveryHttpxTransport(transport)) as client,
+    ):
+        response = await client.request(method, server.url)
+    assert (response.status_code, response.content) == (200, body)
+    assert response.headers["content-length"] == "2"
+    head, sent = server.requests[0]
+    assert head.startswith(f"{method} /hooks HTTP/1.1\r\n".encode())
+    assert sent == b""
+
+
+async def test_redirects_are_followed_only_by_clients_that_ask_for_it() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n"
+
+    async def redirecting(server: RawServer, connected: Connected) -> None:
+        while await read_request(server, connected):
+            await connected.send(moved if b" /hooks " in server.requests[-1][0] else OK)
+
+    async with (
+        serving(redirecting) as server,
+        native() as transport,
+        httpx.AsyncClient(transport=DeliveryHttpxTransport(transport)) as client,
+    ):
+        assert (await client.get(server.url)).status_code == 302
+        followed = await client.get(server.url, follow_redirects=True)
+    assert followed.content == b"ok"
+    assert [response.status_code for response in followed.history] == [302]
 
 
 async def streamed() -> AsyncIterator[bytes]:
