@@ -74,7 +74,7 @@ class _Floor:
             quotas = [((self.lanes[n], 100), _CLAIM // _LANES) for n in range(_LANES)]
             self.lanes.rotate(-_LANES)
             lease_id = self.ids.new()
-            jobs = await queue.claim(self.pool, lease_id, self.worker_id, quotas)
+            jobs, _ = await queue.claim(self.pool, lease_id, self.worker_id, quotas, {})
             self.unsettled[lease_id] = len(jobs)
             unclaimed -= len(jobs)
             self.waiting.extend((lease_id, job) for job in jobs)

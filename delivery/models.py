@@ -26,6 +26,7 @@ __all__ = [
     "JobStatus",
     "Outcome",
     "Page",
+    "RateLimit",
     "Reaction",
     "ReactionState",
     "RetryPolicy",
@@ -165,6 +166,15 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `limit` calls begin within any `period`, over all workers together."""
+
+    limit: int
+    period: float = 1.0
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpParams:
     """The HTTP call of a reaction or direct job."""
 
@@ -180,7 +190,13 @@ class HttpParams:
     status_actions: tuple[tuple[str, StatusAction], ...] = ()
     """Exceptions to the outcome rules: a status (`"404"`) or class (`"5xx"`), and what it means."""
     concurrency: int | None = None
-    """Calls in flight at once, per worker process; None: `worker.reaction_concurrency`."""
+    """Calls in flight at once, over all workers together; None: `worker.reaction_concurrency` in
+    each process. Of a direct job: those of its tenant and origin in one process."""
+    rate_limit: RateLimit | None = None
+    """For reactions only; jobs over the limit wait, and use up no attempt by it."""
+    ordered: bool = False
+    """For reactions only: one call at a time, over all workers, in the order of the jobs; a job
+    that failed holds up those behind it until it is terminal."""
     tls: TlsOptions = TlsOptions()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Signing secrets (`whsec_…`), newest first; each adds a signature."""

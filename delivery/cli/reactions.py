@@ -13,7 +13,7 @@ from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
 from delivery.message.signing import generate_secret
-from delivery.models import BodyKind, Reaction, ReactionState, TlsOptions
+from delivery.models import BodyKind, RateLimit, Reaction, ReactionState, TlsOptions
 from delivery.policy.retry import documented_delays
 from delivery.rendering import to_json
 
@@ -70,7 +70,16 @@ class Call:
         tuple[str, ...],
         Parameter(metavar="RULE", help="`404=fail`, `5xx=retry`, `409=succeed`; may be repeated."),
     ] = ()
-    concurrency: Annotated[int | None, Parameter(help="Calls at once, per process.")] = None
+    concurrency: Annotated[
+        int | None, Parameter(help="Calls at once, over all workers together.")
+    ] = None
+    rate_limit: Annotated[
+        str | None,
+        Parameter(metavar="RATE", help="`100/s`, `10/min`, `5/10s`, or none; over all workers."),
+    ] = None
+    ordered: Annotated[
+        bool | None, Parameter(help="One call at a time; a failed job holds up those behind it.")
+    ] = None
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
     area: Annotated[str | None, Parameter(help="The automation it belongs to.")] = None
     tls_ca: Annotated[Path | None, Parameter(help="PEM file of private authorities.")] = None
@@ -98,6 +107,8 @@ class Call:
                 _pair("--status-action", each, "=") for each in self.status_action
             ),
             "concurrency": self.concurrency,
+            "rate_limit": self.rate_limit,
+            "ordered": self.ordered,
             "priority": self.priority,
             "area_id": self.area,
             "tls": self._tls(),
@@ -267,12 +278,18 @@ def _show(output: Output, reaction: Reaction) -> None:
             "attempts": f"{retry.max_attempts}, after {shown}{more} s" if delays else "1",
             "timeout": None if params.timeout is None else f"{params.timeout:g} s",
             "concurrency": params.concurrency,
+            "rate limit": _rate(params.rate_limit),
+            "ordered": "yes" if params.ordered else None,
             "priority": reaction.priority,
             "version": reaction.version,
             "created": reaction.created_at,
             "updated": reaction.updated_at,
         }
     )
+
+
+def _rate(rate: RateLimit | None) -> str | None:
+    return None if rate is None else f"{rate.limit} in {rate.period:g} s"
 
 
 def _pair(option: str, text: str, separator: str) -> tuple[str, str]:

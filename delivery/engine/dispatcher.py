@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
 from delivery.engine.lanes import LaneBook
+from delivery.engine.limited_claims import claim_limited
 from delivery.store import queue
 from delivery.store.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.held_leases import HeldLeases
+    from delivery.engine.lanes import Ask
     from delivery.engine.prepared import PreparedCalls
     from delivery.engine.sender import Sender
     from delivery.engine.settler import Settler
@@ -34,7 +37,9 @@ __all__ = ["Dispatcher"]
 
 logger = logging.getLogger(__name__)
 
-_LANES_PER_SWEEP: Final = 200
+_LANES_PER_SWEEP: Final = 500
+_SWEEP_SHARE: Final = 25
+"""One part in how many of the time sweeps may take: over many dead index entries they are slow."""
 _MAX_BACKOFF: Final = 5.0
 
 
@@ -58,6 +63,9 @@ class Dispatcher:
         self._held = held
         self._calls = calls
         self._settings = settings
+        self._batch_size = settings.batch_size
+        self._most_held = settings.concurrency + settings.batch_size
+        self._max_unsettled = settings.max_unsettled
         self._book = LaneBook(settings.reaction_concurrency)
         self._cursor = queue.FIRST_LANE
         self._sweep_at = 0.0
@@ -83,12 +91,21 @@ class Dispatcher:
             self._sweep_at = 0.0
         else:
             for key in lanes:
-                self._book.mark_due(key)
+                self._book.mark_due(key, fresh=True)
         self._event.set()
 
-    def job_left(self, lane: UUID) -> None:
-        """Note that one of the lane's jobs left the sender, so there is room for another."""
-        self._book.finished(lane)
+    def job_left(self, lane: UUID, answered: bool | None) -> None:  # noqa: FBT001 - a callback
+        """Note that one of the lane's jobs left the sender, so there is room for another.
+
+        `answered` says whether its endpoint answered; None: it was not called.
+        """
+        self._book.finished(lane, time.monotonic(), answered=answered)
+        # Called once a delivery: a turn that would claim nothing is not worth waking up for.
+        if self._book.has_due() and self._capacity() > 0:
+            self._event.set()
+
+    def look_again(self) -> None:
+        """Note that the sender may have room."""
         self._event.set()
 
     def settled(self, batch: list[Settlement]) -> None:
@@ -98,6 +115,8 @@ class Dispatcher:
             if settlement.run_at is not None:
                 due = monotonic + settlement.run_at - now
                 self._book.mark_due_at((settlement.lane, settlement.priority), due)
+            if self._book.is_limited(settlement.lane):
+                self._book.freed(settlement.lane)
         self._event.set()
 
     async def run(self) -> None:
@@ -124,27 +143,30 @@ class Dispatcher:
             await self._sweep()
         capacity = self._capacity()
         if capacity > 0 and self._book.has_due():
-            quotas, mark = self._book.quotas(capacity)
-            if quotas:
-                await self._claim(quotas, mark)
+            ask = self._book.quotas(capacity, now)
+            if ask.plain:
+                await self._claim(ask)
+            if ask.limited:
+                await self._claim_limited(ask)
+            if ask.plain or ask.limited:
                 return
         await self._wait()
 
     def _capacity(self) -> int:
         """How many jobs may be claimed now; 0 unless it is worth a claim."""
-        settings = self._settings
-        if self._settler.unwritten >= settings.max_unsettled:
+        if self._settler.unwritten >= self._max_unsettled:
             return 0
-        room = settings.concurrency + settings.batch_size - self._sender.load
+        room = self._most_held - self._sender.load
         # While calls wait for their turn anyway, fewer and larger claims cost less.
-        worth_it = settings.batch_size // 2
-        return min(room, settings.batch_size) if room >= worth_it else 0
+        return min(room, self._batch_size) if room >= self._batch_size // 2 else 0
 
     async def _sweep(self) -> None:
+        began = time.monotonic()
         lanes = await queue.find_lanes(self._pool, self._cursor, _LANES_PER_SWEEP)
         now = time.monotonic()
         any_due = False
         for lane in lanes:
+            self._book.found(lane.key, lane.run_at)
             if lane.due_in <= 0:
                 any_due = True
                 self._book.mark_due(lane.key)
@@ -156,21 +178,55 @@ class Dispatcher:
             self._pause = self._settings.poll_min
         else:
             self._pause = min(self._pause * 2, self._settings.poll_max)
-        self._sweep_at = now + self._pause
+        self._sweep_at = now + max(
+            self._pause, min((now - began) * _SWEEP_SHARE, self._settings.poll_max)
+        )
+        if not whole and not self._book.has_due():
+            self._sweep_at = now
 
-    async def _claim(self, quotas: list[tuple[LaneKey, int]], mark: int) -> None:
+    async def _claim(self, ask: Ask) -> None:
+        with self._lease() as lease_id:
+            jobs, limited = await queue.claim(
+                self._pool,
+                lease_id,
+                self._worker_id,
+                ask.plain,
+                self._book.since,
+                limit=ask.capacity,
+            )
+            self._held.opened(lease_id, len(jobs))
+        if limited:
+            # They gave nothing because they were left out; so they stay due.
+            self._book.mark_limited(limited)
+            plain = [(key, quota) for key, quota in ask.plain if key[0] not in set(limited)]
+            ask = ask._replace(plain=plain)
+        self._book.settle_claim(ask, jobs)
+        if jobs:
+            await self._hand_over(lease_id, jobs)
+
+    async def _claim_limited(self, ask: Ask) -> None:
+        with self._lease() as lease_id:
+            given = await claim_limited(self._pool, lease_id, self._worker_id, ask.limited)
+            self._held.opened(lease_id, len(given.jobs))
+        self._book.mark_unlimited(given.unlimited)
+        unlimited = set(given.unlimited)
+        asked = [(key, quota) for key, quota in ask.limited if key[0] not in unlimited]
+        ask = ask._replace(limited=asked)
+        self._book.settle_limited(ask, given.jobs, given.retry_in, time.monotonic())
+        if given.jobs:
+            await self._hand_over(lease_id, given.jobs)
+
+    @contextmanager
+    def _lease(self) -> Iterator[UUID]:
+        """The id of a lease that is about to be made."""
         lease_id = self._ids.new()
         self._held.opening(lease_id)
         try:
-            jobs = await queue.claim(self._pool, lease_id, self._worker_id, quotas)
+            yield lease_id
         except BaseException:
             # The claim may have been committed all the same: the lease audit will find it.
             self._held.given_up(lease_id)
             raise
-        self._held.opened(lease_id, len(jobs))
-        self._book.settle_claim(quotas, mark, jobs)
-        if jobs:
-            await self._hand_over(lease_id, jobs)
 
     async def _hand_over(self, lease_id: UUID, jobs: list[ClaimedJob]) -> None:
         taken = 0
@@ -185,7 +241,7 @@ class Dispatcher:
             now = self._clock.now()
             for job in jobs[taken:]:
                 self._settler.add(results.handed_back(lease_id, job, now))
-                self._book.finished(job.lane)
+                self._book.finished(job.lane, time.monotonic(), answered=None)
             raise
         self._sender.start_waiting()
 
@@ -194,7 +250,7 @@ class Dispatcher:
         refusal = results.refusal(lease_id, job, call, now)
         if refusal is not None:
             self._settler.add(refusal)
-            self._book.finished(job.lane)
+            self._book.finished(job.lane, time.monotonic(), answered=None)
         elif not isinstance(call, Exception):
             self._book.set_cap(job.lane, call.concurrency)
             self._sender.submit(lease_id, job, call)

@@ -2,25 +2,61 @@
 
 A lane is a reaction (or, for direct jobs, a tenant and origin). The book never counts what waits;
 it knows only which lanes were seen with due jobs, by a sweep, a wake-up or a timer, until a claim
-takes fewer than it asked for. A lane at its cap is set aside until one of its calls ends, so
-skipping it costs nothing, however much waits in it.
+takes fewer than it asked for. Lanes take turns; one that is woken after it had nothing to do goes
+before those that have a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that may
+not be given anything now is set aside, so skipping it costs nothing, however much waits in it.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from itertools import chain, count, islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from delivery.engine.windows import LaneWindows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from delivery.store.queue import ClaimedJob, LaneKey
 
-__all__ = ["LaneBook", "share"]
+__all__ = ["Ask", "LaneBook", "share"]
 
-_CAPS_KEPT: Final = 100_000
+_FIRST_ASK: Final = 2
+"""Jobs asked of a lane of which nothing is known: one, and whether there are more."""
+
+_QUANTUM: Final = 20
+"""Jobs asked of a lane in one turn while others wait for theirs."""
+
+_GATHERING: Final = 0.01
+"""Seconds that a lane with little room waits for more, so that claims are not of one job each."""
+
+_BLOCKED_FOR: Final = 0.25
+"""Seconds after which a lane is looked at again that calls of other workers keep at its limit."""
+
+_LONGEST_WAIT: Final = 1.0
+"""Seconds after which a lane's limits are looked at again in any case: they may be other ones."""
+
+_SLACK: Final = 0.25
+"""Seconds that a job may become visible after its time and still be seen by the next claim; what
+takes longer, a long transaction, is found by a sweep."""
+
+_KEPT: Final = 100_000
+
+
+class Ask(NamedTuple):
+    """What to claim, and what is needed to make out afterwards what the answer means."""
+
+    plain: list[tuple[LaneKey, int]]
+    """Of lanes without limits, in their turns: at most how many."""
+    limited: list[tuple[LaneKey, int]]
+    """Of lanes with limits; what is asked of these is within the capacity."""
+    capacity: int
+    """How many may be claimed of the plain ones together: more is asked than may be had, since most
+    lanes have less."""
+    mark: int
 
 
 def share(capacity: int, rooms: Sequence[int]) -> list[int]:
@@ -48,118 +84,230 @@ def share(capacity: int, rooms: Sequence[int]) -> list[int]:
 class LaneBook:
     """What one dispatcher knows of the lanes. Times are of the monotonic clock."""
 
-    def __init__(self, default_cap: int, lanes_per_claim: int = 64) -> None:
-        self._default_cap = default_cap
-        self._lanes_per_claim = lanes_per_claim
-        self._caps: dict[UUID, int] = {}
-        self._in_flight: dict[UUID, int] = {}
+    def __init__(self, default_cap: int) -> None:
+        self._windows = LaneWindows(default_cap)
+        self._fresh: OrderedDict[UUID, dict[int, int]] = OrderedDict()
+        """Lanes woken lately, next in turn first: priority to the mark that last set it."""
         self._due: OrderedDict[UUID, dict[int, int]] = OrderedDict()
-        """Lanes with room and due work, next in turn first: priority to the mark that last set
-        it."""
-        self._full: dict[UUID, dict[int, int]] = {}
-        """The same of lanes at their cap."""
+        """The same of lanes that had a turn since."""
+        self._aside: dict[UUID, dict[int, int]] = {}
+        """The same of lanes that may not be given anything now."""
+        self._gathering: set[UUID] = set()
+        self._limited: set[UUID] = set()
+        self._asks: dict[UUID, int] = {}
+        """How much to ask of a lane in its next turn, if it had all it was asked for last time."""
         self._marks = 0
-        self._timers: list[tuple[float, LaneKey]] = []
-        self._timer_of: dict[LaneKey, float] = {}
+        self._timers_set = count()
+        self._timers: list[tuple[float, int, LaneKey | UUID]] = []
+        """When to mark a lane as due, or (no priority) to take it back from aside."""
+        self._timer_of: dict[LaneKey | UUID, float] = {}
+        self.since: dict[LaneKey, float] = {}
+        """Before what time, in seconds since the epoch, nothing waits; see `_SLACK`."""
 
-    def mark_due(self, key: LaneKey) -> None:
-        """Note that a lane has due work."""
+    def mark_due(self, key: LaneKey, *, fresh: bool = False) -> None:
+        """Note that a lane has due work; `fresh`: it was woken for it."""
         lane, priority = key
         self._marks += 1
-        priorities = self._full.get(lane)
-        if priorities is None:
-            priorities = self._due.setdefault(lane, {})
-        priorities[priority] = self._marks
+        for lanes in (self._due, self._aside, self._fresh):
+            if lane in lanes:
+                lanes[lane][priority] = self._marks
+                return
+        (self._fresh if fresh else self._due)[lane] = {priority: self._marks}
 
     def mark_due_at(self, key: LaneKey, when: float) -> None:
         """Note that a lane will have due work; of several times the earliest counts."""
-        known = self._timer_of.get(key)
-        if known is None or when < known:
-            self._timer_of[key] = when
-            heapq.heappush(self._timers, (when, key))
+        self._set_timer(key, when)
+
+    def found(self, key: LaneKey, run_at: float) -> None:
+        """Take over a lane's first job that a sweep found, though a claim may look only later."""
+        if run_at < self.since.get(key, 0.0):
+            self.since[key] = run_at
 
     def fire_timers(self, now: float) -> None:
         """Mark the lanes whose time has come."""
         while self._timers and self._timers[0][0] <= now:
-            when, key = heapq.heappop(self._timers)
-            if self._timer_of.get(key) == when:
-                del self._timer_of[key]
-                self.mark_due(key)
+            when, _, target = heapq.heappop(self._timers)
+            if self._timer_of.get(target) == when:
+                del self._timer_of[target]
+                if isinstance(target, tuple):
+                    self.mark_due(target)
+                else:
+                    self._take_back(target)
 
     def next_timer(self) -> float | None:
         """When the next lane becomes due, as far as is known."""
-        while self._timers and self._timer_of.get(self._timers[0][1]) != self._timers[0][0]:
+        while self._timers and self._timer_of.get(self._timers[0][2]) != self._timers[0][0]:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     def set_cap(self, lane: UUID, cap: int | None) -> None:
-        """Take over a reaction's own limit of calls in flight; None: the default."""
-        limit = self._default_cap if cap is None else cap
-        if self._caps.get(lane) == limit:
-            return
-        if len(self._caps) >= _CAPS_KEPT:
-            self._caps.clear()
-        self._caps[lane] = limit
-        waiting = self._full.pop(lane, None)
-        if waiting is not None:
-            self._due[lane] = waiting
+        """Take over a lane's own limit of calls in flight in this process; None: the default."""
+        self._windows.set_cap(lane, cap)
 
     def has_due(self) -> bool:
         """Whether any lane that has room is known to have due work."""
-        return bool(self._due)
+        return bool(self._due or self._fresh)
 
-    def quotas(self, capacity: int) -> tuple[list[tuple[LaneKey, int]], int]:
-        """What to ask of which lane, and the mark to give back to `settle_claim`.
+    def is_limited(self, lane: UUID) -> bool:
+        """Whether the lane is known to have a limit over all workers."""
+        return lane in self._limited
 
-        Of each lane only the most urgent priority is asked for; lanes take turns.
-        """
+    def quotas(self, capacity: int, now: float) -> Ask:
+        """What to ask of which lane; of each only the most urgent priority."""
+        keys, rooms, asks, rest = self._turns(capacity, now)
+        if rest > 0:
+            more = share(rest, [room - ask for room, ask in zip(rooms, asks, strict=True)])
+            asks = [min(ask + extra, capacity) for ask, extra in zip(asks, more, strict=True)]
+        plain: list[tuple[LaneKey, int]] = []
+        limited: list[tuple[LaneKey, int]] = []
+        left = capacity
+        for key, ask in zip(keys, asks, strict=True):
+            if key[0] not in self._limited:
+                plain.append((key, ask))
+            elif left > 0:
+                limited.append((key, min(ask, left)))
+                left -= min(ask, left)
+        return Ask(plain, limited, left, self._marks)
+
+    def _turns(self, capacity: int, now: float) -> tuple[list[LaneKey], list[int], list[int], int]:
+        """Whose turn it is: lanes, their rooms, what to ask of each at least, what is left over."""
         keys: list[LaneKey] = []
         rooms: list[int] = []
-        for lane in list(self._due)[: min(self._lanes_per_claim, max(capacity, 0))]:
-            room = self._room(lane)
+        asks: list[int] = []
+        # Fresh lanes go first, but never take everything from those with a backlog.
+        fresh = list(islice(self._fresh, max(1, capacity * 3 // 4) if self._due else capacity))
+        for lane in chain(fresh, list(islice(self._due, capacity))):
+            if capacity <= 0:
+                break
+            priorities = (self._fresh if lane in self._fresh else self._due).pop(lane)
+            room = self._room(lane, now)
             if room <= 0:
-                self._full[lane] = self._due.pop(lane)
+                self._aside[lane] = priorities
                 continue
-            self._due.move_to_end(lane)
-            keys.append((lane, min(self._due[lane])))
+            self._due[lane] = priorities
+            ask = self._asks.get(lane)
+            # One of which nothing is known is likely to have a single job.
+            capacity -= 1 if ask is None else min(ask, room)
+            keys.append((lane, min(priorities)))
             rooms.append(room)
-        shares = share(capacity, rooms)
-        return [(key, quota) for key, quota in zip(keys, shares, strict=True) if quota], self._marks
+            asks.append(min(ask or _FIRST_ASK, room))
+        return keys, rooms, asks, capacity
 
-    def settle_claim(
-        self, quotas: Sequence[tuple[LaneKey, int]], mark: int, jobs: Sequence[ClaimedJob]
-    ) -> None:
-        """What to ask of which lane, and the mark to give back to `settle_claim`.
+    def settle_claim(self, ask: Ask, jobs: Sequence[ClaimedJob]) -> None:
+        """Note what a claim of the plain lanes gave.
 
         A lane marked again since `quotas` was called is kept: the claim may not have seen that
-        work.
+        work. So is one that was not reached, since the others had enough.
         """
+        taken = self._took(jobs)
+        left = len(jobs)
+        full = left >= ask.capacity
+        not_reached = []
+        for key, quota in ask.plain:
+            lane, count = key[0], taken.get(key, 0)
+            left -= count
+            if count >= quota:
+                self._asks[lane] = min(self._asks.get(lane, _FIRST_ASK) * 4, _QUANTUM)
+            elif left or not full:
+                self._forget(key, ask.mark)
+            elif not count:
+                not_reached.append(lane)
+        for lane in reversed(not_reached):
+            if lane in self._due:
+                self._due.move_to_end(lane, last=False)
+
+    def settle_limited(
+        self,
+        ask: Ask,
+        jobs: Sequence[ClaimedJob],
+        retry_in: Mapping[UUID, float | None],
+        now: float,
+    ) -> None:
+        """Note what a claim of limited lanes gave, and which of them must wait, and how long."""
+        taken = self._took(jobs)
+        for key, quota in ask.limited:
+            lane = key[0]
+            if lane in retry_in:
+                seconds = retry_in[lane]
+                wait = _BLOCKED_FOR if seconds is None else min(seconds, _LONGEST_WAIT)
+                self._set_aside(lane, now + wait)
+            elif taken.get(key, 0) < quota:
+                self._forget(key, ask.mark)
+
+    def mark_limited(self, lanes: Iterable[UUID]) -> None:
+        """Note that lanes, asked for as if they had no limit, have one; they stay due."""
+        self._limited.update(lanes)
+
+    def mark_unlimited(self, lanes: Iterable[UUID]) -> None:
+        """Note that lanes have no limit any more."""
+        self._limited.difference_update(lanes)
+
+    def freed(self, lane: UUID) -> None:
+        """Note that a result of a limited lane was written, so that its limit may grant more."""
+        self._take_back(lane)
+
+    def finished(self, lane: UUID, now: float, *, answered: bool | None) -> None:
+        """Note that one job of a lane left this process; see `LaneWindows.ended`."""
+        windows = self._windows
+        windows.ended(lane, now, answered=answered)
+        if (
+            lane in self._aside
+            and lane not in self._limited
+            and windows.resting_until(lane) <= now
+            and windows.room(lane) >= max(1, windows.size(lane) // 4)
+        ):
+            self._take_back(lane)
+
+    def _took(self, jobs: Sequence[ClaimedJob]) -> dict[LaneKey, int]:
         taken: dict[LaneKey, int] = {}
+        began, since = self._windows.began, self.since
+        if len(since) > _KEPT:
+            since.clear()
         for job in jobs:
             key = (job.lane, job.priority)
             taken[key] = taken.get(key, 0) + 1
-            self._in_flight[job.lane] = self._in_flight.get(job.lane, 0) + 1
-        for key, quota in quotas:
-            if taken.get(key, 0) >= quota:
-                continue
-            lane, priority = key
-            priorities = self._due.get(lane)
+            # They are in the order of time, so the last one stands.
+            since[key] = job.run_at - _SLACK
+            began(key[0])
+        return taken
+
+    def _forget(self, key: LaneKey, mark: int) -> None:
+        lane, priority = key
+        for lanes in (self._due, self._aside):
+            priorities = lanes.get(lane)
             if priorities is not None and priorities.get(priority, mark + 1) <= mark:
                 del priorities[priority]
                 if not priorities:
-                    del self._due[lane]
+                    del lanes[lane]
+                    self._asks.pop(lane, None)
 
-    def finished(self, lane: UUID) -> None:
-        """Note that one call of a lane ended."""
-        left = self._in_flight.get(lane, 0) - 1
-        if left > 0:
-            self._in_flight[lane] = left
-        else:
-            self._in_flight.pop(lane, None)
-        waiting = self._full.pop(lane, None)
-        if waiting is not None:
-            self._due[lane] = waiting
+    def _room(self, lane: UUID, now: float) -> int:
+        """How many jobs the lane may be given; where none, a timer is set if time alone helps."""
+        resting_until = self._windows.resting_until(lane)
+        if resting_until > now:
+            self._set_timer(lane, resting_until)
+            return 0
+        room = self._windows.room(lane)
+        if 0 < room < self._windows.size(lane) // 4 and lane not in self._gathering:
+            self._gathering.add(lane)
+            self._set_timer(lane, now + _GATHERING)
+            return 0
+        self._gathering.discard(lane)
+        return room
 
-    def _room(self, lane: UUID) -> int:
-        # A reaction's limit is known once one of its jobs was claimed; until then one is asked for.
-        return self._caps.get(lane, 1) - self._in_flight.get(lane, 0)
+    def _set_aside(self, lane: UUID, until: float) -> None:
+        for lanes in (self._fresh, self._due):
+            if lane in lanes:
+                self._aside[lane] = lanes.pop(lane)
+        self._set_timer(lane, until)
+
+    def _take_back(self, lane: UUID) -> None:
+        priorities = self._aside.pop(lane, None)
+        if priorities is not None:
+            self._due[lane] = priorities
+
+    def _set_timer(self, target: LaneKey | UUID, when: float) -> None:
+        known = self._timer_of.get(target)
+        if known is None or when < known:
+            self._timer_of[target] = when
+            heapq.heappush(self._timers, (when, next(self._timers_set), target))

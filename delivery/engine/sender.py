@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
 from delivery.http.request import Request
@@ -29,6 +30,21 @@ __all__ = ["Sender"]
 
 logger = logging.getLogger(__name__)
 
+_SLOW_AFTER: Final = 1.0
+"""Seconds after which a call in flight no longer counts towards `concurrency`."""
+
+_STARTED_AT_ONCE: Final = 16
+"""Callers started in one turn of the event loop. Where answers come quickly, those at work take the
+next jobs too, and few connections do what many would, with less to do for both sides."""
+
+_LOOK_AGAIN: Final = 0.1
+"""Seconds between two looks for such calls while jobs wait for a place."""
+
+_UNREACHED: Final = frozenset(
+    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
+)
+"""Failures that mean that the endpoint did not answer."""
+
 
 class Sender:
     """Takes claimed jobs and makes their calls.
@@ -37,10 +53,14 @@ class Sender:
         transport: Makes the exchange.
         settler: Takes the results.
         concurrency: Calls in flight at once; more jobs wait here, in the order they came.
+        slow_concurrency: How many calls that have lasted more than a second may be in flight
+            beyond these: an endpoint that hangs holds a socket, not another endpoint's place.
         max_body: Bytes of each body that are kept in the log.
         may_start: Whether this worker surely holds its leases still; no call starts while it is
             False.
-        on_finished: Called with the lane of each job that leaves the sender.
+        on_finished: Called with the lane of each job that leaves the sender, and whether its
+            endpoint answered (None: it was not called).
+        on_room: Called when calls were found to be slow, so that there is room for others.
     """
 
     def __init__(
@@ -51,25 +71,33 @@ class Sender:
         ids: IdFactory,
         *,
         concurrency: int,
+        slow_concurrency: int,
         max_body: int,
         may_start: Callable[[], bool],
-        on_finished: Callable[[UUID], None],
+        on_finished: Callable[[UUID, bool | None], None],
+        on_room: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._settler = settler
         self._clock = clock
         self._ids = ids
         self._concurrency = concurrency
+        self._slow_concurrency = slow_concurrency
         self._max_body = max_body
         self._may_start = may_start
         self._on_finished = on_finished
+        self._on_room = on_room
         self._waiting: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], float] = {}
+        """Calls in flight, and since when, oldest first; but for the slow ones."""
+        self._slow: set[asyncio.Task[None]] = set()
+        self._looking_again: asyncio.TimerHandle | None = None
+        self._starting_more = False
         self._stopping = False
 
     @property
     def load(self) -> int:
-        """Jobs held: calls in flight, and those that wait for their turn."""
+        """Jobs held: calls in flight that are not slow, and those that wait for their turn."""
         return len(self._running) + len(self._waiting)
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
@@ -78,52 +106,87 @@ class Sender:
 
     def start_waiting(self) -> None:
         """Start as many waiting calls as there is room for."""
-        while self._waiting and len(self._running) < self._concurrency and self._may_start():
-            task = asyncio.create_task(self._deliver(*self._waiting.popleft()))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+        self._starting_more = False
+        waiting = self._waiting
+        room = self._concurrency - len(self._running)
+        callers = min(len(waiting), room, _STARTED_AT_ONCE)
+        if callers > 0 and self._may_start():
+            now = time.monotonic()
+            for _ in range(callers):
+                task = asyncio.create_task(self._make_calls())
+                self._running[task] = now
+                task.add_done_callback(self._ended)
+            if len(waiting) > callers and room > callers and not self._starting_more:
+                self._starting_more = True
+                asyncio.get_running_loop().call_soon(self.start_waiting)
+        if len(waiting) > room and self._looking_again is None:
+            loop = asyncio.get_running_loop()
+            self._looking_again = loop.call_later(_LOOK_AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        """Take calls that have become slow out of the count, and start others in their place."""
+        self._looking_again = None
+        if self._stopping:
+            return
+        before = time.monotonic() - _SLOW_AFTER
+        for task, since in list(self._running.items()):
+            if since > before or len(self._slow) >= self._slow_concurrency:
+                break
+            del self._running[task]
+            self._slow.add(task)
+        self.start_waiting()
+        self._on_room()
 
     def drop(self, leases: set[UUID]) -> None:
         """Forget waiting jobs of leases that are no longer this worker's."""
         kept: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
         for entry in self._waiting:
             if entry[0] in leases:
-                self._on_finished(entry[1].lane)
+                self._on_finished(entry[1].lane, None)
             else:
                 kept.append(entry)
-        self._waiting = kept
+        self._waiting.clear()
+        self._waiting.extend(kept)
 
     async def stop(self, timeout: float) -> None:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
-        waiting, self._waiting = self._waiting, deque()
-        for lease_id, job, _ in waiting:
+        while self._waiting:
+            lease_id, job, _ = self._waiting.popleft()
             self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
-            self._on_finished(job.lane)
-        if self._running and timeout > 0:
-            await asyncio.wait(self._running, timeout=timeout)
+            self._on_finished(job.lane, None)
+        if self._looking_again is not None:
+            self._looking_again.cancel()
+        in_flight = {*self._running, *self._slow}
+        if in_flight and timeout > 0:
+            _, in_flight = await asyncio.wait(in_flight, timeout=timeout)
         self.cut_off()
-        if self._running:
-            await asyncio.wait(self._running)
+        if in_flight:
+            await asyncio.wait(in_flight)
 
     def cut_off(self) -> None:
-        """Cancel the calls in flight; their jobs go back to the queue.
-
-        Not at once, but behind what the event loop has to do already: a task that is cancelled
-        before its first step never runs, and could not hand its job back.
-        """
-        asyncio.get_running_loop().call_soon(self._cancel_running)
-
-    def _cancel_running(self) -> None:
-        for task in self._running:
+        """Cancel the calls in flight; their jobs go back to the queue."""
+        for task in (*self._running, *self._slow):
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        if self._running.pop(task, None) is None:
+            self._slow.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.critical("a delivery ended without a result", exc_info=task.exception())
         if not self._stopping:
             self.start_waiting()
+
+    async def _make_calls(self) -> None:
+        """Make one waiting call after the other: a task for each would cost more than its work."""
+        task = asyncio.current_task()
+        assert task is not None
+        waiting, running = self._waiting, self._running
+        while waiting and task in running and not self._stopping and self._may_start():
+            # Back to the end: they stand in the order in which their calls began.
+            del running[task]
+            running[task] = time.monotonic()
+            await self._deliver(*waiting.popleft())
 
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         rendered: Rendered | None = None
@@ -149,7 +212,7 @@ class Sender:
             self._settler.add(
                 results.cut_off(lease_id, job, call, rendered, self._clock.now(), self._ids.new())
             )
-            self._on_finished(job.lane)
+            self._on_finished(job.lane, None)
             raise
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.
@@ -198,4 +261,4 @@ class Sender:
                 self._max_body,
             )
         )
-        self._on_finished(job.lane)
+        self._on_finished(job.lane, exchange.failure_kind not in _UNREACHED)

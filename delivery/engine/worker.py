@@ -88,9 +88,11 @@ class Worker:
             clock,
             ids,
             concurrency=worker.concurrency,
+            slow_concurrency=worker.slow_concurrency,
             max_body=settings.log.max_body,
             may_start=self._heartbeat.held,
             on_finished=self._dispatcher.job_left,
+            on_room=self._dispatcher.look_again,
         )
         self._dispatcher.connect(self._sender, self._settler)
         self._reaper = Reaper(

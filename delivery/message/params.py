@@ -10,6 +10,7 @@ from delivery.models import (
     Body,
     BodyKind,
     HttpParams,
+    RateLimit,
     RetryPolicy,
     RetryStrategy,
     StatusAction,
@@ -45,6 +46,10 @@ def encode_params(params: HttpParams) -> tuple[str, str]:
         },
         "status_actions": params.status_actions,
         "concurrency": params.concurrency,
+        "rate_limit": None
+        if params.rate_limit is None
+        else {"limit": params.rate_limit.limit, "period": params.rate_limit.period},
+        "ordered": params.ordered,
         "tls": {"ca": params.tls.ca, "client_certificate": params.tls.client_certificate},
     }
     credentials = {"secrets": params.secrets, "client_key": params.tls.client_key}
@@ -60,6 +65,7 @@ def decode_params(shown: str, credentials: str) -> HttpParams:
     stored: dict[str, Any] = orjson.loads(shown)
     hidden: dict[str, Any] = orjson.loads(credentials)
     retry = stored["retry"]
+    rate = stored.get("rate_limit")
     return HttpParams(
         url=stored["url"],
         method=stored["method"],
@@ -82,6 +88,9 @@ def decode_params(shown: str, credentials: str) -> HttpParams:
             (status, StatusAction(action)) for status, action in stored["status_actions"]
         ),
         concurrency=stored["concurrency"],
+        rate_limit=None if rate is None else RateLimit(rate["limit"], rate["period"]),
+        # Versions stored before schema 5 have neither of the two.
+        ordered=stored.get("ordered", False),
         tls=TlsOptions(
             ca=stored["tls"]["ca"],
             client_certificate=stored["tls"]["client_certificate"],

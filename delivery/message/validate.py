@@ -69,6 +69,7 @@ def validate_params(params: HttpParams) -> HttpParams:
     _check_seconds("timeout", params.timeout)
     _check_seconds("connect_timeout", params.connect_timeout)
     _check_concurrency(params.concurrency)
+    _check_ordered(params.ordered, params.concurrency)
     _check_secrets(params.secrets)
     _check_tls(params.tls)
     return dataclasses.replace(
@@ -173,6 +174,18 @@ def _check_concurrency(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_CONCURRENT:
         message = (
             f"concurrency is {value!r}, but must be a whole number from 1 to {_MOST_CONCURRENT}"
+        )
+        raise InvalidReaction(message)
+
+
+def _check_ordered(value: object, concurrency: int | None) -> None:
+    if not isinstance(value, bool):
+        message = f"ordered is {value!r}, but must be true or false"
+        raise InvalidReaction(message)
+    if value and concurrency not in {None, 1}:
+        message = (
+            "an ordered reaction makes one call at a time, so its concurrency cannot be"
+            f" {concurrency}; leave one of the two out"
         )
         raise InvalidReaction(message)
 

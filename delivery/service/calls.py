@@ -10,7 +10,16 @@ from delivery.http.choice import guard_for
 from delivery.http.tls import check_tls
 from delivery.message.url import parse_url
 from delivery.message.validate import validate_params
-from delivery.models import Body, BodyKind, HttpParams, RetryPolicy, StatusAction, TlsOptions
+from delivery.models import (
+    Body,
+    BodyKind,
+    HttpParams,
+    RateLimit,
+    RetryPolicy,
+    StatusAction,
+    TlsOptions,
+)
+from delivery.policy.limits import build_rate_limit
 from delivery.policy.retry import policy_from_mapping, validate_policy
 
 if TYPE_CHECKING:
@@ -34,6 +43,9 @@ class CallOptions(TypedDict, total=False):
     retry: RetryPolicy | Mapping[str, Any] | None
     status_actions: Mapping[str, str] | None
     concurrency: int | None
+    rate_limit: RateLimit | Mapping[str, Any] | str | None
+    """Also as a text: `100/s`, `10/min`, `5/10s`."""
+    ordered: bool
     tls: TlsOptions | None
 
 
@@ -61,6 +73,8 @@ def build_params(
             retry=_retry(options.get("retry"), default_retry),
             status_actions=_status_actions(options.get("status_actions")),
             concurrency=options.get("concurrency"),
+            rate_limit=build_rate_limit(options.get("rate_limit")),
+            ordered=options.get("ordered", False),
             tls=options.get("tls") or TlsOptions(),
             secrets=_secrets(options.get("secret"), options.get("secrets", ())),
         )

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from delivery.errors import JobTimeout, NotFound
+from delivery.errors import InvalidInput, JobTimeout, NotFound
 from delivery.lifecycle import TERMINAL
 from delivery.message.params import encode_params
 from delivery.message.payload import encode_payload
@@ -97,6 +97,7 @@ class Jobs:
             NoTransaction: if `connection` has no open transaction.
         """
         check_text("tenant_id", tenant_id)
+        _refuse_lane_limits(call)
         params = build_params(call, self._settings.retry.policy(), self._settings.http)
         endpoint, _ = parse_url(params.url)
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
@@ -208,3 +209,10 @@ class Jobs:
                     await finished.wait()
             except TimeoutError:
                 pause = min(pause * 1.5, _LAST_LOOK)
+
+
+def _refuse_lane_limits(call: CallOptions) -> None:
+    for name in ("rate_limit", "ordered"):
+        if call.get(name):
+            message = f"{name} is for reactions; a direct job shares its lane with unlike calls"
+            raise InvalidInput(message)

@@ -163,6 +163,8 @@ class Reactions:
             "retry": params.retry,
             "status_actions": dict(params.status_actions),
             "concurrency": params.concurrency,
+            "rate_limit": params.rate_limit,
+            "ordered": params.ordered,
             "tls": params.tls,
         }
         if "secret" not in changes and "secrets" not in changes:

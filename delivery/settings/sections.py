@@ -120,9 +120,14 @@ class WorkerSettings(Section):
     """How a worker process takes jobs and makes their calls."""
 
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Calls in flight at once in this process."""
+    """Calls in flight at once in this process; those that last longer than a second are counted
+    apart."""
+    slow_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 1_000
+    """Calls that last longer than a second, in flight at once beyond `concurrency`: what hangs
+    holds a socket, not another endpoint's place."""
     reaction_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Of these, calls in flight at once for one reaction that sets no limit of its own."""
+    """Calls in flight at once in this process for one reaction that sets no `concurrency` of its
+    own; fewer while its endpoint does not answer."""
     batch_size: Annotated[int, Field(ge=1, le=5_000)] = 200
     """Jobs claimed, and results written, in one statement at most."""
     poll_min: Annotated[float, Field(ge=0.001, le=60)] = 0.05

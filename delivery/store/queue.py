@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -11,11 +11,20 @@ import asyncpg
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from delivery.store.connection import Executor
 
-__all__ = ["FIRST_LANE", "ClaimedJob", "LaneKey", "WaitingLane", "claim", "find_lanes", "notify"]
+__all__ = [
+    "FIRST_LANE",
+    "Claim",
+    "ClaimedJob",
+    "LaneKey",
+    "WaitingLane",
+    "claim",
+    "find_lanes",
+    "notify",
+]
 
 LaneKey = tuple[UUID, int]
 """A lane and one priority within it: what a claim takes from in order of time."""
@@ -30,6 +39,8 @@ class WaitingLane:
 
     key: LaneKey
     due_in: float
+    run_at: float
+    """The same time in seconds since the epoch."""
 
 
 class ClaimedJob(asyncpg.Record):
@@ -123,26 +134,66 @@ class ClaimedJob(asyncpg.Record):
         """The reaction's state now; None for a direct job."""
         return self[17]  # type: ignore[no-any-return]
 
+    @property
+    def run_at(self) -> float:
+        """When it was due, in seconds since the epoch."""
+        return self[18]  # type: ignore[no-any-return]
+
+
+class Claim(NamedTuple):
+    """What a claim gave: jobs in order of time, and the lanes left out because of their limits."""
+
+    jobs: list[ClaimedJob]
+    limited: list[UUID]
+
 
 async def find_lanes(executor: Executor, after: LaneKey, limit: int) -> list[WaitingLane]:
     """The next `limit` lanes with waiting jobs after a cursor, in order; due or not."""
     rows = await executor.fetch(statement("find_lanes"), *after, limit)
-    return [WaitingLane((row["lane"], row["priority"]), row["due_in"]) for row in rows]
+    return [
+        WaitingLane((row["lane"], row["priority"]), row["due_in"], row["run_at"]) for row in rows
+    ]
 
 
 async def claim(
-    executor: Executor, lease_id: UUID, worker_id: UUID, quotas: Sequence[tuple[LaneKey, int]]
-) -> list[ClaimedJob]:
-    """Take up to a quota of due jobs from each lane into the lease; no lease is made for none."""
-    return await executor.fetch(
+    executor: Executor,
+    lease_id: UUID,
+    worker_id: UUID,
+    quotas: Sequence[tuple[LaneKey, int]],
+    since: Mapping[LaneKey, float],
+    *,
+    limit: int | None = None,
+    limits_held: bool = False,
+) -> Claim:
+    """Take up to a quota of due jobs from each lane into the lease; no lease is made for none.
+
+    Args:
+        executor: Where to claim.
+        lease_id: The lease to make.
+        worker_id: Who will hold it.
+        quotas: How many jobs of which lane and priority at most.
+        since: For some of these, before what time, in seconds since the epoch, not to look.
+        limit: How many jobs at most in all; lanes are served in the order given.
+        limits_held: Whether the caller's transaction has locked the lanes' limits, and has seen to
+            it that the quotas keep to them; else lanes with limits are left out.
+    """
+    rows = await executor.fetch(
         statement("claim"),
         lease_id,
         worker_id,
         [key[0] for key, _ in quotas],
         [key[1] for key, _ in quotas],
         [quota for _, quota in quotas],
+        [since.get(key, 0.0) for key, _ in quotas],
+        limits_held,
+        limit,
         record_class=ClaimedJob,
     )
+    limited = []
+    # Lanes that were left out come last, with nothing else but their id.
+    while rows and rows[-1][0] is None:
+        limited.append(rows.pop().lane)
+    return Claim(rows, limited)
 
 
 async def notify(executor: Executor, lanes: str) -> None:

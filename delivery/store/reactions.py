@@ -51,6 +51,16 @@ class Catalog:
     entries: tuple[CatalogEntry, ...]
 
 
+def _limits(params: HttpParams) -> tuple[int | None, int | None, float | None, bool]:
+    rate = params.rate_limit
+    return (
+        params.concurrency,
+        None if rate is None else rate.limit,
+        None if rate is None else rate.period,
+        params.ordered,
+    )
+
+
 def _reaction(row: asyncpg.Record) -> Reaction:
     return Reaction(
         id=row["id"],
@@ -92,6 +102,7 @@ async def insert(
         condition,
         priority,
         *encode_params(params),
+        *_limits(params),
     )
     assert row is not None
     return _reaction(row)
@@ -112,6 +123,7 @@ async def update(executor: Executor, changed: Reaction) -> Reaction | None:
         changed.state.value,
         changed.state_reason,
         *encode_params(changed.params),
+        *_limits(changed.params),
     )
     return None if row is None else _reaction(row)
 

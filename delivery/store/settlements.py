@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from delivery.policy.limits import HELD_PRIORITY
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -79,5 +80,5 @@ async def settle(
     Repeating a call, after a commit of which the answer was lost, changes nothing.
     """
     return await executor.fetchval(  # type: ignore[no-any-return]
-        statement("settle"), worker_id, finished_leases, settlements
+        statement("settle"), worker_id, finished_leases, settlements, HELD_PRIORITY
     )

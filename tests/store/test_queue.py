@@ -56,11 +56,12 @@ async def test_a_quota_is_never_overrun(database_url: str) -> None:
         other = await bench.add_reaction()
         await bench.enqueue(50)
         await bench.enqueue(50, reaction_id=other)
-        taken = await queue.claim(
+        taken, _ = await queue.claim(
             bench.pool,
             bench.ids.new(),
             bench.worker_id,
             [((bench.reaction_id, 100), 7), ((other, 100), 3)],
+            {},
         )
         assert sorted(
             [sum(job.lane == lane for job in taken) for lane in (bench.reaction_id, other)]

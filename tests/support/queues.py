@@ -72,13 +72,14 @@ class Bench:
     ) -> tuple[UUID, list[ClaimedJob]]:
         """Claim from the one reaction; the lease and its jobs."""
         lease_id = self.ids.new()
-        jobs = await queue.claim(
+        claim = await queue.claim(
             self.pool,
             lease_id,
             worker_id or self.worker_id,
             [((self.reaction_id, priority), quota)],
+            {},
         )
-        return lease_id, jobs
+        return lease_id, claim.jobs
 
     async def add_reaction(self) -> UUID:
         """Another reaction like the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, cast
 from uuid import UUID
 
@@ -10,28 +11,31 @@ from hypothesis import strategies as st
 
 from delivery.engine.lanes import LaneBook, share
 
+A, B, C = (UUID(int=number) for number in (1, 2, 3))
+NOW = 1_000.0
+
 
 class Claimed:
     """As much of a claimed job as the book looks at."""
 
-    def __init__(self, lane: UUID, priority: int) -> None:
+    def __init__(self, lane: UUID, priority: int, run_at: float) -> None:
         self.lane = lane
         self.priority = priority
+        self.run_at = run_at
 
 
-def claimed(lane: UUID, priority: int, count: int) -> list[Any]:
-    return [cast("Any", Claimed(lane, priority)) for _ in range(count)]
+def claimed(lane: UUID, priority: int, count: int, run_at: float = 0.0) -> list[Any]:
+    return [cast("Any", Claimed(lane, priority, run_at)) for _ in range(count)]
 
 
-def book_of(cap: int) -> LaneBook:
-    """A book that knows the limits of all three lanes."""
-    book = LaneBook(default_cap=cap)
-    for lane in (A, B, C):
-        book.set_cap(lane, None)
-    return book
-
-
-A, B, C = (UUID(int=number) for number in (1, 2, 3))
+def take(book: LaneBook, capacity: int, now: float = NOW) -> list[tuple[tuple[UUID, int], int]]:
+    """A claim that gets all it asks for."""
+    ask = book.quotas(capacity, now)
+    jobs = [job for (lane, priority), count in ask.plain for job in claimed(lane, priority, count)]
+    del jobs[ask.capacity :]
+    book.settle_claim(ask, jobs)
+    counts = Counter((job.lane, job.priority) for job in jobs)
+    return list(counts.items())
 
 
 @given(st.integers(0, 500), st.lists(st.integers(-5, 100), max_size=50))
@@ -49,80 +53,159 @@ def test_no_lane_gets_much_more_than_another_that_has_room(capacity: int, rooms:
         assert max(shares) - min(unfilled) <= len(rooms)
 
 
+@given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 40))
+def test_a_claim_never_asks_for_more_than_there_is_room_for(
+    capacity: int, cap: int, lanes: int
+) -> None:
+    book = LaneBook(default_cap=cap)
+    for number in range(lanes):
+        book.mark_due((UUID(int=number), 100), fresh=number % 2 == 0)
+    for _ in range(3):
+        asked = take(book, capacity)
+        assert sum(count for _, count in asked) <= capacity
+        assert all(1 <= count <= cap for _, count in asked)
+
+
 def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
-    book = book_of(10)
+    book = LaneBook(default_cap=10)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(5)
-    assert quotas == [((A, 100), 5)]
-    book.settle_claim(quotas, mark, claimed(A, 100, 3))
+    ask = book.quotas(5, NOW)
+    assert ask.plain == [((A, 100), 5)]
+    book.settle_claim(ask, claimed(A, 100, 3))
     assert not book.has_due()
 
 
 def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
-    book = book_of(10)
+    book = LaneBook(default_cap=10)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(5)
-    book.mark_due((A, 100))
-    book.settle_claim(quotas, mark, [])
+    ask = book.quotas(5, NOW)
+    book.mark_due((A, 100), fresh=True)
+    book.settle_claim(ask, [])
     assert book.has_due()
 
 
 def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
-    book = book_of(2)
+    book = LaneBook(default_cap=2)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(50)
-    assert quotas == [((A, 100), 2)]
-    book.settle_claim(quotas, mark, claimed(A, 100, 2))
-    assert book.quotas(50)[0] == []
+    assert take(book, 50) == [((A, 100), 2)]
+    assert take(book, 50) == []
     assert not book.has_due()
-    book.finished(A)
-    assert book.quotas(50)[0] == [((A, 100), 1)]
+    book.finished(A, NOW, answered=True)
+    assert take(book, 50) == [((A, 100), 1)]
 
 
 def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
-    book = book_of(1)
+    book = LaneBook(default_cap=1)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(50)
-    book.settle_claim(quotas, mark, claimed(A, 100, 1))
-    assert book.quotas(50)[0] == []
+    take(book, 50)
+    assert take(book, 50) == []
     book.mark_due((A, 5))
-    book.finished(A)
-    assert book.quotas(50)[0] == [((A, 5), 1)]
+    book.finished(A, NOW, answered=True)
+    assert take(book, 50) == [((A, 5), 1)]
 
 
 def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
-    book = book_of(10)
+    book = LaneBook(default_cap=10)
     book.mark_due((A, 100))
     book.mark_due((A, 1))
-    quotas, mark = book.quotas(4)
-    assert quotas == [((A, 1), 4)]
-    book.settle_claim(quotas, mark, [])
-    assert book.quotas(4)[0] == [((A, 100), 4)]
+    ask = book.quotas(4, NOW)
+    assert ask.plain == [((A, 1), 4)]
+    book.settle_claim(ask, [])
+    assert take(book, 4) == [((A, 100), 4)]
 
 
-def test_a_reactions_own_cap_counts() -> None:
-    book = book_of(10)
+def test_a_lanes_own_cap_counts() -> None:
+    book = LaneBook(default_cap=10)
     book.set_cap(A, 3)
     book.mark_due((A, 100))
-    assert book.quotas(50)[0] == [((A, 100), 3)]
+    assert take(book, 50) == [((A, 100), 3)]
 
 
 def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
-    book = book_of(10)
+    book = LaneBook(default_cap=10)
     for lane in (A, B, C):
         book.mark_due((lane, 100))
     served = set()
     for _ in range(3):
-        quotas, mark = book.quotas(1)
-        ((key, count),) = quotas
+        ((key, count),) = take(book, 1)
         assert count == 1
         served.add(key[0])
-        book.settle_claim(quotas, mark, claimed(*key, count))
     assert served == {A, B, C}
 
 
+def test_a_lane_that_is_woken_goes_before_those_with_a_backlog() -> None:
+    book = LaneBook(default_cap=100)
+    for number in range(10, 60):
+        book.mark_due((UUID(int=number), 100))
+    take(book, 20)
+    book.mark_due((A, 100), fresh=True)
+    assert take(book, 20)[0][0] == (A, 100)
+
+
+def test_lanes_that_are_woken_again_and_again_leave_something_to_those_with_a_backlog() -> None:
+    book = LaneBook(default_cap=1_000)
+    book.mark_due((A, 100))
+    served = 0
+    for turn in range(20):
+        for number in range(100):
+            book.mark_due((UUID(int=1_000 + turn * 100 + number), 100), fresh=True)
+        ask = book.quotas(20, NOW)
+        jobs: list[Any] = []
+        for key, count in ask.plain:
+            jobs += claimed(*key, min(count, 1_000 if key[0] == A else 1))
+        served += sum(job.lane == A for job in jobs[: ask.capacity])
+        book.settle_claim(ask, jobs[: ask.capacity])
+    assert served >= 10
+
+
+def test_a_lane_that_a_full_claim_did_not_reach_stays_due() -> None:
+    book = LaneBook(default_cap=10)
+    for lane in (A, B):
+        book.mark_due((lane, 100))
+    ask = book.quotas(2, NOW)
+    assert ask.plain == [((A, 100), 2), ((B, 100), 2)], "most lanes have a single job"
+    book.settle_claim(ask, claimed(A, 100, 2))
+    assert take(book, 2) == [((B, 100), 2)]
+
+
+def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little() -> None:
+    book = LaneBook(default_cap=1_000)
+    book.set_cap(A, 1_000)
+    for lane in (A, B):
+        for _ in range(1_000):
+            book._windows.ended(lane, NOW, answered=True)
+    for number in range(100, 200):
+        book.mark_due((UUID(int=number), 100))
+    book.mark_due((A, 100))
+    largest = 0
+    for _ in range(30):
+        ask = book.quotas(50, NOW)
+        jobs: list[Any] = []
+        for key, count in ask.plain:
+            jobs += claimed(*key, count if key[0] == A else 1)
+            largest = max(largest, count if key[0] == A else 0)
+        book.settle_claim(ask, jobs[: ask.capacity])
+        for job in jobs[: ask.capacity]:
+            book.finished(job.lane, NOW, answered=True)
+        for number in range(100, 200):
+            book.mark_due((UUID(int=number), 100))
+    assert largest == 20
+
+
+def test_a_lane_with_little_room_waits_a_moment_for_more() -> None:
+    book = LaneBook(default_cap=100)
+    for _ in range(100):
+        book._windows.ended(A, NOW, answered=True)
+    book.mark_due((A, 100))
+    assert take(book, 200) == [((A, 100), 100)]
+    book.finished(A, NOW, answered=True)
+    assert take(book, 200) == [], "not a claim for one job"
+    book.fire_timers(NOW + 0.02)
+    assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "but soon, even so"
+
+
 def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts() -> None:
-    book = book_of(10)
+    book = LaneBook(default_cap=10)
     book.mark_due_at((A, 100), 20.0)
     book.mark_due_at((A, 100), 10.0)
     book.mark_due_at((A, 100), 30.0)
@@ -134,21 +217,67 @@ def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts()
     assert book.next_timer() is None
 
 
-def test_of_a_lane_whose_limit_is_not_known_yet_one_job_is_asked_for() -> None:
+def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
     book = LaneBook(default_cap=10)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(50)
-    assert quotas == [((A, 100), 1)]
-    book.settle_claim(quotas, mark, claimed(A, 100, 1))
-    book.set_cap(A, 2)
-    assert book.quotas(50)[0] == [((A, 100), 1)]
+    take(book, 10)
+    for _ in range(10):
+        book.finished(A, NOW, answered=False)
+    assert take(book, 10) == []
+    resumes = book.next_timer()
+    assert resumes is not None
+    assert NOW < resumes <= NOW + 1.0
+    book.fire_timers(resumes)
+    assert take(book, 10, resumes) == [((A, 100), 1)], "one call to see whether it answers again"
+    book.finished(A, resumes, answered=True)
+    assert take(book, 10, resumes) == [((A, 100), 2)]
 
 
-def test_a_full_lane_has_room_again_when_its_limit_grows() -> None:
-    book = book_of(1)
+def test_a_claim_looks_no_further_back_than_what_was_claimed_less_some_slack() -> None:
+    book = LaneBook(default_cap=10)
     book.mark_due((A, 100))
-    quotas, mark = book.quotas(50)
-    book.settle_claim(quotas, mark, claimed(A, 100, 1))
-    assert book.quotas(50)[0] == []
-    book.set_cap(A, 3)
-    assert book.quotas(50)[0] == [((A, 100), 2)]
+    ask = book.quotas(2, NOW)
+    assert book.since.get((A, 100)) is None
+    book.settle_claim(ask, claimed(A, 100, 2, run_at=5_000.0))
+    assert 4_999.0 < book.since[A, 100] < 5_000.0
+    book.found((A, 100), 4_000.0)
+    assert book.since[A, 100] == 4_000.0, "a sweep found a job that was committed late"
+
+
+def test_a_lane_found_to_be_limited_stays_due_and_is_asked_for_as_such() -> None:
+    book = LaneBook(default_cap=10)
+    book.mark_due((A, 100))
+    ask = book.quotas(5, NOW)
+    book.mark_limited([A])
+    book.settle_claim(ask._replace(plain=[]), [])
+    ask = book.quotas(5, NOW)
+    assert ask.plain == []
+    assert ask.limited == [((A, 100), 5)]
+    book.mark_unlimited([A])
+    assert book.quotas(5, NOW).plain == [((A, 100), 5)]
+
+
+def test_a_limited_lane_that_was_granted_less_waits_its_time_or_for_a_free_slot() -> None:
+    book = LaneBook(default_cap=10)
+    book.mark_due((A, 100))
+    book.mark_limited([A])
+    ask = book.quotas(5, NOW)
+    book.settle_limited(ask, claimed(A, 100, 2), {A: 0.5}, NOW)
+    assert not book.has_due()
+    assert book.next_timer() == NOW + 0.5
+    book.freed(A)
+    ask = book.quotas(5, NOW)
+    assert ask.limited == [((A, 100), 5)]
+    book.settle_limited(ask, [], {A: None}, NOW)
+    assert not book.has_due()
+    book.fire_timers(NOW + 5.0)
+    assert book.has_due()
+
+
+def test_a_limited_lane_with_nothing_left_is_forgotten() -> None:
+    book = LaneBook(default_cap=10)
+    book.mark_due((A, 100))
+    book.mark_limited([A])
+    ask = book.quotas(5, NOW)
+    book.settle_limited(ask, claimed(A, 100, 2), {}, NOW)
+    assert not book.has_due()

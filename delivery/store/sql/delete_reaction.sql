@@ -3,7 +3,10 @@ WITH written AS (
     UPDATE delivery.reactions
     SET state = 'deleted', state_reason = NULL, updated_at = now()
     WHERE id = $1 AND tenant_id = $2 AND state <> 'deleted'
-    RETURNING tenant_id
+    RETURNING id, tenant_id
+),
+unlimited AS (
+    DELETE FROM delivery.lane_limits WHERE lane IN (SELECT id FROM written)
 ),
 moved AS (
     INSERT INTO delivery.catalogs (tenant_id, version)

@@ -18,6 +18,10 @@ WITH RECURSIVE found AS (
         LIMIT 1
     ) AS following
 )
-SELECT lane, priority, extract(epoch FROM run_at - now())::float8 AS due_in
+SELECT
+    lane,
+    priority,
+    extract(epoch FROM run_at - now())::float8 AS due_in,
+    extract(epoch FROM run_at)::float8 AS run_at
 FROM found
 LIMIT $3;

@@ -1,4 +1,5 @@
--- Writes a new reaction and its first version, and moves the tenant's catalog on.
+-- Writes a new reaction, its first version and its limits ($10 to $13), if it has any, and moves the
+-- tenant's catalog on.
 WITH moved AS (
     INSERT INTO delivery.catalogs (tenant_id, version)
     VALUES ($2, 1)
@@ -15,6 +16,12 @@ versioned AS (
     INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials)
     SELECT id, version, $8, $9 FROM written
     RETURNING params, credentials
+),
+limited AS (
+    INSERT INTO delivery.lane_limits (lane, concurrency, rate_limit, rate_period, ordered)
+    SELECT id, $10::integer, $11::integer, $12::float8, $13::boolean
+    FROM written
+    WHERE $10 IS NOT NULL OR $11 IS NOT NULL OR $13
 )
 SELECT written.*, versioned.params, versioned.credentials
 FROM written, versioned;

@@ -1,6 +1,8 @@
 -- Writes what became of a batch of claimed jobs: every log row, and for those whose lease still stands
--- the record, the retry's queue row and the dead letter; then removes the leases that are finished ($2).
--- Entries without a log id (never called) write no log row. Repeating the statement changes nothing.
+-- the record, the retry's queue row and the dead letter; then frees their slots, and removes the leases
+-- that are finished ($2). Entries without a log id (never called) write no log row. In an ordered lane a
+-- job that was ever called and goes back waits before all others, which is what holds the lane ($4).
+-- Repeating the statement changes nothing.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($3::delivery.settlement[])
 ),
@@ -54,13 +56,28 @@ updated AS (
     FROM given
     JOIN fence ON fence.id = given.lease_id
     WHERE jobs.id = given.job_id AND jobs.claims < given.claim
-    RETURNING jobs.id, jobs.run_at, jobs.status, jobs.exhausted, given.lane, given.priority, given.claim
+    RETURNING
+        jobs.id, jobs.run_at, jobs.status, jobs.exhausted, given.lane, given.priority, given.claim,
+        jobs.attempt
 ),
 queued AS (
     INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
-    SELECT lane, priority, run_at, id, claim + 1
+    SELECT
+        lane,
+        CASE
+            WHEN attempt > 0 AND EXISTS (
+                SELECT FROM delivery.lane_limits WHERE lane_limits.lane = updated.lane AND lane_limits.ordered
+            ) THEN $4::smallint
+            ELSE priority
+        END,
+        run_at, id, claim + 1
     FROM updated
     WHERE status IN ('queued', 'retrying')
+),
+freed AS (
+    DELETE FROM delivery.held_slots
+    USING updated
+    WHERE held_slots.job_id = updated.id AND held_slots.claim = updated.claim
 ),
 buried AS (
     INSERT INTO delivery.dead_letters (job_id, tenant_id, reaction_id)

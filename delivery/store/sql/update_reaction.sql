@@ -1,5 +1,5 @@
 -- Changes a reaction that is still at the version it was read at ($3), as its next version, and moves the
--- tenant's catalog on.
+-- tenant's catalog on. Its limits ($13 to $16) hold at once, also for jobs made before.
 WITH written AS (
     UPDATE delivery.reactions
     SET
@@ -17,6 +17,26 @@ versioned AS (
     INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials)
     SELECT id, version, $11, $12 FROM written
     RETURNING params, credentials
+),
+limited AS (
+    INSERT INTO delivery.lane_limits (lane, concurrency, rate_limit, rate_period, ordered)
+    SELECT id, $13::integer, $14::integer, $15::float8, $16::boolean
+    FROM written
+    WHERE $13 IS NOT NULL OR $14 IS NOT NULL OR $16
+    ON CONFLICT (lane) DO UPDATE SET
+        concurrency = excluded.concurrency, rate_limit = excluded.rate_limit,
+        rate_period = excluded.rate_period, ordered = excluded.ordered,
+        next_at = CASE
+            WHEN (lane_limits.rate_limit, lane_limits.rate_period)
+                IS NOT DISTINCT FROM (excluded.rate_limit, excluded.rate_period)
+                THEN lane_limits.next_at
+            -- What was used up of another rate says nothing about this one.
+            ELSE 0
+        END
+),
+unlimited AS (
+    DELETE FROM delivery.lane_limits
+    WHERE lane IN (SELECT id FROM written) AND $13 IS NULL AND $14 IS NULL AND NOT $16
 )
 SELECT written.*, versioned.params, versioned.credentials
 FROM written, versioned;

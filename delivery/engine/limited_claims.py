@@ -1,0 +1,108 @@
+"""Claims from lanes with limits that hold over all workers together.
+
+A claim of such lanes holds their limits locked while it looks, decides and takes, so it needs a
+transaction of several round trips. Lanes without limits never come here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from delivery.policy.limits import Grant, grant, next_due
+from delivery.store import lane_limits, queue
+from delivery.store.transaction import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from delivery.policy.limits import LaneLimits
+    from delivery.store.connection import Connection, Pool
+    from delivery.store.lane_limits import LaneState
+    from delivery.store.queue import ClaimedJob, LaneKey
+
+__all__ = ["LimitedClaim", "claim_limited"]
+
+
+_LOCKED_FOR: Final = 0.01
+"""Seconds after which lanes that another worker was claiming from are looked at again."""
+
+
+@dataclass(slots=True)
+class LimitedClaim:
+    """What a claim of limited lanes gave."""
+
+    jobs: list[ClaimedJob] = field(default_factory=list)
+    retry_in: dict[UUID, float | None] = field(default_factory=dict)
+    """Lanes that were granted less than was asked for although jobs wait, and in how many seconds
+    they may have more; None: when a call ends somewhere."""
+    unlimited: list[UUID] = field(default_factory=list)
+    """Lanes that have no limit any more; nothing was taken from them."""
+
+
+async def claim_limited(
+    pool: Pool, lease_id: UUID, worker_id: UUID, quotas: Sequence[tuple[LaneKey, int]]
+) -> LimitedClaim:
+    """Take as much as the limits grant, up to the quotas, into one lease.
+
+    Raises:
+        asyncpg.PostgresError, OSError: if the database cannot be reached; whether the lease was
+            made is then not known.
+    """
+    claim = LimitedClaim()
+    lanes = [lane for (lane, _), _ in quotas]
+    granted: list[tuple[LaneKey, int]] = []
+    async with transaction(pool) as connection:
+        locked = await lane_limits.lock(connection, lanes)
+        states = await lane_limits.look(connection, lanes)
+        for (lane, priority), wanted in quotas:
+            state = states[lane]
+            if not state.limited:
+                claim.unlimited.append(lane)
+                continue
+            decision = _decide(locked.get(lane), wanted, state)
+            if decision.quota:
+                due = priority if decision.priority is None else decision.priority
+                granted.append(((lane, due), decision.quota))
+            if decision.quota < wanted and state.first is not None:
+                claim.retry_in[lane] = decision.retry_in
+        if granted:
+            # No hints of where to begin: in an ordered lane no job may be passed over.
+            taken = await queue.claim(
+                connection, lease_id, worker_id, granted, {}, limits_held=True
+            )
+            claim.jobs = taken.jobs
+            await _keep_rates(connection, locked, states, taken.jobs)
+    return claim
+
+
+def _decide(locked: tuple[LaneLimits, float] | None, wanted: int, state: LaneState) -> Grant:
+    if locked is None:
+        return Grant(0, _LOCKED_FOR)
+    limits, next_at = locked
+    return grant(
+        limits,
+        wanted,
+        in_flight=state.in_flight,
+        first=state.first,
+        next_at=next_at,
+        now=state.now,
+    )
+
+
+async def _keep_rates(
+    connection: Connection,
+    locked: Mapping[UUID, tuple[LaneLimits, float]],
+    states: Mapping[UUID, LaneState],
+    jobs: Sequence[ClaimedJob],
+) -> None:
+    taken = Counter(job.lane for job in jobs)
+    next_at = {}
+    for lane, count in taken.items():
+        limits, before = locked[lane]
+        if limits.rate is not None:
+            next_at[lane] = next_due(limits.rate, before, states[lane].now, count)
+    if next_at:
+        await lane_limits.advance(connection, next_at)

@@ -1,0 +1,106 @@
+"""How many calls of each lane may be in flight: more as they are answered, fewer as they are not.
+
+A window begins small, grows by one with every call that was answered, as in TCP's slow start (RFC
+5681), up to the lane's cap, and is halved by every call that was not. So an endpoint that hangs
+never holds more than a few of the process's places, and one that refuses is tried one call at a
+time, at growing pauses. Without I/O; times are of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+__all__ = ["LaneWindows"]
+
+_FIRST: Final = 10
+"""The window of a lane of which nothing is known."""
+
+_KEPT: Final = 100_000
+
+_TOLERATED: Final = 3
+"""Failures in a row before calls are paused."""
+
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 1.0
+
+
+class LaneWindows:
+    """The windows of all lanes, and what is in flight in each."""
+
+    def __init__(self, default_cap: int) -> None:
+        self._default_cap = default_cap
+        self._caps: dict[UUID, int] = {}
+        self._sizes: dict[UUID, int] = {}
+        self._in_flight: dict[UUID, int] = {}
+        self._failures: dict[UUID, int] = {}
+        """Calls that were not answered, in a row."""
+        self._resting: dict[UUID, float] = {}
+
+    def set_cap(self, lane: UUID, cap: int | None) -> None:
+        """Take over a lane's own limit of calls in flight; None: the default."""
+        if cap is None:
+            if self._caps:
+                self._caps.pop(lane, None)
+        elif self._caps.get(lane) != cap:
+            if len(self._caps) >= _KEPT:
+                self._caps.clear()
+            self._caps[lane] = cap
+
+    def size(self, lane: UUID) -> int:
+        """How many calls of the lane may be in flight."""
+        cap = self._caps.get(lane, self._default_cap) if self._caps else self._default_cap
+        return min(self._sizes.get(lane, _FIRST), cap)
+
+    def room(self, lane: UUID) -> int:
+        """How many more may be in flight."""
+        return self.size(lane) - self._in_flight.get(lane, 0)
+
+    def resting_until(self, lane: UUID) -> float:
+        """When the lane's pause after failures ends; 0 if there is none."""
+        return self._resting.get(lane, 0.0)
+
+    def began(self, lane: UUID) -> None:
+        """Note one more call of the lane."""
+        self._in_flight[lane] = self._in_flight.get(lane, 0) + 1
+
+    def ended(self, lane: UUID, now: float, *, answered: bool | None) -> None:
+        """Note that a call ended.
+
+        Args:
+            lane: Whose call it was.
+            now: The time.
+            answered: Whether the endpoint answered, whatever the status; None: it was not called.
+        """
+        left = self._in_flight.get(lane, 0) - 1
+        if left > 0:
+            self._in_flight[lane] = left
+        else:
+            self._in_flight.pop(lane, None)
+        if answered:
+            size = self._sizes.get(lane, _FIRST)
+            if size < self._caps.get(lane, self._default_cap):
+                self._remember(lane, size + 1)
+            if self._failures and lane in self._failures:
+                del self._failures[lane]
+                self._resting.pop(lane, None)
+        elif answered is False:
+            self._failed(lane, now)
+
+    def _failed(self, lane: UUID, now: float) -> None:
+        self._remember(lane, max(1, self._sizes.get(lane, _FIRST) // 2))
+        failures = self._failures.get(lane, 0) + 1
+        self._failures[lane] = failures
+        if failures > _TOLERATED:
+            doublings = min(failures - _TOLERATED - 1, 10)
+            self._resting[lane] = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+
+    def _remember(self, lane: UUID, size: int) -> None:
+        if len(self._sizes) >= _KEPT and lane not in self._sizes:
+            # What is forgotten is learnt again.
+            self._sizes.clear()
+            self._failures.clear()
+            self._resting.clear()
+        self._sizes[lane] = size

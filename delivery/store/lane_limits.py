@@ -1,0 +1,69 @@
+"""The limits that lanes keep over all workers together, and what a decision about them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.models import RateLimit
+from delivery.policy.limits import FirstWaiting, LaneLimits
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from delivery.store.connection import Executor
+
+__all__ = ["LaneState", "advance", "lock", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a lane stands; times in seconds."""
+
+    limited: bool
+    """Whether it has a limit still."""
+    in_flight: int
+    first: FirstWaiting | None
+    now: float
+
+
+async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[LaneLimits, float]]:
+    """Lock the limits of lanes within the caller's transaction; each with its `next_at`.
+
+    Those that another claimer has locked, or that have no limit any more, are left out.
+    """
+    rows = await executor.fetch(statement("lock_lane_limits"), list(lanes))
+    return {
+        row["lane"]: (
+            LaneLimits(
+                row["concurrency"],
+                None
+                if row["rate_limit"] is None
+                else RateLimit(row["rate_limit"], row["rate_period"]),
+                row["ordered"],
+            ),
+            row["next_at"],
+        )
+        for row in rows
+    }
+
+
+async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneState]:
+    """How lanes stand, after their limits were locked."""
+    rows = await executor.fetch(statement("look_at_lanes"), list(lanes))
+    return {
+        row["lane"]: LaneState(
+            row["limited"],
+            row["in_flight"],
+            None if row["priority"] is None else FirstWaiting(row["priority"], row["due_in"]),
+            row["now"],
+        )
+        for row in rows
+    }
+
+
+async def advance(executor: Executor, next_at: Mapping[UUID, float]) -> None:
+    """Keep when the next call of rate-limited lanes is due."""
+    await executor.execute(statement("advance_lane_limits"), list(next_at), list(next_at.values()))
