@@ -69,6 +69,7 @@ class Dispatcher:
         self._book = LaneBook(settings.reaction_concurrency)
         self._cursor = queue.FIRST_LANE
         self._sweep_at = 0.0
+        self._looks_at = 0.0
         self._pause = settings.poll_min
         self._event = asyncio.Event()
         self._stopping = False
@@ -101,7 +102,10 @@ class Dispatcher:
         """
         self._book.finished(lane, time.monotonic(), answered=answered)
         # Called once a delivery: a turn that would claim nothing is not worth waking up for.
-        if self._book.has_due() and self._capacity() > 0:
+        if self._book.has_due():
+            if self._capacity() > 0:
+                self._event.set()
+        elif self._next_look() < self._looks_at:
             self._event.set()
 
     def look_again(self) -> None:
@@ -269,11 +273,14 @@ class Dispatcher:
 
     async def _wait(self) -> None:
         """Until something changes, a known retry is due, or it is time to sweep."""
-        timer = self._book.next_timer()
-        until = self._sweep_at if timer is None else min(self._sweep_at, timer)
-        delay = max(until - time.monotonic(), 0.0)
+        self._looks_at = self._next_look()
+        delay = max(self._looks_at - time.monotonic(), 0.0)
         try:
             async with asyncio.timeout(delay):
                 await self._event.wait()
         except TimeoutError:
             pass
+
+    def _next_look(self) -> float:
+        timer = self._book.next_timer()
+        return self._sweep_at if timer is None else min(self._sweep_at, timer)

@@ -250,13 +250,12 @@ class LaneBook:
         """Note that one job of a lane left this process; see `LaneWindows.ended`."""
         windows = self._windows
         windows.ended(lane, now, answered=answered)
-        if (
-            lane in self._aside
-            and lane not in self._limited
-            and windows.resting_until(lane) <= now
-            and windows.room(lane) >= max(1, windows.size(lane) // 4)
-        ):
-            self._take_back(lane)
+        if lane in self._aside and lane not in self._limited:
+            resting_until = windows.resting_until(lane)
+            if resting_until > now:
+                self._set_timer(lane, resting_until)
+            elif windows.room(lane) >= max(1, windows.size(lane) // 4):
+                self._take_back(lane)
 
     def _took(self, jobs: Sequence[ClaimedJob]) -> dict[LaneKey, int]:
         taken: dict[LaneKey, int] = {}

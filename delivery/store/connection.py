@@ -28,6 +28,9 @@ Executor: TypeAlias = "Connection | Pool"
 # Only what PgBouncer accepts at the start of a session, and nothing that correctness rests on.
 _SERVER_SETTINGS: Final = {"application_name": "delivery", "timezone": "UTC"}
 
+_PLAN_LIFETIME: Final = 10
+"""Seconds."""
+
 _START = "start PostgreSQL, or correct host and port in database.url"
 _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.InvalidPasswordError, "{error}; the password is wrong; correct database.url"),
@@ -59,6 +62,9 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
 async def open_pool(settings: Settings, url: str) -> Pool:
     """Open a pool of connections to `url`, of the size in `settings.database`.
 
+    Statements are planned anew after a while: a plan that scans a partition of the day because it
+    was tiny must not be used for long when it has grown.
+
     Connections go back to the pool without the usual RESET and UNLISTEN round trip: a transaction
     left open is rolled back, and no other session state may be made on them.
 
@@ -73,6 +79,7 @@ async def open_pool(settings: Settings, url: str) -> Pool:
             max_size=database.pool_size,
             timeout=database.connect_timeout,
             statement_cache_size=database.statement_cache_size,
+            max_cached_statement_lifetime=_PLAN_LIFETIME,
             server_settings=_SERVER_SETTINGS,
             reset=_keep,
         )

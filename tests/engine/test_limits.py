@@ -152,7 +152,7 @@ async def test_an_ordered_reaction_delivers_one_at_a_time_in_order_by_any_worker
 
 @pytest.mark.parametrize("notifications", [True, False])
 async def test_a_failing_job_of_an_ordered_reaction_holds_up_those_behind_it(
-    database_url: str, receiver: Receiver, notifications: bool
+    database_url: str, receiver: Receiver, *, notifications: bool
 ) -> None:
     receiver.endpoint("/ordered", FailFirst(2))
     async with engine_on(database_url, notifications=notifications) as engine:
