@@ -66,10 +66,13 @@ class Dispatcher:
         self._batch_size = settings.batch_size
         self._most_held = settings.concurrency + settings.batch_size
         self._max_unsettled = settings.max_unsettled
+        # While calls wait for their turn anyway, fewer and larger claims cost less.
+        self._worth_it = max(1, settings.batch_size // 2)
+        self._low_load = self._most_held - self._worth_it + 1
+        """What the sender holds just before there is enough room again."""
         self._book = LaneBook(settings.reaction_concurrency)
         self._cursor = queue.FIRST_LANE
         self._sweep_at = 0.0
-        self._looks_at = 0.0
         self._pause = settings.poll_min
         self._event = asyncio.Event()
         self._stopping = False
@@ -100,12 +103,8 @@ class Dispatcher:
 
         `answered` says whether its endpoint answered; None: it was not called.
         """
-        self._book.finished(lane, time.monotonic(), answered=answered)
         # Called once a delivery: a turn that would claim nothing is not worth waking up for.
-        if self._book.has_due():
-            if self._capacity() > 0:
-                self._event.set()
-        elif self._next_look() < self._looks_at:
+        if self._book.finished(lane, answered=answered) or self._sender.load == self._low_load:
             self._event.set()
 
     def look_again(self) -> None:
@@ -161,8 +160,7 @@ class Dispatcher:
         if self._settler.unwritten >= self._max_unsettled:
             return 0
         room = self._most_held - self._sender.load
-        # While calls wait for their turn anyway, fewer and larger claims cost less.
-        return min(room, self._batch_size) if room >= self._batch_size // 2 else 0
+        return min(room, self._batch_size) if room >= self._worth_it else 0
 
     async def _sweep(self) -> None:
         began = time.monotonic()
@@ -245,7 +243,7 @@ class Dispatcher:
             now = self._clock.now()
             for job in jobs[taken:]:
                 self._settler.add(results.handed_back(lease_id, job, now))
-                self._book.finished(job.lane, time.monotonic(), answered=None)
+                self._book.finished(job.lane, answered=None)
             raise
         self._sender.start_waiting()
 
@@ -254,7 +252,7 @@ class Dispatcher:
         refusal = results.refusal(lease_id, job, call, now)
         if refusal is not None:
             self._settler.add(refusal)
-            self._book.finished(job.lane, time.monotonic(), answered=None)
+            self._book.finished(job.lane, answered=None)
         elif not isinstance(call, Exception):
             self._book.set_cap(job.lane, call.concurrency)
             self._sender.submit(lease_id, job, call)
@@ -273,14 +271,11 @@ class Dispatcher:
 
     async def _wait(self) -> None:
         """Until something changes, a known retry is due, or it is time to sweep."""
-        self._looks_at = self._next_look()
-        delay = max(self._looks_at - time.monotonic(), 0.0)
+        timer = self._book.next_timer()
+        until = self._sweep_at if timer is None else min(self._sweep_at, timer)
+        delay = max(until - time.monotonic(), 0.0)
         try:
             async with asyncio.timeout(delay):
                 await self._event.wait()
         except TimeoutError:
             pass
-
-    def _next_look(self) -> float:
-        timer = self._book.next_timer()
-        return self._sweep_at if timer is None else min(self._sweep_at, timer)

@@ -10,6 +10,7 @@ not be given anything now is set aside, so skipping it costs nothing, however mu
 from __future__ import annotations
 
 import heapq
+import time
 from collections import OrderedDict
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from delivery.engine.windows import LaneWindows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from delivery.store.queue import ClaimedJob, LaneKey
@@ -84,8 +85,9 @@ def share(capacity: int, rooms: Sequence[int]) -> list[int]:
 class LaneBook:
     """What one dispatcher knows of the lanes. Times are of the monotonic clock."""
 
-    def __init__(self, default_cap: int) -> None:
-        self._windows = LaneWindows(default_cap)
+    def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows = LaneWindows(default_cap, clock)
         self._fresh: OrderedDict[UUID, dict[int, int]] = OrderedDict()
         """Lanes woken lately, next in turn first: priority to the mark that last set it."""
         self._due: OrderedDict[UUID, dict[int, int]] = OrderedDict()
@@ -246,16 +248,23 @@ class LaneBook:
         """Note that a result of a limited lane was written, so that its limit may grant more."""
         self._take_back(lane)
 
-    def finished(self, lane: UUID, now: float, *, answered: bool | None) -> None:
-        """Note that one job of a lane left this process; see `LaneWindows.ended`."""
+    def finished(self, lane: UUID, *, answered: bool | None) -> bool:
+        """Note that one job of a lane left this process; see `LaneWindows.ended`.
+
+        Returns whether the lane is due because of it, or will be.
+        """
         windows = self._windows
-        windows.ended(lane, now, answered=answered)
-        if lane in self._aside and lane not in self._limited:
-            resting_until = windows.resting_until(lane)
-            if resting_until > now:
-                self._set_timer(lane, resting_until)
-            elif windows.room(lane) >= max(1, windows.size(lane) // 4):
-                self._take_back(lane)
+        windows.ended(lane, answered=answered)
+        if lane not in self._aside or lane in self._limited:
+            return False
+        resting_until = windows.resting_until(lane)
+        if resting_until > self._clock():
+            self._set_timer(lane, resting_until)
+        elif windows.room(lane) >= max(1, windows.size(lane) // 4):
+            self._take_back(lane)
+        else:
+            return False
+        return True
 
     def _took(self, jobs: Sequence[ClaimedJob]) -> dict[LaneKey, int]:
         taken: dict[LaneKey, int] = {}

@@ -91,6 +91,8 @@ class Sender:
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
+        self._idle: list[tuple[asyncio.Task[None], asyncio.Future[None]]] = []
+        """Tasks that wait to be called on to make calls again."""
         self._looking_again: asyncio.TimerHandle | None = None
         self._starting_more = False
         self._stopping = False
@@ -113,15 +115,24 @@ class Sender:
         if callers > 0 and self._may_start():
             now = time.monotonic()
             for _ in range(callers):
-                task = asyncio.create_task(self._make_calls())
-                self._running[task] = now
-                task.add_done_callback(self._ended)
+                self._running[self._caller()] = now
             if len(waiting) > callers and room > callers and not self._starting_more:
                 self._starting_more = True
                 asyncio.get_running_loop().call_soon(self.start_waiting)
         if len(waiting) > room and self._looking_again is None:
             loop = asyncio.get_running_loop()
             self._looking_again = loop.call_later(_LOOK_AGAIN, self._look_again)
+
+    def _caller(self) -> asyncio.Task[None]:
+        """A task that makes calls: one that has nothing to do, or else a new one."""
+        while self._idle:
+            task, called = self._idle.pop()
+            if not called.done():
+                called.set_result(None)
+                return task
+        task = asyncio.create_task(self._make_calls())
+        task.add_done_callback(self._ended)
+        return task
 
     def _look_again(self) -> None:
         """Take calls that have become slow out of the count, and start others in their place."""
@@ -161,6 +172,9 @@ class Sender:
         if in_flight and timeout > 0:
             _, in_flight = await asyncio.wait(in_flight, timeout=timeout)
         self.cut_off()
+        in_flight |= {task for task, _ in self._idle}
+        for task, _ in self._idle:
+            task.cancel()
         if in_flight:
             await asyncio.wait(in_flight)
 
@@ -178,15 +192,23 @@ class Sender:
             self.start_waiting()
 
     async def _make_calls(self) -> None:
-        """Make one waiting call after the other: a task for each would cost more than its work."""
+        """Make one call after the other: a task for each would add a tenth to its cost."""
         task = asyncio.current_task()
         assert task is not None
+        loop = asyncio.get_running_loop()
         waiting, running = self._waiting, self._running
-        while waiting and task in running and not self._stopping and self._may_start():
-            # Back to the end: they stand in the order in which their calls began.
-            del running[task]
-            running[task] = time.monotonic()
-            await self._deliver(*waiting.popleft())
+        while not self._stopping:
+            while waiting and task in running and self._may_start():
+                # Back to the end: they stand in the order in which their calls began.
+                del running[task]
+                running[task] = time.monotonic()
+                await self._deliver(*waiting.popleft())
+            if running.pop(task, None) is None:
+                # Counted as slow by now: its place has been taken by another.
+                return
+            called = loop.create_future()
+            self._idle.append((task, called))
+            await called
 
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         rendered: Rendered | None = None

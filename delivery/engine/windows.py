@@ -8,9 +8,11 @@ time, at growing pauses. Without I/O; times are of the monotonic clock.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
 __all__ = ["LaneWindows"]
@@ -30,7 +32,8 @@ _LONGEST_PAUSE: Final = 1.0
 class LaneWindows:
     """The windows of all lanes, and what is in flight in each."""
 
-    def __init__(self, default_cap: int) -> None:
+    def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._default_cap = default_cap
         self._caps: dict[UUID, int] = {}
         self._sizes: dict[UUID, int] = {}
@@ -66,12 +69,11 @@ class LaneWindows:
         """Note one more call of the lane."""
         self._in_flight[lane] = self._in_flight.get(lane, 0) + 1
 
-    def ended(self, lane: UUID, now: float, *, answered: bool | None) -> None:
+    def ended(self, lane: UUID, *, answered: bool | None) -> None:
         """Note that a call ended.
 
         Args:
             lane: Whose call it was.
-            now: The time.
             answered: Whether the endpoint answered, whatever the status; None: it was not called.
         """
         left = self._in_flight.get(lane, 0) - 1
@@ -81,13 +83,13 @@ class LaneWindows:
             self._in_flight.pop(lane, None)
         if answered:
             size = self._sizes.get(lane, _FIRST)
-            if size < self._caps.get(lane, self._default_cap):
+            if size < self._default_cap or (self._caps and size < self._caps.get(lane, 0)):
                 self._remember(lane, size + 1)
             if self._failures and lane in self._failures:
                 del self._failures[lane]
                 self._resting.pop(lane, None)
         elif answered is False:
-            self._failed(lane, now)
+            self._failed(lane, self._clock())
 
     def _failed(self, lane: UUID, now: float) -> None:
         self._remember(lane, max(1, self._sizes.get(lane, _FIRST) // 2))

@@ -15,6 +15,10 @@ A, B, C = (UUID(int=number) for number in (1, 2, 3))
 NOW = 1_000.0
 
 
+def book_of(cap: int) -> LaneBook:
+    return LaneBook(default_cap=cap, clock=lambda: NOW)
+
+
 class Claimed:
     """As much of a claimed job as the book looks at."""
 
@@ -57,7 +61,7 @@ def test_no_lane_gets_much_more_than_another_that_has_room(capacity: int, rooms:
 def test_a_claim_never_asks_for_more_than_there_is_room_for(
     capacity: int, cap: int, lanes: int
 ) -> None:
-    book = LaneBook(default_cap=cap)
+    book = book_of(cap=cap)
     for number in range(lanes):
         book.mark_due((UUID(int=number), 100), fresh=number % 2 == 0)
     for _ in range(3):
@@ -67,7 +71,7 @@ def test_a_claim_never_asks_for_more_than_there_is_room_for(
 
 
 def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
     assert ask.plain == [((A, 100), 5)]
@@ -76,7 +80,7 @@ def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
 
 
 def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
     book.mark_due((A, 100), fresh=True)
@@ -85,27 +89,27 @@ def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
 
 
 def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
-    book = LaneBook(default_cap=2)
+    book = book_of(cap=2)
     book.mark_due((A, 100))
     assert take(book, 50) == [((A, 100), 2)]
     assert take(book, 50) == []
     assert not book.has_due()
-    book.finished(A, NOW, answered=True)
+    book.finished(A, answered=True)
     assert take(book, 50) == [((A, 100), 1)]
 
 
 def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
-    book = LaneBook(default_cap=1)
+    book = book_of(cap=1)
     book.mark_due((A, 100))
     take(book, 50)
     assert take(book, 50) == []
     book.mark_due((A, 5))
-    book.finished(A, NOW, answered=True)
+    book.finished(A, answered=True)
     assert take(book, 50) == [((A, 5), 1)]
 
 
 def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_due((A, 1))
     ask = book.quotas(4, NOW)
@@ -115,14 +119,14 @@ def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
 
 
 def test_a_lanes_own_cap_counts() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.set_cap(A, 3)
     book.mark_due((A, 100))
     assert take(book, 50) == [((A, 100), 3)]
 
 
 def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     for lane in (A, B, C):
         book.mark_due((lane, 100))
     served = set()
@@ -134,7 +138,7 @@ def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
 
 
 def test_a_lane_that_is_woken_goes_before_those_with_a_backlog() -> None:
-    book = LaneBook(default_cap=100)
+    book = book_of(cap=100)
     for number in range(10, 60):
         book.mark_due((UUID(int=number), 100))
     take(book, 20)
@@ -143,7 +147,7 @@ def test_a_lane_that_is_woken_goes_before_those_with_a_backlog() -> None:
 
 
 def test_lanes_that_are_woken_again_and_again_leave_something_to_those_with_a_backlog() -> None:
-    book = LaneBook(default_cap=1_000)
+    book = book_of(cap=1_000)
     book.mark_due((A, 100))
     served = 0
     for turn in range(20):
@@ -159,7 +163,7 @@ def test_lanes_that_are_woken_again_and_again_leave_something_to_those_with_a_ba
 
 
 def test_a_lane_that_a_full_claim_did_not_reach_stays_due() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     for lane in (A, B):
         book.mark_due((lane, 100))
     ask = book.quotas(2, NOW)
@@ -169,11 +173,11 @@ def test_a_lane_that_a_full_claim_did_not_reach_stays_due() -> None:
 
 
 def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little() -> None:
-    book = LaneBook(default_cap=1_000)
+    book = book_of(cap=1_000)
     book.set_cap(A, 1_000)
     for lane in (A, B):
         for _ in range(1_000):
-            book._windows.ended(lane, NOW, answered=True)
+            book._windows.ended(lane, answered=True)
     for number in range(100, 200):
         book.mark_due((UUID(int=number), 100))
     book.mark_due((A, 100))
@@ -186,26 +190,26 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
             largest = max(largest, count if key[0] == A else 0)
         book.settle_claim(ask, jobs[: ask.capacity])
         for job in jobs[: ask.capacity]:
-            book.finished(job.lane, NOW, answered=True)
+            book.finished(job.lane, answered=True)
         for number in range(100, 200):
             book.mark_due((UUID(int=number), 100))
     assert largest == 20
 
 
 def test_a_lane_with_little_room_waits_a_moment_for_more() -> None:
-    book = LaneBook(default_cap=100)
+    book = book_of(cap=100)
     for _ in range(100):
-        book._windows.ended(A, NOW, answered=True)
+        book._windows.ended(A, answered=True)
     book.mark_due((A, 100))
     assert take(book, 200) == [((A, 100), 100)]
-    book.finished(A, NOW, answered=True)
+    book.finished(A, answered=True)
     assert take(book, 200) == [], "not a claim for one job"
     book.fire_timers(NOW + 0.02)
     assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "but soon, even so"
 
 
 def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due_at((A, 100), 20.0)
     book.mark_due_at((A, 100), 10.0)
     book.mark_due_at((A, 100), 30.0)
@@ -218,23 +222,23 @@ def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts()
 
 
 def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     take(book, 10)
     for _ in range(10):
-        book.finished(A, NOW, answered=False)
+        book.finished(A, answered=False)
     assert take(book, 10) == []
     resumes = book.next_timer()
     assert resumes is not None
     assert NOW < resumes <= NOW + 1.0
     book.fire_timers(resumes)
     assert take(book, 10, resumes) == [((A, 100), 1)], "one call to see whether it answers again"
-    book.finished(A, resumes, answered=True)
+    book.finished(A, answered=True)
     assert take(book, 10, resumes) == [((A, 100), 2)]
 
 
 def test_a_claim_looks_no_further_back_than_what_was_claimed_less_some_slack() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(2, NOW)
     assert book.since.get((A, 100)) is None
@@ -245,7 +249,7 @@ def test_a_claim_looks_no_further_back_than_what_was_claimed_less_some_slack() -
 
 
 def test_a_lane_found_to_be_limited_stays_due_and_is_asked_for_as_such() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
     book.mark_limited([A])
@@ -258,7 +262,7 @@ def test_a_lane_found_to_be_limited_stays_due_and_is_asked_for_as_such() -> None
 
 
 def test_a_limited_lane_that_was_granted_less_waits_its_time_or_for_a_free_slot() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_limited([A])
     ask = book.quotas(5, NOW)
@@ -275,7 +279,7 @@ def test_a_limited_lane_that_was_granted_less_waits_its_time_or_for_a_free_slot(
 
 
 def test_a_limited_lane_with_nothing_left_is_forgotten() -> None:
-    book = LaneBook(default_cap=10)
+    book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_limited([A])
     ask = book.quotas(5, NOW)
