@@ -72,11 +72,13 @@ class FanOutWriter:
     ) -> list[Trigger]:
         """Write all of them, or none; on the caller's transaction if a `connection` is given."""
         if connection is not None:
-            written, lanes, notified = await self._write_all(connection, tenant_id, drafts)
+            written, lanes, notified = await self._write_all(
+                connection, tenant_id, drafts, callers=True
+            )
             if lanes and not notified:
                 # Too soon after the last notification, and when the caller commits is not known:
                 # one a little later may still come too early, and then polling finds the jobs.
-                self._waker.announce(lanes, notified=False)
+                self._waker.announce(lanes, notified=False, to_this_process=True)
             return written
         if len(drafts) == 1:
             written, lanes, notified = await self._write_all(self._pool, tenant_id, drafts)
@@ -87,8 +89,14 @@ class FanOutWriter:
         return written
 
     async def _write_all(
-        self, executor: Executor, tenant_id: str, drafts: Sequence[TriggerDraft]
+        self,
+        executor: Executor,
+        tenant_id: str,
+        drafts: Sequence[TriggerDraft],
+        *,
+        callers: bool = False,
     ) -> tuple[list[Trigger], set[LaneKey], bool]:
+        """Write them; `callers`: in a transaction of the caller's, whose end is not known here."""
         written: list[Trigger] = []
         lanes: set[LaneKey] = set()
         notified = False
@@ -96,7 +104,9 @@ class FanOutWriter:
         while rest:
             copy = await self._copy(executor, tenant_id)
             fan_out, part, keys = self._plan(tenant_id, copy, rest)
-            wake = self._waker.notification(keys) if keys else None
+            wake = None
+            if keys:
+                wake = self._waker.notification(keys, to_this_process=callers)
             created_at = await triggers.write_fan_out(executor, fan_out, wake)
             if created_at is None:
                 await self._read_anew(executor, tenant_id)

@@ -33,6 +33,8 @@ class Listener:
     Args:
         url: The database; the connection is this listener's alone.
         dispatcher: Who is woken.
+        own: The source of this process's own notifications: what they say is known here already.
+        connect_timeout: Seconds for making the connection.
         probe_interval: Seconds between two notifications to oneself.
         probe_timeout: Seconds after which such a notification counts as not heard.
         max_backoff: The longest wait, in seconds, before connecting again.
@@ -43,6 +45,7 @@ class Listener:
         url: str,
         dispatcher: Wakeable,
         *,
+        own: str,
         connect_timeout: float,
         probe_interval: float = 15.0,
         probe_timeout: float = 5.0,
@@ -50,6 +53,7 @@ class Listener:
     ) -> None:
         self._url = url
         self._dispatcher = dispatcher
+        self._own = own
         self._connect_timeout = connect_timeout
         self._probe_interval = probe_interval
         self._probe_timeout = probe_timeout
@@ -98,7 +102,9 @@ class Listener:
         if text == self._probe:
             self._heard.set()
         elif not text.startswith(_PROBE):
-            self._dispatcher.wake(decode_lanes(text))
+            source, lanes = decode_lanes(text)
+            if source != self._own:
+                self._dispatcher.wake(lanes)
 
     async def _hears_itself(self, connection: Connection) -> bool:
         self._heard.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
@@ -31,24 +32,28 @@ _INTERVAL: Final = 0.02
 """Seconds between two notifications of a process: NOTIFY takes a lock over the whole server that is
 held across the commit."""
 
+_AHEAD: Final = 5
+"""Notifications that may come sooner after a pause, so that single triggers are announced at once."""
 
-def encode_lanes(lanes: Iterable[LaneKey]) -> str:
-    """The lanes as the text of a notification, `*` where they are too many."""
+
+def encode_lanes(lanes: Iterable[LaneKey], source: str = "") -> str:
+    """The lanes as the text of a notification, `*` where they are too many, and who sends it."""
     distinct = set(lanes)
     if len(distinct) > _MAX_LANES:
-        return ANY_LANE
-    return ",".join(f"{lane.hex}:{priority}" for lane, priority in distinct)
+        return f"{source};{ANY_LANE}"
+    return f"{source};" + ",".join(f"{lane.hex}:{priority}" for lane, priority in distinct)
 
 
-def decode_lanes(text: str) -> list[LaneKey] | None:
-    """The lanes of a notification; None: any lane, also where the text is of another version."""
+def decode_lanes(text: str) -> tuple[str, list[LaneKey] | None]:
+    """Who sent a notification, and its lanes; None: any, also where the text cannot be read."""
+    source, _, lanes = text.rpartition(";")
     try:
-        return [
+        return source, [
             (UUID(hex=lane), int(priority))
-            for lane, priority in (part.split(":") for part in text.split(","))
+            for lane, priority in (part.split(":") for part in lanes.split(","))
         ]
     except ValueError:
-        return None
+        return source, None
 
 
 class Wakeable(Protocol):
@@ -59,13 +64,16 @@ class Wakeable(Protocol):
 
 
 class Waker:
-    """Tells dispatchers of new work, those of other processes at most once in 20 ms."""
+    """Tells dispatchers of new work, those of other processes at most once in 20 ms on average."""
 
     def __init__(self, executor: Executor, *, notifications: bool) -> None:
+        self.source = secrets.token_hex(4)
+        """Stands in notifications of what dispatchers of this process were woken for directly."""
         self._executor = executor
         self._notifications = notifications
         self._local: set[Wakeable] = set()
         self._unsent: set[LaneKey] = set()
+        self._unsent_source = self.source
         self._next_at = 0.0
         self._sending: asyncio.Task[None] | None = None
 
@@ -77,19 +85,33 @@ class Waker:
         """Stop waking this dispatcher."""
         self._local.discard(dispatcher)
 
-    def notification(self, lanes: Iterable[LaneKey]) -> str | None:
+    def notification(self, lanes: Iterable[LaneKey], *, to_this_process: bool) -> str | None:
         """The text to notify with in the statement that writes the work, if it is time for one.
 
-        It then goes out with the commit. None: too early after the last one, or switched off.
-        """
-        now = time.monotonic()
-        if not self._notifications or now < self._next_at:
-            return None
-        self._next_at = now + _INTERVAL
-        return encode_lanes(lanes)
+        It then goes out with the commit. None: too early after the last ones, or switched off.
 
-    def announce(self, lanes: Iterable[LaneKey], *, notified: bool) -> None:
-        """Wake for work that was committed; notify soon, unless the statement did (`notified`)."""
+        Args:
+            lanes: What there is work for.
+            to_this_process: Whether dispatchers of this process are to hear it as well, since they
+                will not be woken directly.
+        """
+        if not self._notifications or time.monotonic() < self._next_at:
+            return None
+        self._take_turn()
+        return encode_lanes(lanes, "" if to_this_process else self.source)
+
+    def _take_turn(self) -> None:
+        earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)
+        self._next_at = max(self._next_at, earliest) + _INTERVAL
+
+    def announce(
+        self, lanes: Iterable[LaneKey], *, notified: bool, to_this_process: bool = False
+    ) -> None:
+        """Wake for work that was committed; notify soon, unless the statement did (`notified`).
+
+        `to_this_process`: let dispatchers of this process hear the notification as well, since the
+        work may be committed only later.
+        """
         keys = set(lanes)
         if not keys:
             return
@@ -97,6 +119,8 @@ class Waker:
             dispatcher.wake(keys)
         if self._notifications and not notified:
             self._unsent |= keys
+            if to_this_process:
+                self._unsent_source = ""
             if self._sending is None:
                 self._sending = asyncio.create_task(self._send_later())
 
@@ -104,9 +128,10 @@ class Waker:
         try:
             while self._unsent:
                 await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
-                text = encode_lanes(self._unsent)
+                text = encode_lanes(self._unsent, self._unsent_source)
                 self._unsent.clear()
-                self._next_at = time.monotonic() + _INTERVAL
+                self._unsent_source = self.source
+                self._take_turn()
                 await queue.notify(self._executor, text)
         except CONNECTION_ERRORS as error:
             logger.warning("workers of other processes were not notified and will poll: %s", error)

@@ -105,7 +105,12 @@ class Worker:
             max_stalls=worker.max_stalls,
         )
         self._listener = (
-            Listener(url, self._dispatcher, connect_timeout=settings.database.connect_timeout)
+            Listener(
+                url,
+                self._dispatcher,
+                own=waker.source,
+                connect_timeout=settings.database.connect_timeout,
+            )
             if worker.notifications
             else None
         )

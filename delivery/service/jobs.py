@@ -110,7 +110,7 @@ class Jobs:
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
         body = encode_payload(payload, self._settings.limits.max_payload_bytes)
-        wake = self._waker.notification({key})
+        wake = self._waker.notification({key}, to_this_process=connection is not None)
         await triggers.insert_direct_job(
             own,
             job_id=job_id,
@@ -128,7 +128,9 @@ class Jobs:
         )
         written = await jobs.get(own, job_id, tenant_id)
         if connection is None or wake is None:
-            self._waker.announce({key}, notified=wake is not None)
+            self._waker.announce(
+                {key}, notified=wake is not None, to_this_process=connection is not None
+            )
         if written is None:
             message = f"job {job_id} was written and is gone already"
             raise NotFound(message)
