@@ -7,10 +7,12 @@ anew and the statement repeated.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
 from delivery.message.payload import decode_payload
@@ -21,7 +23,7 @@ from delivery.store.transaction import transaction
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FanOutWriter", "TriggerDraft"]
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 _TENANTS_KEPT: Final = 1_000
-_ROWS_A_STATEMENT: Final = 5_000
+_ROWS_A_STATEMENT: Final = 1_000
 """Triggers and jobs in one statement, about; a single trigger's jobs are never divided."""
 
 
@@ -56,6 +60,16 @@ class TriggerDraft:
 class _TenantCopy:
     version: int
     matcher: Matcher[CatalogEntry]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one statement writes."""
+
+    rows: FanOut
+    triggers: list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]] = field(default_factory=list)
+    """The triggers' rows, and the ids of the jobs of each."""
+    lanes: set[LaneKey] = field(default_factory=set)
 
 
 class FanOutWriter:
@@ -100,30 +114,39 @@ class FanOutWriter:
         written: list[Trigger] = []
         lanes: set[LaneKey] = set()
         notified = False
-        rest = list(drafts)
-        while rest:
-            copy = await self._copy(executor, tenant_id)
-            fan_out, part, keys = self._plan(tenant_id, copy, rest)
+        copy = await self._copy(executor, tenant_id)
+        following = self._plan(tenant_id, copy, drafts)
+        while following.triggers:
+            planned = following
             wake = None
-            if keys:
-                wake = self._waker.notification(keys, to_this_process=callers)
-            created_at = await triggers.write_fan_out(executor, fan_out, wake)
+            if planned.lanes:
+                wake = self._waker.notification(planned.lanes, to_this_process=callers)
+            rest = drafts[len(written) + len(planned.triggers) :]
+            write = triggers.write_fan_out(executor, planned.rows, wake)
+            if rest:
+                # The server works on one part while the next is put together.
+                async with _meanwhile(write) as writing:
+                    following = self._plan(tenant_id, copy, rest)
+                    created_at = await writing
+            else:
+                following = _Part(FanOut(tenant_id, copy.version))
+                created_at = await write
             if created_at is None:
-                await self._read_anew(executor, tenant_id)
+                copy = await self._read_anew(executor, tenant_id)
+                following = self._plan(tenant_id, copy, drafts[len(written) :])
                 continue
             notified = notified or wake is not None
-            lanes |= keys
-            written += [_trigger(tenant_id, row, created_at, jobs) for row, jobs in part]
-            rest = rest[len(part) :]
+            lanes |= planned.lanes
+            written += [
+                _trigger(tenant_id, row, created_at, jobs) for row, jobs in planned.triggers
+            ]
         return written, lanes, notified
 
-    def _plan(
-        self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]
-    ) -> tuple[FanOut, list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]], set[LaneKey]]:
+    def _plan(self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]) -> _Part:
         """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
         fan_out = FanOut(tenant_id, copy.version)
-        part: list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]] = []
-        keys: set[LaneKey] = set()
+        part = _Part(fan_out)
+        keys = part.lanes
         for draft in drafts:
             trigger_id = self._ids.new()
             row = (trigger_id, draft.type, draft.payload)
@@ -147,10 +170,10 @@ class FanOutWriter:
                     )
                 )
             fan_out.triggers.append(row)
-            part.append((row, tuple(jobs)))
+            part.triggers.append((row, tuple(jobs)))
             if len(fan_out.triggers) + len(fan_out.jobs) >= _ROWS_A_STATEMENT:
                 break
-        return fan_out, part, keys
+        return part
 
     def _matching(self, copy: _TenantCopy, draft: TriggerDraft) -> list[CatalogEntry]:
         matched, errors = copy.matcher.matching(draft.type, lambda: decode_payload(draft.payload))
@@ -181,6 +204,19 @@ class FanOutWriter:
         while len(self._copies) > _TENANTS_KEPT:
             self._copies.popitem(last=False)
         return copy
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Lets work begin, and goes on beside it; if that fails, the work is cut off."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    try:
+        yield task
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
 
 
 def _trigger(

@@ -33,7 +33,7 @@ _INTERVAL: Final = 0.02
 held across the commit."""
 
 _AHEAD: Final = 5
-"""Notifications that may come sooner after a pause, so that single triggers are announced at once."""
+"""Notifications that may come at once after a pause, so that single triggers need not wait."""
 
 
 def encode_lanes(lanes: Iterable[LaneKey], source: str = "") -> str:

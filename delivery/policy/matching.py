@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from delivery.errors import InvalidInput, InvalidReaction
@@ -185,6 +186,7 @@ def _compiled(expression: str | None) -> Condition | str | None:
         return str(error)
 
 
+@lru_cache(maxsize=_TYPES_KEPT)
 def _fault(name: str, max_length: int) -> str | None:
     if not name:
         return "is empty"

@@ -125,22 +125,6 @@ async def test_one_trigger_and_reaction_can_have_only_one_job(database_url: str)
             )
 
 
-async def test_a_trigger_is_written_by_one_round_trip(database_url: str) -> None:
-    async with engine_on(database_url) as engine:
-        for _ in range(5):
-            await _reaction(engine, "x")
-        await engine.trigger("x", 1)
-        statements: list[str] = []
-        async with engine._pool.acquire() as connection:
-            connection.add_query_logger(lambda record: statements.append(record.query))
-        async with engine._pool.acquire() as connection, connection.transaction():
-            connection.add_query_logger(lambda record: statements.append(record.query))
-            statements.clear()
-            trigger = await engine.trigger("x", 1, connection=connection)
-            assert len(statements) == 1
-        assert len(trigger.jobs) == 5
-
-
 async def test_thousands_of_triggers_are_written_in_a_few_round_trips_all_or_none(
     database_url: str,
 ) -> None:
