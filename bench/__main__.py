@@ -4,24 +4,46 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
-from bench import environment, throughput
+from bench import environment
+from bench.run import BenchFailed
 from delivery.errors import DeliveryError
+
+NAMES: Final = (
+    "throughput",
+    "floor",
+    "python",
+    "wal",
+    "latency",
+    "isolation",
+    "fairness",
+    "backlog",
+    "xmin",
+    "lanes",
+    "fanout",
+    "tls",
+    "memory",
+    "peers",
+)
+"""Each is a module of this package with `add_arguments` and `measure`."""
 
 
 def main() -> int:
     """Run one bench and print its figures; 0 if it could be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     benches = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    runs = benches.add_parser("throughput", help=throughput.__doc__)
-    runs.add_argument("--jobs", type=int, default=20_000, help="deliveries a run (20000)")
-    runs.add_argument("--pairs", type=int, default=3, help="runs of floor and engine each (3)")
-    floor = benches.add_parser("floor", help="the floor program alone, once")
-    floor.add_argument("--jobs", type=int, default=20_000, help="deliveries (20000)")
-    for each in (runs, floor):
+    modules = {}
+    for name in NAMES:
+        module = modules[name] = importlib.import_module(
+            f"bench.{'floor_alone' if name == 'floor' else name}"
+        )
+        about = (module.__doc__ or "").strip()
+        each = benches.add_parser(name, help=about, description=about)
+        module.add_arguments(each)
         each.add_argument("--json", action="store_true", help="one JSON line")
         each.add_argument(
             "--database-url",
@@ -29,27 +51,20 @@ def main() -> int:
         )
     options = parser.parse_args()
     try:
-        figures = asyncio.run(_measure(options))
+        figures: dict[str, Any] = asyncio.run(modules[options.name].measure(options))
     except DeliveryError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except throughput.BenchFailed as error:
+    except BenchFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    figures = {"bench": options.name, **figures, **environment.describe()}
     if options.json:
         print(json.dumps(figures))
     else:
         for name, value in figures.items():
-            print(f"{name:32} {value}")
+            print(f"{name:40} {value}")
     return 0
-
-
-async def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    if options.name == "floor":
-        figures = await throughput.measure_floor(options.database_url, options.jobs)
-    else:
-        figures = await throughput.measure(options.database_url, options.jobs, options.pairs)
-    return {"bench": options.name, **figures, **environment.describe()}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""A database of its own for every run, with the jobs to be delivered already in it."""
+"""Databases of their own for every run, with the jobs to be delivered already in them."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import delivery
@@ -14,14 +15,35 @@ from delivery.store.connection import connect
 from delivery.store.embedded import start_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
 
-__all__ = ["REACTIONS", "SECRET", "enqueue", "fresh_database", "server"]
+    from delivery import Engine
+
+__all__ = [
+    "PAYLOAD",
+    "REACTIONS",
+    "SECRET",
+    "checkpoint",
+    "count_logs",
+    "enqueue",
+    "fresh_database",
+    "left",
+    "opened",
+    "server",
+    "until",
+]
 
 REACTIONS: Final = 100
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-_PAYLOAD: Final = json.dumps({"data": "x" * 1000}).encode()
-_TRIGGERS_AT_ONCE: Final = 2_000
+PAYLOAD: Final = json.dumps({"data": "x" * 1000}).encode()
+_TRIGGERS_AT_ONCE: Final = 5_000
+
+_LEFT: Final = """
+SELECT
+    EXISTS (SELECT FROM delivery.queue WHERE run_at <= now())
+    OR EXISTS (SELECT FROM delivery.leases)
+"""
 
 
 @asynccontextmanager
@@ -38,41 +60,103 @@ async def server(given: str | None) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def fresh_database(server_url: str) -> AsyncIterator[str]:
-    """An empty database on the server, dropped at the end."""
+async def fresh_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
+    """A database on the server, empty or a copy of the one at the URL `template`; then dropped."""
     name = f"bench_{secrets.token_hex(4)}"
+    origin = "template0"
+    if template is not None:
+        # The default strategy writes all of the copy to the WAL.
+        origin = f"{urlsplit(template).path[1:]} STRATEGY file_copy"
     admin = await connect(server_url, 10.0)
     try:
-        await admin.execute(f"CREATE DATABASE {name}")
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {origin}")
         parts = urlsplit(server_url)
         try:
-            yield urlunsplit(parts._replace(path=f"/{name}"))
+            # urlunsplit would drop the slashes before the empty host of a socket's URL.
+            query = f"?{parts.query}" if parts.query else ""
+            yield urlunsplit(("", "", f"{parts.scheme}://{parts.netloc}/{name}", "", "")) + query
         finally:
             await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
 
 
-async def enqueue(database_url: str, receiver_url: str, jobs: int) -> None:
-    """Make 100 reactions and `jobs` jobs of 1 KB, evenly over them, and flush them to disk."""
+@asynccontextmanager
+async def opened(database_url: str, **worker: Any) -> AsyncIterator[Engine]:
+    """An engine that may call loopback, on a schema that is up to date."""
     async with delivery.connect(
-        database_url, migrate=True, http={"allowed_networks": ["127.0.0.0/8"]}
+        database_url, migrate=True, http={"allowed_networks": ["127.0.0.0/8"]}, worker=worker
     ) as engine:
-        for number in range(REACTIONS):
-            await engine.reactions.create(
-                name=f"bench {number}",
-                event_types=[f"bench.{number}"],
-                url=f"{receiver_url}/{number}",
-                secret=SECRET,
+        yield engine
+
+
+async def enqueue(
+    database_url: str,
+    url_of: Callable[[int], str] | str,
+    jobs: int,
+    *,
+    reactions: int = REACTIONS,
+    group: str = "bench",
+    run_at: datetime | None = None,
+) -> None:
+    """Make `jobs` jobs of 1 KB, evenly over `reactions` reactions, which are made if need be."""
+    async with opened(database_url) as engine:
+        tenant = group
+        known = await engine._pool.fetchval(  # noqa: SLF001
+            "SELECT count(*) FROM delivery.reactions WHERE tenant_id = $1", tenant
+        )
+        for first in range(known, reactions, 50):
+            await asyncio.gather(
+                *(
+                    engine.reactions.create(
+                        name=f"{group} {number}",
+                        tenant_id=tenant,
+                        event_types=[f"{group}.{number}"],
+                        url=f"{url_of}/{number}" if isinstance(url_of, str) else url_of(number),
+                        secret=SECRET,
+                    )
+                    for number in range(first, min(first + 50, reactions))
+                )
             )
         for start in range(0, jobs, _TRIGGERS_AT_ONCE):
             await engine.trigger_many(
-                TriggerRequest(f"bench.{number % REACTIONS}", _PAYLOAD)
-                for number in range(start, min(start + _TRIGGERS_AT_ONCE, jobs))
+                (
+                    TriggerRequest(f"{group}.{number % reactions}", PAYLOAD, run_at=run_at)
+                    for number in range(start, min(start + _TRIGGERS_AT_ONCE, jobs))
+                ),
+                tenant_id=tenant,
             )
+
+
+async def checkpoint(database_url: str) -> None:
+    """Flush everything: the first change of a page after it logs the whole page, in every run."""
     connection = await connect(database_url, 10.0)
     try:
-        # The first change of a page after a checkpoint logs the whole page: alike for every run.
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()
+
+
+async def until(condition: Callable[[], Any], *, timeout: float, pause: float = 0.02) -> None:
+    """Wait until an awaited condition holds.
+
+    Raises:
+        TimeoutError: if it does not within `timeout` seconds.
+    """
+    async with asyncio.timeout(timeout):
+        while not await condition():
+            await asyncio.sleep(pause)
+
+
+async def left(connection: Any) -> bool:
+    """Whether anything is due or under way."""
+    found: bool = await connection.fetchval(_LEFT)
+    return found
+
+
+async def count_logs(connection: Any, outcome: str = "succeeded") -> int:
+    """How many log rows have an outcome."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM delivery.delivery_logs WHERE outcome = $1", outcome
+    )
+    return count

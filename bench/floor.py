@@ -57,7 +57,7 @@ class _Floor:
         self.ready = asyncio.Event()
 
     async def prepare(self, settings: Settings) -> None:
-        catalog = await reactions.load_catalog(self.pool, "default")
+        catalog = await reactions.load_catalog(self.pool, "bench")
         stored = await reactions.load_versions(
             self.pool, [(entry.id, entry.version) for entry in catalog.entries]
         )

@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["receiver"]
+__all__ = ["Tls", "receiver"]
 
 _NGINX: Final = """
 worker_processes 1;
@@ -28,6 +29,7 @@ events {{ worker_connections 8192; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;
+    keepalive_timeout {keepalive};
     client_body_buffer_size 64k;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
@@ -35,8 +37,9 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=8192;
-        location / {{ return 200 "ok"; }}
+        listen 127.0.0.1:{port} backlog=8192{ssl};
+        {certificate}
+        location / {{ {answer}; }}
     }}
 }}
 """
@@ -49,32 +52,77 @@ try:
 except ImportError:
     run = asyncio.run
 async def main():
-    async with Receiver(port=int(sys.argv[1]), default=Answer(body=b"ok"), keep=0):
+    answer = Answer(body=b"x" * int(sys.argv[2]))
+    async with Receiver(port=int(sys.argv[1]), default=answer, keep=0):
         await asyncio.Event().wait()
 run(main())
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a receiver over TLS needs, and the authority (PEM) that vouches for it."""
+
+    authority: str
+    certificate: Path
+    key: Path
+
+
 @contextmanager
-def receiver() -> Iterator[tuple[str, str]]:
-    """What answers 200 to everything on loopback: its URL, and what it is."""
+def receiver(
+    *, body: int = 2, tls: Tls | None = None, keep_alive: bool = True
+) -> Iterator[tuple[str, str]]:
+    """What answers 200 to everything on loopback: its URL, and what it is.
+
+    Args:
+        body: Bytes of every answer.
+        tls: Speak TLS with it; only where nginx is installed.
+        keep_alive: Whether connections are kept for the next request; only with nginx.
+    """
     port = _free_port()
     nginx = shutil.which("nginx")
     with tempfile.TemporaryDirectory(prefix="delivery-bench-") as directory:
         if nginx:
             Path(directory).chmod(0o755)
             configuration = Path(directory, "nginx.conf")
-            configuration.write_text(_NGINX.format(directory=directory, port=port))
+            configuration.write_text(_configuration(directory, port, body, tls, keep_alive))
             command = [nginx, "-p", directory, "-c", str(configuration)]
         else:
-            command = [sys.executable, "-c", _OWN, str(port)]
+            command = [sys.executable, "-c", _OWN, str(port), str(body)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}", "nginx" if nginx else "delivery.testing.Receiver"
+            scheme = "http" if tls is None else "https"
+            yield f"{scheme}://127.0.0.1:{port}", "nginx" if nginx else "delivery.testing.Receiver"
         finally:
             os.kill(process.pid, signal.SIGTERM)
             process.wait()
+
+
+def _configuration(
+    directory: str,
+    port: int,
+    body: int,
+    tls: Tls | None,
+    keep_alive: bool,  # noqa: FBT001
+) -> str:
+    if body > 2:  # noqa: PLR2004 - too long for a line of the configuration
+        Path(directory, "index.html").write_bytes(b"x" * body)
+        # A file is not given as an answer to POST, except as that of an error.
+        answer = f"error_page 405 =200 /index.html; root {directory}; try_files /index.html =404"
+    else:
+        answer = 'return 200 "ok"'
+    certificate = ""
+    if tls is not None:
+        certificate = f"ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};"
+    return _NGINX.format(
+        directory=directory,
+        port=port,
+        ssl="" if tls is None else " ssl",
+        certificate=certificate,
+        answer=answer,
+        keepalive=600 if keep_alive else 0,
+    )
 
 
 def _free_port() -> int:

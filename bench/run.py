@@ -1,4 +1,4 @@
-"""One run in a process of its own, which tells its own time and CPU."""
+"""Work in processes of their own, which tell their own time and CPU."""
 
 from __future__ import annotations
 
@@ -8,54 +8,132 @@ import json
 import os
 import pstats
 import resource
+import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["in_own_process", "measured"]
+__all__ = ["BenchFailed", "Worker", "cpu_seconds", "in_own_process", "measured", "worker"]
+
+
+class BenchFailed(Exception):
+    """The work was not done as it should have been, so its speed means nothing."""
 
 
 def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
     """Do the work that the command line names, and print what it took as JSON.
 
-    With `DELIVERY_BENCH_PROFILE` set, a profile goes to standard error (and slows the run down).
+    With `DELIVERY_BENCH_PROFILE` set to a file's name, a profile is written there (and slows the
+    run down).
     """
     database_url, jobs = sys.argv[1], int(sys.argv[2])
-    profile = cProfile.Profile() if os.environ.get("DELIVERY_BENCH_PROFILE") else None
+    file = os.environ.get("DELIVERY_BENCH_PROFILE")
+    profile = cProfile.Profile() if file else None
 
     async def timed() -> tuple[float, float]:
-        before, began = _cpu(), time.perf_counter()
+        before, began = cpu_seconds(), time.perf_counter()
         if profile is not None:
             profile.enable()
         await work(database_url, jobs)
         if profile is not None:
             profile.disable()
-        return time.perf_counter() - began, _cpu() - before
+        return time.perf_counter() - began, cpu_seconds() - before
 
     seconds, cpu = uvloop.run(timed())
-    if profile is not None:
-        pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(40)
+    if profile is not None and file is not None:
+        pstats.Stats(profile).dump_stats(file)
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))
 
 
-async def measured(module: str, database_url: str, jobs: int) -> dict[str, float]:
-    """Run `python -m MODULE` and read what it prints."""
+async def measured(
+    module: str, database_url: str, jobs: int, **environment: str
+) -> dict[str, float]:
+    """Run `python -m MODULE` and read what it prints.
+
+    Raises:
+        BenchFailed: if it ends with an error.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, database_url, str(jobs), stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", module, database_url, str(jobs)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
     )
     output, _ = await process.communicate()
     if process.returncode:
         message = f"{module} ended with {process.returncode}"
-        raise RuntimeError(message)
+        raise BenchFailed(message)
     figures: dict[str, float] = json.loads(output)
     return figures
 
 
-def _cpu() -> float:
+def cpu_seconds() -> float:
+    """CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+class Worker:
+    """A worker process: `bench.worker`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    async def start(self) -> None:
+        """Let it begin to claim."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        await self._process.stdin.drain()
+
+    async def stop(self) -> dict[str, Any]:
+        """End it, and read what it says of itself.
+
+        Raises:
+            BenchFailed: if it ended badly.
+        """
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        output, _ = await self._process.communicate()
+        if self._process.returncode:
+            message = f"the worker process ended with {self._process.returncode}"
+            raise BenchFailed(message)
+        said: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return said
+
+    def kill(self) -> None:
+        """End it in any case."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+@asynccontextmanager
+async def worker(
+    database_url: str, *, start: bool = True, **settings: Any
+) -> AsyncIterator[Worker]:
+    """A worker process that is connected, and (`start`) claims; `settings` as in `worker.NAME`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bench.worker", database_url, json.dumps(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    running = Worker(process)
+    try:
+        assert process.stdout is not None
+        if await process.stdout.readline() != b"ready\n":
+            message = f"the worker process did not start: it ended with {await process.wait()}"
+            raise BenchFailed(message)
+        if start:
+            await running.start()
+        yield running
+    finally:
+        running.kill()
+        await process.wait()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.databases import fresh_database, server
 from bench.peers.installation import PEERS, Installed, NotInstalled, install
 from bench.receivers import receiver
-from bench.throughput import BenchFailed, _run
+from bench.run import BenchFailed
+from bench.throughput import run_once
 from delivery.store.connection import connect
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ async def measure(database_url: str | None, jobs: int, rounds: int) -> dict[str,
         async with server(database_url) as url:
             for _ in range(rounds):
                 for name, peer in installed.items():
-                    engine = await _run("bench.engine", url, receiver_url, jobs)
+                    engine = await run_once("bench.engine", url, receiver_url, jobs)
                     theirs = await _peer_run(name, peer, url, receiver_url, jobs)
                     _note(ours, engine)
                     _note(runs[name], theirs)

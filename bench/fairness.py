@@ -1,0 +1,69 @@
+"""How long one job a second of a quiet tenant waits beside 500,000 jobs of a busy one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.arrivals import listening
+from bench.databases import SECRET, enqueue, fresh_database, opened, server
+from bench.figures import percentile, spread_ms
+from bench.receivers import receiver
+from bench.run import BenchFailed, worker
+from delivery.store.connection import connect
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_arguments", "measure"]
+
+_TARGET: Final = 100.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said of it on the command line."""
+    parser.add_argument("--jobs", type=int, default=500_000, help="of the busy tenant (500000)")
+    parser.add_argument("--seconds", type=int, default=25, help="jobs of the quiet one (25)")
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure while one worker process drains the busy tenant's jobs."""
+    with receiver() as (busy_url, kind):
+        async with server(options.database_url) as server_url, fresh_database(server_url) as url:
+            await enqueue(url, busy_url, options.jobs)
+            async with listening() as arrivals, opened(url) as engine, worker(url):
+                await engine.reactions.create(
+                    name="quiet", tenant_id="quiet", url=arrivals.url, secret=SECRET
+                )
+                for number in range(options.seconds):
+                    await asyncio.sleep(1.0)
+                    await engine.trigger(
+                        "quiet", {"sent": time.monotonic(), "number": number}, tenant_id="quiet"
+                    )
+                await asyncio.sleep(1.0)
+            waiting = await _waiting(url)
+    if len(arrivals.delays) != options.seconds:
+        message = f"of {options.seconds} quiet jobs {len(arrivals.delays)} arrived"
+        raise BenchFailed(message)
+    if not waiting:
+        message = "the busy tenant's jobs were all done before the end; give it more (--jobs)"
+        raise BenchFailed(message)
+    return {
+        **spread_ms("start_delay", arrivals.delays),
+        "target": f"p99 <= {_TARGET:g} ms",
+        "reached": percentile(arrivals.delays, 99) * 1000 <= _TARGET,
+        "busy_jobs": options.jobs,
+        "busy_jobs_left": waiting,
+        "busy_per_s": round((options.jobs - waiting) / (options.seconds + 1)),
+        "receiver": kind,
+    }
+
+
+async def _waiting(url: str) -> int:
+    connection = await connect(url, 10.0)
+    try:
+        count: int = await connection.fetchval("SELECT count(*) FROM delivery.queue")
+    finally:
+        await connection.close()
+    return count

@@ -1,0 +1,86 @@
+"""From just before `trigger` to the request's arrival, of an idle engine, every 20 ms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.arrivals import Arrivals, listening
+from bench.databases import SECRET, fresh_database, opened, server
+from bench.figures import percentile, spread_ms
+from bench.run import BenchFailed, worker
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_arguments", "measure"]
+
+_INTERVAL: Final = 0.02
+_P50: Final = 3.0
+_P99: Final = 6.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said of it on the command line."""
+    parser.add_argument("--seconds", type=float, default=20.0, help="of triggering (20)")
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure with the worker in the producer's process, apart, and apart without notifications."""
+    figures: dict[str, Any] = {}
+    async with server(options.database_url) as url:
+        same = await _run(url, options.seconds, apart=False, notifications=True)
+        apart = await _run(url, options.seconds, apart=True, notifications=True)
+        polling = await _run(url, options.seconds, apart=True, notifications=False)
+    figures |= spread_ms("same_process", same)
+    figures |= spread_ms("other_process", apart)
+    figures |= spread_ms("without_notifications", polling)
+    # The default of worker.poll_max, and what the engine may need beyond it.
+    longest = 1000 + 10
+    reached = (
+        all(figures[f"{where}_p50_ms"] <= _P50 for where in ("same_process", "other_process"))
+        and all(figures[f"{where}_p99_ms"] <= _P99 for where in ("same_process", "other_process"))
+        and percentile(polling, 99) * 1000 <= longest
+    )
+    return {
+        **figures,
+        "target": f"p50 <= {_P50:g} ms, p99 <= {_P99:g} ms; without notifications p99 <= {longest}",
+        "reached": reached,
+        "triggers": len(same),
+    }
+
+
+async def _run(server_url: str, seconds: float, *, apart: bool, notifications: bool) -> list[float]:
+    async with AsyncExitStack() as stack:
+        arrivals = await stack.enter_async_context(listening())
+        url = await stack.enter_async_context(fresh_database(server_url))
+        engine = await stack.enter_async_context(opened(url, notifications=notifications))
+        await engine.reactions.create(name="latency", url=arrivals.url, secret=SECRET)
+        if apart:
+            await stack.enter_async_context(worker(url, notifications=notifications))
+        else:
+            await stack.enter_async_context(engine.workers())
+        await _trigger_for(engine.trigger, arrivals, 1.0)
+        arrivals.delays.clear()
+        count = await _trigger_for(engine.trigger, arrivals, seconds)
+        if len(arrivals.delays) != count:
+            message = f"of {count} triggers {len(arrivals.delays)} arrived"
+            raise BenchFailed(message)
+        return arrivals.delays
+
+
+async def _trigger_for(trigger: Any, arrivals: Arrivals, seconds: float) -> int:
+    """Trigger at even intervals, and wait until all has arrived."""
+    before = len(arrivals.delays)
+    count = int(seconds / _INTERVAL)
+    due = time.monotonic()
+    for _ in range(count):
+        due += _INTERVAL
+        await asyncio.sleep(max(due - time.monotonic(), 0.0))
+        await trigger("latency", {"sent": time.monotonic()})
+    async with asyncio.timeout(10):
+        while len(arrivals.delays) < before + count:
+            await asyncio.sleep(_INTERVAL)
+    return count

@@ -1,0 +1,100 @@
+"""Deliveries over TLS, kept alive and with a handshake each, beside plain ones."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.authority import make_authority
+from bench.databases import SECRET, fresh_database, left, opened, server, until
+from bench.figures import percentile
+from bench.receivers import Tls, receiver
+from bench.run import BenchFailed, worker
+from delivery import TlsOptions, TriggerRequest
+from delivery.store.connection import connect
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_arguments", "measure"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said of it on the command line."""
+    parser.add_argument("--jobs", type=int, default=10_000, help="deliveries kept alive (10000)")
+    parser.add_argument(
+        "--handshakes", type=int, default=2_000, help="deliveries on new connections (2000)"
+    )
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure plain, TLS and TLS with new connections, one after the other."""
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        tls = make_authority(Path(directory))
+        async with server(options.database_url) as url:
+            with receiver() as (receiver_url, kind):
+                plain = await _run(url, receiver_url, options.jobs, None)
+            if kind != "nginx":
+                message = "the bench of TLS needs nginx as its receiver; install it"
+                raise BenchFailed(message)
+            with receiver(tls=tls) as (receiver_url, _):
+                kept = await _run(url, receiver_url, options.jobs, tls)
+            with receiver(tls=tls, keep_alive=False) as (receiver_url, _):
+                anew = await _run(url, receiver_url, options.handshakes, tls)
+            with receiver(keep_alive=False) as (receiver_url, _):
+                anew_plain = await _run(url, receiver_url, options.handshakes, None)
+    for name, run in (
+        ("plain", plain),
+        ("tls", kept),
+        ("plain_new_connections", anew_plain),
+        ("tls_new_connections", anew),
+    ):
+        figures |= {f"{name}_{key}": value for key, value in run.items()}
+    figures["handshake_cpu_us"] = round(anew["cpu_us"] - anew_plain["cpu_us"])
+    return {**figures, "jobs": options.jobs, "handshakes": options.handshakes, "receiver": kind}
+
+
+async def _run(server_url: str, receiver_url: str, jobs: int, tls: Tls | None) -> dict[str, float]:
+    """Rate, CPU in the worker process, and how late its loop is for other things meanwhile."""
+    options = TlsOptions() if tls is None else TlsOptions(ca=tls.authority)
+    async with fresh_database(server_url) as url:
+        async with opened(url) as engine:
+            for number in range(10):
+                await engine.reactions.create(
+                    name=str(number),
+                    event_types=[f"bench.{number}"],
+                    url=f"{receiver_url}/{number}",
+                    secret=SECRET,
+                    tls=options,
+                )
+            await engine.trigger_many(
+                TriggerRequest(f"bench.{number % 10}", {"data": "x" * 1000})
+                for number in range(jobs)
+            )
+        watch = await connect(url, 10.0)
+        async with worker(url, start=False) as running:
+            began = time.perf_counter()
+            await running.start()
+
+            async def done() -> bool:
+                return not await left(watch)
+
+            await until(done, timeout=300)
+            seconds = time.perf_counter() - began
+            said = await running.stop()
+        succeeded = await watch.fetchval(
+            "SELECT count(*) FROM delivery.jobs WHERE status = 'succeeded'"
+        )
+        await watch.close()
+    if succeeded != jobs:
+        message = f"of {jobs} jobs {succeeded} succeeded at {receiver_url}"
+        raise BenchFailed(message)
+    return {
+        "per_s": round(jobs / seconds),
+        "cpu_us": round(said["cpu_seconds"] / jobs * 1e6, 1),
+        "loop_late_p99_ms": round(percentile(said["lateness"], 99) * 1000, 1),
+        "loop_late_max_ms": round(max(said["lateness"]) * 1000, 1),
+    }
