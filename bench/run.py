@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from delivery.service.collector import collect_less_often
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -45,6 +47,8 @@ def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
             profile.disable()
         return time.perf_counter() - began, cpu_seconds() - before
 
+    # As `Engine.run` does in a worker process.
+    collect_less_often()
     seconds, cpu = uvloop.run(timed())
     if profile is not None and file is not None:
         pstats.Stats(profile).dump_stats(file)

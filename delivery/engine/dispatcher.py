@@ -74,6 +74,10 @@ class Dispatcher:
         self._cursor = queue.FIRST_LANE
         self._sweep_at = 0.0
         self._pause = settings.poll_min
+        self._more_lanes = False
+        """Whether the last sweep ended before the last lane."""
+        self._swept_for = 0.0
+        """How long the sweeps took since the one that began with the first lane."""
         self._event = asyncio.Event()
         self._stopping = False
         self._sender: Sender
@@ -142,7 +146,9 @@ class Dispatcher:
         self._sender.start_waiting()
         now = time.monotonic()
         self._book.fire_timers(now)
-        if now >= self._sweep_at:
+        # With many lanes the next ones are looked for before those known have run out.
+        running_out = self._more_lanes and self._book.due_lanes < self._batch_size
+        if running_out or now >= self._sweep_at:
             await self._sweep()
         capacity = self._capacity()
         if capacity > 0 and self._book.has_due():
@@ -174,17 +180,18 @@ class Dispatcher:
                 self._book.mark_due(lane.key)
             elif lane.due_in <= self._settings.poll_max * 2:
                 self._book.mark_due_at(lane.key, now + lane.due_in)
-        whole = len(lanes) < _LANES_PER_SWEEP
-        self._cursor = queue.FIRST_LANE if whole else lanes[-1].key
-        if any_due or not whole:
+        self._more_lanes = len(lanes) == _LANES_PER_SWEEP
+        self._cursor = lanes[-1].key if self._more_lanes else queue.FIRST_LANE
+        if any_due or self._more_lanes:
             self._pause = self._settings.poll_min
         else:
             self._pause = min(self._pause * 2, self._settings.poll_max)
-        self._sweep_at = now + max(
-            self._pause, min((now - began) * _SWEEP_SHARE, self._settings.poll_max)
-        )
-        if not whole and not self._book.has_due():
-            self._sweep_at = now
+        self._swept_for += now - began
+        rest = max(self._pause, min(self._swept_for * _SWEEP_SHARE, self._settings.poll_max))
+        # With very many lanes a whole round takes long, and must still leave most of the time.
+        self._sweep_at = now + max(rest, self._swept_for * 2)
+        if not self._more_lanes:
+            self._swept_for = 0.0
 
     async def _claim(self, ask: Ask) -> None:
         with self._lease() as lease_id:
@@ -273,7 +280,8 @@ class Dispatcher:
         """Until something changes, a known retry is due, or it is time to sweep."""
         timer = self._book.next_timer()
         until = self._sweep_at if timer is None else min(self._sweep_at, timer)
-        delay = max(until - time.monotonic(), 0.0)
+        # The loop's own clock is coarser: it would find that a shorter time is over already.
+        delay = max(until - time.monotonic(), 0.001)
         try:
             async with asyncio.timeout(delay):
                 await self._event.wait()

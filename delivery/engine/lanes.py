@@ -150,6 +150,11 @@ class LaneBook:
         """Whether any lane that has room is known to have due work."""
         return bool(self._due or self._fresh)
 
+    @property
+    def due_lanes(self) -> int:
+        """How many lanes are known to have due work and room."""
+        return len(self._due) + len(self._fresh)
+
     def is_limited(self, lane: UUID) -> bool:
         """Whether the lane is known to have a limit over all workers."""
         return lane in self._limited
