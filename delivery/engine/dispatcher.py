@@ -1,7 +1,6 @@
 """Claims due jobs, lane by lane, and hands them to the sender.
 
-It looks for lanes with due work by a bounded sweep through the queue's index, at growing pauses
-while nothing is due; wake-ups and the times of known retries only make it look sooner.
+Which lanes have due work it knows from sweeps, from wake-ups, and from the times of known retries.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine import results
 from delivery.engine.lanes import LaneBook
 from delivery.engine.limited_claims import claim_limited
+from delivery.engine.sweeper import Sweeper
 from delivery.store import queue
 from delivery.store.failures import CONNECTION_ERRORS
 
@@ -37,9 +37,6 @@ __all__ = ["Dispatcher"]
 
 logger = logging.getLogger(__name__)
 
-_LANES_PER_SWEEP: Final = 500
-_SWEEP_SHARE: Final = 25
-"""One part in how many of the time sweeps may take: over many dead index entries they are slow."""
 _MAX_BACKOFF: Final = 5.0
 
 
@@ -71,13 +68,8 @@ class Dispatcher:
         self._low_load = self._most_held - self._worth_it + 1
         """What the sender holds just before there is enough room again."""
         self._book = LaneBook(settings.reaction_concurrency)
-        self._cursor = queue.FIRST_LANE
-        self._sweep_at = 0.0
-        self._pause = settings.poll_min
-        self._more_lanes = False
-        """Whether the last sweep ended before the last lane."""
-        self._swept_for = 0.0
-        """How long the sweeps took since the one that began with the first lane."""
+        self.sweeper = Sweeper(pool, self._book, settings, self.look_again)
+        """Finds lanes for this dispatcher; runs beside it."""
         self._event = asyncio.Event()
         self._stopping = False
         self._sender: Sender
@@ -96,11 +88,11 @@ class Dispatcher:
     def wake(self, lanes: Iterable[LaneKey] | None) -> None:
         """Look at these lanes soon; None: sweep for lanes with due work."""
         if lanes is None:
-            self._sweep_at = 0.0
+            self.sweeper.ask()
         else:
             for key in lanes:
                 self._book.mark_due(key, fresh=True)
-        self._event.set()
+            self._event.set()
 
     def job_left(self, lane: UUID, answered: bool | None) -> None:  # noqa: FBT001 - a callback
         """Note that one of the lane's jobs left the sender, so there is room for another.
@@ -112,7 +104,7 @@ class Dispatcher:
             self._event.set()
 
     def look_again(self) -> None:
-        """Note that the sender may have room."""
+        """Note that there may be something to claim, or room for it."""
         self._event.set()
 
     def settled(self, batch: list[Settlement]) -> None:
@@ -146,10 +138,9 @@ class Dispatcher:
         self._sender.start_waiting()
         now = time.monotonic()
         self._book.fire_timers(now)
-        # With many lanes the next ones are looked for before those known have run out.
-        running_out = self._more_lanes and self._book.due_lanes < self._batch_size
-        if running_out or now >= self._sweep_at:
-            await self._sweep()
+        if self._book.due_lanes < self._batch_size:
+            # With many lanes the next ones are looked for before those known have run out.
+            self.sweeper.ask_for_more()
         capacity = self._capacity()
         if capacity > 0 and self._book.has_due():
             ask = self._book.quotas(capacity, now)
@@ -167,31 +158,6 @@ class Dispatcher:
             return 0
         room = self._most_held - self._sender.load
         return min(room, self._batch_size) if room >= self._worth_it else 0
-
-    async def _sweep(self) -> None:
-        began = time.monotonic()
-        lanes = await queue.find_lanes(self._pool, self._cursor, _LANES_PER_SWEEP)
-        now = time.monotonic()
-        any_due = False
-        for lane in lanes:
-            self._book.found(lane.key, lane.run_at)
-            if lane.due_in <= 0:
-                any_due = True
-                self._book.mark_due(lane.key)
-            elif lane.due_in <= self._settings.poll_max * 2:
-                self._book.mark_due_at(lane.key, now + lane.due_in)
-        self._more_lanes = len(lanes) == _LANES_PER_SWEEP
-        self._cursor = lanes[-1].key if self._more_lanes else queue.FIRST_LANE
-        if any_due or self._more_lanes:
-            self._pause = self._settings.poll_min
-        else:
-            self._pause = min(self._pause * 2, self._settings.poll_max)
-        self._swept_for += now - began
-        rest = max(self._pause, min(self._swept_for * _SWEEP_SHARE, self._settings.poll_max))
-        # With very many lanes a whole round takes long, and must still leave most of the time.
-        self._sweep_at = now + max(rest, self._swept_for * 2)
-        if not self._more_lanes:
-            self._swept_for = 0.0
 
     async def _claim(self, ask: Ask) -> None:
         with self._lease() as lease_id:
@@ -277,11 +243,10 @@ class Dispatcher:
                 return
 
     async def _wait(self) -> None:
-        """Until something changes, a known retry is due, or it is time to sweep."""
+        """Until something changes, or a known retry is due."""
         timer = self._book.next_timer()
-        until = self._sweep_at if timer is None else min(self._sweep_at, timer)
         # The loop's own clock is coarser: it would find that a shorter time is over already.
-        delay = max(until - time.monotonic(), 0.001)
+        delay = None if timer is None else max(timer - time.monotonic(), 0.001)
         try:
             async with asyncio.timeout(delay):
                 await self._event.wait()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from delivery.engine.settler import Settler
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
+    from delivery.settings import Settings
     from delivery.store.queue import ClaimedJob
 
 __all__ = ["Sender"]
@@ -52,10 +53,10 @@ class Sender:
     Args:
         transport: Makes the exchange.
         settler: Takes the results.
-        concurrency: Calls in flight at once; more jobs wait here, in the order they came.
-        slow_concurrency: How many calls that have lasted more than a second may be in flight
-            beyond these: an endpoint that hangs holds a socket, not another endpoint's place.
-        max_body: Bytes of each body that are kept in the log.
+        settings: Give `worker.concurrency`, calls in flight at once, while more jobs wait here in
+            the order they came; and `worker.slow_concurrency`, how many calls that have lasted
+            more than a second may be in flight beyond these: an endpoint that hangs holds a socket,
+            not another endpoint's place.
         may_start: Whether this worker surely holds its leases still; no call starts while it is
             False.
         on_finished: Called with the lane of each job that leaves the sender, and whether its
@@ -69,10 +70,8 @@ class Sender:
         settler: Settler,
         clock: Clock,
         ids: IdFactory,
+        settings: Settings,
         *,
-        concurrency: int,
-        slow_concurrency: int,
-        max_body: int,
         may_start: Callable[[], bool],
         on_finished: Callable[[UUID, bool | None], None],
         on_room: Callable[[], None],
@@ -81,9 +80,9 @@ class Sender:
         self._settler = settler
         self._clock = clock
         self._ids = ids
-        self._concurrency = concurrency
-        self._slow_concurrency = slow_concurrency
-        self._max_body = max_body
+        self._concurrency = settings.worker.concurrency
+        self._slow_concurrency = settings.worker.slow_concurrency
+        self._max_body = settings.log.max_body
         self._may_start = may_start
         self._on_finished = on_finished
         self._on_room = on_room

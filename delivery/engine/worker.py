@@ -87,9 +87,7 @@ class Worker:
             self._settler,
             clock,
             ids,
-            concurrency=worker.concurrency,
-            slow_concurrency=worker.slow_concurrency,
-            max_body=settings.log.max_body,
+            settings,
             may_start=self._heartbeat.held,
             on_finished=self._dispatcher.job_left,
             on_room=self._dispatcher.look_again,
@@ -104,17 +102,25 @@ class Worker:
             dead_after=worker.dead_after,
             max_stalls=worker.max_stalls,
         )
-        self._listener = (
-            Listener(
+        self._stop_timeout = worker.shutdown_timeout
+        self._roles = self._roles_beside(url)
+        """What runs beside claiming, calling and settling, until the end."""
+
+    def _roles_beside(self, url: str) -> list[Callable[[], Awaitable[None]]]:
+        roles: list[Callable[[], Awaitable[None]]] = [
+            self._heartbeat.run,
+            self._reaper.run,
+            self._dispatcher.sweeper.run,
+        ]
+        if self._settings.worker.notifications:
+            listener = Listener(
                 url,
                 self._dispatcher,
-                own=waker.source,
-                connect_timeout=settings.database.connect_timeout,
+                own=self._waker.source,
+                connect_timeout=self._settings.database.connect_timeout,
             )
-            if worker.notifications
-            else None
-        )
-        self._stop_timeout = worker.shutdown_timeout
+            roles.append(listener.run)
+        return roles
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -126,10 +132,7 @@ class Worker:
         await self._heartbeat.beat()
         claiming = asyncio.create_task(_kept_running(self._dispatcher.run))
         settling = asyncio.create_task(_kept_running(self._settler.run))
-        roles = [self._heartbeat.run, self._reaper.run]
-        if self._listener is not None:
-            roles.append(self._listener.run)
-        keeping = [asyncio.create_task(_kept_running(role)) for role in roles]
+        keeping = [asyncio.create_task(_kept_running(role)) for role in self._roles]
         self._waker.subscribe(self._dispatcher)
         try:
             yield self

@@ -80,11 +80,12 @@ class RequestTemplate:
         own = _own_headers(params, host, user_agent, content_type)
         self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
         self._end = _lines("", params.headers) + "\r\n"
-        stored_start = _lines(f"{params.method} {stored_target} HTTP/1.1", own)
-        stored_end = _lines("", redact_headers(params.headers)) + "\r\n"
-        is_same = stored_start == self._start and stored_end == self._end
-        self._stored_start = None if is_same else stored_start
-        self._stored_end = stored_end
+        stored_headers = redact_headers(params.headers)
+        self._stored_start: str | None = None
+        self._stored_end = ""
+        if stored_target != target or stored_headers != params.headers:
+            self._stored_start = _lines(f"{params.method} {stored_target} HTTP/1.1", own)
+            self._stored_end = _lines("", stored_headers) + "\r\n"
 
     def render(
         self,

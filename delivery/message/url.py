@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -86,6 +87,7 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+@lru_cache(maxsize=4_096)
 def ascii_host(host: str) -> str:
     """A host name or address in the one form in which an `Endpoint` holds it.
 
