@@ -6,8 +6,6 @@ import asyncio
 import os
 import sys
 import traceback
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
@@ -25,6 +23,7 @@ from delivery.cli.triggers import trigger
 from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.rendering import dump_json, escape_controls
+from delivery.service.own_process import loop_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _fill_standard_streams()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             code = runner.run(invoke(given))
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -147,14 +146,6 @@ def _fill_standard_streams() -> None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """That of uvloop where there is uvloop; None: asyncio's own."""
-    if find_spec("uvloop") is None:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
-    return factory
 
 
 def _report(message: str, code: str, *, as_json: bool) -> None:

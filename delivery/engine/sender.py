@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import resource
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -81,7 +83,9 @@ class Sender:
         self._clock = clock
         self._ids = ids
         self._concurrency = settings.worker.concurrency
-        self._slow_concurrency = settings.worker.slow_concurrency
+        self._slow_concurrency = min(
+            settings.worker.slow_concurrency, _affordable_sockets() - self._concurrency
+        )
         self._max_body = settings.log.max_body
         self._may_start = may_start
         self._on_finished = on_finished
@@ -196,14 +200,14 @@ class Sender:
         assert task is not None
         loop = asyncio.get_running_loop()
         waiting, running = self._waiting, self._running
-        while not self._stopping:
-            while waiting and task in running and self._may_start():
+        while True:
+            while waiting and task in running and not self._stopping and self._may_start():
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
                 await self._deliver(*waiting.popleft())
-            if running.pop(task, None) is None:
-                # Counted as slow by now: its place has been taken by another.
+            # A call that was counted as slow has had its place taken by another.
+            if running.pop(task, None) is None or self._stopping:
                 return
             called = loop.create_future()
             self._idle.append((task, called))
@@ -283,3 +287,9 @@ class Sender:
             )
         )
         self._on_finished(job.lane, exchange.failure_kind not in _UNREACHED)
+
+
+def _affordable_sockets() -> int:
+    """How many calls can be in flight, three in four of the files this process may have open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit * 3 // 4

@@ -15,10 +15,10 @@ from delivery.engine.keeper import Keeper
 from delivery.engine.wake import Waker
 from delivery.engine.worker import Worker
 from delivery.http.choice import open_transport
-from delivery.service.collector import collect_less_often
 from delivery.service.finished import FinishedJobs
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
+from delivery.service.own_process import collect_less_often
 from delivery.service.reactions import Reactions
 from delivery.service.triggers import TriggerRequest, Triggers
 from delivery.settings import Settings, load_settings

@@ -122,6 +122,8 @@ class WorkerSettings(Section):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Calls in flight at once in this process; those that last longer than a second are counted
     apart."""
+    processes: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes of `delivery worker`, each with limits of its own, to use more than one core."""
     slow_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 1_000
     """Calls that last longer than a second, in flight at once beyond `concurrency`: what hangs
     holds a socket, not another endpoint's place."""

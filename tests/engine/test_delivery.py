@@ -286,8 +286,10 @@ async def test_a_worker_that_stops_waits_for_its_calls_and_hands_the_rest_back(
         await engine.reactions.create(name="slow", url=receiver.url("/slow"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(20)])
         jobs = [job for trigger in triggers for job in trigger.jobs]
-        async with engine.workers():
-            await receiver.wait_for(1)
+        # Well within the twenty seconds that calls would be given.
+        with anyio.fail_after(10):
+            async with engine.workers():
+                await receiver.wait_for(1)
         by_status = [(await engine.jobs.get(job)).status for job in jobs]
         assert by_status.count(JobStatus.SUCCEEDED) == receiver.count()
         assert by_status.count(JobStatus.QUEUED) == 20 - receiver.count()

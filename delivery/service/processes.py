@@ -1,0 +1,99 @@
+"""Delivering with several processes, to use more than one core.
+
+Run as a program, this is one of them: it reads its settings as JSON from the first line of standard
+input, and delivers until SIGTERM, or until standard input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from delivery.engine.supervisor import Supervisor
+from delivery.errors import DeliveryError, InvalidInput
+from delivery.observe.logs import configure_logging
+from delivery.service.engine import connect
+from delivery.service.own_process import allow_open_files, loop_factory
+from delivery.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["run_processes"]
+
+logger = logging.getLogger(__name__)
+
+_BEYOND_SHUTDOWN: Final = 10.0
+"""Seconds that a process may take, after its calls have ended or been cut off, to end."""
+
+
+async def run_processes(
+    settings: Settings, count: int, on_started: Callable[[int, int | None], None]
+) -> int:
+    """Deliver with `count` processes until SIGTERM or SIGINT; a second signal stops at once.
+
+    The database must be there, and its schema up to date.
+
+    Args:
+        settings: Of every process; `database.url` must be set.
+        count: How many processes.
+        on_started: Called with the id of each process, and of the one that it replaces, if any.
+
+    Returns:
+        The exit status.
+    """
+    supervisor = Supervisor(
+        (sys.executable, "-m", "delivery.service.processes"),
+        json.dumps(settings.model_dump(mode="json")).encode() + b"\n",
+        count,
+        grace=settings.worker.shutdown_timeout + _BEYOND_SHUTDOWN,
+        hopeless=frozenset({InvalidInput.exit_code}),
+        on_started=on_started,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    try:
+        return await supervisor.run()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _deliver(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+
+    def at_end_of_input() -> None:
+        if not os.read(sys.stdin.fileno(), 4_096):
+            loop.remove_reader(sys.stdin.fileno())
+            logger.warning("the supervising process is gone: stopping")
+            signal.raise_signal(signal.SIGTERM)
+
+    async with connect(settings=settings, migrate=False) as engine:
+        loop.add_reader(sys.stdin.fileno(), at_end_of_input)
+        await engine.run()
+
+
+def _main() -> int:
+    given: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    settings = Settings.model_validate(given)
+    configure_logging(settings, verbose=True)
+    allow_open_files()
+    # The terminal's Ctrl-C is the supervisor's to hear.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_deliver(settings))
+    except DeliveryError as error:
+        logger.error("%s", error)  # noqa: TRY400 - what it says is for people who run it
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,136 @@
+"""`delivery worker --processes`: several processes that share the work, are replaced, and end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import psutil
+import pytest
+
+from delivery import JobStatus, TriggerRequest
+from delivery.testing import Answer, Receiver
+from tests.cli.running import LOOPBACK, call, running
+from tests.support.engines import all_logs, engine_on, wait_for_all
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery import Engine
+    from tests.cli.running import Program
+
+pytestmark = pytest.mark.anyio
+
+QUICK = (
+    *("--set", "worker.heartbeat_interval=0.3", "--set", "worker.dead_after=1.5"),
+    *("--set", "worker.concurrency=4", "--set", "worker.batch_size=8"),
+    *("--set", "worker.max_stalls=100", "--set", "partitions.days_ahead=1"),
+)
+
+
+def supervised(url: str, *more: str) -> Any:
+    return running(
+        *("worker", "--processes", "2", "--json", "--database-url", url), *LOOPBACK, *QUICK, *more
+    )
+
+
+async def children(program: Program) -> list[int]:
+    """The processes that were started, once both are."""
+    started = await program.object()
+    assert started["processes"] == 2
+    return [(await program.object())["pid"] for _ in range(2)]
+
+
+async def trigger_all(engine: Engine, receiver: Receiver, count: int) -> list[UUID]:
+    await engine.reactions.create(name="r", url=receiver.url("/r"))
+    triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(count)])
+    return [job for trigger in triggers for job in trigger.jobs]
+
+
+async def gone(pid: int) -> None:
+    with anyio.fail_after(20):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            await anyio.sleep(0.02)
+
+
+async def test_processes_share_the_work_and_stop_together(database_url: str) -> None:
+    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+        jobs = await trigger_all(engine, receiver, 300)
+        async with supervised(database_url) as program:
+            pids = await children(program)
+            await wait_for_all(engine, jobs)
+            ended = await program.stop()
+        assert ended.code == 0, ended.err
+        assert ended.objects[-1]["event"] == "stopped"
+        for pid in pids:
+            assert not psutil.pid_exists(pid)
+        assert len({log.worker_id for log in await all_logs(engine)}) == 2, "both of them worked"
+
+
+async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database_url: str) -> None:
+    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+        jobs = await trigger_all(engine, receiver, 400)
+        async with supervised(database_url) as program:
+            victim, other = await children(program)
+            await receiver.wait_for(50, timeout=30)
+            os.kill(victim, signal.SIGKILL)
+            replaced = await program.object()
+            assert replaced["replaces"] == victim
+            assert replaced["pid"] not in {victim, other}
+            done = await wait_for_all(engine, jobs, timeout=30)
+            ended = await program.stop()
+        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+        assert ended.code == 0, ended.err
+        assert f"worker process {victim} ended with SIGKILL" in ended.err
+
+
+async def test_processes_end_when_their_supervisor_is_killed(database_url: str) -> None:
+    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+        await trigger_all(engine, receiver, 50)
+        async with supervised(database_url) as program:
+            pids = await children(program)
+            await receiver.wait_for(20, timeout=30)
+            await program.stop(signal.SIGKILL)
+        for pid in pids:
+            await gone(pid)
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
+
+
+async def test_ctrl_c_twice_stops_the_processes_at_once(database_url: str) -> None:
+    async with Receiver(default=Answer(delay=60)) as receiver, engine_on(database_url) as engine:
+        await trigger_all(engine, receiver, 4)
+        async with supervised(database_url) as program:
+            await children(program)
+            await receiver.wait_for(4, timeout=30)
+            program._process.send_signal(signal.SIGINT)
+            while "stopping" not in await program.note():
+                pass
+            with anyio.fail_after(15):
+                ended = await program.stop(signal.SIGINT)
+        assert ended.code == 0, ended.err
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
+
+
+async def test_the_password_of_the_database_stands_in_no_command_line(database_url: str) -> None:
+    async with supervised(database_url) as program:
+        for pid in await children(program):
+            assert database_url not in " ".join(psutil.Process(pid).cmdline())
+        await program.stop()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1000", "many"])
+async def test_a_number_of_processes_that_makes_no_sense_is_refused(value: str) -> None:
+    refused = await call("worker", f"--processes={value}")
+    assert refused.code == 2
+    assert len(refused.err.splitlines()) == 1
+    assert "processes" in refused.err.lower()
+
+
+async def test_a_database_that_cannot_be_reached_is_told_before_any_process_starts() -> None:
+    refused = await call(
+        *("worker", "--processes", "2", "--database-url", "postgresql://127.0.0.1:9/none")
+    )
+    assert refused.code == 3
+    assert "started" not in refused.out
