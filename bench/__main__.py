@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from bench import environment
@@ -36,14 +38,15 @@ def main() -> int:
     """Run one bench and print its figures; 0 if it could be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     benches = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    modules = {}
+    asked_for = sys.argv[1] if len(sys.argv) > 1 else None
+    module: Any = None
     for name in NAMES:
-        module = modules[name] = importlib.import_module(
-            f"bench.{'floor_alone' if name == 'floor' else name}"
-        )
-        about = (module.__doc__ or "").strip()
+        about = _about(name)
         each = benches.add_parser(name, help=about, description=about)
-        module.add_arguments(each)
+        # Only the one asked for is imported, so that none stands or falls with another.
+        if name == asked_for:
+            module = importlib.import_module(f"bench.{_module(name)}")
+            module.add_arguments(each)
         each.add_argument("--json", action="store_true", help="one JSON line")
         each.add_argument(
             "--database-url",
@@ -51,7 +54,7 @@ def main() -> int:
         )
     options = parser.parse_args()
     try:
-        figures: dict[str, Any] = asyncio.run(modules[options.name].measure(options))
+        figures: dict[str, Any] = asyncio.run(module.measure(options))
     except DeliveryError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,6 +68,20 @@ def main() -> int:
         for name, value in figures.items():
             print(f"{name:40} {value}")
     return 0
+
+
+def _module(name: str) -> str:
+    return "floor_alone" if name == "floor" else name
+
+
+def _about(name: str) -> str:
+    """The docstring of a bench's module, read without importing it."""
+    module = Path(__file__).with_name(_module(name))
+    file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    try:
+        return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    except SyntaxError as error:
+        return f"cannot be read: {error.msg} (line {error.lineno})"
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 async def _rate(server_url: str, template: str, deliveries: int) -> float:
     """Deliveries a second, of the first so many, on a copy of a database."""
+    done, seconds = 0, 0.0
     async with fresh_database(server_url, template) as url:
         await checkpoint(url)
         watch = await connect(url, 10.0)
@@ -72,11 +73,13 @@ async def _rate(server_url: str, template: str, deliveries: int) -> float:
                 await running.start()
 
                 async def enough() -> bool:
-                    return await count_logs(watch) >= deliveries
+                    nonlocal done, seconds
+                    # What is counted is what there was when the statement began.
+                    seconds = time.perf_counter() - began
+                    done = await count_logs(watch)
+                    return done >= deliveries
 
                 await until(enough, timeout=300, pause=0.02)
-                seconds = time.perf_counter() - began
-                done = await count_logs(watch)
                 await running.stop()
             return done / seconds
         finally:

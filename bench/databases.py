@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import delivery
+from bench.run import BenchFailed
 from delivery import TriggerRequest
 from delivery.store.connection import connect
 from delivery.store.embedded import start_embedded
@@ -31,6 +32,7 @@ __all__ = [
     "left",
     "opened",
     "server",
+    "trigger_evenly",
     "until",
 ]
 
@@ -118,14 +120,26 @@ async def enqueue(
                     for number in range(first, min(first + 50, reactions))
                 )
             )
-        for start in range(0, jobs, _TRIGGERS_AT_ONCE):
-            await engine.trigger_many(
-                (
-                    TriggerRequest(f"{group}.{number % reactions}", PAYLOAD, run_at=run_at)
-                    for number in range(start, min(start + _TRIGGERS_AT_ONCE, jobs))
-                ),
-                tenant_id=tenant,
-            )
+        await trigger_evenly(engine, jobs, reactions=reactions, group=group, run_at=run_at)
+
+
+async def trigger_evenly(
+    engine: Engine,
+    jobs: int,
+    *,
+    reactions: int = REACTIONS,
+    group: str = "bench",
+    run_at: datetime | None = None,
+) -> None:
+    """Trigger each of the reactions that `enqueue` has made in turn."""
+    for start in range(0, jobs, _TRIGGERS_AT_ONCE):
+        await engine.trigger_many(
+            (
+                TriggerRequest(f"{group}.{number % reactions}", PAYLOAD, run_at=run_at)
+                for number in range(start, min(start + _TRIGGERS_AT_ONCE, jobs))
+            ),
+            tenant_id=group,
+        )
 
 
 async def checkpoint(database_url: str) -> None:
@@ -141,11 +155,15 @@ async def until(condition: Callable[[], Any], *, timeout: float, pause: float = 
     """Wait until an awaited condition holds.
 
     Raises:
-        TimeoutError: if it does not within `timeout` seconds.
+        BenchFailed: if it does not within `timeout` seconds.
     """
-    async with asyncio.timeout(timeout):
-        while not await condition():
-            await asyncio.sleep(pause)
+    try:
+        async with asyncio.timeout(timeout):
+            while not await condition():
+                await asyncio.sleep(pause)
+    except TimeoutError:
+        message = f"the work was not done within {timeout:g} s"
+        raise BenchFailed(message) from None
 
 
 async def left(connection: Any) -> bool:

@@ -10,10 +10,11 @@ __all__ = ["describe"]
 
 
 def describe() -> dict[str, object]:
-    """Processor, cores and Python, for the line of figures."""
+    """Processor, cores, memory and Python, for the line of figures."""
     return {
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "python": platform.python_version(),
     }
 

@@ -6,9 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.databases import PAYLOAD, fresh_database, opened, server
-from bench.run import cpu_seconds
+from bench.databases import PAYLOAD, checkpoint, fresh_database, opened, server
+from bench.run import BenchFailed, cpu_seconds
 from delivery import TriggerRequest
+from delivery.store.connection import connect
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +21,10 @@ __all__ = ["add_arguments", "measure"]
 
 _TARGET: Final = 50_000
 _URL: Final = "http://127.0.0.1:9/"
+_TRIGGERS: Final = 2_000
+"""In each call of `trigger_many`."""
+_SINGLE: Final = 2_000
+_SINGLE_AT_ONCE: Final = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Write them, without a worker."""
+    jobs = options.jobs
     figures: dict[str, Any] = {}
     async with (
         server(options.database_url) as server_url,
@@ -38,22 +44,22 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         opened(url) as engine,
     ):
         await _make_reactions(engine)
-        many = await _rate(lambda: _many(engine, "one"), 2_000, options.jobs)
-        figures["trigger_many_jobs_per_s"], figures["trigger_many_cpu_us"] = many
-        tens = await _rate(lambda: _many(engine, "ten", 500), 5_000, options.jobs)
-        figures["trigger_many_of_10_jobs_per_s"], _ = tens
-        wide = await _rate(lambda: engine.trigger("thousand", PAYLOAD), 1_000, options.jobs)
-        figures["one_trigger_of_1000_jobs_per_s"], figures["one_trigger_cpu_us"] = wide
-        single = await _rate(lambda: engine.trigger("one", PAYLOAD), 1, 2_000)
-        figures["single_triggers_per_s"], _ = single
-        twenty = await _rate(lambda: _at_once(engine), 20, 10_000)
-        figures["single_triggers_20_at_once_per_s"], _ = twenty
+        for name, write, each, number in (
+            ("trigger_many", lambda: _many(engine, "one"), _TRIGGERS, jobs),
+            ("trigger_many_of_10", lambda: _many(engine, "ten"), _TRIGGERS * 10, jobs),
+            ("one_trigger_of_1000", lambda: engine.trigger("thousand", PAYLOAD), 1_000, jobs),
+            ("single_trigger", lambda: engine.trigger("one", PAYLOAD), 1, _SINGLE),
+            ("single_trigger_20_at_once", lambda: _at_once(engine), 20, _SINGLE_AT_ONCE),
+        ):
+            per_s, cpu_us = await _rate(url, write, each, number)
+            figures[f"{name}_jobs_per_s"] = round(per_s)
+            figures[f"{name}_cpu_us_per_job"] = round(cpu_us, 1)
     least = min(figures["trigger_many_jobs_per_s"], figures["one_trigger_of_1000_jobs_per_s"])
     return {
         **figures,
         "target": f"trigger_many and one trigger of 1,000 >= {_TARGET:,} jobs/s",
         "reached": least >= _TARGET,
-        "jobs": options.jobs,
+        "jobs": jobs,
     }
 
 
@@ -65,20 +71,41 @@ async def _make_reactions(engine: Engine) -> None:
             )
 
 
-async def _many(engine: Engine, event_type: str, count: int = 2_000) -> None:
-    await engine.trigger_many(TriggerRequest(event_type, PAYLOAD) for _ in range(count))
+async def _many(engine: Engine, event_type: str) -> None:
+    await engine.trigger_many(TriggerRequest(event_type, PAYLOAD) for _ in range(_TRIGGERS))
 
 
 async def _at_once(engine: Engine) -> None:
     await asyncio.gather(*(engine.trigger("one", PAYLOAD) for _ in range(20)))
 
 
-async def _rate(write: Callable[[], Awaitable[object]], each: int, jobs: int) -> tuple[int, float]:
-    """Jobs a second, and microseconds of this process's CPU for each."""
+async def _rate(
+    url: str, write: Callable[[], Awaitable[object]], each: int, jobs: int
+) -> tuple[float, float]:
+    """Jobs a second, and microseconds of this process's CPU for each.
+
+    Raises:
+        BenchFailed: unless every call has written `each` jobs.
+    """
     await write()
+    before_all = await _count_jobs(url)
+    await checkpoint(url)
     times = max(jobs // each, 1)
     before, began = cpu_seconds(), time.perf_counter()
     for _ in range(times):
         await write()
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - before
-    return round(times * each / seconds), round(cpu / times / each * 1e6, 1)
+    written = await _count_jobs(url) - before_all
+    if written != times * each:
+        message = f"of {times * each} jobs {written} were written"
+        raise BenchFailed(message)
+    return written / seconds, cpu / written * 1e6
+
+
+async def _count_jobs(url: str) -> int:
+    connection = await connect(url, 10.0)
+    try:
+        count: int = await connection.fetchval("SELECT count(*) FROM delivery.jobs")
+        return count
+    finally:
+        await connection.close()

@@ -7,7 +7,15 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.databases import checkpoint, enqueue, fresh_database, server, until
+from bench.databases import (
+    checkpoint,
+    enqueue,
+    fresh_database,
+    opened,
+    server,
+    trigger_evenly,
+    until,
+)
 from bench.misbehaving import endpoints
 from bench.receivers import receiver
 from bench.run import worker
@@ -37,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure healthy jobs alone, and queued behind what misbehaves, in turns."""
     alone: list[float] = []
+    alone_under_way: list[float] = []
     company: dict[str, list[float]] = {"hanging": [], "mixed": [], "mixed_under_way": []}
     async with server(options.database_url) as url, endpoints() as bad:
         with receiver() as (healthy, kind):
@@ -46,16 +55,22 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             }
             for _ in range(options.rounds):
                 alone.append(await _run(url, healthy, options.healthy, {}))
+                alone_under_way.append(await _run(url, healthy, options.healthy, {}, ahead=2.0))
                 company["hanging"].append(await _run(url, healthy, options.healthy, hanging))
                 company["mixed"].append(await _run(url, healthy, options.healthy, others))
                 company["mixed_under_way"].append(
                     await _run(url, healthy, options.healthy, {**hanging, **others}, ahead=2.0)
                 )
-    figures: dict[str, Any] = {"alone_s": round(median(alone), 3)}
+    figures: dict[str, Any] = {
+        "alone_s": round(median(alone), 3),
+        "alone_under_way_s": round(median(alone_under_way), 3),
+    }
     ratios = {}
     for name, seconds in company.items():
         figures[f"beside_{name}_s"] = round(median(seconds), 3)
-        pairs = zip(seconds, alone, strict=True)
+        # Each is compared with healthy jobs that came in the same manner.
+        compared = alone_under_way if name.endswith("under_way") else alone
+        pairs = zip(seconds, compared, strict=True)
         ratios[name] = round(median(with_bad / without for with_bad, without in pairs), 2)
         figures[f"beside_{name}_ratio"] = ratios[name]
     return {
@@ -79,7 +94,8 @@ async def _run(
 ) -> float:
     """Seconds from the worker's start to the last healthy result.
 
-    `ahead`: it has been busy with the bad ones for so long when the healthy ones come.
+    `ahead`: it has been busy with the bad ones for so long when the healthy ones come; then the
+    seconds count from just before these are triggered.
     """
     async with fresh_database(server_url) as url:
         for name, (bad_url, jobs) in bad.items():
@@ -92,14 +108,18 @@ async def _run(
         try:
             # With nothing to do for calls that hang, a worker that is told to stop ends at once.
             async with worker(url, start=False, shutdown_timeout=0) as running:
-                began = time.perf_counter()
-                await running.start()
-                if ahead:
+                if not ahead:
+                    began = time.perf_counter()
+                    await running.start()
+                    await _delivered(watch, healthy)
+                    return time.perf_counter() - began
+                async with opened(url) as engine:
+                    await running.start()
                     await asyncio.sleep(ahead)
                     began = time.perf_counter()
-                    await enqueue(url, healthy_url, healthy, reactions=_REACTIONS, group="healthy")
-                await _delivered(watch, healthy)
-                return time.perf_counter() - began
+                    await trigger_evenly(engine, healthy, reactions=_REACTIONS, group="healthy")
+                    await _delivered(watch, healthy)
+                    return time.perf_counter() - began
         finally:
             await watch.close()
 

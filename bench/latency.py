@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.arrivals import Arrivals, listening
-from bench.databases import SECRET, fresh_database, opened, server
+from bench.databases import SECRET, fresh_database, opened, server, until
 from bench.figures import percentile, spread_ms
 from bench.run import BenchFailed, worker
+from delivery.settings import WorkerSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -37,19 +38,25 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     figures |= spread_ms("same_process", same)
     figures |= spread_ms("other_process", apart)
     figures |= spread_ms("without_notifications", polling)
-    # The default of worker.poll_max, and what the engine may need beyond it.
-    longest = 1000 + 10
-    reached = (
-        all(figures[f"{where}_p50_ms"] <= _P50 for where in ("same_process", "other_process"))
-        and all(figures[f"{where}_p99_ms"] <= _P99 for where in ("same_process", "other_process"))
-        and percentile(polling, 99) * 1000 <= longest
-    )
+    # The pause that polling may grow to, and what the engine may need beyond it.
+    longest = WorkerSettings().poll_max * 1000 + 10
+    reached = {
+        "same_process_reached": _quick(same),
+        "other_process_reached": _quick(apart),
+        "without_notifications_reached": percentile(polling, 99) * 1000 <= longest,
+    }
     return {
         **figures,
-        "target": f"p50 <= {_P50:g} ms, p99 <= {_P99:g} ms; without notifications p99 <= {longest}",
-        "reached": reached,
+        "target": f"p50 <= {_P50:g} ms, p99 <= {_P99:g} ms;"
+        f" without notifications p99 <= {longest:g} ms",
+        **reached,
+        "reached": all(reached.values()),
         "triggers": len(same),
     }
+
+
+def _quick(delays: list[float]) -> bool:
+    return percentile(delays, 50) * 1000 <= _P50 and percentile(delays, 99) * 1000 <= _P99
 
 
 async def _run(server_url: str, seconds: float, *, apart: bool, notifications: bool) -> list[float]:
@@ -80,7 +87,9 @@ async def _trigger_for(trigger: Any, arrivals: Arrivals, seconds: float) -> int:
         due += _INTERVAL
         await asyncio.sleep(max(due - time.monotonic(), 0.0))
         await trigger("latency", {"sent": time.monotonic()})
-    async with asyncio.timeout(10):
-        while len(arrivals.delays) < before + count:
-            await asyncio.sleep(_INTERVAL)
+
+    async def arrived() -> bool:
+        return len(arrivals.delays) >= before + count
+
+    await until(arrived, timeout=10)
     return count

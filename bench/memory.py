@@ -21,6 +21,11 @@ __all__ = ["add_arguments", "measure"]
 _TARGET: Final = 1.10
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _FEWEST: Final = 8
+_LARGE: Final = 65_536
+
+_DONE: Final = """
+SELECT count(*) FROM delivery.delivery_logs WHERE outcome = 'succeeded' AND response_size = $1
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +40,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure both, one after the other, in fresh processes."""
     async with server(options.database_url) as url:
         with receiver() as (receiver_url, kind):
-            small = await _run(url, receiver_url, options.jobs)
-        with receiver(body=65_536) as (receiver_url, _):
-            large = await _run(url, receiver_url, options.large)
+            small = await _run(url, receiver_url, options.jobs, 2)
+        with receiver(body=_LARGE) as (receiver_url, _):
+            large = await _run(url, receiver_url, options.large, _LARGE)
     figures = {
         **_quarters("draining", small),
         **_quarters("large_answers", large),
@@ -72,8 +77,12 @@ def _resident_mib(pid: int) -> float:
     return int(pages) * _PAGE / 2**20
 
 
-async def _run(server_url: str, receiver_url: str, jobs: int) -> list[float]:
-    """Resident memory in MiB, from the start of the work to its end, five times a second."""
+async def _run(server_url: str, receiver_url: str, jobs: int, answer: int) -> list[float]:
+    """Resident memory in MiB, from the start of the work to its end, five times a second.
+
+    Raises:
+        BenchFailed: unless every job has succeeded, with an answer of so many bytes.
+    """
     samples: list[float] = []
     async with fresh_database(server_url) as url:
         await enqueue(url, receiver_url, jobs)
@@ -83,5 +92,9 @@ async def _run(server_url: str, receiver_url: str, jobs: int) -> list[float]:
                 samples.append(_resident_mib(running.pid))
                 await asyncio.sleep(0.2)
             await running.stop()
+        done = await watch.fetchval(_DONE, answer)
         await watch.close()
+    if done != jobs:
+        message = f"of {jobs} jobs {done} succeeded with an answer of {answer} bytes"
+        raise BenchFailed(message)
     return samples

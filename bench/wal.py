@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.databases import checkpoint, enqueue, fresh_database, server
+from bench.databases import checkpoint, enqueue, fresh_database, server, until
 from bench.receivers import receiver
 from bench.throughput import drain
+from bench.wal_records import kinds_of_records
 from delivery.store.connection import connect
 
 if TYPE_CHECKING:
@@ -17,15 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "measure"]
 
 _TARGET: Final = 900
-_BATCH: Final = 200
-"""About as many results as the engine writes in one statement."""
 
+# What one transaction wrote is one batch, so the rows can be written again exactly as they were.
 _COPY: Final = (
-    "CREATE UNLOGGED TABLE log_rows AS SELECT row_number() OVER (ORDER BY id) AS number, *"
+    "CREATE UNLOGGED TABLE log_rows AS SELECT dense_rank() OVER (ORDER BY xmin::text::bigint)"
+    " AS batch, row_number() OVER (ORDER BY tableoid, ctid) AS place, *"
     " FROM delivery.delivery_logs"
 )
 _ALONE: Final = """
-INSERT INTO delivery.delivery_logs SELECT {columns} FROM log_rows WHERE number > $1 AND number <= $2
+INSERT INTO delivery.delivery_logs ({columns})
+SELECT {columns} FROM log_rows WHERE batch = $1 ORDER BY place
+"""
+_COLUMNS: Final = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = 'delivery.delivery_logs'::regclass AND attnum > 0 AND NOT attisdropped
+"""
+_ALONE_ON_IT: Final = """
+SELECT NOT EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+)
 """
 
 
@@ -35,48 +47,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Deliver, then write the very same log rows again, alone and in batches of the same size."""
+    """Deliver, then write the very same log rows again, alone and in the very same batches.
+
+    WAL is counted for the whole server: nothing else may write there meanwhile.
+    """
+    jobs = options.jobs
     with receiver() as (receiver_url, kind):
         async with server(options.database_url) as server_url, fresh_database(server_url) as url:
-            await enqueue(url, receiver_url, options.jobs)
-            total = (await drain("bench.engine", url, options.jobs))["wal_bytes"]
-            connection = await connect(url, 10.0)
+            await enqueue(url, receiver_url, jobs)
+            watch = await connect(url, 10.0)
             try:
-                alone = await _log_rows_alone(connection, url, options.jobs)
-                images = await connection.fetchval(
+                images_before = await _page_images(watch)
+                began = await watch.fetchval("SELECT pg_current_wal_insert_lsn()::text")
+                total = (await drain("bench.engine", url, jobs))["wal_bytes"]
+                images = await _page_images(watch) - images_before
+                records = await kinds_of_records(watch, began, jobs)
+                alone, images_alone, batches = await _log_rows_alone(watch, url, jobs)
+                setting = await watch.fetchval(
                     "SELECT current_setting('full_page_writes') || ', page checksums '"
                     " || current_setting('data_checksums')"
                 )
             finally:
-                await connection.close()
+                await watch.close()
     rest = total - alone
     return {
         "wal_bytes_per_job": round(total),
         "log_row_alone_bytes": round(alone),
         "beyond_the_log_row_bytes": round(rest),
-        "full_page_writes": images,
+        "page_images_per_1000_jobs": round(images / jobs * 1000, 1),
+        "page_images_of_log_rows_per_1000": round(images_alone / jobs * 1000, 1),
+        **records,
+        "jobs_per_batch": round(jobs / batches),
+        "full_page_writes": setting,
         "target": f"beyond the log row <= {_TARGET} B",
         "reached": rest <= _TARGET,
-        "jobs": options.jobs,
+        "jobs": jobs,
         "receiver": kind,
     }
 
 
-async def _log_rows_alone(connection: Connection, url: str, jobs: int) -> float:
-    """WAL bytes a row, of the same rows in the same table with the same indexes, empty before."""
-    columns = await connection.fetchval(
-        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
-        " WHERE attrelid = 'delivery.delivery_logs'::regclass AND attnum > 0 AND NOT attisdropped"
-    )
-    await connection.execute(_COPY)
-    await connection.execute("CREATE INDEX ON log_rows (number)")
-    await connection.execute("TRUNCATE delivery.delivery_logs")
+async def _log_rows_alone(watch: Connection, url: str, jobs: int) -> tuple[float, int, int]:
+    """WAL bytes a row and page images in all, of the same rows in the emptied table; batches."""
+    columns = await watch.fetchval(_COLUMNS)
+    await watch.execute(_COPY)
+    await watch.execute("CREATE INDEX ON log_rows (batch)")
+    batches: int = await watch.fetchval("SELECT max(batch) FROM log_rows")
+    await watch.execute("TRUNCATE delivery.delivery_logs")
     await checkpoint(url)
-    before = await connection.fetchval("SELECT pg_current_wal_insert_lsn()")
-    statement = await connection.prepare(_ALONE.format(columns=columns))
-    for start in range(0, jobs, _BATCH):
-        await statement.fetch(start, start + _BATCH)
-    written = await connection.fetchval(
+    images_before = await _page_images(watch)
+    before = await watch.fetchval("SELECT pg_current_wal_insert_lsn()")
+    statement = await watch.prepare(_ALONE.format(columns=columns))
+    for batch in range(1, batches + 1):
+        await statement.fetch(batch)
+    written = await watch.fetchval(
         "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $1)", before
     )
-    return float(written) / jobs
+    return float(written) / jobs, await _page_images(watch) - images_before, batches
+
+
+async def _page_images(watch: Connection) -> int:
+    """How many whole pages were logged so far, by the server."""
+
+    async def alone() -> bool:
+        return bool(await watch.fetchval(_ALONE_ON_IT))
+
+    # A session's counts are surely in the statistics only once it has ended.
+    await until(alone, timeout=10)
+    await watch.execute("SELECT pg_stat_force_next_flush()")
+    count: int = await watch.fetchval("SELECT wal_fpi FROM pg_stat_wal")
+    return count
