@@ -53,8 +53,8 @@ format: $(READY) ## format the code, and mend what the linter can mend by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## the engine against the floor, as one line of JSON (ARGS=… for another benchmark)
-	$(BIN)/python -m bench $(or $(ARGS),throughput --json)
+bench: $(READY) ## all benchmarks, half an hour, into docs/benchmarks.md (ARGS="latency wal" for some)
+	$(BIN)/python -m bench.report $(ARGS)
 
 lock: ## write requirements/*.lock anew (needs uv on the PATH, or UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make: uv is missing: pip install uv" >&2; exit 1; }

@@ -37,6 +37,9 @@ __all__ = ["Dispatcher"]
 
 logger = logging.getLogger(__name__)
 
+_REMEMBERED: Final = 60.0
+"""Seconds ahead for which the times of retries are kept in memory."""
+
 _MAX_BACKOFF: Final = 5.0
 
 
@@ -111,7 +114,8 @@ class Dispatcher:
         """Note when the jobs of a written batch that went back to the queue are due."""
         now, monotonic = self._clock.now(), time.monotonic()
         for settlement in batch:
-            if settlement.run_at is not None:
+            # What is due later is found by sweeps; there may be any number of such lanes.
+            if settlement.run_at is not None and settlement.run_at - now < _REMEMBERED:
                 due = monotonic + settlement.run_at - now
                 self._book.mark_due_at((settlement.lane, settlement.priority), due)
             if self._book.is_limited(settlement.lane):
