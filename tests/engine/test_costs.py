@@ -30,12 +30,17 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def statements_of(engine: Engine) -> list[str]:
-    """What is executed from now on, on any connection of the engine's pool."""
+    """What is executed from now on, on any connection of the engine's pool, housekeeping apart."""
     executed: list[str] = []
+
+    def note(query: asyncpg.connection.LoggedQuery) -> None:
+        if "ensure_partitions" not in query.query and "forget" not in query.query.lower():
+            executed.append(query.query)
+
     async with AsyncExitStack() as stack:
         for _ in range(engine.settings.database.pool_size):
             connection = await stack.enter_async_context(engine._pool.acquire())
-            connection.add_query_logger(lambda query: executed.append(query.query))
+            connection.add_query_logger(note)
     return executed
 
 
