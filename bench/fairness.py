@@ -49,6 +49,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     if not waiting:
         message = "the busy tenant's jobs were all done before the end; give it more (--jobs)"
         raise BenchFailed(message)
+    if options.jobs - waiting < options.jobs // 20:
+        message = f"of {options.jobs} busy jobs only {options.jobs - waiting} were delivered"
+        raise BenchFailed(message)
     return {
         **spread_ms("start_delay", arrivals.delays),
         "target": f"p99 <= {_TARGET:g} ms",

@@ -69,6 +69,7 @@ def _quarters(name: str, samples: list[float]) -> dict[str, float]:
         f"{name}_last_quarter_mib": round(last, 1),
         f"{name}_highest_mib": round(max(samples), 1),
         f"{name}_growth": round(last / second, 3),
+        f"{name}_samples": len(samples),
     }
 
 

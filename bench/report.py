@@ -88,13 +88,11 @@ def _measure(names: tuple[str, ...] | list[str], database_url: str | None) -> li
         command = [sys.executable, "-m", "bench", name, "--json"]
         if database_url is not None:
             command += ["--database-url", database_url]
-        ran = subprocess.run(
-            command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True, check=False
-        )
-        if ran.returncode:
+        told = _told(command)
+        if told is None:
             missed.append(name)
             continue
-        figures = json.loads(ran.stdout.splitlines()[-1])
+        figures = json.loads(told.splitlines()[-1])
         figures |= {"database": database, "day": datetime.now(UTC).date().isoformat()}
         _KEPT.mkdir(exist_ok=True)
         (_KEPT / f"{name}.json").write_text(
@@ -102,6 +100,20 @@ def _measure(names: tuple[str, ...] | list[str], database_url: str | None) -> li
         )
         _write_table()
     return missed
+
+
+def _told(command: list[str]) -> str | None:
+    """What a program prints; None if it failed, and then has said why.
+
+    Interrupted, it is given the time to end by itself: it drops its databases then.
+    """
+    process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
+    try:
+        output, _ = process.communicate()
+    except KeyboardInterrupt:
+        process.communicate()
+        raise
+    return None if process.returncode else output
 
 
 async def _database(given: str | None) -> str:

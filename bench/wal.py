@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.databases import checkpoint, enqueue, fresh_database, server, until
+from bench.databases import (
+    PAYLOAD,
+    REACTIONS,
+    checkpoint,
+    enqueue,
+    fresh_database,
+    opened,
+    server,
+    until,
+)
+from bench.orders import order
 from bench.receivers import receiver
 from bench.throughput import drain
 from bench.wal_records import kinds_of_records
+from delivery import TriggerRequest
 from delivery.store.connection import connect
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from delivery.store.connection import Connection
 
 __all__ = ["add_arguments", "measure"]
 
 _TARGET: Final = 900
+_AT_ONCE: Final = 5_000
 
 # What one transaction wrote is one batch, so the rows can be written again exactly as they were.
 _COPY: Final = (
@@ -28,6 +41,11 @@ _COPY: Final = (
 _ALONE: Final = """
 INSERT INTO delivery.delivery_logs ({columns})
 SELECT {columns} FROM log_rows WHERE batch = $1 ORDER BY place
+"""
+_SETTINGS: Final = """
+SELECT 'full_page_writes ' || current_setting('full_page_writes')
+    || ', page checksums ' || current_setting('data_checksums')
+    || ', wal_compression ' || current_setting('wal_compression')
 """
 _COLUMNS: Final = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
@@ -47,42 +65,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Deliver, then write the very same log rows again, alone and in the very same batches.
+    """Deliver orders that differ, and what the other benches send: one character, repeated.
 
-    WAL is counted for the whole server: nothing else may write there meanwhile.
+    A server that compresses page images makes almost nothing of the latter, so only the former
+    tell what a delivery costs. WAL is counted for the whole server: nothing else may write there
+    meanwhile.
     """
     jobs = options.jobs
     with receiver() as (receiver_url, kind):
-        async with server(options.database_url) as server_url, fresh_database(server_url) as url:
-            await enqueue(url, receiver_url, jobs)
-            watch = await connect(url, 10.0)
-            try:
-                images_before = await _page_images(watch)
-                began = await watch.fetchval("SELECT pg_current_wal_insert_lsn()::text")
-                total = (await drain("bench.engine", url, jobs))["wal_bytes"]
-                images = await _page_images(watch) - images_before
-                records = await kinds_of_records(watch, began, jobs)
-                alone, images_alone, batches = await _log_rows_alone(watch, url, jobs)
-                setting = await watch.fetchval(
-                    "SELECT current_setting('full_page_writes') || ', page checksums '"
-                    " || current_setting('data_checksums')"
-                )
-            finally:
-                await watch.close()
-    rest = total - alone
+        async with server(options.database_url) as server_url:
+            repeated = await _run(server_url, receiver_url, jobs, lambda _: PAYLOAD)
+            figures = await _run(server_url, receiver_url, jobs, order)
+    rest = figures["beyond_the_log_row_bytes"]
     return {
-        "wal_bytes_per_job": round(total),
-        "log_row_alone_bytes": round(alone),
-        "beyond_the_log_row_bytes": round(rest),
-        "page_images_per_1000_jobs": round(images / jobs * 1000, 1),
-        "page_images_of_log_rows_per_1000": round(images_alone / jobs * 1000, 1),
-        **records,
-        "jobs_per_batch": round(jobs / batches),
-        "full_page_writes": setting,
+        **figures,
+        "beyond_with_repeated_payload_bytes": repeated["beyond_the_log_row_bytes"],
         "target": f"beyond the log row <= {_TARGET} B",
         "reached": rest <= _TARGET,
         "jobs": jobs,
         "receiver": kind,
+    }
+
+
+async def _run(
+    server_url: str, receiver_url: str, jobs: int, payload: Callable[[int], bytes]
+) -> dict[str, Any]:
+    """Deliver, then write the very same log rows again, alone and in the very same batches."""
+    async with fresh_database(server_url) as url:
+        await enqueue(url, receiver_url, 0)
+        async with opened(url) as engine:
+            for start in range(0, jobs, _AT_ONCE):
+                await engine.trigger_many(
+                    (
+                        TriggerRequest(f"bench.{number % REACTIONS}", payload(number))
+                        for number in range(start, min(start + _AT_ONCE, jobs))
+                    ),
+                    tenant_id="bench",
+                )
+        watch = await connect(url, 10.0)
+        try:
+            images_before = await _page_images(watch)
+            began = await watch.fetchval("SELECT pg_current_wal_insert_lsn()::text")
+            total = (await drain("bench.engine", url, jobs))["wal_bytes"]
+            images = await _page_images(watch) - images_before
+            records = await kinds_of_records(watch, began, jobs)
+            alone, images_alone, batches = await _log_rows_alone(watch, url, jobs)
+            settings = await watch.fetchval(_SETTINGS)
+        finally:
+            await watch.close()
+    return {
+        "wal_bytes_per_job": round(total),
+        "log_row_alone_bytes": round(alone),
+        "beyond_the_log_row_bytes": round(total - alone),
+        "page_images_per_1000_jobs": round(images / jobs * 1000, 1),
+        "page_images_of_log_rows_per_1000": round(images_alone / jobs * 1000, 1),
+        **records,
+        "jobs_per_batch": round(jobs / batches),
+        "page_images": settings,
     }
 
 

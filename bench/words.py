@@ -18,8 +18,9 @@ _WORDS: Final = {
     " {floor_us_per_delivery} µs: ratio {ratio}; under a profiler {share_http} of it in http,"
     " {share_engine} in engine, {share_store} in store and driver, {share_message} in message",
     "wal": "{wal_bytes_per_job} B a job, {log_row_alone_bytes} B of it the log row alone:"
-    " {beyond_the_log_row_bytes} B beyond it; {page_images_per_1000_jobs} page images in 1,000 jobs"
-    " (full_page_writes {full_page_writes})",
+    " {beyond_the_log_row_bytes} B beyond it ({beyond_with_repeated_payload_bytes} B with payloads"
+    " that are one character, repeated); {page_images_per_1000_jobs} page images in 1,000 jobs"
+    " ({page_images})",
     "latency": "p50 and p99 {same_process_p50_ms} and {same_process_p99_ms} ms in the producer's"
     " process, {other_process_p50_ms} and {other_process_p99_ms} ms in another,"
     " {without_notifications_p50_ms} and {without_notifications_p99_ms} ms without notifications",

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from delivery.store import partitions, reactions
-from delivery.store.failures import CONNECTION_ERRORS, REFUSED_DATA
+from delivery.store.failures import ALREADY_THERE, CONNECTION_ERRORS, REFUSED_DATA
 from delivery.store.settlements import Settlement, settle
 from delivery.store.transaction import transaction
 
@@ -138,6 +138,10 @@ class Settler:
             middle = len(batch) // 2
             await self._write_until_done(batch[:middle])
             await self._write_until_done(batch[middle:])
+            return
+        if isinstance(error, ALREADY_THERE):
+            # The same write was under way before, and its answer was lost.
+            await self._write_until_done([batch[0]._replace(log_id=None)])
             return
         logger.critical(
             "the database refused the result of job %s; it is written without its exchange: %s",

@@ -8,7 +8,7 @@ import asyncpg
 
 from delivery.errors import DatabaseUnavailable
 
-__all__ = ["CONNECTION_ERRORS", "REFUSED_DATA"]
+__all__ = ["ALREADY_THERE", "CONNECTION_ERRORS", "REFUSED_DATA"]
 
 CONNECTION_ERRORS: Final = (
     OSError,
@@ -27,3 +27,6 @@ REFUSED_DATA: Final = (
 )
 """The values themselves are refused: the same again never succeeds. Caught before the wider
 ones."""
+
+ALREADY_THERE: Final = asyncpg.UniqueViolationError
+"""What was to be written for the first time is there."""

@@ -2,7 +2,8 @@
 -- the record, the retry's queue row and the dead letter; then frees their slots, and removes the leases
 -- that are finished ($2). Entries without a log id (never called) write no log row. In an ordered lane a
 -- job that was ever called and goes back waits before all others, which is what holds the lane ($4).
--- Repeating the statement changes nothing.
+-- Repeating the statement changes nothing: a log row is written with its job's change, or, where the lease
+-- is gone, unless it is there. ON CONFLICT would say the same and cost a record in the WAL for each row.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($3::delivery.settlement[])
 ),
@@ -11,24 +12,6 @@ fence AS MATERIALIZED (
     FROM delivery.leases
     WHERE id IN (SELECT lease_id FROM given) AND worker_id = $1
     FOR KEY SHARE
-),
-logged AS (
-    INSERT INTO delivery.delivery_logs (
-        id, job_id, trigger_id, reaction_id, worker_id, created_at, attempt, duration_ms,
-        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
-        reused, truncated, outcome, failure_kind, tenant_id, method, endpoint, remote_address, error,
-        request_head, request_body, response_head, response_body
-    )
-    SELECT
-        log_id, job_id, trigger_id, reaction_id, $1, to_timestamp(finished_at), attempt, duration_ms,
-        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
-        reused, truncated, CASE WHEN fence.id IS NULL THEN 'late' ELSE outcome END, failure_kind,
-        tenant_id, method, endpoint, remote_address, error,
-        request_head, request_body, response_head, response_body
-    FROM given
-    LEFT JOIN fence ON fence.id = given.lease_id
-    WHERE log_id IS NOT NULL
-    ON CONFLICT (id) DO NOTHING
 ),
 updated AS (
     UPDATE delivery.jobs
@@ -59,6 +42,29 @@ updated AS (
     RETURNING
         jobs.id, jobs.run_at, jobs.status, jobs.exhausted, given.lane, given.priority, given.claim,
         jobs.attempt
+),
+logged AS (
+    INSERT INTO delivery.delivery_logs (
+        id, job_id, trigger_id, reaction_id, worker_id, created_at, attempt, duration_ms,
+        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
+        reused, truncated, outcome, failure_kind, tenant_id, method, endpoint, remote_address, error,
+        request_head, request_body, response_head, response_body
+    )
+    SELECT
+        log_id, job_id, trigger_id, reaction_id, $1, to_timestamp(finished_at), attempt, duration_ms,
+        dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
+        reused, truncated, CASE WHEN fence.id IS NULL THEN 'late' ELSE outcome END, failure_kind,
+        tenant_id, method, endpoint, remote_address, error,
+        request_head, request_body, response_head, response_body
+    FROM given
+    LEFT JOIN fence ON fence.id = given.lease_id
+    WHERE log_id IS NOT NULL AND CASE
+        WHEN fence.id IS NULL THEN (
+            SELECT count(*) = 0
+            FROM (SELECT FROM delivery.delivery_logs WHERE delivery_logs.id = log_id LIMIT 1) AS present
+        )
+        ELSE job_id IN (SELECT updated.id FROM updated)
+    END
 ),
 queued AS (
     INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
