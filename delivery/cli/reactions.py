@@ -21,6 +21,9 @@ __all__ = ["app"]
 
 app = App(name="reactions", help="What is to be done about triggers.", help_epilogue="")
 
+_NONE = "none"
+"""Takes a limit away."""
+
 _COLUMNS = (
     Column("ID"),
     Column("STATE"),
@@ -71,14 +74,19 @@ class Call:
         Parameter(metavar="RULE", help="`404=fail`, `5xx=retry`, `409=succeed`; may be repeated."),
     ] = ()
     concurrency: Annotated[
-        int | None, Parameter(help="Calls at once, over all workers together.")
+        str | None,
+        Parameter(metavar="INT", help="Calls at once, over all workers together; or none."),
     ] = None
     rate_limit: Annotated[
         str | None,
         Parameter(metavar="RATE", help="`100/s`, `10/min`, `5/10s`, or none; over all workers."),
     ] = None
     ordered: Annotated[
-        bool | None, Parameter(help="One call at a time; a failed job holds up those behind it.")
+        bool | None,
+        Parameter(
+            negative="--not-ordered",
+            help="One call at a time; a failed job holds up those behind it.",
+        ),
     ] = None
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
     area: Annotated[str | None, Parameter(help="The automation it belongs to.")] = None
@@ -106,18 +114,21 @@ class Call:
             "status_actions": dict(
                 _pair("--status-action", each, "=") for each in self.status_action
             ),
-            "concurrency": self.concurrency,
+            "concurrency": _concurrency(self.concurrency),
             "rate_limit": self.rate_limit,
             "ordered": self.ordered,
             "priority": self.priority,
             "area_id": self.area,
             "tls": self._tls(),
         }
-        return {
+        given: dict[str, Any] = {
             name: value
             for name, value in arguments.items()
             if value is not None and value not in ((), [], {})
         }
+        if self.concurrency == _NONE:
+            given["concurrency"] = None
+        return given
 
     def _tls(self) -> TlsOptions | None:
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
@@ -196,7 +207,10 @@ async def update(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Change what is given and leave the rest; jobs already made run as they were made."""
+    """Change what is given and leave the rest.
+
+    Jobs already made run as they were made, but keep to the new limits.
+    """
     changes = call.given()
     if name is not None:
         changes["name"] = name
@@ -286,6 +300,16 @@ def _show(output: Output, reaction: Reaction) -> None:
             "updated": reaction.updated_at,
         }
     )
+
+
+def _concurrency(text: str | None) -> int | None:
+    if text is None or text == _NONE:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        message = f"--concurrency is {text!r}, but must be a whole number, or none"
+        raise InvalidInput(message) from None
 
 
 def _rate(rate: RateLimit | None) -> str | None:

@@ -67,9 +67,15 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Keep the heartbeat up until cancelled."""
+        failed = False
         while True:
             try:
                 await self.beat()
             except CONNECTION_ERRORS as error:
                 logger.warning("the heartbeat could not be written: %s", error)
+                failed = True
+            else:
+                if failed:
+                    logger.info("the database answers again")
+                failed = False
             await asyncio.sleep(self._interval)

@@ -29,6 +29,8 @@ def configure_logging(settings: Settings, *, verbose: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if settings.log.format == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Its pool tells of every connection that fails with a traceback; the engine says it in a line.
+    logging.getLogger("asyncpg").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
 
 
 class _Text(logging.Formatter):

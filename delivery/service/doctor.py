@@ -104,7 +104,8 @@ def _problem_and_advice(error: DeliveryError) -> tuple[str, str | None]:
 async def _check_database(settings: Settings, connection: Connection) -> Finding:
     """Whether the server is recent enough."""
     version = connection.get_server_version()
-    name = f"PostgreSQL {version.major}.{version.minor}, {name_database(settings)}"
+    # The driver counts as PostgreSQL did before 10: 15.18 is 15, 0, 18 to it.
+    name = f"PostgreSQL {version.major}.{version.micro}, {name_database(settings)}"
     if version.major < OLDEST_SERVER:
         advice = f"upgrade the server to PostgreSQL {OLDEST_SERVER} or later"
         return Finding("database", Verdict.FAILED, name, advice)

@@ -124,7 +124,9 @@ class Reactions:
         tenant_id: str = "default",
         **changes: Unpack[ReactionChanges],
     ) -> Reaction:
-        """Change what is given and leave the rest. Jobs already made run as they were made.
+        """Change what is given and leave the rest.
+
+        Jobs already made run as they were made, but keep to the new limits at once.
 
         Raises:
             NotFound: if there is none with this id in this tenant.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
-from delivery.errors import NotFound
+from delivery.errors import InvalidInput, NotFound
 from delivery.message.payload import encode_payload
 from delivery.policy.matching import validate_event_type
 from delivery.service.checks import (
@@ -60,7 +60,7 @@ class Triggers:
     ) -> list[Trigger]:
         """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
         check_text("tenant_id", tenant_id)
-        drafts = [self._draft(request) for request in requests]
+        drafts = [self._draft(_checked(request)) for request in requests]
         own = None if connection is None else await caller_transaction(connection)
         if not drafts:
             return []
@@ -114,3 +114,13 @@ class Triggers:
             priority=None if request.priority is None else check_priority(request.priority),
             deadline=deadline,
         )
+
+
+def _checked(request: object) -> TriggerRequest:
+    if not isinstance(request, TriggerRequest):
+        message = (
+            f"a trigger to be written is a {type(request).__name__};"
+            " give delivery.TriggerRequest(type, payload)"
+        )
+        raise InvalidInput(message)
+    return request

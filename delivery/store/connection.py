@@ -28,6 +28,9 @@ Executor: TypeAlias = "Connection | Pool"
 # Only what PgBouncer accepts at the start of a session, and nothing that correctness rests on.
 _SERVER_SETTINGS: Final = {"application_name": "delivery", "timezone": "UTC"}
 
+_RECOGNISABLE: Final = 6
+"""Characters of a password by which it is told from ordinary text."""
+
 _PLAN_LIFETIME: Final = 10
 """Seconds."""
 
@@ -119,7 +122,10 @@ def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnav
     reason = _reason(error, timeout)
     password = _password(url)
     if password:
-        reason = reason.replace(password, "***")
+        reason = reason.replace(f":{password}@", ":***@")
+        # A shorter one stands in many a word by chance.
+        if len(password) >= _RECOGNISABLE:
+            reason = reason.replace(password, "***")
     return DatabaseUnavailable(f"cannot connect to {without_password(url)}: {reason}")
 
 

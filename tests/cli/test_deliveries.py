@@ -122,6 +122,28 @@ async def test_a_payload_comes_from_argument_file_or_standard_input(
         assert trigger["jobs"] == []
 
 
+async def test_limits_are_given_and_taken_back(commands: Commands) -> None:
+    identity = (await commands.reaction("https://example.com/a"))["id"]
+    limited = await commands.run(
+        *("reactions", "update", identity, "--concurrency", "4", "--rate-limit", "5/s", "--json")
+    )
+    assert limited.object["params"]["concurrency"] == 4
+    assert limited.object["params"]["rate_limit"] == {"limit": 5, "period": 1.0}
+    ordered = await commands.run(
+        *("reactions", "update", identity, "--concurrency", "none", "--ordered", "--json")
+    )
+    assert ordered.object["params"]["concurrency"] is None
+    assert ordered.object["params"]["ordered"] is True
+    taken_back = await commands.run(
+        *("reactions", "update", identity, "--not-ordered", "--rate-limit", "none", "--json")
+    )
+    assert taken_back.object["params"]["ordered"] is False
+    assert taken_back.object["params"]["rate_limit"] is None
+    unread = await commands.run("reactions", "update", identity, "--concurrency", "some")
+    assert unread.code == 2
+    assert "--concurrency" in unread.err
+
+
 async def test_a_reaction_can_be_changed_disabled_enabled_and_deleted(commands: Commands) -> None:
     reaction = await commands.reaction("https://example.com/a", "--generate-secret")
     identity = reaction["id"]

@@ -201,3 +201,9 @@ async def test_ids_of_others_are_not_found(database_url: str) -> None:
         ):
             with pytest.raises(LookupError, match="there is no"):
                 await read
+
+
+async def test_what_is_no_trigger_request_is_refused_by_name(database_url: str) -> None:
+    async with engine_on(database_url) as engine:
+        with pytest.raises(InvalidInput, match="TriggerRequest"):
+            await engine.trigger_many([("x", {"n": 1})])  # type: ignore[list-item]

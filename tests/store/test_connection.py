@@ -144,3 +144,9 @@ async def test_a_server_without_a_free_connection_says_what_to_change(
 async def test_a_pool_reports_trouble_as_a_single_connection_does() -> None:
     with pytest.raises(DatabaseUnavailable, match="nothing listens there"):
         await open_pool(Settings(), "postgresql:///name?host=/nowhere")
+
+
+async def test_a_short_password_does_not_blot_the_words_it_stands_in() -> None:
+    message = await refused("postgresql://bob:no@127.0.0.1:9/none")
+    assert "nothing listens there" in message
+    assert ":no@" not in message
