@@ -53,6 +53,9 @@ def main() -> int:
             help="a PostgreSQL on which databases may be made (default: the embedded one)",
         )
     options = parser.parse_args()
+    for name, value in vars(options).items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            parser.error(f"--{name} is {value}, but must be more than 0")
     try:
         figures: dict[str, Any] = asyncio.run(module.measure(options))
     except DeliveryError as error:
@@ -61,6 +64,8 @@ def main() -> int:
     except BenchFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     figures = {"bench": options.name, **figures, **environment.describe()}
     if options.json:
         print(json.dumps(figures))

@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None: as the program was called.
     """
-    from delivery.cli.app import run  # noqa: PLC0415 - only those who use it need its packages
-
+    try:
+        from delivery.cli.app import run  # noqa: PLC0415 - only those who use it need its packages
+    except KeyboardInterrupt:
+        # Importing takes half a second, in which people may change their mind.
+        return 130
     return run(arguments)

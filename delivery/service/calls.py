@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from delivery.errors import InvalidReaction
@@ -25,7 +27,7 @@ from delivery.policy.retry import policy_from_mapping, validate_policy
 if TYPE_CHECKING:
     from delivery.settings import HttpSettings
 
-__all__ = ["CallOptions", "build_params"]
+__all__ = ["CallOptions", "build_params", "check_known"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -59,6 +61,7 @@ def build_params(
             or the URL names an address that may not be called.
         InvalidSecret: if a signing secret is of the wrong form.
     """
+    check_known(options, CallOptions)
     if "url" not in options:
         message = "a url is needed"
         raise InvalidReaction(message)
@@ -83,6 +86,21 @@ def build_params(
     guard_for(settings).check(endpoint)
     check_tls(params.tls)
     return params
+
+
+def check_known(options: Mapping[str, object], kind: type) -> None:
+    """Refuse a keyword that is none of the kind's, which Python by itself would let pass.
+
+    Raises:
+        InvalidReaction: naming it, and the one that may have been meant.
+    """
+    known = get_annotations(kind) | get_annotations(CallOptions)
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f"; is {near[0]} meant?" if near else f"; known are {', '.join(sorted(known))}"
+            message = f"there is no option {name!r}{meant}"
+            raise InvalidReaction(message)
 
 
 def _headers(

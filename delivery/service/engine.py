@@ -7,13 +7,14 @@ import logging
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
 from delivery.engine.fan_out import FanOutWriter
 from delivery.engine.keeper import Keeper
 from delivery.engine.wake import Waker
 from delivery.engine.worker import Worker
+from delivery.errors import EmbeddedDatabaseError
 from delivery.http.choice import open_transport
 from delivery.service.finished import FinishedJobs
 from delivery.service.jobs import Jobs
@@ -38,10 +39,14 @@ if TYPE_CHECKING:
     from delivery.http.transport import Transport
     from delivery.models import Trigger
     from delivery.store.connection import Pool
+    from delivery.store.embedded import EmbeddedDatabase
 
 __all__ = ["Engine", "connect"]
 
 logger = logging.getLogger(__name__)
+
+_LOOK_AFTER_EMBEDDED: Final = 3.0
+"""Seconds between two looks whether the embedded server runs."""
 
 
 class Engine:
@@ -211,6 +216,7 @@ async def connect(
         if url is None:
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
+            await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
@@ -229,6 +235,31 @@ async def connect(
             keeping.cancel()
             await asyncio.wait([keeping])
             await engine._waker.aclose()  # noqa: SLF001 - its own module
+
+
+@asynccontextmanager
+async def _kept_running(embedded: EmbeddedDatabase) -> AsyncIterator[None]:
+    """While the block lasts, start the embedded server again should it die."""
+    ending = asyncio.Event()
+
+    async def keep() -> None:
+        while not ending.is_set():
+            try:
+                async with asyncio.timeout(_LOOK_AFTER_EMBEDDED):
+                    await ending.wait()
+            except TimeoutError:
+                try:
+                    await asyncio.to_thread(embedded.open)
+                except EmbeddedDatabaseError as error:
+                    logger.warning("the embedded PostgreSQL cannot be kept running: %s", error)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        # Not cancelled: a thread cannot be, and must not start the server after the end.
+        ending.set()
+        await keeping
 
 
 async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> None:

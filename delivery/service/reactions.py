@@ -9,7 +9,7 @@ from delivery.errors import InvalidReaction, NotFound
 from delivery.models import HttpParams, Page, Reaction, ReactionState
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_pattern
-from delivery.service.calls import CallOptions, build_params
+from delivery.service.calls import CallOptions, build_params, check_known
 from delivery.service.checks import check_id, check_priority, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.store import reactions
@@ -132,6 +132,7 @@ class Reactions:
             NotFound: if there is none with this id in this tenant.
             InvalidInput: if a value cannot be used; nothing is written.
         """
+        check_known(changes, ReactionChanges)
         for _ in range(_UPDATE_TRIES):
             current = await self.get(reaction_id, tenant_id=tenant_id)
             changed = await reactions.update(self._pool, self._changed(current, changes))

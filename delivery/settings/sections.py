@@ -223,7 +223,7 @@ class LogSettings(Section):
 class RetrySettings(Section):
     """The retry policy of reactions and direct jobs that give none."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 10
+    max_attempts: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Attempts altogether, the first included."""
     strategy: RetryStrategy = RetryStrategy.EXPONENTIAL
     """`constant`, `linear`, `exponential` or `schedule`."""
