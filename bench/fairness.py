@@ -36,16 +36,18 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 await engine.reactions.create(
                     name="quiet", tenant_id="quiet", url=arrivals.url, secret=SECRET
                 )
-                for number in range(options.seconds):
+                # The first one also reads the tenant's reactions, here and in the worker.
+                for number in range(options.seconds + 1):
                     await asyncio.sleep(1.0)
                     await engine.trigger(
                         "quiet", {"sent": time.monotonic(), "number": number}, tenant_id="quiet"
                     )
                 await asyncio.sleep(1.0)
             waiting = await _waiting(url)
-    if len(arrivals.delays) != options.seconds:
-        message = f"of {options.seconds} quiet jobs {len(arrivals.delays)} arrived"
+    if len(arrivals.delays) != options.seconds + 1:
+        message = f"of {options.seconds + 1} quiet jobs {len(arrivals.delays)} arrived"
         raise BenchFailed(message)
+    first, *delays = arrivals.delays
     if not waiting:
         message = "the busy tenant's jobs were all done before the end; give it more (--jobs)"
         raise BenchFailed(message)
@@ -53,12 +55,13 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         message = f"of {options.jobs} busy jobs only {options.jobs - waiting} were delivered"
         raise BenchFailed(message)
     return {
-        **spread_ms("start_delay", arrivals.delays),
+        **spread_ms("start_delay", delays),
+        "first_start_delay_ms": round(first * 1000, 2),
         "target": f"p99 <= {_TARGET:g} ms",
-        "reached": percentile(arrivals.delays, 99) * 1000 <= _TARGET,
+        "reached": percentile(delays, 99) * 1000 <= _TARGET,
         "busy_jobs": options.jobs,
         "busy_jobs_left": waiting,
-        "busy_per_s": round((options.jobs - waiting) / (options.seconds + 1)),
+        "busy_per_s": round((options.jobs - waiting) / (options.seconds + 2)),
         "receiver": kind,
     }
 

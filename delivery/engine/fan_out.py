@@ -40,7 +40,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _TENANTS_KEPT: Final = 1_000
-_ROWS_A_STATEMENT: Final = 1_000
+_ROWS_A_STATEMENT: Final = 500
 """Triggers and jobs in one statement, about; a single trigger's jobs are never divided."""
 
 

@@ -35,7 +35,12 @@ class FanOut:
 
 
 def _columns(rows: list[Any], width: int) -> list[Any]:
-    return list(zip(*rows, strict=True)) if rows else [[] for _ in range(width)]
+    if not rows:
+        return [[] for _ in range(width)]
+    # `unnest` fills up shorter arrays with NULL: a column of nothing else need not be sent.
+    return [
+        [] if column.count(None) == len(column) else column for column in zip(*rows, strict=True)
+    ]
 
 
 async def write_fan_out(executor: Executor, fan_out: FanOut, wake: str | None) -> datetime | None:
