@@ -32,7 +32,7 @@ SELECT
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said of it on the command line."""
     parser.add_argument("--jobs", type=int, default=20_000, help="deliveries a run (20000)")
-    parser.add_argument("--pairs", type=int, default=5, help="runs of floor and engine each (5)")
+    parser.add_argument("--pairs", type=int, default=9, help="runs of floor and engine each (9)")
     parser.add_argument(
         "--processes", type=int, default=2, help="workers at once, for a figure beside one's (2)"
     )

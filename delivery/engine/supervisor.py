@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+_AT_ONCE: Final = 5.0
+"""Seconds after which a process that was told twice to stop is killed."""
+
 _LIVED_WELL: Final = 30.0
 """Seconds after which a death counts as the first one again."""
 
@@ -58,6 +61,7 @@ class Supervisor:
         grace: Seconds that processes told to stop are given before they are killed.
         hopeless: Exit statuses of a process that need not be tried again, whatever the time.
         on_started: Called with the id of each process, and of the one that it replaces, if any.
+            An error that it raises stops all of them.
     """
 
     def __init__(
@@ -83,7 +87,11 @@ class Supervisor:
     async def run(self) -> int:
         """Keep the processes running until `stop`, and wait for their end.
 
-        Returns the exit status: 0 if all ended as they should.
+        Returns the exit status: 0 if all ended as they should; what a process gave that failed, or
+        1 if it was ended by a signal.
+
+        Raises:
+            Exception: what `on_started` raised, once the processes have ended.
         """
         keepers = [asyncio.create_task(self._keep()) for _ in range(self._count)]
         try:
@@ -103,7 +111,9 @@ class Supervisor:
         return self._status
 
     def stop(self) -> None:
-        """Tell all processes to stop; a second time they stop at once."""
+        """Tell all processes to stop; a second time they stop at once, or else are killed."""
+        if self._stopping.is_set():
+            asyncio.get_running_loop().call_later(_AT_ONCE, self._kill)
         self._stopping.set()
         for process in self._running:
             _signal(process, signal.SIGTERM)
@@ -114,15 +124,19 @@ class Supervisor:
         replaced: int | None = None
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = await self._start(replaced)
-            code = await process.wait()
-            self._running.discard(process)
-            if process.stdin is not None:
-                process.stdin.close()
+            try:
+                process = await self._start()
+            except OSError as error:
+                # No room for another process, or not enough memory or files: that may pass.
+                pause = next_pause(pause, 0.0)
+                logger.warning(
+                    "a worker process cannot be started (%s); trying again%s", error, _after(pause)
+                )
+                await self._sleep(pause)
+                continue
+            code = await self._watch(process, replaced)
             if self._stopping.is_set():
-                # One that was told to stop before it could listen has ended by the signal itself.
-                if code not in {0, -signal.SIGTERM}:
-                    self._status = self._status or abs(code)
+                self._ended_in_the_stop(process.pid, code)
                 return
             if code in self._hopeless:
                 # It has said why, and would say so again.
@@ -134,24 +148,47 @@ class Supervisor:
                 "worker process %d ended with %s; starting another%s",
                 process.pid,
                 describe_exit(code),
-                f" in {pause:.1f} s" if pause else "",
+                _after(pause),
             )
             replaced = process.pid
             await self._sleep(pause)
 
-    async def _start(self, replaced: int | None) -> asyncio.subprocess.Process:
+    async def _start(self) -> asyncio.subprocess.Process:
         # In a session of its own: Ctrl-C in a terminal goes to all of a process group, and the
         # children would take it and the supervisor's signal for two.
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
-        self._running.add(process)
         assert process.stdin is not None
         process.stdin.write(self._greeting)
-        self._on_started(process.pid, replaced)
+        return process
+
+    async def _watch(self, process: asyncio.subprocess.Process, replaced: int | None) -> int:
+        """Tell of a process and wait for its end; how it ended."""
+        self._running.add(process)
         if self._stopping.is_set():
             _signal(process, signal.SIGTERM)
-        return process
+        try:
+            self._on_started(process.pid, replaced)
+        except Exception:
+            # As when nobody reads the output any more: all end, and `run` says why.
+            if not self._stopping.is_set():
+                self.stop()
+            raise
+        finally:
+            code = await process.wait()
+            self._running.discard(process)
+            if process.stdin is not None:
+                process.stdin.close()
+        return code
+
+    def _ended_in_the_stop(self, pid: int, code: int) -> None:
+        # One that was told to stop before it could listen has ended by the signal itself.
+        if code in {0, -signal.SIGTERM}:
+            return
+        logger.error("worker process %d ended with %s", pid, describe_exit(code))
+        # The number of a signal would be taken for an exit status that means something else.
+        self._status = self._status or max(code, 1)
 
     async def _sleep(self, seconds: float) -> None:
         """For so long, or until told to stop."""
@@ -164,6 +201,10 @@ class Supervisor:
     def _kill(self) -> None:
         for process in self._running:
             _signal(process, signal.SIGKILL)
+
+
+def _after(pause: float) -> str:
+    return f" in {pause:.1f} s" if pause else ""
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

@@ -11,11 +11,13 @@ import psutil
 import pytest
 
 from delivery import JobStatus, TriggerRequest
+from delivery.store.embedded import start_embedded
 from delivery.testing import Answer, Receiver
 from tests.cli.running import LOOPBACK, call, running
 from tests.support.engines import all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from uuid import UUID
 
     from delivery import Engine
@@ -118,6 +120,30 @@ async def test_the_password_of_the_database_stands_in_no_command_line(database_u
         for pid in await children(program):
             assert database_url not in " ".join(psutil.Process(pid).cmdline())
         await program.stop()
+
+
+async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_starts_them(
+    short_directory: Path,
+) -> None:
+    config = short_directory / "delivery.toml"
+    config.write_text(
+        f"[database]\nembedded_directory = '{short_directory / 'embedded'}'\n"
+        "[worker]\nprocesses = 2\n"
+        "[http]\nallowed_networks = ['127.0.0.0/8']\nuser_agent = 'from the file'\n"
+        "[partitions]\ndays_ahead = 1\n"
+    )
+    arguments = ("serve", "--json", "--config", str(config))
+    async with Receiver(default=Answer()) as receiver, running(*arguments) as program:
+        await children(program)
+        embedded = await start_embedded(short_directory / "embedded")
+        try:
+            async with engine_on(embedded.url) as engine:
+                await wait_for_all(engine, await trigger_all(engine, receiver, 1))
+        finally:
+            await embedded.close()
+        ended = await program.stop()
+    assert ended.code == 0, ended.err
+    assert [request.header("user-agent") for request in receiver.received] == ["from the file"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1000", "many"])

@@ -1,14 +1,23 @@
-"""Processes are replaced at once, those that die again and again at growing pauses."""
+"""Processes are replaced at once, those that fail again and again at growing pauses."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from delivery.engine.supervisor import Supervisor, describe_exit, next_pause
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
 
 
 def test_a_process_that_dies_for_the_first_time_is_replaced_at_once() -> None:
@@ -35,41 +44,142 @@ def test_an_exit_is_told_in_words() -> None:
     assert describe_exit(-250) == "signal 250"
 
 
-@pytest.mark.anyio
-async def test_a_process_that_says_it_is_hopeless_ends_all_of_them() -> None:
-    program = "import sys; sys.exit(2 if 'no' in sys.stdin.readline() else 0)"
+def python(program: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-c", program)
+
+
+def nothing(_pid: int, _replaced: int | None) -> None:
+    """For those who want to know of no start."""
+
+
+@asynccontextmanager
+async def running(
+    command: tuple[str, ...],
+    *,
+    grace: float = 20,
+    on_started: Callable[[int, int | None], None] = nothing,
+) -> AsyncIterator[tuple[Supervisor, asyncio.Task[int]]]:
+    """A supervisor of one process, and its run."""
     supervisor = Supervisor(
-        (sys.executable, "-c", program),
-        b"no\n",
-        2,
-        grace=10,
-        hopeless=frozenset({2}),
-        on_started=lambda _pid, _replaced: None,
+        command, b"go\n", 1, grace=grace, hopeless=frozenset({2}), on_started=on_started
     )
-    async with asyncio.timeout(20):
-        assert await supervisor.run() == 2
+    run = asyncio.create_task(supervisor.run())
+    try:
+        async with asyncio.timeout(20):
+            yield supervisor, run
+    finally:
+        run.cancel()
+        await asyncio.wait([run])
 
 
-@pytest.mark.anyio
-async def test_processes_that_will_not_end_are_killed_and_the_status_says_so() -> None:
+async def until_there(path: Path) -> None:
+    while not path.exists():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_process_that_says_it_is_hopeless_ends_all_of_them() -> None:
+    program = python("import sys; sys.exit(2 if 'go' in sys.stdin.readline() else 0)")
+    async with running(program) as (_, run):
+        assert await run == 2
+
+
+async def test_a_process_that_fails_is_replaced_until_it_works(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
     program = (
         "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "open(sys.stdin.readline().strip(), 'w').close()\n"
+        f"with open({str(tries)!r}, 'a+') as file:\n"
+        "    file.seek(0)\n"
+        "    if len(file.read()) < 2:\n"
+        "        file.write('x')\n"
+        "        sys.exit(3)\n"
+        f"open({str(tmp_path / 'works')!r}, 'w').close()\n"
         "time.sleep(600)"
     )
-    started = asyncio.Event()
-    supervisor = Supervisor(
-        (sys.executable, "-c", program),
-        b"/dev/null\n",
-        1,
-        grace=0.2,
-        hopeless=frozenset(),
-        on_started=lambda _pid, _replaced: started.set(),
+    started: list[tuple[int, int | None]] = []
+    async with running(
+        python(program), on_started=lambda pid, replaced: started.append((pid, replaced))
+    ) as (supervisor, run):
+        await until_there(tmp_path / "works")
+        supervisor.stop()
+        assert await run == 0
+    assert [replaced for _, replaced in started] == [None, started[0][0], started[1][0]]
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "program"
+    async with running((str(program),)) as (supervisor, run):
+        while "cannot be started" not in caplog.text:
+            await asyncio.sleep(0.01)
+        # Given its name when it is whole: one that is being written cannot be run.
+        (tmp_path / "new").write_text(f"#!/bin/sh\n: > {tmp_path}/works\nread go\nread end\n")
+        (tmp_path / "new").chmod(0o700)
+        (tmp_path / "new").rename(program)
+        await until_there(tmp_path / "works")
+        supervisor.stop()
+        assert await run == 0
+
+
+async def test_an_error_in_telling_of_a_start_ends_the_processes_and_is_raised() -> None:
+    def told(pid: int, _replaced: int | None) -> None:
+        pids.append(pid)
+        raise BrokenPipeError
+
+    pids: list[int] = []
+    async with running(python("import time; time.sleep(600)"), on_started=told) as (_, run):
+        with pytest.raises(BrokenPipeError):
+            await run
+    assert len(pids) == 1
+    assert not psutil.pid_exists(pids[0])
+
+
+async def test_processes_that_will_not_end_are_killed_and_the_status_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"open({str(tmp_path / 'ready')!r}, 'w').close()\n"
+        "time.sleep(600)"
     )
-    running = asyncio.create_task(supervisor.run())
-    await started.wait()
-    supervisor.stop()
-    async with asyncio.timeout(20):
-        # Told to stop before it could refuse, it ends by the signal; both ends are ends.
-        assert await running in {0, 1}
+    async with running(python(program), grace=0.2) as (supervisor, run):
+        await until_there(tmp_path / "ready")
+        supervisor.stop()
+        assert await run == 1
+    assert "did not end within" in caplog.text
+    assert "ended with SIGKILL" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("os._exit(7)", 7), ("os.kill(os.getpid(), signal.SIGKILL)", 1)],
+    ids=["by itself", "by a signal"],
+)
+async def test_a_process_that_fails_in_the_stop_is_told_and_its_status_given(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: str, status: int
+) -> None:
+    program = (
+        "import os, signal, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: {end})\n"
+        f"open({str(tmp_path / 'ready')!r}, 'w').close()\n"
+        "time.sleep(600)"
+    )
+    async with running(python(program)) as (supervisor, run):
+        await until_there(tmp_path / "ready")
+        supervisor.stop()
+        assert await run == status
+    assert "ended with" in caplog.text
+
+
+async def test_a_process_that_is_frozen_is_killed_when_told_twice_to_stop(tmp_path: Path) -> None:
+    program = f"import time; open({str(tmp_path / 'ready')!r}, 'w').close(); time.sleep(600)"
+    pids: list[int] = []
+    async with running(
+        python(program), grace=60, on_started=lambda pid, _replaced: pids.append(pid)
+    ) as (supervisor, run):
+        await until_there(tmp_path / "ready")
+        psutil.Process(pids[0]).suspend()
+        supervisor.stop()
+        supervisor.stop()
+        assert await run == 1
