@@ -173,7 +173,12 @@ async def test_a_process_that_fails_in_the_stop_is_told_and_its_status_given(
 
 
 async def test_a_process_that_is_frozen_is_killed_when_told_twice_to_stop(tmp_path: Path) -> None:
-    program = f"import time; open({str(tmp_path / 'ready')!r}, 'w').close(); time.sleep(600)"
+    program = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        f"open({str(tmp_path / 'ready')!r}, 'w').close()\n"
+        "time.sleep(600)"
+    )
     pids: list[int] = []
     async with running(
         python(program), grace=60, on_started=lambda pid, _replaced: pids.append(pid)
