@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-_AT_ONCE: Final = 5.0
-"""Seconds after which a process that was told twice to stop is killed."""
-
 _LIVED_WELL: Final = 30.0
 """Seconds after which a death counts as the first one again."""
 
@@ -59,6 +56,7 @@ class Supervisor:
         greeting: Written to each process's standard input, which then stays open.
         count: How many processes.
         grace: Seconds that processes told to stop are given before they are killed.
+        at_once: The same in seconds once they were told twice.
         hopeless: Exit statuses of a process that need not be tried again, whatever the time.
         on_started: Called with the id of each process, and of the one that it replaces, if any.
             An error that it raises stops all of them.
@@ -71,6 +69,7 @@ class Supervisor:
         count: int,
         *,
         grace: float,
+        at_once: float = 5.0,
         hopeless: frozenset[int],
         on_started: Callable[[int, int | None], None],
     ) -> None:
@@ -78,6 +77,7 @@ class Supervisor:
         self._greeting = greeting
         self._count = count
         self._grace = grace
+        self._at_once = at_once
         self._hopeless = hopeless
         self._on_started = on_started
         self._running: set[asyncio.subprocess.Process] = set()
@@ -94,8 +94,12 @@ class Supervisor:
             Exception: what `on_started` raised, once the processes have ended.
         """
         keepers = [asyncio.create_task(self._keep()) for _ in range(self._count)]
+        asked = asyncio.create_task(self._stopping.wait())
         try:
-            await self._stopping.wait()
+            await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopping.is_set():
+                # A keeper failed. What it raised is raised below, when the processes have ended.
+                self.stop()
             _, late = await asyncio.wait(keepers, timeout=self._grace)
             if late:
                 logger.error("worker processes did not end within %.0f s; killed", self._grace)
@@ -104,16 +108,16 @@ class Supervisor:
             await asyncio.gather(*keepers)
         except BaseException:
             self._kill()
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.wait(keepers)
+            for task in (asked, *keepers):
+                task.cancel()
+            await asyncio.wait([asked, *keepers])
             raise
         return self._status
 
     def stop(self) -> None:
         """Tell all processes to stop; a second time they stop at once, or else are killed."""
         if self._stopping.is_set():
-            asyncio.get_running_loop().call_later(_AT_ONCE, self._kill)
+            asyncio.get_running_loop().call_later(self._at_once, self._kill)
         self._stopping.set()
         for process in self._running:
             _signal(process, signal.SIGTERM)
@@ -159,16 +163,16 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
-        assert process.stdin is not None
-        process.stdin.write(self._greeting)
+        self._running.add(process)
         return process
 
     async def _watch(self, process: asyncio.subprocess.Process, replaced: int | None) -> int:
-        """Tell of a process and wait for its end; how it ended."""
-        self._running.add(process)
+        """Greet a process, tell of it and wait for its end; how it ended."""
+        assert process.stdin is not None
         if self._stopping.is_set():
             _signal(process, signal.SIGTERM)
         try:
+            process.stdin.write(self._greeting)
             self._on_started(process.pid, replaced)
         except Exception:
             # As when nobody reads the output any more: all end, and `run` says why.
@@ -178,8 +182,7 @@ class Supervisor:
         finally:
             code = await process.wait()
             self._running.discard(process)
-            if process.stdin is not None:
-                process.stdin.close()
+            process.stdin.close()
         return code
 
     def _ended_in_the_stop(self, pid: int, code: int) -> None:

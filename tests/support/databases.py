@@ -150,7 +150,8 @@ class DatabaseServer:
     def _create(self, template: str) -> str:
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # The default strategy takes twice as long.
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return name
 
     def _execute(self, text: str) -> None:

@@ -57,11 +57,18 @@ async def running(
     command: tuple[str, ...],
     *,
     grace: float = 20,
+    at_once: float = 20,
     on_started: Callable[[int, int | None], None] = nothing,
 ) -> AsyncIterator[tuple[Supervisor, asyncio.Task[int]]]:
     """A supervisor of one process, and its run."""
     supervisor = Supervisor(
-        command, b"go\n", 1, grace=grace, hopeless=frozenset({2}), on_started=on_started
+        command,
+        b"go\n",
+        1,
+        grace=grace,
+        at_once=at_once,
+        hopeless=frozenset({2}),
+        on_started=on_started,
     )
     run = asyncio.create_task(supervisor.run())
     try:
@@ -134,6 +141,12 @@ async def test_an_error_in_telling_of_a_start_ends_the_processes_and_is_raised()
     assert not psutil.pid_exists(pids[0])
 
 
+async def test_an_error_that_nobody_foresaw_is_raised() -> None:
+    async with running(("cannot be encoded: \ud800",)) as (_, run):
+        with pytest.raises(UnicodeEncodeError):
+            await run
+
+
 async def test_processes_that_will_not_end_are_killed_and_the_status_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,7 +194,7 @@ async def test_a_process_that_is_frozen_is_killed_when_told_twice_to_stop(tmp_pa
     )
     pids: list[int] = []
     async with running(
-        python(program), grace=60, on_started=lambda pid, _replaced: pids.append(pid)
+        python(program), grace=60, at_once=0.1, on_started=lambda pid, _replaced: pids.append(pid)
     ) as (supervisor, run):
         await until_there(tmp_path / "ready")
         psutil.Process(pids[0]).suspend()
