@@ -53,6 +53,7 @@ class Supervisor:
 
     Args:
         command: Program and arguments.
+        environment: Environment variables; a plain dict, as uvloop takes no other mapping.
         greeting: Written to each process's standard input, which then stays open.
         count: How many processes.
         grace: Seconds that processes told to stop are given before they are killed.
@@ -65,6 +66,7 @@ class Supervisor:
     def __init__(
         self,
         command: Sequence[str],
+        environment: dict[str, str],
         greeting: bytes,
         count: int,
         *,
@@ -74,6 +76,7 @@ class Supervisor:
         on_started: Callable[[int, int | None], None],
     ) -> None:
         self._command = command
+        self._environment = environment
         self._greeting = greeting
         self._count = count
         self._grace = grace
@@ -161,7 +164,10 @@ class Supervisor:
         # In a session of its own: Ctrl-C in a terminal goes to all of a process group, and the
         # children would take it and the supervisor's signal for two.
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
+            *self._command,
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         self._running.add(process)
         return process

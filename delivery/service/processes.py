@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.engine.supervisor import Supervisor
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_processes"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("delivery.service.processes")
+"""By its name, as that of a program is `__main__`."""
 
 _BEYOND_SHUTDOWN: Final = 10.0
 """Seconds that a process may take, after its calls have ended or been cut off, to end."""
@@ -48,7 +50,9 @@ async def run_processes(
         The exit status.
     """
     supervisor = Supervisor(
-        (sys.executable, "-m", "delivery.service.processes"),
+        # Without -P, a file of the working directory, such as queue.py, stands for Python's own.
+        (sys.executable, "-P", "-m", "delivery.service.processes"),
+        {**os.environ, "PYTHONPATH": _search_path()},
         json.dumps(settings.model_dump(mode="json")).encode() + b"\n",
         count,
         grace=settings.worker.shutdown_timeout + _BEYOND_SHUTDOWN,
@@ -63,6 +67,11 @@ async def run_processes(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _search_path() -> str:
+    """Where this program finds its modules: a process that it starts must find the same."""
+    return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
 
 
 async def _deliver(settings: Settings) -> None:
@@ -92,6 +101,12 @@ def _main() -> int:
     except DeliveryError as error:
         logger.error("%s", error)  # noqa: TRY400 - what it says is for people who run it
         return error.exit_code
+    except Exception as error:
+        if settings.log.level == "debug":
+            logger.exception("a worker process failed")
+        else:
+            logger.error("%s: %s (--debug shows where)", type(error).__name__, error)  # noqa: TRY400
+        return DeliveryError.exit_code
     return 0
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import psutil
 import pytest
 
+import delivery
 from delivery import JobStatus, TriggerRequest
 from delivery.store.embedded import start_embedded
 from delivery.testing import Answer, Receiver
-from tests.cli.running import LOOPBACK, call, running
+from tests.cli.running import LOOPBACK, Program, call, running
 from tests.support.engines import all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from uuid import UUID
 
     from delivery import Engine
-    from tests.cli.running import Program
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +147,29 @@ async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_
         ended = await program.stop()
     assert ended.code == 0, ended.err
     assert [request.header("user-agent") for request in receiver.received] == ["from the file"]
+
+
+async def test_files_in_the_working_directory_are_not_taken_for_modules(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('not the one that was meant')")
+    # As the installed command is, started without the working directory among its modules.
+    command = "import sys; from delivery.cli import main; sys.exit(main())"
+    process = await create_subprocess_exec(
+        *(sys.executable, "-P", "-c", command),
+        *("worker", "--processes", "2", "--json", "--database-url", database_url, *LOOPBACK),
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(delivery.__file__).parents[1])},
+    )
+    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+        try:
+            await wait_for_all(engine, await trigger_all(engine, receiver, 1))
+        finally:
+            ended = await Program(process).stop()
+    assert ended.code == 0, ended.err
+    assert "ended with" not in ended.err
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1000", "many"])

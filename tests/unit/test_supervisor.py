@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -63,6 +64,7 @@ async def running(
     """A supervisor of one process, and its run."""
     supervisor = Supervisor(
         command,
+        dict(os.environ),
         b"go\n",
         1,
         grace=grace,
