@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import psutil
@@ -15,9 +16,38 @@ from delivery.testing import Answer, Receiver
 from tests.support.engines import LOOPBACK
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+
+Result = TypeVar("Result")
+
+
+async def kill_server(directory: Path) -> None:
+    """Kill every process of the server in `directory`, and wait until they are gone."""
+    processes = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(directory) in " ".join(process.info["cmdline"] or ())
+    ]
+    children = [child for process in processes for child in process.children(recursive=True)]
+    killed = {*processes, *children}
+    for process in killed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    _gone, alive = await anyio.to_thread.run_sync(lambda: psutil.wait_procs(killed, timeout=10))
+    assert not alive
+
+
+async def once_back(call: Callable[[], Awaitable[Result]]) -> Result:
+    """`call`'s result, asked again for as long as the server cannot be reached."""
+    with anyio.fail_after(60):
+        while True:
+            try:
+                return await call()
+            except CONNECTION_ERRORS:
+                await anyio.sleep(0.05)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -36,14 +66,7 @@ async def test_an_embedded_server_that_is_killed_is_started_again_by_who_uses_it
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         before = await engine.trigger("x", 1)
         await engine.jobs.wait(before.jobs[0], timeout=10)
-        for process in psutil.process_iter(["cmdline"]):
-            if str(short_directory) in " ".join(process.info["cmdline"] or ()):
-                process.kill()
-        trigger = None
-        while trigger is None:
-            try:
-                trigger = await engine.trigger("x", 2)
-            except CONNECTION_ERRORS:
-                await anyio.sleep(0.05)
-        done = await engine.jobs.wait(trigger.jobs[0], timeout=20)
+        await kill_server(short_directory)
+        trigger = await once_back(lambda: engine.trigger("x", 2))
+        done = await once_back(lambda: engine.jobs.wait(trigger.jobs[0], timeout=20))
         assert done.status is JobStatus.SUCCEEDED
