@@ -11,10 +11,10 @@ from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common
 from delivery.cli.render import Output, moment
-from delivery.cli.stopping import when_told_to_stop
 from delivery.errors import InvalidInput
 from delivery.message.signing import parse_secret, verify
 from delivery.models import HttpMessage
+from delivery.service.stopping import when_told_to_stop
 from delivery.testing import Answer, Behaviour, Drop, FailFirst, ReceivedRequest, Receiver, Step
 
 __all__ = ["listen"]

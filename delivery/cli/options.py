@@ -16,7 +16,8 @@ from delivery.errors import InvalidSetting
 from delivery.observe.logs import configure_logging
 from delivery.service import Engine, connect
 from delivery.settings import Settings, load_settings
-from delivery.settings.sections import SECTIONS, EnvironmentText, alternatives
+from delivery.settings.section import EnvironmentText, alternatives
+from delivery.settings.sections import SECTIONS
 
 __all__ = [
     "COMMON",

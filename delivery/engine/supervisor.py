@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+_TAKEN_WITHIN: Final = 0.2
+"""Seconds in which a process takes a signal."""
+
 _LIVED_WELL: Final = 30.0
 """Seconds after which a death counts as the first one again."""
 
@@ -107,10 +110,10 @@ class Supervisor:
             if late:
                 logger.error("worker processes did not end within %.0f s; killed", self._grace)
                 self._status = self._status or 1
-            self._kill()
+            self._signal_all(signal.SIGKILL)
             await asyncio.gather(*keepers)
         except BaseException:
-            self._kill()
+            self._signal_all(signal.SIGKILL)
             for task in (asked, *keepers):
                 task.cancel()
             await asyncio.wait([asked, *keepers])
@@ -120,10 +123,12 @@ class Supervisor:
     def stop(self) -> None:
         """Tell all processes to stop; a second time they stop at once, or else are killed."""
         if self._stopping.is_set():
-            asyncio.get_running_loop().call_later(self._at_once, self._kill)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._at_once, self._signal_all, signal.SIGKILL)
+            # Of equal signals that a process has not taken yet it gets one, so one more is sent.
+            loop.call_later(_TAKEN_WITHIN, self._signal_all, signal.SIGTERM)
         self._stopping.set()
-        for process in self._running:
-            _signal(process, signal.SIGTERM)
+        self._signal_all(signal.SIGTERM)
 
     async def _keep(self) -> None:
         """Keep one process running."""
@@ -207,9 +212,9 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    def _kill(self) -> None:
+    def _signal_all(self, number: signal.Signals) -> None:
         for process in self._running:
-            _signal(process, signal.SIGKILL)
+            _signal(process, number)
 
 
 def _after(pause: float) -> str:

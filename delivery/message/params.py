@@ -9,6 +9,7 @@ import orjson
 from delivery.models import (
     Body,
     BodyKind,
+    Compression,
     HttpParams,
     RateLimit,
     RetryPolicy,
@@ -27,11 +28,14 @@ def encode_params(params: HttpParams) -> tuple[str, str]:
         "url": params.url,
         "method": params.method,
         "headers": params.headers,
+        "query": params.query,
         "body": {
             "kind": params.body.kind,
             "content": params.body.content,
             "content_type": params.body.content_type,
         },
+        "compression": params.compression,
+        "redirects": params.redirects,
         "timeout": params.timeout,
         "connect_timeout": params.connect_timeout,
         "retry": {
@@ -50,7 +54,12 @@ def encode_params(params: HttpParams) -> tuple[str, str]:
         if params.rate_limit is None
         else {"limit": params.rate_limit.limit, "period": params.rate_limit.period},
         "ordered": params.ordered,
-        "tls": {"ca": params.tls.ca, "client_certificate": params.tls.client_certificate},
+        "live": params.live,
+        "tls": {
+            "ca": params.tls.ca,
+            "client_certificate": params.tls.client_certificate,
+            "minimum_version": params.tls.minimum_version,
+        },
     }
     credentials = {"secrets": params.secrets, "client_key": params.tls.client_key}
     return orjson.dumps(shown).decode(), orjson.dumps(credentials).decode()
@@ -66,15 +75,20 @@ def decode_params(shown: str, credentials: str) -> HttpParams:
     hidden: dict[str, Any] = orjson.loads(credentials)
     retry = stored["retry"]
     rate = stored.get("rate_limit")
+    compression = stored.get("compression")
     return HttpParams(
         url=stored["url"],
         method=stored["method"],
         headers=tuple((name, value) for name, value in stored["headers"]),
+        # What is read with `get` is missing in what earlier versions stored.
+        query=tuple((name, value) for name, value in stored.get("query", ())),
         body=Body(
             BodyKind(stored["body"]["kind"]),
             stored["body"]["content"],
             stored["body"]["content_type"],
         ),
+        compression=None if compression is None else Compression(compression),
+        redirects=stored.get("redirects", 0),
         timeout=stored["timeout"],
         connect_timeout=stored["connect_timeout"],
         retry=RetryPolicy(
@@ -89,12 +103,13 @@ def decode_params(shown: str, credentials: str) -> HttpParams:
         ),
         concurrency=stored["concurrency"],
         rate_limit=None if rate is None else RateLimit(rate["limit"], rate["period"]),
-        # Versions stored before schema 5 have neither of the two.
         ordered=stored.get("ordered", False),
+        live=stored.get("live", False),
         tls=TlsOptions(
             ca=stored["tls"]["ca"],
             client_certificate=stored["tls"]["client_certificate"],
             client_key=hidden["client_key"],
+            minimum_version=stored["tls"].get("minimum_version"),
         ),
         secrets=tuple(hidden["secrets"]),
     )

@@ -15,6 +15,7 @@ from delivery.message.validate import validate_params
 from delivery.models import (
     Body,
     BodyKind,
+    Compression,
     HttpParams,
     RateLimit,
     RetryPolicy,
@@ -36,7 +37,10 @@ class CallOptions(TypedDict, total=False):
     url: str
     method: str
     headers: Mapping[str, str] | Sequence[tuple[str, str]] | None
+    query: Mapping[str, str] | Sequence[tuple[str, str]] | None
     body: Body | Mapping[str, Any] | None
+    compression: Compression | str | None
+    redirects: int
     secret: str | None
     """One signing secret: the same as `secrets=(secret,)`."""
     secrets: Sequence[str]
@@ -48,6 +52,7 @@ class CallOptions(TypedDict, total=False):
     rate_limit: RateLimit | Mapping[str, Any] | str | None
     """Also as a text: `100/s`, `10/min`, `5/10s`."""
     ordered: bool
+    live: bool
     tls: TlsOptions | None
 
 
@@ -69,8 +74,11 @@ def build_params(
         HttpParams(
             url=options["url"],
             method=options.get("method", "POST").upper(),
-            headers=_headers(options.get("headers")),
+            headers=_pairs(options.get("headers")),
+            query=_pairs(options.get("query")),
             body=_body(options.get("body")),
+            compression=_compression(options.get("compression")),
+            redirects=options.get("redirects", 0),
             timeout=options.get("timeout"),
             connect_timeout=options.get("connect_timeout"),
             retry=_retry(options.get("retry"), default_retry),
@@ -78,6 +86,7 @@ def build_params(
             concurrency=options.get("concurrency"),
             rate_limit=build_rate_limit(options.get("rate_limit")),
             ordered=options.get("ordered", False),
+            live=options.get("live", False),
             tls=options.get("tls") or TlsOptions(),
             secrets=_secrets(options.get("secret"), options.get("secrets", ())),
         )
@@ -103,7 +112,7 @@ def check_known(options: Mapping[str, object], kind: type) -> None:
             raise InvalidReaction(message)
 
 
-def _headers(
+def _pairs(
     given: Mapping[str, str] | Sequence[tuple[str, str]] | None,
 ) -> tuple[tuple[str, str], ...]:
     if given is None:
@@ -128,6 +137,16 @@ def _body(given: Body | Mapping[str, Any] | None) -> Body:
         message = f"body kind {given.get('kind')!r} is unknown; known are {', '.join(BodyKind)}"
         raise InvalidReaction(message) from None
     return Body(kind, given.get("content"), given.get("content_type"))
+
+
+def _compression(given: Compression | str | None) -> Compression | None:
+    if given is None:
+        return None
+    try:
+        return Compression(given)
+    except ValueError:
+        message = f"compression is {given!r}, but must be one of {', '.join(Compression)}"
+        raise InvalidReaction(message) from None
 
 
 def _retry(given: RetryPolicy | Mapping[str, Any] | None, default: RetryPolicy) -> RetryPolicy:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.own_process import collect_less_often
 from delivery.service.reactions import Reactions
+from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
 from delivery.settings import Settings, load_settings
 from delivery.store import workers
@@ -157,26 +157,26 @@ class Engine:
         often.
         """
         collect_less_often()
-        loop = asyncio.get_running_loop()
         asked = asyncio.Event()
-        async with self.workers() as worker:
+        # Outside of the block: a second signal counts until the last call has ended.
+        with ExitStack() as told:
+            async with self.workers() as worker:
 
-            def stop() -> None:
-                if asked.is_set():
-                    logger.warning("stopping at once: calls in flight are cut off")
-                    worker.stop_at_once()
-                else:
-                    logger.info("stopping: calls in flight are given time to end")
-                asked.set()
+                def stop() -> None:
+                    if asked.is_set():
+                        logger.warning("stopping at once: calls in flight are cut off")
+                        worker.stop_at_once()
+                    else:
+                        logger.info("stopping: calls in flight are given time to end")
+                    asked.set()
 
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop)
-            try:
-                await asked.wait()
-            except BaseException:
-                _forget_signals(loop)
-                raise
-        _forget_signals(loop)
+                told.enter_context(when_told_to_stop(stop))
+                try:
+                    await asked.wait()
+                except BaseException:
+                    # Whoever cancels this hears the signals, and may want to stop at once.
+                    told.close()
+                    raise
 
 
 @asynccontextmanager
@@ -291,11 +291,6 @@ def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
     if dsn is None:
         return sections
     return {**sections, "database": {**sections.get("database", {}), "url": dsn}}
-
-
-def _forget_signals(loop: asyncio.AbstractEventLoop) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)
 
 
 def _version() -> str:

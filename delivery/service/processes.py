@@ -20,6 +20,7 @@ from delivery.errors import DeliveryError, InvalidInput
 from delivery.observe.logs import configure_logging
 from delivery.service.engine import connect
 from delivery.service.own_process import allow_open_files, loop_factory
+from delivery.service.stopping import when_told_to_stop
 from delivery.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,14 +60,8 @@ async def run_processes(
         hopeless=frozenset({InvalidInput.exit_code}),
         on_started=on_started,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, supervisor.stop)
-    try:
+    with when_told_to_stop(supervisor.stop):
         return await supervisor.run()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 def _search_path() -> str:

@@ -160,7 +160,10 @@ class Reactions:
             "url": params.url,
             "method": params.method,
             "headers": params.headers,
+            "query": params.query,
             "body": params.body,
+            "compression": params.compression,
+            "redirects": params.redirects,
             "timeout": params.timeout,
             "connect_timeout": params.connect_timeout,
             "retry": params.retry,
@@ -168,6 +171,7 @@ class Reactions:
             "concurrency": params.concurrency,
             "rate_limit": params.rate_limit,
             "ordered": params.ordered,
+            "live": params.live,
             "tls": params.tls,
         }
         if "secret" not in changes and "secrets" not in changes:

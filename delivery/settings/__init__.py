@@ -8,6 +8,7 @@ variable `DELIVERY_HTTP_TIMEOUT` in the environment, and `http={"timeout": …}`
 from __future__ import annotations
 
 from delivery.settings.loading import load_settings
+from delivery.settings.section import Section
 from delivery.settings.sections import (
     DatabaseSettings,
     HttpSettings,
@@ -15,7 +16,6 @@ from delivery.settings.sections import (
     LogSettings,
     PartitionSettings,
     RetrySettings,
-    Section,
     Settings,
     WorkerSettings,
 )

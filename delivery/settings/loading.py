@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from delivery.errors import InvalidSetting
-from delivery.settings.sections import SECTIONS, EnvironmentText, Section, Settings
+from delivery.settings.section import EnvironmentText, Section
+from delivery.settings.sections import SECTIONS, Settings
 from delivery.settings.showing import allowed_range
 
 if TYPE_CHECKING:

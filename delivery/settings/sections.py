@@ -5,44 +5,34 @@ from __future__ import annotations
 import ipaddress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from delivery.models import RetryPolicy, RetryStrategy
+from delivery.settings.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import ValidationInfo
     from pydantic_settings import PydanticBaseSettingsSource
 
 __all__ = [
     "SECTIONS",
     "DatabaseSettings",
-    "EnvironmentText",
     "HttpSettings",
     "LimitSettings",
     "LogSettings",
     "PartitionSettings",
     "RetrySettings",
-    "Section",
     "Settings",
     "WorkerSettings",
-    "alternatives",
     "default_user_agent",
 ]
 
 _DAY = 86_400.0
-
-
-class EnvironmentText(str):
-    """A value read from the environment, where numbers can only be written as text."""
-
-    __slots__ = ()
 
 
 def default_user_agent() -> str:
@@ -51,43 +41,6 @@ def default_user_agent() -> str:
         return f"delivery/{version('delivery')}"
     except PackageNotFoundError:
         return "delivery"
-
-
-def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """`int` for `int`; `float` and `None` for `float | None`."""
-    if get_origin(annotation) in {Union, UnionType}:
-        return get_args(annotation)
-    return (annotation,)
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and without room for keys it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _of_its_own_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `"5"` and `true` for a number, which pydantic alone would convert."""
-        if type(value) is EnvironmentText:
-            return str(value)
-        allowed = alternatives(cls.model_fields[str(info.field_name)].annotation)
-        if isinstance(value, bool) and bool not in allowed:
-            message = "must not be a boolean"
-            raise ValueError(message)
-        if isinstance(value, str) and {int, float, bool} & set(allowed):
-            message = "must be a boolean" if bool in allowed else "must be a number, not a text"
-            raise ValueError(message)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and bool in allowed:
-            message = "must be a boolean"
-            raise ValueError(message)
-        return value
 
 
 class DatabaseSettings(Section):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from delivery.settings.sections import SECTIONS, Settings, alternatives
+from delivery.settings.section import alternatives
+from delivery.settings.sections import SECTIONS, Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

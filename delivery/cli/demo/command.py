@@ -19,11 +19,11 @@ from delivery.cli.demo.run import Run, deliver, reacting, send
 from delivery.cli.demo.scenario import ENDPOINTS
 from delivery.cli.options import COMMON, Common, load, open_engine
 from delivery.cli.render import Column, Output, duration
-from delivery.cli.stopping import when_told_to_stop
 from delivery.errors import InvalidInput
 from delivery.message.signing import generate_secret
 from delivery.models import Outcome
 from delivery.service.database import name_database
+from delivery.service.stopping import when_told_to_stop
 from delivery.settings import Settings, without_password
 
 __all__ = ["command_lines", "demo", "options_of"]

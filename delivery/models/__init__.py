@@ -1,0 +1,45 @@
+"""The nouns of the engine: frozen, slotted dataclasses and the words they may use.
+
+The same names stand in SQL, Python, JSON and the command line. Durations are seconds as floats
+unless the name ends in `_ms`. Times are aware datetimes, taken from the database's clock.
+"""
+
+from __future__ import annotations
+
+from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
+from delivery.models.exchanges import DeliveryLog, Exchange, HttpMessage, Timings
+from delivery.models.records import Job, Page, Reaction, Trigger
+from delivery.models.words import (
+    BodyKind,
+    Compression,
+    FailureKind,
+    JobStatus,
+    Outcome,
+    ReactionState,
+    RetryStrategy,
+    StatusAction,
+)
+
+__all__ = [
+    "Body",
+    "BodyKind",
+    "Compression",
+    "DeliveryLog",
+    "Exchange",
+    "FailureKind",
+    "HttpMessage",
+    "HttpParams",
+    "Job",
+    "JobStatus",
+    "Outcome",
+    "Page",
+    "RateLimit",
+    "Reaction",
+    "ReactionState",
+    "RetryPolicy",
+    "RetryStrategy",
+    "StatusAction",
+    "Timings",
+    "TlsOptions",
+    "Trigger",
+]

@@ -1,0 +1,98 @@
+"""Reactions, triggers and jobs as they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from delivery.models.call import HttpParams
+    from delivery.models.words import FailureKind, JobStatus, ReactionState
+
+__all__ = ["Job", "Page", "Reaction", "Trigger"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What to do about triggers of certain types: an HTTP call to make for each."""
+
+    id: UUID
+    tenant_id: str
+    area_id: str | None
+    name: str
+    event_types: tuple[str, ...]
+    """Exact names, dotted prefixes (`order.*`), or `*`."""
+    condition: str | None
+    """A JMESPath expression over the payload; the reaction matches where it is truthy."""
+    params: HttpParams
+    priority: int
+    """Lower runs first within the reaction's lane; 0 to 32767."""
+    state: ReactionState
+    state_reason: str | None
+    version: int
+    """Grows with every change of what is sent; jobs keep the version they were made with."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One occurrence, and the jobs it fanned out into."""
+
+    id: UUID
+    tenant_id: str
+    type: str
+    payload: bytes
+    """JSON, as it was given."""
+    created_at: datetime
+    jobs: tuple[UUID, ...] = ()
+    """Ids of its jobs, in reaction order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call to make for one trigger, and how it stands."""
+
+    id: UUID
+    tenant_id: str
+    user_id: str | None
+    trigger_id: UUID | None
+    reaction_id: UUID | None
+    reaction_version: int | None
+    priority: int
+    status: JobStatus
+    attempt: int
+    """Attempts begun so far, the running one included."""
+    max_attempts: int
+    run_at: datetime
+    """When it is, or was last, due."""
+    deadline: datetime | None
+    failure_kind: FailureKind | None
+    exhausted: bool
+    """Whether it failed because its attempts were used up."""
+    status_code: int | None
+    """The last answer's status."""
+    error: str | None
+    stalls: int
+    """How often the worker that held it died."""
+    locked_by: UUID | None
+    """The worker that runs it now."""
+    locked_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a listing."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+    """Give it as `cursor` to read on; None at the end."""

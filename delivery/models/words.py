@@ -1,0 +1,104 @@
+"""The words that records may use for how things stand."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = [
+    "BodyKind",
+    "Compression",
+    "FailureKind",
+    "JobStatus",
+    "Outcome",
+    "ReactionState",
+    "RetryStrategy",
+    "StatusAction",
+]
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; `delivery.lifecycle` holds the legal transitions."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRYING = "retrying"
+    CANCELED = "canceled"
+    SUSPENDED = "suspended"
+    SKIPPED = "skipped"
+
+
+class FailureKind(StrEnum):
+    """Why an attempt, or the job as a whole, failed."""
+
+    HTTP_STATUS = "http_status"
+    TRANSPORT = "transport"
+    TLS = "tls"
+    DNS = "dns"
+    TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    STALLED = "stalled"
+    BLOCKED = "blocked"
+    GONE = "gone"
+    MISCONFIGURED = "misconfigured"
+    HANDLER = "handler"
+    INTERNAL = "internal"
+
+
+class Outcome(StrEnum):
+    """What one attempt led to.
+
+    `late` marks an exchange whose worker had lost its lease when it was recorded, so it changed
+    nothing; `lost` an attempt of which nothing is known, because its worker died.
+    """
+
+    SUCCEEDED = "succeeded"
+    RETRIED = "retried"
+    FAILED = "failed"
+    LATE = "late"
+    LOST = "lost"
+
+
+class ReactionState(StrEnum):
+    """Whether a reaction takes part in fan-out."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+class RetryStrategy(StrEnum):
+    """How the delay grows from one attempt to the next."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    SCHEDULE = "schedule"
+
+
+class StatusAction(StrEnum):
+    """What an HTTP status leads to, for `HttpParams.status_actions`."""
+
+    SUCCEED = "succeed"
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+class BodyKind(StrEnum):
+    """What is sent as the request's body."""
+
+    PAYLOAD = "payload"
+    """The trigger's payload, byte for byte."""
+    ENVELOPE = "envelope"
+    """`{"type", "timestamp", "data"}` around the payload."""
+    JSON = "json"
+    FORM = "form"
+    RAW = "raw"
+    NONE = "none"
+
+
+class Compression(StrEnum):
+    """How a request's body is compressed."""
+
+    GZIP = "gzip"
