@@ -10,7 +10,7 @@ from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.reaction_options import CALL, Call
 from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
-from delivery.models import BodyKind, RateLimit, Reaction, ReactionState
+from delivery.models import BodyKind, CircuitState, RateLimit, Reaction, ReactionHealth
 from delivery.policy.retry import documented_delays
 from delivery.rendering import to_json
 
@@ -64,7 +64,7 @@ async def list_(
     rows = [
         (
             reaction.id,
-            reaction.state,
+            _state(reaction),
             reaction.name,
             " ".join(reaction.event_types),
             f"{reaction.params.method} {reaction.params.url}",
@@ -118,14 +118,31 @@ async def update(
 
 @app.command
 async def enable(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Let a reaction take part again."""
-    await _set_state(reaction_id, ReactionState.ENABLED, tenant, common)
+    """Let a reaction take part again, and forget that its endpoint was in trouble."""
+    async with open_engine(common) as engine:
+        _print(common, await engine.reactions.enable(reaction_id, tenant_id=tenant))
 
 
 @app.command
-async def disable(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
+async def disable(
+    reaction_id: str,
+    /,
+    *,
+    reason: Annotated[str | None, Parameter(help="Shown with the reaction.")] = None,
+    tenant: Tenant = TENANT,
+    common: Common = COMMON,
+) -> None:
     """Keep a reaction from taking part; its waiting jobs are skipped when their turn comes."""
-    await _set_state(reaction_id, ReactionState.DISABLED, tenant, common)
+    async with open_engine(common) as engine:
+        reaction = await engine.reactions.disable(reaction_id, reason=reason, tenant_id=tenant)
+    _print(common, reaction)
+
+
+@app.command
+async def reset(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
+    """Forget that the endpoint was in trouble: calls go on within seconds."""
+    async with open_engine(common) as engine:
+        _print(common, await engine.reactions.reset(reaction_id, tenant_id=tenant))
 
 
 @app.command
@@ -137,12 +154,6 @@ async def delete(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common
         common.output.json({"id": reaction_id, "deleted": True})
     else:
         common.output.line(f"deleted {reaction_id}")
-
-
-async def _set_state(reaction_id: str, state: ReactionState, tenant: str, common: Common) -> None:
-    async with open_engine(common) as engine:
-        reaction = await engine.reactions.update(reaction_id, tenant_id=tenant, state=state.value)
-    _print(common, reaction)
 
 
 def _print(common: Common, reaction: Reaction, made: str | None = None) -> None:
@@ -169,6 +180,7 @@ def _show(output: Output, reaction: Reaction) -> None:
             "name": reaction.name,
             "state": reaction.state,
             "reason": reaction.state_reason,
+            "circuit": _circuit(reaction.health),
             "events": " ".join(reaction.event_types),
             "condition": reaction.condition,
             "call": f"{params.method} {params.url}",
@@ -187,6 +199,24 @@ def _show(output: Output, reaction: Reaction) -> None:
             "updated": reaction.updated_at,
         }
     )
+
+
+def _state(reaction: Reaction) -> str:
+    if reaction.health.circuit is CircuitState.CLOSED:
+        return str(reaction.state)
+    return f"{reaction.state} ({str(reaction.health.circuit).replace('_', '-')})"
+
+
+def _circuit(health: ReactionHealth) -> str | None:
+    if not health.failures and health.paused_until is None:
+        return None
+    told = [str(health.circuit).replace("_", "-")]
+    if health.failures:
+        calls = "1 call has" if health.failures == 1 else f"{health.failures} calls in a row have"
+        told.append(f"{calls} failed since {health.failing_since:%Y-%m-%d %H:%M:%S} UTC")
+    if health.paused_until is not None:
+        told.append(f"no calls before {health.paused_until:%Y-%m-%d %H:%M:%S} UTC")
+    return "; ".join(told)
 
 
 def _rate(rate: RateLimit | None) -> str | None:

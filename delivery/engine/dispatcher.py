@@ -15,6 +15,7 @@ from delivery.engine import results
 from delivery.engine.lanes import LaneBook
 from delivery.engine.limited_claims import claim_limited
 from delivery.engine.sweeper import Sweeper
+from delivery.engine.windows import CallEnd
 from delivery.store import queue
 from delivery.store.failures import CONNECTION_ERRORS
 
@@ -97,14 +98,19 @@ class Dispatcher:
                 self._book.mark_due(key, fresh=True)
             self._event.set()
 
-    def job_left(self, lane: UUID, answered: bool | None) -> None:  # noqa: FBT001 - a callback
-        """Note that one of the lane's jobs left the sender, so there is room for another.
-
-        `answered` says whether its endpoint answered; None: it was not called.
-        """
+    def job_left(self, lane: UUID, end: CallEnd) -> None:
+        """Note that one of the lane's jobs left the sender, so there is room for another."""
         # Called once a delivery: a turn that would claim nothing is not worth waking up for.
-        if self._book.finished(lane, answered=answered) or self._sender.load == self._low_load:
+        if self._book.finished(lane, end) or self._sender.load == self._low_load:
             self._event.set()
+
+    def held_back(self, lanes: Iterable[UUID]) -> None:
+        """Note that lanes must be claimed from by their limits from now on."""
+        self._book.mark_limited(lanes)
+
+    def rest(self, lane: UUID, seconds: float) -> None:
+        """Leave a lane alone for a while."""
+        self._book.rest(lane, time.monotonic() + seconds)
 
     def look_again(self) -> None:
         """Note that there may be something to claim, or room for it."""
@@ -220,7 +226,7 @@ class Dispatcher:
             now = self._clock.now()
             for job in jobs[taken:]:
                 self._settler.add(results.handed_back(lease_id, job, now))
-                self._book.finished(job.lane, answered=None)
+                self._book.finished(job.lane, CallEnd.NOT_CALLED)
             raise
         self._sender.start_waiting()
 
@@ -229,7 +235,7 @@ class Dispatcher:
         refusal = results.refusal(lease_id, job, call, now)
         if refusal is not None:
             self._settler.add(refusal)
-            self._book.finished(job.lane, answered=None)
+            self._book.finished(job.lane, CallEnd.NOT_CALLED)
         elif not isinstance(call, Exception):
             self._book.set_cap(job.lane, call.concurrency)
             self._sender.submit(lease_id, job, call)

@@ -54,6 +54,8 @@ class TriggerDraft:
     run_at: datetime | None
     priority: int | None
     deadline: datetime | None
+    is_own: bool = False
+    """Whether the engine itself raises it: then `*` does not match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,10 @@ class FanOutWriter:
                 written, lanes, notified = await self._write_all(own, tenant_id, drafts)
         self._waker.announce(lanes, notified=notified)
         return written
+
+    def forget(self, tenant_id: str) -> None:
+        """Read the tenant's reactions anew next time."""
+        self._copies.pop(tenant_id, None)
 
     async def _write_all(
         self,
@@ -176,7 +182,9 @@ class FanOutWriter:
         return part
 
     def _matching(self, copy: _TenantCopy, draft: TriggerDraft) -> list[CatalogEntry]:
-        matched, errors = copy.matcher.matching(draft.type, lambda: decode_payload(draft.payload))
+        matched, errors = copy.matcher.matching(
+            draft.type, lambda: decode_payload(draft.payload), by_name=draft.is_own
+        )
         for reaction, error in errors:
             logger.warning(
                 "the condition of reaction %s cannot be evaluated on a trigger of type %s,"

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from delivery.engine.windows import LaneWindows
+from delivery.engine.windows import CallEnd, LaneWindows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,9 +36,6 @@ _GATHERING: Final = 0.01
 
 _BLOCKED_FOR: Final = 0.25
 """Seconds after which a lane is looked at again that calls of other workers keep at its limit."""
-
-_LONGEST_WAIT: Final = 1.0
-"""Seconds after which a lane's limits are looked at again in any case: they may be other ones."""
 
 _SLACK: Final = 0.25
 """Seconds that a job may become visible after its time and still be seen by the next claim; what
@@ -146,6 +143,10 @@ class LaneBook:
         """Take over a lane's own limit of calls in flight in this process; None: the default."""
         self._windows.set_cap(lane, cap)
 
+    def rest(self, lane: UUID, until: float) -> None:
+        """Give a lane nothing before that time."""
+        self._windows.rest(lane, until)
+
     def has_due(self) -> bool:
         """Whether any lane that has room is known to have due work."""
         return bool(self._due or self._fresh)
@@ -236,8 +237,7 @@ class LaneBook:
             lane = key[0]
             if lane in retry_in:
                 seconds = retry_in[lane]
-                wait = _BLOCKED_FOR if seconds is None else min(seconds, _LONGEST_WAIT)
-                self._set_aside(lane, now + wait)
+                self._set_aside(lane, now + (_BLOCKED_FOR if seconds is None else seconds))
             elif taken.get(key, 0) < quota:
                 self._forget(key, ask.mark)
 
@@ -253,13 +253,13 @@ class LaneBook:
         """Note that a result of a limited lane was written, so that its limit may grant more."""
         self._take_back(lane)
 
-    def finished(self, lane: UUID, *, answered: bool | None) -> bool:
+    def finished(self, lane: UUID, end: CallEnd) -> bool:
         """Note that one job of a lane left this process; see `LaneWindows.ended`.
 
         Returns whether the lane is due because of it, or will be.
         """
         windows = self._windows
-        windows.ended(lane, answered=answered)
+        windows.ended(lane, end)
         if lane not in self._aside or lane in self._limited:
             return False
         resting_until = windows.resting_until(lane)

@@ -7,7 +7,7 @@ transaction of several round trips. Lanes without limits never come here.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from delivery.policy.limits import Grant, grant, next_due
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LimitedClaim", "claim_limited"]
 
+_LONGEST_WAIT: Final = 1.0
+"""Seconds after which a lane's limits are looked at again in any case: they may be other ones."""
+
+_LONGEST_WAIT_PAUSED: Final = 5.0
+"""The same of a paused lane, of which there may be many when a large receiver is down."""
 
 _LOCKED_FOR: Final = 0.01
 """Seconds after which lanes that another worker was claiming from are looked at again."""
@@ -82,7 +87,7 @@ def _decide(locked: tuple[LaneLimits, float] | None, wanted: int, state: LaneSta
     if locked is None:
         return Grant(0, _LOCKED_FOR)
     limits, next_at = locked
-    return grant(
+    decision = grant(
         limits,
         wanted,
         in_flight=state.in_flight,
@@ -90,6 +95,11 @@ def _decide(locked: tuple[LaneLimits, float] | None, wanted: int, state: LaneSta
         next_at=next_at,
         now=state.now,
     )
+    if decision.retry_in is None:
+        return decision
+    paused = limits.paused_until > state.now
+    longest = _LONGEST_WAIT_PAUSED if paused else _LONGEST_WAIT
+    return replace(decision, retry_in=min(decision.retry_in, longest))
 
 
 async def _keep_rates(

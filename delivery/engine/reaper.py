@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
+    from delivery.engine.announcer import Announcer
     from delivery.store.connection import Connection, Pool
     from delivery.store.leases import UnsettledJob
 
@@ -43,6 +44,7 @@ class Reaper:
         worker_id: UUID,
         clock: Clock,
         ids: IdFactory,
+        announcer: Announcer,
         *,
         interval: float,
         dead_after: float,
@@ -52,6 +54,7 @@ class Reaper:
         self._worker_id = worker_id
         self._clock = clock
         self._ids = ids
+        self._announcer = announcer
         self._interval = interval
         self._dead_after = dead_after
         self._max_stalls = max_stalls
@@ -135,7 +138,9 @@ class Reaper:
         settlements: list[Settlement],
     ) -> None:
         if settlements:
-            await settle(connection, worker_id, settlements, [lease_id])
+            settled = await settle(connection, worker_id, settlements, [lease_id])
+            if settled.exhausted:
+                await self._announcer.tell_of_exhausted(connection, settled.exhausted)
         else:
             await leases.remove(connection, lease_id)
 

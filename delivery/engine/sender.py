@@ -12,9 +12,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.windows import CallEnd
 from delivery.http.request import Request
 from delivery.models import Exchange, FailureKind
-from delivery.policy.outcome import decide
+from delivery.policy.health import classify, is_throttle
+from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
+    from delivery.engine.health import HealthKeeper
     from delivery.engine.prepared import PreparedCall
     from delivery.engine.settler import Settler
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
+    from delivery.policy.outcome import Verdict
     from delivery.settings import Settings
     from delivery.store.queue import ClaimedJob
 
@@ -55,14 +59,15 @@ class Sender:
     Args:
         transport: Makes the exchange.
         settler: Takes the results.
+        health: Is told of calls that did not succeed.
         settings: Give `worker.concurrency`, calls in flight at once, while more jobs wait here in
             the order they came; and `worker.slow_concurrency`, how many calls that have lasted
             more than a second may be in flight beyond these: an endpoint that hangs holds a socket,
             not another endpoint's place.
         may_start: Whether this worker surely holds its leases still; no call starts while it is
             False.
-        on_finished: Called with the lane of each job that leaves the sender, and whether its
-            endpoint answered (None: it was not called).
+        on_finished: Called with the lane of each job that leaves the sender, and how its call
+            ended.
         on_room: Called when calls were found to be slow, so that there is room for others.
     """
 
@@ -70,16 +75,18 @@ class Sender:
         self,
         transport: Transport,
         settler: Settler,
+        health: HealthKeeper,
         clock: Clock,
         ids: IdFactory,
         settings: Settings,
         *,
         may_start: Callable[[], bool],
-        on_finished: Callable[[UUID, bool | None], None],
+        on_finished: Callable[[UUID, CallEnd], None],
         on_room: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._settler = settler
+        self._health = health
         self._clock = clock
         self._ids = ids
         self._concurrency = settings.worker.concurrency
@@ -156,7 +163,7 @@ class Sender:
         kept: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
         for entry in self._waiting:
             if entry[0] in leases:
-                self._on_finished(entry[1].lane, None)
+                self._on_finished(entry[1].lane, CallEnd.NOT_CALLED)
             else:
                 kept.append(entry)
         self._waiting.clear()
@@ -168,7 +175,7 @@ class Sender:
         while self._waiting:
             lease_id, job, _ = self._waiting.popleft()
             self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
-            self._on_finished(job.lane, None)
+            self._on_finished(job.lane, CallEnd.NOT_CALLED)
         if self._looking_again is not None:
             self._looking_again.cancel()
         in_flight = {*self._running, *self._slow}
@@ -237,7 +244,7 @@ class Sender:
             self._settler.add(
                 results.cut_off(lease_id, job, call, rendered, self._clock.now(), self._ids.new())
             )
-            self._on_finished(job.lane, None)
+            self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.
@@ -269,6 +276,8 @@ class Sender:
             deadline=job.deadline,
             draw=random.random,
         )
+        if verdict is not SUCCESS or self._health.observed:
+            self._note(job, verdict, exchange, now)
         if verdict.disable_reaction and job.reaction_id is not None:
             self._settler.disable(
                 job.reaction_id, f"the endpoint answered {exchange.status_code} (gone)"
@@ -286,7 +295,21 @@ class Sender:
                 self._max_body,
             )
         )
-        self._on_finished(job.lane, exchange.failure_kind not in _UNREACHED)
+        if exchange.failure_kind in _UNREACHED:
+            end = CallEnd.UNANSWERED
+        elif is_throttle(exchange.status_code):
+            end = CallEnd.ASKED_FOR_LESS
+        else:
+            end = CallEnd.ANSWERED
+        self._on_finished(job.lane, end)
+
+    def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
+        """Tell of a call of a reaction's what it says about the endpoint."""
+        answer = classify(verdict, exchange.status_code, exchange.failure_kind)
+        if job.reaction_id is not None and answer is not None:
+            self._health.note(
+                job.reaction_id, answer, lambda: retry_after_of(exchange.response_head, now)
+            )
 
 
 def _affordable_sockets() -> int:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from delivery.store import partitions, reactions
+from delivery.store import partitions
 from delivery.store.failures import ALREADY_THERE, CONNECTION_ERRORS, REFUSED_DATA
 from delivery.store.settlements import Settlement, settle
 from delivery.store.transaction import transaction
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from delivery.engine.announcer import Announcer
     from delivery.engine.held_leases import HeldLeases
     from delivery.store.connection import Pool
 
@@ -37,7 +38,9 @@ class Settler:
         pool: Where to write.
         worker_id: Whose leases they are.
         held: The leases of this process.
+        announcer: Tells of reactions that are disabled and jobs that used up their attempts.
         on_settled: Called with every batch once it is written.
+        on_healing: Called with reactions whose calls failed, and whose endpoint settles jobs again.
     """
 
     def __init__(
@@ -45,9 +48,13 @@ class Settler:
         pool: Pool,
         worker_id: UUID,
         held: HeldLeases,
+        announcer: Announcer,
         on_settled: Callable[[list[Settlement]], None],
+        on_healing: Callable[[list[UUID]], None],
     ) -> None:
         self._pool = pool
+        self._announcer = announcer
+        self._on_healing = on_healing
         self._worker_id = worker_id
         self._held = held
         self._on_settled = on_settled
@@ -117,17 +124,23 @@ class Settler:
     async def _write(self, batch: list[Settlement]) -> None:
         lease_ids = [settlement.lease_id for settlement in batch]
         finished = self._held.finished_with(lease_ids)
-        if self._to_disable:
-            disabling = dict(self._to_disable)
+        disabling = dict(self._to_disable)
+        if disabling or any(settlement.exhausted for settlement in batch):
+            # What is told, and what it tells of, are written together or not at all.
             async with transaction(self._pool) as connection:
-                await settle(connection, self._worker_id, batch, finished)
-                await reactions.disable(connection, disabling)
+                settled = await settle(connection, self._worker_id, batch, finished)
+                if disabling:
+                    await self._announcer.disable(connection, disabling)
+                if settled.exhausted:
+                    await self._announcer.tell_of_exhausted(connection, settled.exhausted)
             for reaction_id in disabling:
                 self._to_disable.pop(reaction_id, None)
         else:
-            await settle(self._pool, self._worker_id, batch, finished)
+            settled = await settle(self._pool, self._worker_id, batch, finished)
         self._held.settled(lease_ids)
         self._on_settled(batch)
+        if settled.healing:
+            self._on_healing(settled.healing)
 
     async def _write_apart(self, batch: list[Settlement], error: Exception) -> None:
         """Find the results that the database refuses, by halves, so that the others are written."""

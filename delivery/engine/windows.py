@@ -1,21 +1,23 @@
 """How many calls of each lane may be in flight: more as they are answered, fewer as they are not.
 
 A window begins small, grows by one with every call that was answered, as in TCP's slow start (RFC
-5681), up to the lane's cap, and is halved by every call that was not. So an endpoint that hangs
-never holds more than a few of the process's places, and one that refuses is tried one call at a
-time, at growing pauses. Without I/O; times are of the monotonic clock.
+5681), up to the lane's cap, and is halved by every call that was not, or whose answer asks for
+less. So an endpoint that hangs never holds more than a few of the process's places, and one that
+refuses is tried one call at a time, at growing pauses. Without I/O; times are of the monotonic
+clock.
 """
 
 from __future__ import annotations
 
 import time
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-__all__ = ["LaneWindows"]
+__all__ = ["CallEnd", "LaneWindows"]
 
 _FIRST: Final = 10
 """The window of a lane of which nothing is known."""
@@ -27,6 +29,17 @@ _TOLERATED: Final = 3
 
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
+
+
+class CallEnd(Enum):
+    """How a call ended, as far as its lane's window goes."""
+
+    ANSWERED = "answered"
+    """Whatever the status, unless it is one of the next."""
+    ASKED_FOR_LESS = "asked for less"
+    """429, 502, 503 or 504."""
+    UNANSWERED = "unanswered"
+    NOT_CALLED = "not called"
 
 
 class LaneWindows:
@@ -65,34 +78,41 @@ class LaneWindows:
         """When the lane's pause after failures ends; 0 if there is none."""
         return self._resting.get(lane, 0.0)
 
+    def rest(self, lane: UUID, until: float) -> None:
+        """Pause a lane; a longer pause stays."""
+        if len(self._resting) >= _KEPT:
+            self._resting.clear()
+        self._resting[lane] = max(until, self._resting.get(lane, 0.0))
+
     def began(self, lane: UUID) -> None:
         """Note one more call of the lane."""
         self._in_flight[lane] = self._in_flight.get(lane, 0) + 1
 
-    def ended(self, lane: UUID, *, answered: bool | None) -> None:
+    def ended(self, lane: UUID, end: CallEnd) -> None:
         """Note that a call ended.
 
         Args:
             lane: Whose call it was.
-            answered: Whether the endpoint answered, whatever the status; None: it was not called.
+            end: How it ended.
         """
         left = self._in_flight.get(lane, 0) - 1
         if left > 0:
             self._in_flight[lane] = left
         else:
             self._in_flight.pop(lane, None)
-        if answered:
+        if end is CallEnd.ANSWERED:
             size = self._sizes.get(lane, _FIRST)
             if size < self._default_cap or (self._caps and size < self._caps.get(lane, 0)):
                 self._remember(lane, size + 1)
             if self._failures and lane in self._failures:
                 del self._failures[lane]
                 self._resting.pop(lane, None)
-        elif answered is False:
-            self._failed(lane, self._clock())
+        elif end is not CallEnd.NOT_CALLED:
+            self._remember(lane, max(1, self._sizes.get(lane, _FIRST) // 2))
+            if end is CallEnd.UNANSWERED:
+                self._failed(lane, self._clock())
 
     def _failed(self, lane: UUID, now: float) -> None:
-        self._remember(lane, max(1, self._sizes.get(lane, _FIRST) // 2))
         failures = self._failures.get(lane, 0) + 1
         self._failures[lane] = failures
         if failures > _TOLERATED:

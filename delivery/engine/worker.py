@@ -9,7 +9,9 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.announcer import Announcer
 from delivery.engine.dispatcher import Dispatcher
+from delivery.engine.health import HealthKeeper, rules_of
 from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.held_leases import HeldLeases
 from delivery.engine.listener import Listener
@@ -70,9 +72,20 @@ class Worker:
         self._suspects: set[UUID] = set()
         self.id = ids.new()
         self._held = HeldLeases()
-        self._settler = Settler(pool, self.id, self._held, self._settled)
+        announcer = Announcer(pool, ids, waker)
         self._dispatcher = Dispatcher(
             pool, self.id, clock, ids, self._held, PreparedCalls(pool, settings.http), worker
+        )
+        self._health = HealthKeeper(
+            pool,
+            clock,
+            rules_of(settings.health),
+            announcer,
+            self._dispatcher.held_back,
+            self._dispatcher.rest,
+        )
+        self._settler = Settler(
+            pool, self.id, self._held, announcer, self._settled, self._health.heal
         )
         self._heartbeat = Heartbeat(
             pool,
@@ -85,6 +98,7 @@ class Worker:
         self._sender = Sender(
             transport,
             self._settler,
+            self._health,
             clock,
             ids,
             settings,
@@ -93,24 +107,30 @@ class Worker:
             on_room=self._dispatcher.look_again,
         )
         self._dispatcher.connect(self._sender, self._settler)
-        self._reaper = Reaper(
-            pool,
+        self._reaper = self._own_reaper(clock, ids, announcer)
+        self._stop_timeout = worker.shutdown_timeout
+        self._roles = self._roles_beside(url)
+        """What runs beside claiming, calling and settling, until the end."""
+
+    def _own_reaper(self, clock: Clock, ids: IdFactory, announcer: Announcer) -> Reaper:
+        worker = self._settings.worker
+        return Reaper(
+            self._pool,
             self.id,
             clock,
             ids,
+            announcer,
             interval=min(worker.heartbeat_interval, worker.dead_after / 4),
             dead_after=worker.dead_after,
             max_stalls=worker.max_stalls,
         )
-        self._stop_timeout = worker.shutdown_timeout
-        self._roles = self._roles_beside(url)
-        """What runs beside claiming, calling and settling, until the end."""
 
     def _roles_beside(self, url: str) -> list[Callable[[], Awaitable[None]]]:
         roles: list[Callable[[], Awaitable[None]]] = [
             self._heartbeat.run,
             self._reaper.run,
             self._dispatcher.sweeper.run,
+            self._health.run,
         ]
         if self._settings.worker.notifications:
             listener = Listener(

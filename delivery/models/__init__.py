@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
 from delivery.models.exchanges import DeliveryLog, Exchange, HttpMessage, Timings
-from delivery.models.records import Job, Page, Reaction, Trigger
+from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger
 from delivery.models.words import (
     BodyKind,
+    CircuitState,
     Compression,
     FailureKind,
     JobStatus,
@@ -23,6 +24,7 @@ from delivery.models.words import (
 __all__ = [
     "Body",
     "BodyKind",
+    "CircuitState",
     "Compression",
     "DeliveryLog",
     "Exchange",
@@ -35,6 +37,7 @@ __all__ = [
     "Page",
     "RateLimit",
     "Reaction",
+    "ReactionHealth",
     "ReactionState",
     "RetryPolicy",
     "RetryStrategy",

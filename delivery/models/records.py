@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from delivery.models.words import CircuitState
+
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
@@ -12,9 +14,22 @@ if TYPE_CHECKING:
     from delivery.models.call import HttpParams
     from delivery.models.words import FailureKind, JobStatus, ReactionState
 
-__all__ = ["Job", "Page", "Reaction", "Trigger"]
+__all__ = ["Job", "Page", "Reaction", "ReactionHealth", "Trigger"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionHealth:
+    """How a reaction's endpoint has answered lately."""
+
+    circuit: CircuitState = CircuitState.CLOSED
+    failures: int = 0
+    """Failed calls in a row."""
+    failing_since: datetime | None = None
+    """When the first of them ended."""
+    paused_until: datetime | None = None
+    """Until when no call is made, if that is still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,7 @@ class Reaction:
     """Grows with every change of what is sent; jobs keep the version they were made with."""
     created_at: datetime
     updated_at: datetime
+    health: ReactionHealth = ReactionHealth()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 __all__ = [
     "BodyKind",
+    "CircuitState",
     "Compression",
     "FailureKind",
     "JobStatus",
@@ -102,3 +103,14 @@ class Compression(StrEnum):
     """How a request's body is compressed."""
 
     GZIP = "gzip"
+
+
+class CircuitState(StrEnum):
+    """Whether calls are made to a reaction's endpoint; see `delivery.policy.health`."""
+
+    CLOSED = "closed"
+    """As usual."""
+    OPEN = "open"
+    """No call is made for a while."""
+    HALF_OPEN = "half_open"
+    """One call at a time tries if the endpoint works again."""

@@ -50,6 +50,10 @@ class LaneLimits:
     concurrency: int | None
     rate: RateLimit | None
     ordered: bool
+    paused_until: float = 0.0
+    """Until when no call may begin, in seconds since the epoch."""
+    probing: bool = False
+    """Whether one call at a time tries if the endpoint works again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,12 @@ def grant(
     """
     if first is None:
         return Grant(0, None)
+    if limits.paused_until > now:
+        return Grant(0, limits.paused_until - now)
     quota = wanted
     if limits.concurrency is not None:
         quota = min(quota, limits.concurrency - in_flight)
-    if limits.ordered:
+    if limits.ordered or limits.probing:
         quota = min(quota, 1 - in_flight)
     if quota <= 0:
         return Grant(0, None)

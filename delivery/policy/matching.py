@@ -107,7 +107,15 @@ class Matcher(Generic[K]):
     entry would have been asked.
     """
 
-    __slots__ = ("_conditions", "_everything", "_exact", "_found", "_keys", "_prefixes")
+    __slots__ = (
+        "_conditions",
+        "_everything",
+        "_exact",
+        "_found",
+        "_found_by_name",
+        "_keys",
+        "_prefixes",
+    )
 
     def __init__(self, entries: Sequence[MatchEntry[K]]) -> None:
         self._keys = [entry.key for entry in entries]
@@ -116,6 +124,7 @@ class Matcher(Generic[K]):
         self._prefixes: dict[str, list[int]] = {}
         self._everything: list[int] = []
         self._found: dict[str, tuple[int, ...]] = {}
+        self._found_by_name: dict[str, tuple[int, ...]] = {}
         for position, entry in enumerate(entries):
             self._conditions.append(_compiled(entry.condition))
             for pattern in entry.patterns:
@@ -127,7 +136,7 @@ class Matcher(Generic[K]):
                     self._exact.setdefault(pattern, []).append(position)
 
     def matching(
-        self, event_type: str, payload: Callable[[], object]
+        self, event_type: str, payload: Callable[[], object], *, by_name: bool = False
     ) -> tuple[list[K], list[tuple[K, str]]]:
         """The keys of the matching entries in their order, and those whose condition failed.
 
@@ -135,6 +144,7 @@ class Matcher(Generic[K]):
             event_type: The trigger's type.
             payload: Gives the decoded payload; called at most once, and only if a condition needs
                 it.
+            by_name: Whether only exact types and prefixes count, and `*` does not.
 
         Returns:
             The keys that match, and with its reason each key whose condition could not be
@@ -144,7 +154,7 @@ class Matcher(Generic[K]):
         errors: list[tuple[K, str]] = []
         value: object = None
         decoded = False
-        for position in self._positions(event_type):
+        for position in self._positions(event_type, by_name=by_name):
             key, condition = self._keys[position], self._conditions[position]
             if condition is None:
                 matched.append(key)
@@ -161,19 +171,22 @@ class Matcher(Generic[K]):
                 errors.append((key, evaluation.error))
         return matched, errors
 
-    def _positions(self, event_type: str) -> tuple[int, ...]:
-        found = self._found.get(event_type)
+    def _positions(self, event_type: str, *, by_name: bool) -> tuple[int, ...]:
+        known = self._found_by_name if by_name else self._found
+        found = known.get(event_type)
         if found is None:
-            positions = {*self._exact.get(event_type, ()), *self._everything}
+            positions = set(self._exact.get(event_type, ()))
+            if not by_name:
+                positions.update(self._everything)
             end = event_type.find(".") + 1
             while end:
                 positions.update(self._prefixes.get(event_type[:end], ()))
                 end = event_type.find(".", end) + 1
             found = tuple(sorted(positions))
-            if len(self._found) >= _TYPES_KEPT:
+            if len(known) >= _TYPES_KEPT:
                 # Types come from callers: without a bound, made-up ones would fill the memory.
-                self._found.clear()
-            self._found[event_type] = found
+                known.clear()
+            known[event_type] = found
         return found
 
 

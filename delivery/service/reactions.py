@@ -12,7 +12,7 @@ from delivery.policy.matching import validate_pattern
 from delivery.service.calls import CallOptions, build_params, check_known
 from delivery.service.checks import check_id, check_priority, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
-from delivery.store import reactions
+from delivery.store import health, reactions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,8 @@ class ReactionChanges(CallOptions, total=False):
     priority: int
     state: str
     """`enabled` or `disabled`."""
+    state_reason: str | None
+    """Why it is disabled."""
 
 
 class Reactions:
@@ -141,6 +143,41 @@ class Reactions:
         message = f"reaction {reaction_id} is being changed by others all the time; try again"
         raise InvalidReaction(message)
 
+    async def enable(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
+        """Let a reaction take part again, as if its endpoint had never been in trouble.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+        """
+        return await self.update(reaction_id, tenant_id=tenant_id, state=ReactionState.ENABLED)
+
+    async def disable(
+        self, reaction_id: UUID | str, *, reason: str | None = None, tenant_id: str = "default"
+    ) -> Reaction:
+        """Keep a reaction from taking part; its waiting jobs are skipped when their turn comes.
+
+        Args:
+            reaction_id: Which.
+            reason: Shown with the reaction.
+            tenant_id: Whose.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+        """
+        changes: ReactionChanges = {"state": ReactionState.DISABLED, "state_reason": reason}
+        return await self.update(reaction_id, tenant_id=tenant_id, **changes)
+
+    async def reset(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
+        """Forget that a reaction's endpoint was in trouble: its calls go on within seconds.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+        """
+        key = check_id("reaction id", reaction_id)
+        if not await health.reset(self._pool, key, tenant_id):
+            raise _not_found(key, tenant_id)
+        return await self.get(key, tenant_id=tenant_id)
+
     async def delete(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> None:
         """Delete a reaction; its waiting jobs are skipped, its records stay.
 
@@ -192,7 +229,7 @@ class Reactions:
             condition=_check_condition(changes.get("condition", current.condition)),
             priority=check_priority(changes.get("priority", current.priority)),
             state=state,
-            state_reason=None if state is ReactionState.ENABLED else current.state_reason,
+            state_reason=_check_reason(state, changes.get("state_reason", current.state_reason)),
             params=self._params(options),
         )
 
@@ -211,6 +248,12 @@ def _check_condition(condition: str | None) -> str | None:
     if condition is not None:
         compile_condition(check_text("condition", condition, max_length=10_000))
     return condition
+
+
+def _check_reason(state: ReactionState, reason: str | None) -> str | None:
+    if state is ReactionState.ENABLED or reason is None:
+        return None
+    return check_text("state_reason", reason, max_length=1_000)
 
 
 def _not_found(reaction_id: UUID, tenant_id: str) -> NotFound:

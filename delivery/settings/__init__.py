@@ -7,6 +7,7 @@ variable `DELIVERY_HTTP_TIMEOUT` in the environment, and `http={"timeout": …}`
 
 from __future__ import annotations
 
+from delivery.settings.health import HealthSettings
 from delivery.settings.loading import load_settings
 from delivery.settings.section import Section
 from delivery.settings.sections import (
@@ -29,6 +30,7 @@ from delivery.settings.showing import (
 
 __all__ = [
     "DatabaseSettings",
+    "HealthSettings",
     "HttpSettings",
     "LimitSettings",
     "LogSettings",

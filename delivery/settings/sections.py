@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from delivery.models import RetryPolicy, RetryStrategy
+from delivery.settings.health import HealthSettings
 from delivery.settings.section import Section
 
 if TYPE_CHECKING:
@@ -242,6 +243,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     retry: RetrySettings = RetrySettings()
+    health: HealthSettings = HealthSettings()
     limits: LimitSettings = LimitSettings()
     partitions: PartitionSettings = PartitionSettings()
 

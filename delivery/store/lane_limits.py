@@ -43,6 +43,8 @@ async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[La
                 if row["rate_limit"] is None
                 else RateLimit(row["rate_limit"], row["rate_period"]),
                 row["ordered"],
+                row["paused_until"],
+                row["probing"],
             ),
             row["next_at"],
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delivery.message.params import decode_params, encode_params
-from delivery.models import HttpParams, Reaction, ReactionState
+from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, ReactionState
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -76,6 +76,21 @@ def _reaction(row: asyncpg.Record) -> Reaction:
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        health=_health(row),
+    )
+
+
+def _health(row: asyncpg.Record) -> ReactionHealth:
+    if row.get("failures") is None:
+        return ReactionHealth()
+    circuit = CircuitState.CLOSED
+    if row["openings"]:
+        circuit = CircuitState.HALF_OPEN if row["pause_is_over"] else CircuitState.OPEN
+    return ReactionHealth(
+        circuit,
+        row["failures"],
+        row["failing_since"],
+        None if row["pause_is_over"] else row["paused_until"],
     )
 
 
@@ -103,6 +118,7 @@ async def insert(
         priority,
         *encode_params(params),
         *_limits(params),
+        params.live,
     )
     assert row is not None
     return _reaction(row)
@@ -124,6 +140,7 @@ async def update(executor: Executor, changed: Reaction) -> Reaction | None:
         changed.state_reason,
         *encode_params(changed.params),
         *_limits(changed.params),
+        changed.params.live,
     )
     return None if row is None else _reaction(row)
 

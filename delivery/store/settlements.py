@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Executor
 
-__all__ = ["Settlement", "settle"]
+__all__ = ["Settled", "Settlement", "settle"]
 
 
 class Settlement(NamedTuple):
@@ -68,17 +68,29 @@ class Settlement(NamedTuple):
     """Whether the attempt was lost with its worker."""
 
 
+class Settled(NamedTuple):
+    """What a batch of results changed."""
+
+    jobs: int
+    """How many jobs; the rest had lost their lease and were logged as `late`."""
+    exhausted: list[UUID] | None
+    """Jobs that have used up their attempts by it."""
+    healing: list[UUID] | None
+    """Reactions whose calls failed before, and whose endpoint has now settled a job."""
+
+
 async def settle(
     executor: Executor,
     worker_id: UUID,
     settlements: Sequence[Settlement],
     finished_leases: Sequence[UUID],
-) -> int:
+) -> Settled:
     """Write the results of claims that `worker_id` holds, and remove the leases that are finished.
 
-    Returns how many jobs were changed; the rest had lost their lease and were logged as `late`.
     Repeating a call, after a commit of which the answer was lost, changes nothing.
     """
-    return await executor.fetchval(  # type: ignore[no-any-return]
+    row = await executor.fetchrow(
         statement("settle"), worker_id, finished_leases, settlements, HELD_PRIORITY
     )
+    assert row is not None
+    return Settled(*row)

@@ -93,6 +93,7 @@ async def test_a_job_whose_workers_keep_dying_fails_as_stalled(database_url: str
         assert job.status is JobStatus.FAILED
         assert job.failure_kind == "stalled"
         assert job.stalls == 2
+        assert len((await engine.triggers.list(type="job.exhausted")).items) == 1
         assert [log.outcome for log in await all_logs(engine)] == [Outcome.LOST] * 2
         assert receiver.count() == 2
 

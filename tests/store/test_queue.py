@@ -102,8 +102,8 @@ async def test_settling_twice_changes_nothing_the_second_time(database_url: str)
         (job_id,) = await bench.enqueue(1)
         lease_id, (job,) = await bench.claim(1)
         settlement = succeeded(bench, lease_id, job)
-        assert await settle(bench.pool, bench.worker_id, [settlement], [lease_id]) == 1
-        assert await settle(bench.pool, bench.worker_id, [settlement], [lease_id]) == 0
+        assert (await settle(bench.pool, bench.worker_id, [settlement], [lease_id])).jobs == 1
+        assert (await settle(bench.pool, bench.worker_id, [settlement], [lease_id])).jobs == 0
         page = await _logs_of(bench.pool, job_id)
         assert [log.outcome for log in page] == ["succeeded"]
         settled = await jobs.get(bench.pool, job_id, "default")
@@ -120,7 +120,7 @@ async def test_a_worker_without_the_lease_changes_nothing_and_is_logged_as_late(
         (job_id,) = await bench.enqueue(1)
         lease_id, (job,) = await bench.claim(1)
         stranger = bench.ids.new()
-        assert await settle(bench.pool, stranger, [succeeded(bench, lease_id, job)], []) == 0
+        assert (await settle(bench.pool, stranger, [succeeded(bench, lease_id, job)], [])).jobs == 0
         still = await jobs.get(bench.pool, job_id, "default")
         assert still is not None
         assert still.status is JobStatus.RUNNING

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.engine.lanes import LaneBook, share
+from delivery.engine.windows import CallEnd
 
 A, B, C = (UUID(int=number) for number in (1, 2, 3))
 NOW = 1_000.0
@@ -94,7 +95,7 @@ def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
     assert take(book, 50) == [((A, 100), 2)]
     assert take(book, 50) == []
     assert not book.has_due()
-    book.finished(A, answered=True)
+    book.finished(A, CallEnd.ANSWERED)
     assert take(book, 50) == [((A, 100), 1)]
 
 
@@ -104,7 +105,7 @@ def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
     take(book, 50)
     assert take(book, 50) == []
     book.mark_due((A, 5))
-    book.finished(A, answered=True)
+    book.finished(A, CallEnd.ANSWERED)
     assert take(book, 50) == [((A, 5), 1)]
 
 
@@ -177,7 +178,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
     book.set_cap(A, 1_000)
     for lane in (A, B):
         for _ in range(1_000):
-            book._windows.ended(lane, answered=True)
+            book._windows.ended(lane, CallEnd.ANSWERED)
     for number in range(100, 200):
         book.mark_due((UUID(int=number), 100))
     book.mark_due((A, 100))
@@ -190,7 +191,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
             largest = max(largest, count if key[0] == A else 0)
         book.settle_claim(ask, jobs[: ask.capacity])
         for job in jobs[: ask.capacity]:
-            book.finished(job.lane, answered=True)
+            book.finished(job.lane, CallEnd.ANSWERED)
         for number in range(100, 200):
             book.mark_due((UUID(int=number), 100))
     assert largest == 20
@@ -199,10 +200,10 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
 def test_a_lane_with_little_room_waits_a_moment_for_more() -> None:
     book = book_of(cap=100)
     for _ in range(100):
-        book._windows.ended(A, answered=True)
+        book._windows.ended(A, CallEnd.ANSWERED)
     book.mark_due((A, 100))
     assert take(book, 200) == [((A, 100), 100)]
-    book.finished(A, answered=True)
+    book.finished(A, CallEnd.ANSWERED)
     assert take(book, 200) == [], "not a claim for one job"
     book.fire_timers(NOW + 0.02)
     assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "but soon, even so"
@@ -226,14 +227,14 @@ def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
     book.mark_due((A, 100))
     take(book, 10)
     for _ in range(10):
-        book.finished(A, answered=False)
+        book.finished(A, CallEnd.UNANSWERED)
     assert take(book, 10) == []
     resumes = book.next_timer()
     assert resumes is not None
     assert NOW < resumes <= NOW + 1.0
     book.fire_timers(resumes)
     assert take(book, 10, resumes) == [((A, 100), 1)], "one call to see whether it answers again"
-    book.finished(A, answered=True)
+    book.finished(A, CallEnd.ANSWERED)
     assert take(book, 10, resumes) == [((A, 100), 2)]
 
 

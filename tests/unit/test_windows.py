@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.windows import LaneWindows
+from delivery.engine.windows import CallEnd, LaneWindows
 
 A = UUID(int=1)
 
@@ -18,7 +18,7 @@ def test_a_window_begins_small_and_grows_with_every_answer_up_to_the_cap() -> No
     sizes = []
     for _ in range(4):
         windows.began(A)
-        windows.ended(A, answered=True)
+        windows.ended(A, CallEnd.ANSWERED)
         sizes.append(windows.size(A))
     assert sizes == [11, 12, 12, 12]
 
@@ -28,7 +28,7 @@ def test_a_window_is_halved_by_every_call_without_an_answer_down_to_one() -> Non
     sizes = []
     for _ in range(5):
         windows.began(A)
-        windows.ended(A, answered=False)
+        windows.ended(A, CallEnd.UNANSWERED)
         sizes.append(windows.size(A))
     assert sizes == [5, 2, 1, 1, 1]
 
@@ -36,7 +36,7 @@ def test_a_window_is_halved_by_every_call_without_an_answer_down_to_one() -> Non
 def test_calls_that_were_never_made_change_nothing() -> None:
     windows = LaneWindows(default_cap=100)
     windows.began(A)
-    windows.ended(A, answered=None)
+    windows.ended(A, CallEnd.NOT_CALLED)
     assert windows.size(A) == windows.room(A) == 10
 
 
@@ -45,23 +45,32 @@ def test_pauses_begin_after_a_few_failures_grow_to_a_second_and_end_with_an_answ
     pauses = []
     for _ in range(20):
         windows.began(A)
-        windows.ended(A, answered=False)
+        windows.ended(A, CallEnd.UNANSWERED)
         pauses.append(max(windows.resting_until(A) - 50.0, 0.0))
     assert pauses[:3] == [0.0, 0.0, 0.0]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 1.0
     windows.began(A)
-    windows.ended(A, answered=True)
+    windows.ended(A, CallEnd.ANSWERED)
     assert windows.resting_until(A) == 0.0
 
 
-@given(st.integers(1, 50), st.lists(st.sampled_from([True, False, None]), max_size=200))
+@given(st.integers(1, 50), st.lists(st.sampled_from(CallEnd), max_size=200))
 def test_a_window_is_never_less_than_one_nor_more_than_the_cap(
-    cap: int, outcomes: list[bool | None]
+    cap: int, ends: list[CallEnd]
 ) -> None:
     windows = LaneWindows(default_cap=cap)
-    for answered in outcomes:
+    for end in ends:
         windows.began(A)
-        windows.ended(A, answered=answered)
+        windows.ended(A, end)
         assert 1 <= windows.size(A) <= cap
         assert windows.room(A) == windows.size(A), "what ended is no longer in flight"
+
+
+def test_an_answer_that_asks_for_less_halves_the_window_without_a_pause() -> None:
+    windows = LaneWindows(default_cap=100)
+    for expected in (5, 2, 1, 1, 1, 1):
+        windows.began(A)
+        windows.ended(A, CallEnd.ASKED_FOR_LESS)
+        assert windows.size(A) == expected
+    assert windows.resting_until(A) == 0.0

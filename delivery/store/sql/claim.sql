@@ -56,7 +56,7 @@ taken AS (
         popped.claim,
         jobs.trigger_id,
         jobs.reaction_id,
-        jobs.reaction_version,
+        CASE WHEN reactions.live THEN reactions.version ELSE jobs.reaction_version END AS reaction_version,
         jobs.tenant_id,
         jobs.attempt,
         jobs.uncounted,

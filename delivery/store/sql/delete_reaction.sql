@@ -8,6 +8,9 @@ WITH written AS (
 unlimited AS (
     DELETE FROM delivery.lane_limits WHERE lane IN (SELECT id FROM written)
 ),
+healed AS (
+    DELETE FROM delivery.reaction_health WHERE reaction_id IN (SELECT id FROM written)
+),
 moved AS (
     INSERT INTO delivery.catalogs (tenant_id, version)
     SELECT tenant_id, 1 FROM written

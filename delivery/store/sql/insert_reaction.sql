@@ -7,9 +7,9 @@ WITH moved AS (
 ),
 written AS (
     INSERT INTO delivery.reactions (
-        id, tenant_id, area_id, name, event_types, condition, priority, state, version
+        id, tenant_id, area_id, name, event_types, condition, priority, state, version, live
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 'enabled', 1)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 'enabled', 1, $14)
     RETURNING *
 ),
 versioned AS (

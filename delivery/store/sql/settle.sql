@@ -40,7 +40,7 @@ updated AS (
     JOIN fence ON fence.id = given.lease_id
     WHERE jobs.id = given.job_id AND jobs.claims < given.claim
     RETURNING
-        jobs.id, jobs.run_at, jobs.status, jobs.exhausted, given.lane, given.priority, given.claim,
+        jobs.id, jobs.run_at, jobs.status, jobs.exhausted, jobs.failure_kind, given.lane, given.priority, given.claim,
         jobs.attempt
 ),
 logged AS (
@@ -96,4 +96,14 @@ buried AS (
 finished AS (
     DELETE FROM delivery.leases WHERE id = ANY ($2::uuid[]) AND worker_id = $1
 )
-SELECT (SELECT count(*) FROM updated) AS settled;
+SELECT
+    (SELECT count(*) FROM updated) AS settled,
+    (SELECT array_agg(id ORDER BY id) FROM updated WHERE exhausted) AS exhausted,
+    (
+        SELECT array_agg(reaction_id) FROM delivery.reaction_health
+        WHERE reaction_id IN (
+            SELECT lane FROM updated
+            WHERE status = 'succeeded'
+                OR (status = 'failed' AND failure_kind = 'http_status' AND NOT exhausted)
+        )
+    ) AS healing;

@@ -1,10 +1,11 @@
 -- Changes a reaction that is still at the version it was read at ($3), as its next version, and moves the
--- tenant's catalog on. Its limits ($13 to $16) hold at once, also for jobs made before.
+-- tenant's catalog on. Its limits ($13 to $16) hold at once, also for jobs made before. That its endpoint was
+-- in trouble is forgotten: what is called now may be another.
 WITH written AS (
     UPDATE delivery.reactions
     SET
         area_id = $4, name = $5, event_types = $6, condition = $7, priority = $8,
-        state = $9, state_reason = $10, version = version + 1, updated_at = now()
+        state = $9, state_reason = $10, version = version + 1, live = $17, updated_at = now()
     WHERE id = $1 AND tenant_id = $2 AND version = $3 AND state <> 'deleted'
     RETURNING *
 ),
@@ -26,6 +27,7 @@ limited AS (
     ON CONFLICT (lane) DO UPDATE SET
         concurrency = excluded.concurrency, rate_limit = excluded.rate_limit,
         rate_period = excluded.rate_period, ordered = excluded.ordered,
+        paused_until = 0, probing = false,
         next_at = CASE
             WHEN (lane_limits.rate_limit, lane_limits.rate_period)
                 IS NOT DISTINCT FROM (excluded.rate_limit, excluded.rate_period)
@@ -33,6 +35,9 @@ limited AS (
             -- What was used up of another rate says nothing about this one.
             ELSE 0
         END
+),
+healed AS (
+    DELETE FROM delivery.reaction_health WHERE reaction_id IN (SELECT id FROM written)
 ),
 unlimited AS (
     DELETE FROM delivery.lane_limits

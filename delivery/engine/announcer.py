@@ -1,0 +1,78 @@
+"""Raises the engine's own triggers, in the transaction of what they tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.engine.fan_out import FanOutWriter, TriggerDraft
+from delivery.policy.own_triggers import OWN_TYPES, OwnType, exhausted_payload, reaction_payload
+from delivery.store import health, reactions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from delivery.clock import IdFactory
+    from delivery.engine.wake import Waker
+    from delivery.policy.health import Health
+    from delivery.store.connection import Connection, Pool
+    from delivery.store.health import LockedHealth
+
+__all__ = ["Announcer"]
+
+
+class Announcer:
+    """Writes triggers that tell of reactions and jobs; see `delivery.policy.own_triggers`."""
+
+    def __init__(self, pool: Pool, ids: IdFactory, waker: Waker) -> None:
+        self._fan_out = FanOutWriter(pool, ids, waker)
+
+    async def tell_of_reaction(
+        self,
+        connection: Connection,
+        told: OwnType,
+        reaction_id: UUID,
+        stands: LockedHealth,
+        now_stands: Health,
+        reason: str | None = None,
+    ) -> None:
+        """Raise a trigger about a reaction."""
+        payload = reaction_payload(reaction_id, stands.name, reason, now_stands)
+        await self._write(connection, stands.tenant_id, [_draft(told, payload)])
+
+    async def disable(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
+        """Disable the enabled ones among these reactions, and raise a trigger for each."""
+        disabled = await reactions.disable(connection, dict(reasons))
+        for reaction_id, stands in (await health.lock(connection, disabled)).items():
+            await self.tell_of_reaction(
+                connection,
+                OwnType.REACTION_DISABLED,
+                reaction_id,
+                stands,
+                stands.health,
+                reasons[reaction_id],
+            )
+
+    async def tell_of_exhausted(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
+        """Raise a trigger for each job, but for those that were themselves to tell of something."""
+        drafts: dict[str, list[TriggerDraft]] = {}
+        for described in await health.describe_exhausted(connection, job_ids, OWN_TYPES):
+            drafts.setdefault(described["tenant_id"], []).append(
+                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
+            )
+        for tenant_id, of_tenant in drafts.items():
+            await self._write(connection, tenant_id, of_tenant)
+
+    async def _write(
+        self, connection: Connection, tenant_id: str, drafts: Sequence[TriggerDraft]
+    ) -> None:
+        try:
+            await self._fan_out.write(tenant_id, drafts, connection)
+        finally:
+            # The transaction may have changed the tenant's reactions, and may yet be rolled back:
+            # what was read in it must not be taken for what holds after it.
+            self._fan_out.forget(tenant_id)
+
+
+def _draft(told: OwnType, payload: bytes) -> TriggerDraft:
+    return TriggerDraft(told.value, payload, None, None, None, None, is_own=True)

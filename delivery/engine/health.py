@@ -1,0 +1,198 @@
+"""Keeps how reactions stand: gathers what calls said, judges, writes, and tells of what changed.
+
+Only reactions whose calls fail, or failed lately, are looked at. What was gathered is judged a few
+times a second, for all workers together: each judgement locks the reaction and begins from what the
+last one, whoever made it, has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from delivery.models import ReactionState
+from delivery.policy.health import Answer, Change, Health, HealthRules, Observed, judge, observe
+from delivery.policy.own_triggers import OwnType
+from delivery.store import health
+from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.transaction import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from delivery.clock import Clock
+    from delivery.engine.announcer import Announcer
+    from delivery.settings import HealthSettings
+    from delivery.store.connection import Pool
+    from delivery.store.health import LockedHealth
+
+__all__ = ["HealthKeeper", "rules_of"]
+
+logger = logging.getLogger(__name__)
+
+_GATHERING: Final = 0.1
+"""Seconds for which answers are gathered: many calls of a reaction may end in them."""
+
+_UNTIL_WRITTEN: Final = 1.0
+"""Seconds in which what was gathered is surely written."""
+
+_AT_ONCE: Final = 200
+"""Reactions judged in one transaction."""
+
+_KEPT: Final = 100_000
+_MAX_BACKOFF: Final = 5.0
+
+
+def rules_of(settings: HealthSettings) -> HealthRules:
+    """The settings as the pure functions take them."""
+    names = (field.name for field in dataclasses.fields(HealthRules))
+    return HealthRules(**{name: getattr(settings, name) for name in names})
+
+
+class HealthKeeper:
+    """Judges the reactions whose calls this process makes.
+
+    Args:
+        pool: Where to read and write.
+        clock: Tells when calls end and pauses are over.
+        rules: What to judge by.
+        announcer: Raises the engine's own triggers.
+        on_held: Called with lanes that must be claimed from by their limits from now on.
+        on_asked: Called with a lane that is to be left alone at once, and for how many seconds;
+            until that is written for all workers.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        rules: HealthRules,
+        announcer: Announcer,
+        on_held: Callable[[Iterable[UUID]], None],
+        on_asked: Callable[[UUID, float], None],
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._rules = rules
+        self._announcer = announcer
+        self._on_held = on_held
+        self._on_asked = on_asked
+        self.observed: dict[UUID, Observed] = {}
+        """What was gathered, by reaction; those that are not here need not be told of successes."""
+        self._work = asyncio.Event()
+
+    def note(
+        self, reaction_id: UUID, answer: Answer, retry_after: Callable[[], float | None]
+    ) -> None:
+        """Take what one call said; a success only where there is something to forget."""
+        before = self.observed.get(reaction_id)
+        if before is None:
+            if answer is Answer.WORKS or len(self.observed) >= _KEPT:
+                return
+            before = Observed()
+        now = self._clock.now()
+        after = self.observed[reaction_id] = observe(before, answer, now, retry_after)
+        if after.retry_after is not None and after.retry_after != before.retry_after:
+            self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
+        self._work.set()
+
+    def heal(self, reaction_ids: Iterable[UUID]) -> None:
+        """Note that reactions which are recorded as failing have had a job settled."""
+        for reaction_id in reaction_ids:
+            observed = self.observed.get(reaction_id, Observed())
+            self.observed[reaction_id] = dataclasses.replace(observed, worked=True)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Judge until cancelled."""
+        backoff = _GATHERING
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(backoff)
+            gathered = dict(islice(self.observed.items(), _AT_ONCE))
+            for reaction_id in gathered:
+                del self.observed[reaction_id]
+            if not self.observed:
+                self._work.clear()
+            try:
+                await self._judge(gathered)
+            except CONNECTION_ERRORS as error:
+                self._take_back(gathered)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+                logger.warning(
+                    "the health of reactions could not be written (%s); trying again in %.1f s",
+                    error,
+                    backoff,
+                )
+            else:
+                backoff = _GATHERING
+
+    def _take_back(self, gathered: dict[UUID, Observed]) -> None:
+        """Keep what could not be written; what came in since is the newer."""
+        for reaction_id, before in gathered.items():
+            since = self.observed.get(reaction_id)
+            if since is None:
+                self.observed[reaction_id] = before
+            elif not since.worked:
+                self.observed[reaction_id] = dataclasses.replace(
+                    since,
+                    worked=before.worked,
+                    failures=before.failures + since.failures,
+                    failing_since=before.failing_since or since.failing_since,
+                )
+        self._work.set()
+
+    async def _judge(self, gathered: dict[UUID, Observed]) -> None:
+        changes: dict[UUID, Change] = {}
+        now = self._clock.now()
+        async with transaction(self._pool) as connection:
+            locked = await health.lock(connection, gathered)
+            for reaction_id, stands in locked.items():
+                if stands.state is ReactionState.ENABLED:
+                    change = judge(stands.health, gathered[reaction_id], self._rules, now)
+                    if change.health != stands.health:
+                        changes[reaction_id] = change
+            if not changes:
+                return
+            await health.write(
+                connection, {reaction_id: change.health for reaction_id, change in changes.items()}
+            )
+            disabled = {
+                reaction_id: _reason(change.health, now)
+                for reaction_id, change in changes.items()
+                if change.told is OwnType.REACTION_DISABLED
+            }
+            if disabled:
+                await self._announcer.disable(connection, disabled)
+            for reaction_id, change in changes.items():
+                if change.told is not None and reaction_id not in disabled:
+                    await self._announcer.tell_of_reaction(
+                        connection, change.told, reaction_id, locked[reaction_id], change.health
+                    )
+        self._on_held(each for each, change in changes.items() if change.health.paused_until)
+        for reaction_id, change in changes.items():
+            _log(reaction_id, locked[reaction_id], change, now)
+
+
+def _reason(stands: Health, now: float) -> str:
+    days = (now - (stands.failing_since or now)) / 86_400
+    return f"{stands.failures} calls in a row have failed, over {days:.1f} days"
+
+
+def _log(reaction_id: UUID, stands: LockedHealth, change: Change, now: float) -> None:
+    name = f"reaction {reaction_id} ({stands.name})"
+    if change.told is OwnType.REACTION_FAILING:
+        logger.warning(
+            "%s: %d calls in a row have failed; tried again in %.0f s",
+            name,
+            change.health.failures,
+            change.health.paused_until - now,
+        )
+    elif change.told is OwnType.REACTION_DISABLED:
+        logger.warning("%s is disabled: %s", name, _reason(change.health, now))
+    elif change.told is OwnType.REACTION_RECOVERED:
+        logger.info("%s: the endpoint works again", name)

@@ -1,0 +1,219 @@
+"""How an endpoint's answers change what its reaction may do: pauses, the circuit, the end.
+
+A call is a *failure* if it is to be tried again: no answer, or a status such as 404 or 500. 429 is
+none: the endpoint works, and asks for less. An answer that settles its job (200, but 400 as well)
+says that the endpoint works, and forgets all troubles.
+
+- After 429, 502, 503 or 504 with a Retry-After the reaction pauses as long as asked, up to
+  `longest_pause`; after three times 429 in a row without one, for 0.1 s, 0.2 s, 0.4 s and so on, up
+  to 10 s. All four also halve what each worker has in flight (`delivery.engine.windows`).
+- After `open_failures` failures in a row, over at least `open_after` seconds, the circuit opens: no
+  call is made for `probe_after` seconds. Then it is half open: one call at a time is made. If that
+  fails, the circuit stays open twice as long as before, up to `probe_max` seconds.
+- After `disable_after` seconds of nothing but failures, and `disable_failures` of them, the
+  reaction is disabled.
+
+The circuit breaker is M. Nygard's (Release It!, 2007). Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from delivery.models import FailureKind, JobStatus
+from delivery.policy.own_triggers import OwnType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from delivery.policy.outcome import Verdict
+
+__all__ = [
+    "HEALTHY",
+    "Answer",
+    "Change",
+    "Health",
+    "HealthRules",
+    "Observed",
+    "classify",
+    "is_throttle",
+    "judge",
+    "observe",
+]
+
+_THROTTLES: Final = frozenset({429, 502, 503, 504})
+_TOO_MANY_REQUESTS: Final = 429
+_TOLERATED: Final = 3
+"""Answers 429 in a row, without a Retry-After, before the reaction pauses."""
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_UNASKED_PAUSE: Final = 10.0
+_MOST_DOUBLINGS: Final = 30
+_UNREACHED: Final = frozenset(
+    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
+)
+
+
+class Answer(StrEnum):
+    """What one call says about its endpoint."""
+
+    WORKS = "works"
+    FAILED = "failed"
+    LESS = "less"
+    """It works, but asks for fewer calls: 429."""
+    OVERLOADED = "overloaded"
+    """It failed, and may ask to be left alone for a while: 502, 503, 504."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRules:
+    """The settings `health`; see there."""
+
+    open_failures: int
+    open_after: float
+    probe_after: float
+    probe_max: float
+    longest_pause: float
+    disable_failures: int
+    disable_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a reaction stands."""
+
+    failures: int = 0
+    """In a row."""
+    failing_since: float | None = None
+    throttles: int = 0
+    """Pauses in a row because the endpoint asked for less."""
+    openings: int = 0
+    """How often in a row the circuit opened; 0: it is closed."""
+    paused_until: float = 0.0
+
+
+HEALTHY: Final = Health()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the calls of a reaction said since the last time it was judged."""
+
+    worked: bool = False
+    """Whether any call said that the endpoint works."""
+    failures: int = 0
+    """Since then."""
+    throttles: int = 0
+    """Answers 429 at the end, in a row."""
+    retry_after: float | None = None
+    """Until when the endpoint asked to be left alone."""
+    failing_since: float | None = None
+    """When the first of the failures ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a reaction stands now, and what others are to be told."""
+
+    health: Health
+    told: OwnType | None = None
+
+
+def is_throttle(status_code: int | None) -> bool:
+    """Whether an answer asks for fewer calls."""
+    return status_code in _THROTTLES
+
+
+def classify(
+    verdict: Verdict, status_code: int | None, failure_kind: FailureKind | None
+) -> Answer | None:
+    """What a call says about its endpoint; None: nothing.
+
+    Args:
+        verdict: What the call led to.
+        status_code: The answer's status, if any.
+        failure_kind: Why there was no complete answer; None: there was.
+    """
+    if verdict.status is JobStatus.SUCCEEDED:
+        return Answer.WORKS
+    if failure_kind in _UNREACHED:
+        return Answer.FAILED
+    if failure_kind is not None and failure_kind is not FailureKind.HTTP_STATUS:
+        return None
+    given_up = verdict.exhausted or verdict.failure_kind is FailureKind.DEADLINE
+    if verdict.status is JobStatus.FAILED and not given_up:
+        return Answer.WORKS
+    if status_code == _TOO_MANY_REQUESTS:
+        return Answer.LESS
+    return Answer.OVERLOADED if status_code in _THROTTLES else Answer.FAILED
+
+
+def observe(
+    observed: Observed, answer: Answer, now: float, retry_after: Callable[[], float | None]
+) -> Observed:
+    """Add one call to what was seen.
+
+    Args:
+        observed: What was seen before.
+        answer: What the call says.
+        now: When it ended.
+        retry_after: Gives the seconds that the answer asks to wait, if any; called where it counts.
+    """
+    if answer is Answer.WORKS:
+        return Observed(worked=True)
+    failures, failing_since = observed.failures, observed.failing_since
+    if answer is not Answer.LESS:
+        failures += 1
+        failing_since = now if failing_since is None else failing_since
+    if answer is Answer.FAILED:
+        return Observed(observed.worked, failures, 0, observed.retry_after, failing_since)
+    asked = retry_after()
+    until = observed.retry_after
+    if asked is not None:
+        until = now + asked if until is None else max(until, now + asked)
+    throttles = observed.throttles + 1 if answer is Answer.LESS else 0
+    return Observed(observed.worked, failures, throttles, until, failing_since)
+
+
+def judge(health: Health, observed: Observed, rules: HealthRules, now: float) -> Change:
+    """How a reaction stands after what was observed."""
+    told = None
+    if observed.worked:
+        told = OwnType.REACTION_RECOVERED if health.openings else None
+        health = HEALTHY
+    failures = health.failures + observed.failures
+    failing_since = observed.failing_since if health.failing_since is None else health.failing_since
+    paused_until, throttles = _pause(health, observed, rules, now)
+    openings = health.openings
+    if failing_since is not None and observed.failures:
+        failing_for = now - failing_since
+        if (
+            rules.disable_after is not None
+            and failing_for >= rules.disable_after
+            and failures >= rules.disable_failures
+        ):
+            return Change(Health(failures, failing_since), OwnType.REACTION_DISABLED)
+        probed = openings > 0 and now >= health.paused_until
+        opens = failures >= rules.open_failures and failing_for >= rules.open_after
+        if probed or (openings == 0 and opens):
+            told = OwnType.REACTION_FAILING if openings == 0 and told is None else None
+            openings += 1
+            doublings = min(openings - 1, _MOST_DOUBLINGS)
+            closed_for = min(rules.probe_after * 2**doublings, rules.probe_max)
+            paused_until = max(paused_until, now + closed_for)
+    return Change(Health(failures, failing_since, throttles, openings, paused_until), told)
+
+
+def _pause(health: Health, observed: Observed, rules: HealthRules, now: float) -> tuple[float, int]:
+    """Until when the reaction pauses, and how many pauses in a row that makes."""
+    if observed.retry_after is None and observed.throttles < _TOLERATED:
+        return health.paused_until, health.throttles
+    throttles = health.throttles + 1
+    if observed.retry_after is not None:
+        until = min(observed.retry_after, now + rules.longest_pause)
+    else:
+        doublings = min(throttles - 1, _MOST_DOUBLINGS)
+        pause = min(_FIRST_PAUSE * 2**doublings, _LONGEST_UNASKED_PAUSE, rules.longest_pause)
+        until = now + pause
+    return max(health.paused_until, until), throttles

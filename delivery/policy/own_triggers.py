@@ -1,0 +1,64 @@
+"""The engine's own triggers: what it tells of, and in what words.
+
+Reactions subscribe to them by name (`job.exhausted`) or prefix (`reaction.*`). `*` stands for the
+triggers of others only: whoever asks for everything that happens does not mean what happens to the
+asking itself.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from delivery.policy.health import Health
+
+__all__ = ["OWN_TYPES", "OwnType", "exhausted_payload", "reaction_payload"]
+
+
+class OwnType(StrEnum):
+    """The types of the engine's own triggers."""
+
+    REACTION_FAILING = "reaction.failing"
+    """Its circuit has opened: for a while no call is made."""
+    REACTION_RECOVERED = "reaction.recovered"
+    """Its circuit was open, and its endpoint works again."""
+    REACTION_DISABLED = "reaction.disabled"
+    """The engine has disabled it: its endpoint failed for long, or said that it is gone."""
+    JOB_EXHAUSTED = "job.exhausted"
+    """A job has used up its attempts."""
+
+
+OWN_TYPES = tuple(each.value for each in OwnType)
+"""A job for one of these raises no `job.exhausted`, which would go on for ever."""
+
+
+def reaction_payload(reaction_id: UUID, name: str, reason: str | None, health: Health) -> bytes:
+    """What is told of a reaction; times are seconds since the epoch."""
+    return orjson.dumps(
+        {
+            "reaction_id": reaction_id,
+            "reaction_name": name,
+            "reason": reason,
+            "failures": health.failures,
+            "failing_since": health.failing_since,
+            "paused_until": health.paused_until or None,
+        },
+        # The driver's own class of ids is not one that orjson knows.
+        default=str,
+    )
+
+
+def exhausted_payload(described: Mapping[str, Any]) -> bytes:
+    """What is told of a job that used up its attempts."""
+    names = ("job_id", "reaction_id", "reaction_name", "trigger_id", "trigger_type", "user_id")
+    told = {name: described[name] for name in names}
+    told["attempts"] = described["attempt"]
+    for name in ("status_code", "failure_kind", "error"):
+        told[name] = described[name]
+    return orjson.dumps(told, default=str)

@@ -1,0 +1,79 @@
+"""How reactions stand whose endpoints are in trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.models import ReactionState
+from delivery.policy.health import HEALTHY, Health
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    import asyncpg
+
+    from delivery.store.connection import Executor
+
+__all__ = ["LockedHealth", "describe_exhausted", "lock", "reset", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHealth:
+    """A reaction, and how it stands."""
+
+    tenant_id: str
+    name: str
+    state: ReactionState
+    health: Health
+
+
+async def lock(executor: Executor, reaction_ids: Iterable[UUID]) -> dict[UUID, LockedHealth]:
+    """How reactions stand, locked within the caller's transaction; deleted ones are left out."""
+    rows = await executor.fetch(statement("lock_health"), list(reaction_ids))
+    return {
+        row["id"]: LockedHealth(
+            row["tenant_id"], row["name"], ReactionState(row["state"]), _health(row)
+        )
+        for row in rows
+    }
+
+
+def _health(row: asyncpg.Record) -> Health:
+    if row["failures"] is None:
+        return HEALTHY
+    return Health(
+        row["failures"],
+        row["failing_since"],
+        row["throttles"],
+        row["openings"],
+        row["paused_until"],
+    )
+
+
+async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
+    """Write how reactions stand that the caller's transaction has locked."""
+    health = changed.values()
+    await executor.execute(
+        statement("write_health"),
+        list(changed),
+        [each.failures for each in health],
+        [each.failing_since for each in health],
+        [each.throttles for each in health],
+        [each.openings for each in health],
+        [each.paused_until for each in health],
+    )
+
+
+async def reset(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
+    """Forget a reaction's troubles; False if there is no such reaction."""
+    return bool(await executor.fetchval(statement("reset_health"), reaction_id, tenant_id))
+
+
+async def describe_exhausted(
+    executor: Executor, job_ids: Sequence[UUID], untold: Sequence[str]
+) -> list[asyncpg.Record]:
+    """What is told of jobs that used up their attempts, unless their trigger's type is `untold`."""
+    return await executor.fetch(statement("describe_exhausted"), list(job_ids), list(untold))

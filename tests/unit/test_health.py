@@ -1,0 +1,188 @@
+"""How answers change what a reaction may do: pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.models import FailureKind, JobStatus, Outcome
+from delivery.policy.health import (
+    HEALTHY,
+    Answer,
+    Change,
+    Health,
+    HealthRules,
+    Observed,
+    classify,
+    judge,
+    observe,
+)
+from delivery.policy.outcome import SUCCESS, Verdict
+from delivery.policy.own_triggers import OwnType
+
+RULES = HealthRules(
+    open_failures=3,
+    open_after=5.0,
+    probe_after=10.0,
+    probe_max=60.0,
+    longest_pause=100.0,
+    disable_failures=20,
+    disable_after=1_000.0,
+)
+NOW = 1_000_000.0
+
+RETRIED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.HTTP_STATUS)
+REFUSED = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.HTTP_STATUS)
+EXHAUSTED = replace(REFUSED, exhausted=True)
+TOO_LATE = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.DEADLINE)
+BLOCKED = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.BLOCKED)
+UNREACHED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "kind", "answer"),
+    [
+        (SUCCESS, 200, None, Answer.WORKS),
+        (REFUSED, 400, None, Answer.WORKS),
+        (REFUSED, 302, None, Answer.WORKS),
+        (RETRIED, 500, None, Answer.FAILED),
+        (RETRIED, 404, None, Answer.FAILED),
+        (EXHAUSTED, 500, None, Answer.FAILED),
+        (TOO_LATE, 500, None, Answer.FAILED),
+        (TOO_LATE, None, FailureKind.TRANSPORT, Answer.FAILED),
+        (RETRIED, 429, None, Answer.LESS),
+        (RETRIED, 502, None, Answer.OVERLOADED),
+        (RETRIED, 503, None, Answer.OVERLOADED),
+        (EXHAUSTED, 504, None, Answer.OVERLOADED),
+        (UNREACHED, None, FailureKind.TIMEOUT, Answer.FAILED),
+        (UNREACHED, 200, FailureKind.TIMEOUT, Answer.FAILED),
+        (BLOCKED, None, FailureKind.BLOCKED, None),
+        (RETRIED, None, FailureKind.INTERNAL, None),
+    ],
+)
+def test_a_call_says_of_its_endpoint_that_it_works_failed_or_wants_less(
+    verdict: Verdict, status: int | None, kind: FailureKind | None, answer: Answer | None
+) -> None:
+    assert classify(verdict, status, kind) is answer
+
+
+def seen(*answers: Answer, retry_after: float | None = None) -> Observed:
+    observed = Observed()
+    for answer in answers:
+        observed = observe(observed, answer, NOW, lambda: retry_after)
+    return observed
+
+
+def test_only_what_came_after_the_last_success_counts() -> None:
+    assert seen(Answer.FAILED, Answer.OVERLOADED, Answer.WORKS) == Observed(worked=True)
+    after = seen(Answer.FAILED, Answer.WORKS, Answer.FAILED, Answer.LESS)
+    assert (after.worked, after.failures, after.throttles) == (True, 1, 1)
+
+
+def test_the_longest_time_asked_for_counts() -> None:
+    observed = observe(Observed(), Answer.LESS, NOW, lambda: 30.0)
+    observed = observe(observed, Answer.OVERLOADED, NOW + 1, lambda: 2.0)
+    assert observed.retry_after == NOW + 30
+
+
+def failing(count: int, since: float = NOW) -> Observed:
+    return Observed(failures=count, failing_since=since)
+
+
+def test_the_circuit_opens_after_enough_failures_over_long_enough() -> None:
+    assert judge(HEALTHY, failing(2, NOW - 100), RULES, NOW).health.openings == 0
+    assert judge(HEALTHY, failing(50, NOW - 1), RULES, NOW).health.openings == 0
+    opened = judge(Health(failures=2, failing_since=NOW - 6), failing(1), RULES, NOW)
+    assert opened == Change(
+        Health(3, NOW - 6, openings=1, paused_until=NOW + 10), OwnType.REACTION_FAILING
+    )
+
+
+def test_failures_of_calls_that_were_in_flight_do_not_keep_the_circuit_open_longer() -> None:
+    open_ = Health(3, NOW - 6, openings=1, paused_until=NOW + 10)
+    later = judge(open_, failing(40), RULES, NOW + 1)
+    assert later.told is None
+    assert (later.health.openings, later.health.paused_until) == (1, NOW + 10)
+
+
+def test_each_failed_probe_doubles_the_wait_up_to_the_longest() -> None:
+    health = judge(HEALTHY, failing(3, NOW - 6), RULES, NOW).health
+    waits, now = [], NOW
+    for _ in range(5):
+        waits.append(health.paused_until - now)
+        now = health.paused_until
+        change = judge(health, failing(1, now), RULES, now)
+        assert change.told is None, "once is enough"
+        health = change.health
+    assert waits == [10, 20, 40, 60, 60]
+
+
+def test_a_probe_that_succeeds_closes_the_circuit_and_forgets_everything() -> None:
+    half_open = Health(30, NOW - 100, openings=4, paused_until=NOW - 1)
+    assert judge(half_open, seen(Answer.WORKS), RULES, NOW) == Change(
+        HEALTHY, OwnType.REACTION_RECOVERED
+    )
+    assert judge(Health(2, NOW), seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
+
+
+def test_a_reaction_pauses_as_long_as_it_is_asked_to_but_not_longer_than_allowed() -> None:
+    asked = seen(Answer.LESS, retry_after=30)
+    assert judge(HEALTHY, asked, RULES, NOW).health == Health(throttles=1, paused_until=NOW + 30)
+    for_years = seen(Answer.LESS, retry_after=1e9)
+    assert judge(HEALTHY, for_years, RULES, NOW).health.paused_until == NOW + 100
+
+
+def test_three_throttling_answers_in_a_row_pause_a_reaction_longer_each_time() -> None:
+    few = seen(Answer.LESS, Answer.LESS)
+    assert judge(HEALTHY, few, RULES, NOW) == Change(HEALTHY)
+    many = seen(Answer.LESS, Answer.LESS, Answer.LESS)
+    health, waits = HEALTHY, []
+    for _ in range(9):
+        health = judge(health, many, RULES, NOW).health
+        waits.append(round(health.paused_until - NOW, 3))
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
+    assert health.failures == 0, "an endpoint that asks for less is not failing"
+    assert judge(health, seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
+
+
+def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_before() -> None:
+    long_ago = Health(19, NOW - 1_000, openings=7, paused_until=NOW - 1)
+    disabled = judge(long_ago, failing(1), RULES, NOW)
+    assert disabled == Change(Health(20, NOW - 1_000), OwnType.REACTION_DISABLED)
+    assert judge(replace(long_ago, failures=3), failing(1), RULES, NOW).told is None
+    short = replace(long_ago, failing_since=NOW - 999)
+    assert judge(short, failing(1), RULES, NOW).told is None
+    never = replace(RULES, disable_after=None)
+    assert judge(long_ago, failing(1), never, NOW + 1e9).told is None
+
+
+healths = st.builds(
+    Health,
+    failures=st.integers(0, 10**6),
+    failing_since=st.none() | st.floats(NOW - 10**6, NOW),
+    throttles=st.integers(0, 10**6),
+    openings=st.integers(0, 10**6),
+    paused_until=st.floats(0, NOW + 10**4),
+)
+answers = st.lists(st.sampled_from(Answer), min_size=1, max_size=20)
+asked = st.none() | st.floats(0, 1e12)
+
+
+@given(healths, answers, asked)
+def test_no_judgement_pauses_a_reaction_for_longer_than_the_settings_allow(
+    health: Health, said: list[Answer], retry_after: float | None
+) -> None:
+    change = judge(health, seen(*said, retry_after=retry_after), RULES, NOW)
+    longest = max(RULES.probe_max, RULES.longest_pause)
+    assert change.health.paused_until <= max(health.paused_until, NOW + longest)
+
+
+@given(healths, answers, asked)
+def test_after_a_success_at_the_end_nothing_is_left_of_any_trouble(
+    health: Health, said: list[Answer], retry_after: float | None
+) -> None:
+    observed = seen(*said, Answer.WORKS, retry_after=retry_after)
+    assert judge(health, observed, RULES, NOW).health == HEALTHY
