@@ -17,6 +17,7 @@ from delivery.models.words import (
     Outcome,
     ReactionState,
     RetryStrategy,
+    SignatureScheme,
     StatusAction,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "ReactionState",
     "RetryPolicy",
     "RetryStrategy",
+    "SignatureScheme",
     "StatusAction",
     "Timings",
     "TlsOptions",
