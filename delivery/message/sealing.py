@@ -116,16 +116,16 @@ class Sealer:
         key = self._keys.get(named)
         if key is None:
             message = (
-                f"it was sealed with the key {named}, which is not among those of this process;"
-                " add that key to secrets.keys (DELIVERY_SECRETS_KEYS)"
+                f"what is secret in it was sealed with the key {named}, which this process does not"
+                " have; add that key to secrets.keys (DELIVERY_SECRETS_KEYS)"
             )
             raise MissingKey(message)
         try:
             return key.decrypt(token)
         except InvalidToken:
             message = (
-                f"what was sealed with the key {named} of secrets.keys was damaged or changed"
-                " since; set it anew"
+                f"what is secret in it was sealed with the key {named} of secrets.keys, but was"
+                " damaged or changed since; set it anew"
             )
             raise MissingKey(message) from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
 from delivery.models.exchanges import DeliveryLog, Exchange, HttpMessage, Timings
 from delivery.models.records import Job, Page, Reaction, Trigger
+from delivery.models.secrets import SigningSecret
 from delivery.models.words import (
     BodyKind,
     Compression,
@@ -17,7 +18,7 @@ from delivery.models.words import (
     Outcome,
     ReactionState,
     RetryStrategy,
-    SignatureScheme,
+    SignatureKind,
     StatusAction,
 )
 
@@ -39,7 +40,8 @@ __all__ = [
     "ReactionState",
     "RetryPolicy",
     "RetryStrategy",
-    "SignatureScheme",
+    "SignatureKind",
+    "SigningSecret",
     "StatusAction",
     "Timings",
     "TlsOptions",

@@ -12,7 +12,7 @@ __all__ = [
     "Outcome",
     "ReactionState",
     "RetryStrategy",
-    "SignatureScheme",
+    "SignatureKind",
     "StatusAction",
 ]
 
@@ -86,7 +86,7 @@ class StatusAction(StrEnum):
     FAIL = "fail"
 
 
-class SignatureScheme(StrEnum):
+class SignatureKind(StrEnum):
     """How a signing secret signs, by the word that Standard Webhooks has for it."""
 
     V1 = "v1"

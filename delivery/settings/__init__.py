@@ -16,6 +16,7 @@ from delivery.settings.sections import (
     LogSettings,
     PartitionSettings,
     RetrySettings,
+    SecretSettings,
     Settings,
     WorkerSettings,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "LogSettings",
     "PartitionSettings",
     "RetrySettings",
+    "SecretSettings",
     "Section",
     "SettingInfo",
     "Settings",

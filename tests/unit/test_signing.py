@@ -15,11 +15,11 @@ from delivery.message.signing import (
     ExpiringSigner,
     Signer,
     generate_secret,
+    kind_of,
     parse_secret,
     public_key,
-    scheme_of,
 )
-from delivery.models import SignatureScheme
+from delivery.models import SignatureKind
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(bytes(range(64))).decode()
@@ -137,13 +137,13 @@ def test_public_key_is_that_of_the_standard() -> None:
 
 
 def test_generated_key_pairs_are_seed_and_public_key() -> None:
-    made = generate_secret(SignatureScheme.V1A)
+    made = generate_secret(SignatureKind.V1A)
     raw = base64.b64decode(made.removeprefix("whsk_"))
     assert len(raw) == 64
     assert public_key(made) == "whpk_" + base64.b64encode(raw[32:]).decode()
-    assert scheme_of(made) is SignatureScheme.V1A
-    assert scheme_of(generate_secret()) is SignatureScheme.V1
-    assert made != generate_secret(SignatureScheme.V1A)
+    assert kind_of(made) is SignatureKind.V1A
+    assert kind_of(generate_secret()) is SignatureKind.V1
+    assert made != generate_secret(SignatureKind.V1A)
 
 
 @pytest.mark.parametrize("judge", [standardwebhooks.Webhook, svix.Webhook])

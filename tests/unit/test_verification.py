@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import delivery
-from delivery import InvalidInput, InvalidSecret, InvalidSignature, SignatureScheme
+from delivery import InvalidInput, InvalidSecret, InvalidSignature, SignatureKind
 from delivery.message.signing import Signer, generate_secret, public_key
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = generate_secret()
-PRIVATE = generate_secret(SignatureScheme.V1A)
+PRIVATE = generate_secret(SignatureKind.V1A)
 PUBLIC = str(public_key(PRIVATE))
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 AT = 1614265330

@@ -9,7 +9,7 @@ accept either secret while one replaces the other.
 
 from __future__ import annotations
 
-from delivery.message.signing.keys import generate_secret, parse_secret, public_key, scheme_of
+from delivery.message.signing.keys import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.signer import ExpiringSigner, Signer
 from delivery.message.signing.verification import VerifiedMessage, verify
 
@@ -18,8 +18,8 @@ __all__ = [
     "Signer",
     "VerifiedMessage",
     "generate_secret",
+    "kind_of",
     "parse_secret",
     "public_key",
-    "scheme_of",
     "verify",
 ]

@@ -10,15 +10,15 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from delivery.errors import InvalidSecret
-from delivery.models import SignatureScheme
+from delivery.models import SignatureKind
 
 __all__ = [
     "generate_secret",
+    "kind_of",
     "parse_public_key",
     "parse_secret",
     "public_key",
     "public_part",
-    "scheme_of",
 ]
 
 _SYMMETRIC: Final = "whsec_"
@@ -31,22 +31,22 @@ _SEED_BYTES: Final = 32
 """Of an ed25519 private key; its public key has as many (RFC 8032, 5.1.5)."""
 
 
-def generate_secret(scheme: SignatureScheme = SignatureScheme.V1) -> str:
+def generate_secret(kind: SignatureKind = SignatureKind.V1) -> str:
     """A new secret: `whsec_` and 32 random bytes, or `whsk_` and an ed25519 key pair."""
     key = randomness.token_bytes(_GENERATED_BYTES)
-    if scheme is SignatureScheme.V1:
+    if kind is SignatureKind.V1:
         return _SYMMETRIC + base64.b64encode(key).decode()
     return _PRIVATE + base64.b64encode(key + public_part(key)).decode()
 
 
-def scheme_of(secret: str) -> SignatureScheme:
+def kind_of(secret: str) -> SignatureKind:
     """What a valid secret signs with."""
-    return SignatureScheme.V1A if secret.startswith(_PRIVATE) else SignatureScheme.V1
+    return SignatureKind.V1A if secret.startswith(_PRIVATE) else SignatureKind.V1
 
 
 def public_key(secret: str) -> str | None:
     """The `whpk_…` by which receivers verify what a valid secret signed; None for a `whsec_…`."""
-    if scheme_of(secret) is SignatureScheme.V1:
+    if kind_of(secret) is SignatureKind.V1:
         return None
     return _PUBLIC + base64.b64encode(public_part(parse_secret(secret))).decode()
 

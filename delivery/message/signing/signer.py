@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from delivery.errors import InvalidSecret
-from delivery.message.signing.keys import parse_secret, scheme_of
-from delivery.models import SignatureScheme
+from delivery.message.signing.keys import kind_of, parse_secret
+from delivery.models import SignatureKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,8 @@ class Signer:
         if not secrets:
             message = "there is no signing secret to sign with"
             raise InvalidSecret(message)
-        keys = [(scheme_of(secret), parse_secret(secret)) for secret in secrets]
-        blocks = [key.ljust(_BLOCK, b"\0") for scheme, key in keys if scheme is SignatureScheme.V1]
+        keys = [(kind_of(secret), parse_secret(secret)) for secret in secrets]
+        blocks = [key.ljust(_BLOCK, b"\0") for kind, key in keys if kind is SignatureKind.V1]
         self._keys = [
             (
                 hashlib.sha256(block.translate(_INNER_PAD)),
@@ -54,8 +54,8 @@ class Signer:
         ]
         self._private_keys = [
             Ed25519PrivateKey.from_private_bytes(key)
-            for scheme, key in keys
-            if scheme is SignatureScheme.V1A
+            for kind, key in keys
+            if kind is SignatureKind.V1A
         ]
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:

@@ -16,8 +16,8 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from delivery.errors import InvalidInput, InvalidSecret, InvalidSignature
-from delivery.message.signing.keys import parse_public_key, parse_secret, public_part, scheme_of
-from delivery.models import SignatureScheme
+from delivery.message.signing.keys import kind_of, parse_public_key, parse_secret, public_part
+from delivery.models import SignatureKind
 
 __all__ = ["Headers", "VerifiedMessage", "verify"]
 
@@ -108,7 +108,7 @@ def _keys(secrets: Sequence[str]) -> tuple[list[bytes], list[Ed25519PublicKey]]:
     for secret in secrets:
         if secret.startswith("whpk_"):
             public.append(Ed25519PublicKey.from_public_bytes(parse_public_key(secret)))
-        elif scheme_of(secret) is SignatureScheme.V1A:
+        elif kind_of(secret) is SignatureKind.V1A:
             seed = parse_secret(secret)
             public.append(Ed25519PublicKey.from_public_bytes(public_part(seed)))
         else:
