@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from bench.run import in_own_process
 from delivery.clock import Clock, IdFactory
-from delivery.engine.prepared import PreparedCall, prepare
+from delivery.engine.prepared import PreparedCall, prepare_stored
 from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.http.request import Request
-from delivery.message.params import decode_params
+from delivery.message.sealing import Sealer
 from delivery.settings import Settings
 from delivery.store import queue, reactions
 from delivery.store.connection import open_pool
@@ -61,8 +61,8 @@ class _Floor:
         stored = await reactions.load_versions(
             self.pool, [(entry.id, entry.version) for entry in catalog.entries]
         )
-        for (reaction_id, _), texts in stored.items():
-            self.calls[reaction_id] = prepare(decode_params(*texts), settings.http)
+        for (reaction_id, _), version in stored.items():
+            self.calls[reaction_id] = prepare_stored(version, settings.http, Sealer())
             self.lanes.append(reaction_id)
 
     async def claim(self) -> None:

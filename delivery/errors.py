@@ -7,12 +7,14 @@ command line ends when the error reaches it. The text of an error says what is w
     ├── InvalidInput                   invalid_input         the caller's value cannot be used
     │   ├── InvalidPayload             invalid_payload       not JSON, or too large
     │   ├── InvalidReaction            invalid_reaction      url, method, headers, body, limits…
-    │   ├── InvalidSecret              invalid_secret        a signing secret of the wrong form or
-    size │   └── InvalidSetting             invalid_setting       unknown key, wrong type, out of
-    range ├── NotFound                       not_found             no such trigger, reaction, job or
-    log ├── NoTransaction                  no_transaction        `connection=` has no open
-    transaction ├── JobTimeout                     job_timeout           `wait` ended before the job
-    did ├── DatabaseError                  database_error
+    │   ├── InvalidSecret              invalid_secret        a signing secret of the wrong form
+    │   └── InvalidSetting             invalid_setting       unknown key, wrong type, out of range
+    ├── InvalidSignature               invalid_signature     a received message is not to be trusted
+    ├── MissingKey                     missing_key           sealed with a key that is not here
+    ├── NotFound                       not_found             no such trigger, reaction, job or log
+    ├── NoTransaction                  no_transaction        `connection=` has no open transaction
+    ├── JobTimeout                     job_timeout           `wait` ended before the job did
+    ├── DatabaseError                  database_error
     │   ├── DatabaseUnavailable        database_unavailable  cannot connect, refused, wrong password
     │   ├── EmbeddedDatabaseError      embedded_database     the embedded PostgreSQL cannot be used
     │   └── SchemaMismatch             schema_mismatch       schema missing, older, newer or altered
@@ -34,7 +36,9 @@ __all__ = [
     "InvalidReaction",
     "InvalidSecret",
     "InvalidSetting",
+    "InvalidSignature",
     "JobTimeout",
+    "MissingKey",
     "NoTransaction",
     "NotFound",
     "SchemaMismatch",
@@ -68,7 +72,7 @@ class InvalidReaction(InvalidInput):
 
 
 class InvalidSecret(InvalidInput):
-    """A signing secret is not `whsec_` and 24 to 64 bytes of base64."""
+    """A signing secret is not `whsec_` and 24 to 64 bytes of base64, nor an ed25519 `whsk_`."""
 
     code = "invalid_secret"
 
@@ -77,6 +81,18 @@ class InvalidSetting(InvalidInput):
     """A configuration key is unknown, or its value is of the wrong type or out of range."""
 
     code = "invalid_setting"
+
+
+class InvalidSignature(DeliveryError, ValueError):
+    """A received message is not signed with one of the secrets, too old, or lacks a header."""
+
+    code = "invalid_signature"
+
+
+class MissingKey(DeliveryError):
+    """Something stored is sealed with a key that `secrets.keys` does not hold."""
+
+    code = "missing_key"
 
 
 class NotFound(DeliveryError, LookupError):

@@ -1,7 +1,7 @@
 """Models as JSON, the same wherever programs read them: command line and API. Pure.
 
-Ids are strings and times ISO 8601 in UTC. Signing secrets, private keys and header values that
-look like credentials are `***`. A payload stands in the JSON as it was given: a number of 400
+Ids are strings and times ISO 8601 in UTC. Signing secrets, private keys and what looks secret in
+headers, URL and body are `***`. A payload stands in the JSON as it was given: a number of 400
 digits is still there in full.
 """
 
@@ -20,8 +20,8 @@ from uuid import UUID
 
 import orjson
 
-from delivery.message.redact import REDACTED, redact_headers
-from delivery.models import HttpMessage, HttpParams, Page, TlsOptions, Trigger
+from delivery.message.concealing import conceal
+from delivery.models import HttpMessage, HttpParams, Page, SigningSecret, Trigger
 
 __all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json"]
 
@@ -61,22 +61,19 @@ def _(value: Enum) -> Any:
 
 
 @to_json.register
-def _(value: TlsOptions) -> dict[str, Any]:
+def _(value: SigningSecret) -> dict[str, Any]:
     return {
-        "ca": value.ca,
-        "client_certificate": value.client_certificate,
-        "client_key": None if value.client_key is None else REDACTED,
+        "kind": value.kind.value,
+        "public_key": value.public_key,
+        "expires_at": to_json(value.expires_at),
     }
 
 
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
-    shown = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    shown |= {
-        "headers": redact_headers(value.headers),
-        "status_actions": dict(value.status_actions),
-        "secrets": [REDACTED] * len(value.secrets),
-    }
+    concealed = conceal(value)
+    shown = {field.name: getattr(concealed, field.name) for field in dataclasses.fields(value)}
+    shown["status_actions"] = dict(value.status_actions)
     return {key: to_json(each) for key, each in shown.items()}
 
 

@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import asyncio
-import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common
 from delivery.cli.render import Output, moment
-from delivery.errors import InvalidInput
-from delivery.message.signing import parse_secret, verify
+from delivery.errors import InvalidInput, InvalidSignature
+from delivery.message.signing import verify
 from delivery.models import HttpMessage
 from delivery.service.stopping import when_told_to_stop
 from delivery.testing import Answer, Behaviour, Drop, FailFirst, ReceivedRequest, Receiver, Step
@@ -26,7 +26,9 @@ async def listen(
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     secret: Annotated[
         tuple[str, ...],
-        Parameter(metavar="WHSEC", help="Verify signatures with this; may be repeated."),
+        Parameter(
+            metavar="WHSEC", help="Verify signatures with this, or a `whpk_`; may be repeated."
+        ),
     ] = (),
     status: Annotated[int, Parameter(help="What to answer.")] = 200,
     fail_first: Annotated[int, Parameter(help="Fail each message so many times first.")] = 0,
@@ -44,8 +46,9 @@ async def listen(
     Exit code 1 if --count requests arrived and a signature among them was refused. To have this
     address called, allow it: `--set http.allowed_networks=127.0.0.0/8` for the engine.
     """
-    for each in secret:
-        parse_secret(each)
+    if secret:
+        # Refuses a secret that is none, before anything has arrived.
+        _problem(secret, (), b"")
     for name, value in (("--status", status), ("--fail-status", fail_status)):
         if not 200 <= value <= 599:  # noqa: PLR2004 - the final statuses of HTTP
             message = f"{name} is {value}; it must be from 200 to 599"
@@ -87,6 +90,17 @@ def _refuse_less(option: str, value: float | None, *, than: float) -> None:
         raise InvalidInput(message)
 
 
+def _problem(
+    secrets: tuple[str, ...], headers: Iterable[tuple[str, str]], body: bytes
+) -> str | None:
+    """Why a message is refused, if it is."""
+    try:
+        verify(body, headers, secrets)
+    except InvalidSignature as error:
+        return str(error)
+    return None
+
+
 class _Visitors:
     """Shows each request as it arrives."""
 
@@ -110,7 +124,7 @@ class _Visitors:
         """Print a request, the how manieth of its message it is, and what becomes of it."""
         problem = None
         if self._secrets:
-            problem = verify(self._secrets, request.headers, request.body, now=time.time())
+            problem = _problem(self._secrets, request.headers, request.body)
             self.refused += problem is not None
         if self._output.as_json:
             self._output.json_line(self._object(request, step, attempt, problem))

@@ -75,13 +75,15 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
             await engine.run()
             status = 0
         else:
-            status = await _supervise(engine, settings, common)
+            status = await _supervise(engine, common)
     _tell(common, {"event": "stopped", "pid": os.getpid()}, "stopped")
     return status
 
 
-async def _supervise(engine: Engine, settings: Settings, common: Common) -> int:
-    # The embedded server is kept by this process; its children are told only where it is.
+async def _supervise(engine: Engine, common: Common) -> int:
+    # The embedded server is kept by this process; its children are told only where it is, and by
+    # what key its secrets are sealed.
+    settings = engine.settings
     database = settings.database.model_copy(update={"url": engine.database_url})
 
     def tell_started(pid: int, replaced: int | None) -> None:

@@ -1,32 +1,42 @@
 """Calls made ready: everything about a reaction's version that does not change from job to job.
 
-A version never changes, so what is made from it may be kept; the least recently used go first.
+A version never changes, so what is made from it may be kept; the least recently used go first. The
+signing secrets are the reaction's own, whatever the version, and are counted apart.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from delivery.message.params import decode_params
+from delivery.message.params import StoredCall, decode_params
 from delivery.message.redact import redact_query, redact_url
 from delivery.message.request import RequestTemplate
+from delivery.message.signing.storing import decode_signing, signer_for
 from delivery.message.url import parse_url
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.store import reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
+    from delivery.message.sealing import Sealer
+    from delivery.message.signing import ExpiringSigner, Signer
     from delivery.message.url import Endpoint
     from delivery.models import HttpParams, RetryPolicy
     from delivery.settings import HttpSettings
     from delivery.store.connection import Executor
     from delivery.store.queue import ClaimedJob
+    from delivery.store.reactions import StoredVersion
 
-__all__ = ["PreparedCall", "PreparedCalls", "prepare"]
+    _Key = tuple[UUID, int, int]
+    """A reaction, its version, and that of its signing secrets."""
+
+__all__ = ["PreparedCall", "PreparedCalls", "prepare", "prepare_stored"]
+
+T = TypeVar("T")
 
 _KEPT: Final = 20_000
 
@@ -47,8 +57,10 @@ class PreparedCall:
     concurrency: int | None
 
 
-def prepare(params: HttpParams, settings: HttpSettings) -> PreparedCall:
-    """Make a call ready.
+def prepare(
+    params: HttpParams, settings: HttpSettings, signer: Signer | ExpiringSigner | None = None
+) -> PreparedCall:
+    """Make a call ready; None: the secrets of `params` sign, if there are any.
 
     Raises:
         DeliveryError: if the call cannot be made as it is given.
@@ -68,6 +80,7 @@ def prepare(params: HttpParams, settings: HttpSettings) -> PreparedCall:
             target=target,
             stored_target=redact_query(target),
             user_agent=settings.user_agent,
+            signer=signer,
         ),
         rules=compile_actions(params.status_actions),
         policy=params.retry,
@@ -77,13 +90,25 @@ def prepare(params: HttpParams, settings: HttpSettings) -> PreparedCall:
     )
 
 
+def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer) -> PreparedCall:
+    """Make the call of a reaction's version ready, with the reaction's signing secrets.
+
+    Raises:
+        DeliveryError: if the call cannot be made as it is given, or a key is missing.
+        KeyError, TypeError, ValueError: if it is not stored as it should be.
+    """
+    signer = signer_for(decode_signing(stored.signing, sealer))
+    return prepare(decode_params(stored.call, sealer), settings, signer)
+
+
 class PreparedCalls:
     """The calls of reaction versions, each read and made ready once."""
 
-    def __init__(self, executor: Executor, settings: HttpSettings) -> None:
+    def __init__(self, executor: Executor, settings: HttpSettings, sealer: Sealer) -> None:
         self._executor = executor
         self._settings = settings
-        self._calls: OrderedDict[tuple[UUID, int], PreparedCall | Exception] = OrderedDict()
+        self._sealer = sealer
+        self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
         """Read the versions these jobs need and that are not here yet.
@@ -92,19 +117,21 @@ class PreparedCalls:
             asyncpg.PostgresError, OSError: if they cannot be read; the jobs must wait.
         """
         missing = {
-            (job.reaction_id, job.reaction_version or 0)
+            (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
             for job in jobs
             if job.reaction_id is not None
-            and (job.reaction_id, job.reaction_version) not in self._calls
+            and (job.reaction_id, job.reaction_version, job.signing_version) not in self._calls
         }
         if not missing:
             return
-        stored = await reactions.load_versions(self._executor, missing)
+        stored = await reactions.load_versions(self._executor, {key[:2] for key in missing})
         for key in missing:
-            if key in stored:
-                self._calls[key] = self._prepare_stored(*stored[key])
-            else:
+            # Signing secrets newer than those that were current at the claim are as good.
+            found = stored.get(key[:2])
+            if found is None:
                 self._calls[key] = LookupError("the reaction's version is not in the database")
+            else:
+                self._calls[key] = self._attempt(prepare_stored, found)
         while len(self._calls) > _KEPT:
             self._calls.popitem(last=False)
 
@@ -113,17 +140,23 @@ class PreparedCalls:
         if job.reaction_id is None:
             if job.params is None or job.credentials is None:
                 return LookupError("what the direct job sends is not in the database")
-            return self._prepare_stored(job.params, job.credentials)
-        key = (job.reaction_id, job.reaction_version or 0)
+            return self._attempt(_prepare_direct, StoredCall(job.params, job.credentials))
+        key = (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
         try:
             self._calls.move_to_end(key)
         except KeyError:
             return LookupError("the reaction's version was not loaded")
         return self._calls[key]
 
-    def _prepare_stored(self, params: str, credentials: str) -> PreparedCall | Exception:
+    def _attempt(
+        self, prepare_it: Callable[[T, HttpSettings, Sealer], PreparedCall], stored: T
+    ) -> PreparedCall | Exception:
         # A row that cannot be read, whatever is wrong with it, must fail its jobs, not the worker.
         try:
-            return prepare(decode_params(params, credentials), self._settings)
+            return prepare_it(stored, self._settings, self._sealer)
         except Exception as error:  # noqa: BLE001
             return error
+
+
+def _prepare_direct(stored: StoredCall, settings: HttpSettings, sealer: Sealer) -> PreparedCall:
+    return prepare(decode_params(stored, sealer), settings)

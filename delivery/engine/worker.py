@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from delivery.clock import Clock, IdFactory
     from delivery.engine.wake import Waker
     from delivery.http.transport import Transport
+    from delivery.message.sealing import Sealer
     from delivery.settings import Settings
     from delivery.store.connection import Pool
     from delivery.store.settlements import Settlement
@@ -50,6 +51,7 @@ class Worker:
         pool: The database.
         url: The same, for the connection that listens.
         on_settled: Called with every batch of results that was written.
+        sealer: Opens what is secret in the calls.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Worker:
         waker: Waker,
         version: str,
         on_settled: Callable[[list[Settlement]], None],
+        sealer: Sealer,
     ) -> None:
         worker = settings.worker
         self._pool = pool
@@ -73,9 +76,8 @@ class Worker:
         self.id = ids.new()
         self._held = HeldLeases()
         announcer = Announcer(pool, ids, waker)
-        self._dispatcher = Dispatcher(
-            pool, self.id, clock, ids, self._held, PreparedCalls(pool, settings.http), worker
-        )
+        calls = PreparedCalls(pool, settings.http, sealer)
+        self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
         self._health = HealthKeeper(
             pool,
             clock,

@@ -1,11 +1,12 @@
-"""How `HttpParams` is stored: one JSON text for what may be shown, one for the credentials."""
+"""How a call is stored: one JSON text of what may be shown, and one, sealed, of what is secret."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from delivery.message.concealing import conceal, hidden_parts, refuse_marks
 from delivery.models import (
     Body,
     BodyKind,
@@ -18,13 +19,42 @@ from delivery.models import (
     TlsOptions,
 )
 
-__all__ = ["decode_params", "encode_params"]
+if TYPE_CHECKING:
+    from delivery.message.sealing import Sealer
+
+__all__ = ["StoredCall", "decode_params", "encode_params", "encode_shown", "shown_params"]
+
+_NOTHING: Final = "{}"
+"""The credentials of a call in which nothing is secret; not worth sealing."""
 
 
-def encode_params(params: HttpParams) -> tuple[str, str]:
-    """The JSON texts of the call without its credentials, and of the credentials alone."""
+class StoredCall(NamedTuple):
+    """A call as it is stored."""
+
+    params: str
+    """JSON of what may be shown of it; SQL reads the retry policy in it."""
+    credentials: str
+    """Sealed JSON of the parts that are concealed in `params`; `{}` if none is."""
+
+
+def encode_params(params: HttpParams, sealer: Sealer) -> StoredCall:
+    """The call as it is stored.
+
+    Raises:
+        InvalidReaction: if `***` stands in it where something secret belongs.
+    """
+    refuse_marks(params)
+    shown = conceal(params)
+    real, visible = hidden_parts(params), hidden_parts(shown)
+    hidden = {part: value for part, value in real.items() if value != visible[part]}
+    credentials = sealer.seal(orjson.dumps(hidden)) if hidden else _NOTHING
+    return StoredCall(encode_shown(shown), credentials)
+
+
+def encode_shown(params: HttpParams) -> str:
+    """The JSON of a call in which everything secret is concealed."""
     retry = params.retry
-    shown = {
+    stored = {
         "url": params.url,
         "method": params.method,
         "headers": params.headers,
@@ -58,33 +88,50 @@ def encode_params(params: HttpParams) -> tuple[str, str]:
         "tls": {
             "ca": params.tls.ca,
             "client_certificate": params.tls.client_certificate,
+            "client_key": params.tls.client_key,
             "minimum_version": params.tls.minimum_version,
         },
     }
-    credentials = {"secrets": params.secrets, "client_key": params.tls.client_key}
-    return orjson.dumps(shown).decode(), orjson.dumps(credentials).decode()
+    return orjson.dumps(stored).decode()
 
 
-def decode_params(shown: str, credentials: str) -> HttpParams:
+def decode_params(call: StoredCall, sealer: Sealer) -> HttpParams:
     """The call that `encode_params` stored.
+
+    Raises:
+        MissingKey: if it was sealed with a key that the sealer does not have.
+        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+    """
+    if call.credentials == _NOTHING:
+        return _decoded(call.params, {})
+    return _decoded(call.params, orjson.loads(sealer.open(call.credentials)))
+
+
+def shown_params(call: StoredCall) -> HttpParams:
+    """The call with `***` for what is secret in it; that needs no key.
 
     Raises:
         KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
     """
+    # What was stored by an earlier version is concealed only now.
+    sealed = not call.credentials.startswith("{")
+    return conceal(_decoded(call.params, {} if sealed else orjson.loads(call.credentials)))
+
+
+def _decoded(shown: str, hidden: dict[str, Any]) -> HttpParams:
     stored: dict[str, Any] = orjson.loads(shown)
-    hidden: dict[str, Any] = orjson.loads(credentials)
     retry = stored["retry"]
     rate = stored.get("rate_limit")
     compression = stored.get("compression")
     return HttpParams(
-        url=stored["url"],
+        url=hidden.get("url", stored["url"]),
         method=stored["method"],
-        headers=tuple((name, value) for name, value in stored["headers"]),
+        headers=tuple((name, value) for name, value in hidden.get("headers", stored["headers"])),
         # What is read with `get` is missing in what earlier versions stored.
-        query=tuple((name, value) for name, value in stored.get("query", ())),
+        query=tuple((name, value) for name, value in hidden.get("query", stored.get("query", ()))),
         body=Body(
             BodyKind(stored["body"]["kind"]),
-            stored["body"]["content"],
+            hidden.get("content", stored["body"]["content"]),
             stored["body"]["content_type"],
         ),
         compression=None if compression is None else Compression(compression),
@@ -108,8 +155,8 @@ def decode_params(shown: str, credentials: str) -> HttpParams:
         tls=TlsOptions(
             ca=stored["tls"]["ca"],
             client_certificate=stored["tls"]["client_certificate"],
-            client_key=hidden["client_key"],
+            client_key=hidden.get("client_key", stored["tls"].get("client_key")),
             minimum_version=stored["tls"].get("minimum_version"),
         ),
-        secrets=tuple(hidden["secrets"]),
+        secrets=tuple(hidden.get("secrets", ())),
     )

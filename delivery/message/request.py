@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from delivery.message.body import content_type_of, encode_envelope, encode_fixed
 from delivery.message.head import find_header, message_headers
 from delivery.message.redact import redact_headers, redact_query
-from delivery.message.signing import Signer
+from delivery.message.signing import ExpiringSigner, Signer
 from delivery.models import BodyKind, HttpParams
 
 __all__ = ["Rendered", "RequestTemplate", "find_header", "message_headers"]
@@ -35,6 +35,7 @@ class RequestTemplate:
         target: Path and query, as sent.
         stored_target: Path and query as they may be stored; None: `target` redacted.
         user_agent: The User-Agent, unless `params` has one.
+        signer: Signs; None: the secrets of `params` do, if there are any.
 
     Raises:
         InvalidSecret, InvalidReaction: if `params` has a secret or body that cannot be used.
@@ -60,6 +61,7 @@ class RequestTemplate:
         target: str,
         user_agent: str,
         stored_target: str | None = None,
+        signer: Signer | ExpiringSigner | None = None,
     ) -> None:
         without_payload = params.method in _METHODS_WITHOUT_PAYLOAD
         kind = params.body.kind
@@ -73,7 +75,7 @@ class RequestTemplate:
         )
         # A POST without a body says so; a GET says nothing (RFC 9110, 8.6).
         self._has_length = kind is not BodyKind.NONE or not without_payload
-        self._signer = Signer(params.secrets) if params.secrets else None
+        self._signer = signer or (Signer(params.secrets) if params.secrets else None)
         if stored_target is None:
             stored_target = redact_query(target)
         content_type = None if kind is BodyKind.NONE else content_type_of(params.body)

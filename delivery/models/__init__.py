@@ -9,6 +9,7 @@ from __future__ import annotations
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
 from delivery.models.exchanges import DeliveryLog, Exchange, HttpMessage, Timings
 from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger
+from delivery.models.secrets import SigningSecret
 from delivery.models.words import (
     BodyKind,
     CircuitState,
@@ -18,6 +19,7 @@ from delivery.models.words import (
     Outcome,
     ReactionState,
     RetryStrategy,
+    SignatureKind,
     StatusAction,
 )
 
@@ -41,6 +43,8 @@ __all__ = [
     "ReactionState",
     "RetryPolicy",
     "RetryStrategy",
+    "SignatureKind",
+    "SigningSecret",
     "StatusAction",
     "Timings",
     "TlsOptions",

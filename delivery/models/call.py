@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ class Body:
     """The body of a request: `content` is a JSON value, a flat mapping (form) or a text (raw)."""
 
     kind: BodyKind = BodyKind.PAYLOAD
-    content: Any = None
+    content: Any = field(default=None, repr=False)
     content_type: str | None = None
     """None: by kind (`application/json`, `application/x-www-form-urlencoded`, `text/plain`)."""
 
@@ -98,4 +99,11 @@ class HttpParams:
     they were made."""
     tls: TlsOptions = TlsOptions()
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Signing secrets (`whsec_…`), newest first; each adds a signature."""
+    """Signing secrets (`whsec_…`, `whsk_…`), newest first; each adds a signature. A reaction's are
+    kept apart from its versions: see `Reaction.secrets`."""
+
+    def __repr__(self) -> str:
+        """As much as no secret stands in: no userinfo, no query, of headers only the names."""
+        place = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", self.url)[0])
+        names = ", ".join(name for name, _ in self.headers)
+        return f"HttpParams({self.method} {place}, headers=({names}), body={self.body.kind})"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.models.call import HttpParams
+    from delivery.models.secrets import SigningSecret
     from delivery.models.words import FailureKind, JobStatus, ReactionState
 
 __all__ = ["Job", "Page", "Reaction", "ReactionHealth", "Trigger"]
@@ -45,6 +46,7 @@ class Reaction:
     condition: str | None
     """A JMESPath expression over the payload; the reaction matches where it is truthy."""
     params: HttpParams
+    """What is secret in it is `***`, unless it was asked for."""
     priority: int
     """Lower runs first within the reaction's lane; 0 to 32767."""
     state: ReactionState
@@ -54,6 +56,8 @@ class Reaction:
     created_at: datetime
     updated_at: datetime
     health: ReactionHealth = ReactionHealth()
+    secrets: tuple[SigningSecret, ...] = ()
+    """What its calls are signed with now, newest first, whatever version a job was made with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ __all__ = [
     "Outcome",
     "ReactionState",
     "RetryStrategy",
+    "SignatureKind",
     "StatusAction",
 ]
 
@@ -84,6 +85,15 @@ class StatusAction(StrEnum):
     SUCCEED = "succeed"
     RETRY = "retry"
     FAIL = "fail"
+
+
+class SignatureKind(StrEnum):
+    """How a signing secret signs, by the word that Standard Webhooks has for it."""
+
+    V1 = "v1"
+    """HMAC-SHA256; receivers hold the same secret, `whsec_…`."""
+    V1A = "v1a"
+    """ed25519; receivers hold the public key, `whpk_…`, of the secret `whsk_…`."""
 
 
 class BodyKind(StrEnum):

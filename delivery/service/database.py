@@ -38,8 +38,10 @@ def name_database(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection]]:
-    """The database's URL and a connection to it; the embedded one is started.
+async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection, Settings]]:
+    """The database's URL, a connection to it, and the settings with the embedded one's key.
+
+    The embedded one is started.
 
     Raises:
         DatabaseUnavailable: if no connection can be made.
@@ -51,13 +53,14 @@ async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection]]:
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
             url = embedded.url
+            settings = settings.with_key(embedded.sealing_key)
         connection = await connect(
             url,
             settings.database.connect_timeout,
             statement_cache_size=settings.database.statement_cache_size,
         )
         stack.push_async_callback(connection.close)
-        yield url, connection
+        yield url, connection, settings
 
 
 async def migrate_database(settings: Settings) -> SchemaState:
@@ -67,7 +70,7 @@ async def migrate_database(settings: Settings) -> SchemaState:
         DatabaseError: if the database cannot be used.
         SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
     """
-    async with reach(settings) as (_, connection):
+    async with reach(settings) as (_, connection, _):
         labels = await apply_migrations(connection)
         return SchemaState(tuple(labels), len(await applied(connection)))
 
@@ -79,6 +82,6 @@ async def check_database_schema(settings: Settings) -> SchemaState:
         DatabaseError: if the database cannot be used.
         SchemaMismatch: if the schema is not the one that this engine works with.
     """
-    async with reach(settings) as (_, connection):
+    async with reach(settings) as (_, connection, _):
         await check_schema(connection)
         return SchemaState((), len(await applied(connection)))

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.clock import Clock
 from delivery.errors import DeliveryError, SchemaMismatch
+from delivery.message.sealing import Sealer
 from delivery.service.database import name_database, reach
+from delivery.store import sealed_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_schema, migrate
 from delivery.store.notifications import listening, send
 from delivery.store.workers import synchronise
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Finding", "Verdict", "examine"]
 
-CHECKS: Final = ("database", "schema", "clock", "notifications", "delivery")
+CHECKS: Final = ("database", "schema", "clock", "notifications", "secrets", "delivery")
 _NOTIFICATION_TIMEOUT: Final = 3.0
 _NOTICEABLE_SKEW: Final = 1.0
 _TOLERATED_SKEW: Final = 60.0
@@ -72,7 +74,7 @@ async def examine(
     """
     done = 0
     try:
-        async with reach(settings) as (url, connection):
+        async with reach(settings) as (url, connection, reached):
             if settings.database.url is None:
                 await migrate(connection)
             yield await _check_database(settings, connection)
@@ -82,13 +84,18 @@ async def examine(
             yield await _check_clock(connection)
             yield await _check_notifications(url, connection, settings)
             done = 4
+            if schema.verdict is Verdict.FAILED:
+                yield Finding("secrets", Verdict.SKIPPED, "not without the schema")
+            else:
+                yield await _check_secrets(connection, reached)
+            done = 5
             if deliver is None:
                 yield Finding("delivery", Verdict.SKIPPED, "not asked for")
             elif schema.verdict is Verdict.FAILED:
                 yield Finding("delivery", Verdict.SKIPPED, "not without the schema")
             else:
-                yield await deliver(url, settings)
-            done = 5
+                yield await deliver(url, reached)
+            done = 6
     except DeliveryError as error:
         yield Finding(CHECKS[done], Verdict.FAILED, *_problem_and_advice(error))
         for name in CHECKS[done + 1 :]:
@@ -170,3 +177,35 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
     except DeliveryError as error:
         return Finding(name, Verdict.FAILED, *_problem_and_advice(error))
     return Finding(name, Verdict.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
+    """Whether what is secret is sealed, and can be opened here."""
+    name = "secrets"
+    held = await sealed_rows.look(connection)
+    labels = Sealer(settings.secrets.texts()).labels
+    foreign = sorted(set(held) - {"", *labels})
+    if foreign:
+        return Finding(
+            name,
+            Verdict.FAILED,
+            f"{sum(held[label] for label in foreign)} are sealed with keys that are not here"
+            f" ({', '.join(foreign)}): what they are for cannot be delivered",
+            "add the keys to secrets.keys (DELIVERY_SECRETS_KEYS)",
+        )
+    unsealed = held.get("", 0)
+    if not labels:
+        return Finding(
+            name,
+            Verdict.WARNING,
+            f"there is no key to seal them with; {unsealed} can be read in a copy of the database",
+            "make one (`delivery secrets generate-key`), give it to every process as"
+            " secrets.keys, and run `delivery secrets reencrypt`",
+        )
+    others = sum(count for label, count in held.items() if label != labels[0])
+    if others:
+        detail = (
+            f"{unsealed} are not sealed, and {others - unsealed} with a key that is not the first"
+        )
+        return Finding(name, Verdict.WARNING, detail, "run `delivery secrets reencrypt`")
+    return Finding(name, Verdict.OK, f"{sum(held.values())} are sealed with key {labels[0]}")

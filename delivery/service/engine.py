@@ -20,6 +20,7 @@ from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.own_process import collect_less_often
 from delivery.service.reactions import Reactions
+from delivery.service.secrets import Secrets, sealer_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
 from delivery.settings import Settings, load_settings
@@ -59,6 +60,7 @@ class Engine:
         triggers: What happened; made by `trigger` and `trigger_many`.
         jobs: The calls to make, and direct jobs.
         logs: Every exchange.
+        secrets: What is sealed in the database.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class Engine:
         self._finished = FinishedJobs()
         self.settings = settings
         self.database_url = url
-        self.reactions = Reactions(pool, ids, settings)
+        self._sealer = sealer_for(settings)
+        self.reactions = Reactions(pool, clock, ids, self._sealer, settings)
         self.triggers = Triggers(pool, clock, FanOutWriter(pool, ids, self._waker), settings)
-        self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, settings)
+        self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, self._sealer, settings)
+        self.secrets = Secrets(pool, self._sealer)
         self.logs = Logs(pool, clock, settings)
 
     async def trigger(
@@ -146,6 +150,7 @@ class Engine:
             self._waker,
             _version(),
             self._finished.settled,
+            self._sealer,
         )
         async with worker.running():
             yield worker
@@ -218,6 +223,7 @@ async def connect(
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
+            settings = settings.with_key(embedded.sealing_key)
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
         pool = await open_pool(settings, url)

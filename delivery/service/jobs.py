@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.wake import Waker
+    from delivery.message.sealing import Sealer
     from delivery.service.finished import FinishedJobs
     from delivery.settings import Settings
     from delivery.store.connection import Executor, Pool
@@ -54,6 +55,7 @@ class Jobs:
         ids: IdFactory,
         waker: Waker,
         finished: FinishedJobs,
+        sealer: Sealer,
         settings: Settings,
     ) -> None:
         self._pool = pool
@@ -61,6 +63,7 @@ class Jobs:
         self._ids = ids
         self._waker = waker
         self._finished = finished
+        self._sealer = sealer
         self._settings = settings
 
     async def create(
@@ -106,7 +109,7 @@ class Jobs:
         own: Executor = self._pool if connection is None else await caller_transaction(connection)
         key = (lane, check_priority(priority))
         job_id = self._ids.new()
-        stored, credentials = encode_params(params)
+        stored = encode_params(params, self._sealer)
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
         body = encode_payload(payload, self._settings.limits.max_payload_bytes)
@@ -115,8 +118,8 @@ class Jobs:
             own,
             job_id=job_id,
             lane=lane,
-            params=stored,
-            credentials=credentials,
+            params=stored.params,
+            credentials=stored.credentials,
             payload=body,
             priority=priority,
             run_at=due,

@@ -54,7 +54,7 @@ async def run_processes(
         # Without -P, a file of the working directory, such as queue.py, stands for Python's own.
         (sys.executable, "-P", "-m", "delivery.service.processes"),
         {**os.environ, "PYTHONPATH": _search_path()},
-        json.dumps(settings.model_dump(mode="json")).encode() + b"\n",
+        _dumped(settings) + b"\n",
         count,
         grace=settings.worker.shutdown_timeout + _BEYOND_SHUTDOWN,
         hopeless=frozenset({InvalidInput.exit_code}),
@@ -62,6 +62,13 @@ async def run_processes(
     )
     with when_told_to_stop(supervisor.stop):
         return await supervisor.run()
+
+
+def _dumped(settings: Settings) -> bytes:
+    """The settings for another process, with the keys that are hidden elsewhere."""
+    dumped = settings.model_dump(mode="json")
+    dumped["secrets"]["keys"] = settings.secrets.texts()
+    return json.dumps(dumped).encode()
 
 
 def _search_path() -> str:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from delivery.errors import InvalidReaction, NotFound
-from delivery.models import HttpParams, Page, Reaction, ReactionState
-from delivery.policy.conditions import compile_condition
-from delivery.policy.matching import validate_pattern
+from delivery.errors import InvalidInput, InvalidReaction, InvalidSecret, MissingKey, NotFound
+from delivery.message.concealing import conceal, hidden_parts, restore, restore_tls
+from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
+from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
+from delivery.message.signing.storing import encode_signing, rotate_signing
+from delivery.models import (
+    HttpParams,
+    Page,
+    Reaction,
+    ReactionState,
+    SignatureKind,
+    SigningSecret,
+    TlsOptions,
+)
 from delivery.service.calls import CallOptions, build_params, check_known
 from delivery.service.checks import check_id, check_priority, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
 from delivery.store import health, reactions
 
 if TYPE_CHECKING:
@@ -19,15 +31,17 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
-    from delivery.clock import IdFactory
+    from delivery.clock import Clock, IdFactory
+    from delivery.message.sealing import Sealer
     from delivery.settings import Settings
     from delivery.store.connection import Pool
+    from delivery.store.reactions import StoredReaction
 
 __all__ = ["DEFAULT_PRIORITY", "ReactionChanges", "Reactions"]
 
 DEFAULT_PRIORITY: Final = 100
-_MAX_EVENT_TYPES: Final = 1_000
 _UPDATE_TRIES: Final = 20
+_LONGEST_KEPT: Final = 365 * 86_400.0
 
 
 class ReactionChanges(CallOptions, total=False):
@@ -47,9 +61,13 @@ class ReactionChanges(CallOptions, total=False):
 class Reactions:
     """Create, read, change and delete reactions. Every call is scoped by `tenant_id`."""
 
-    def __init__(self, pool: Pool, ids: IdFactory, settings: Settings) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, ids: IdFactory, sealer: Sealer, settings: Settings
+    ) -> None:
         self._pool = pool
+        self._clock = clock
         self._ids = ids
+        self._sealer = sealer
         self._settings = settings
 
     async def create(
@@ -74,32 +92,45 @@ class Reactions:
             tenant_id: Whose it is.
             call: The HTTP call; see `CallOptions`. `url` is needed.
 
+        Returns:
+            The reaction as it may be shown: what is secret in it is `***`.
+
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
         """
-        return await reactions.insert(
+        params = self._params(call)
+        written = await reactions.insert(
             self._pool,
             reaction_id=self._ids.new(),
             tenant_id=check_text("tenant_id", tenant_id),
             area_id=None if area_id is None else check_text("area_id", area_id),
             name=check_text("name", name),
-            event_types=_check_event_types(event_types),
-            condition=_check_condition(condition),
+            event_types=check_event_types(event_types),
+            condition=check_condition(condition),
             priority=check_priority(priority),
-            params=self._params(call),
+            params=params,
+            call=encode_params(replace(params, secrets=()), self._sealer),
+            signing=encode_signing(params.secrets, self._sealer),
         )
+        return written.shown
 
-    async def get(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
+    async def get(
+        self, reaction_id: UUID | str, *, reveal: bool = False, tenant_id: str = "default"
+    ) -> Reaction:
         """One reaction.
+
+        Args:
+            reaction_id: Which.
+            reveal: Whether to give what is secret in it as it is, and not as `***`: signing
+                secrets, the TLS key, and values of headers, query and body that look secret.
+            tenant_id: Whose it is.
 
         Raises:
             NotFound: if there is none with this id in this tenant.
+            MissingKey: if it is to be revealed, and was sealed with a key that is not here.
         """
-        key = check_id("reaction id", reaction_id)
-        found = await reactions.get(self._pool, key, tenant_id)
-        if found is None:
-            raise _not_found(key, tenant_id)
-        return found
+        stored = await self._stored(reaction_id, tenant_id)
+        return stored.revealed(self._sealer) if reveal else stored.shown
 
     async def list(
         self,
@@ -117,7 +148,7 @@ class Reactions:
             state=check_word("state", state, ReactionState),
             limit=check_limit(limit) + 1,
         )
-        return page_of(found, limit)
+        return page_of([stored.shown for stored in found], limit)
 
     async def update(
         self,
@@ -128,20 +159,80 @@ class Reactions:
     ) -> Reaction:
         """Change what is given and leave the rest.
 
-        Jobs already made run as they were made, but keep to the new limits at once.
+        Jobs already made run as they were made, but keep to the new limits at once, and are signed
+        with the new secrets. `***` for a value that was shown so means that it stays.
 
         Raises:
             NotFound: if there is none with this id in this tenant.
             InvalidInput: if a value cannot be used; nothing is written.
+            MissingKey: if something secret in it would be lost, as its key is not here.
         """
         check_known(changes, ReactionChanges)
         for _ in range(_UPDATE_TRIES):
-            current = await self.get(reaction_id, tenant_id=tenant_id)
-            changed = await reactions.update(self._pool, self._changed(current, changes))
-            if changed is not None:
-                return changed
-        message = f"reaction {reaction_id} is being changed by others all the time; try again"
-        raise InvalidReaction(message)
+            stored = await self._stored(reaction_id, tenant_id)
+            changed, call = self._change(stored, changes)
+            signing = None
+            if "secret" in changes or "secrets" in changes:
+                signing = encode_signing(changed.params.secrets, self._sealer)
+            written = await reactions.update(
+                self._pool, changed, call, signing, stored.signing_version
+            )
+            if written is not None:
+                return written.shown
+        raise _changed_by_others(reaction_id)
+
+    async def rotate_secret(
+        self,
+        reaction_id: UUID | str,
+        secret: str | None = None,
+        keep_for: float = 86_400.0,
+        *,
+        kind: SignatureKind | str | None = None,
+        tenant_id: str = "default",
+    ) -> SigningSecret:
+        """Sign with a new secret at once, and with the former ones too for a while.
+
+        This holds for jobs made before as well; calls that a worker has claimed already are signed
+        as before.
+
+        Args:
+            reaction_id: Which.
+            secret: The new one; None: one is made.
+            keep_for: Seconds for which the former ones still sign, rounded up to a whole second of
+                the clock; 0: no longer. What expires sooner does so.
+            kind: What to make, `v1` or `v1a`; None: of the kind of the first one now, or `v1`.
+            tenant_id: Whose it is.
+
+        Returns:
+            The new secret as it is, which is not shown again unless it is asked for.
+
+        Raises:
+            NotFound: if there is none with this id in this tenant.
+            InvalidInput: if a value cannot be used, there would be too many secrets, or the given
+                one is in use already; nothing is written.
+        """
+        if not (0 <= keep_for <= _LONGEST_KEPT):
+            message = f"keep_for is {keep_for!r}; it must be from 0 to {_LONGEST_KEPT:g} seconds"
+            raise InvalidInput(message)
+        wanted = check_word("kind", kind, SignatureKind)
+        if secret is not None:
+            parse_secret(secret)
+            if wanted not in {None, kind_of(secret)}:
+                message = f"the secret given is one of {kind_of(secret)}, not of {wanted}"
+                raise InvalidSecret(message)
+        for _ in range(_UPDATE_TRIES):
+            stored = await self._stored(reaction_id, tenant_id)
+            first = stored.shown.secrets[0].kind if stored.shown.secrets else SignatureKind.V1
+            made = secret or generate_secret(wanted or first)
+            now = self._clock.now()
+            expires_at = ceil(now + keep_for) if keep_for else None
+            signing = rotate_signing(
+                stored.signing, made, self._sealer, now=now, expires_at=expires_at
+            )
+            key = stored.shown.id
+            if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
+                return SigningSecret(made, kind_of(made), public_key(made))
+        raise _changed_by_others(reaction_id)
 
     async def enable(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
         """Let a reaction take part again, as if its endpoint had never been in trouble.
@@ -188,6 +279,50 @@ class Reactions:
         if not await reactions.delete(self._pool, key, tenant_id):
             raise _not_found(key, tenant_id)
 
+    async def _stored(self, reaction_id: UUID | str, tenant_id: str) -> StoredReaction:
+        key = check_id("reaction id", reaction_id)
+        found = await reactions.get(self._pool, key, tenant_id)
+        if found is None:
+            raise _not_found(key, tenant_id)
+        return found
+
+    def _change(
+        self, stored: StoredReaction, changes: ReactionChanges
+    ) -> tuple[Reaction, StoredCall]:
+        """The reaction with the changes, and how its call is stored.
+
+        Raises:
+            MissingKey: if what is secret in it cannot be read, and is not all given anew.
+        """
+        try:
+            current = decode_params(stored.call, self._sealer)
+        except MissingKey:
+            return self._change_unopened(stored, changes)
+        changed = self._changed(replace(stored.shown, params=current), changes)
+        return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
+
+    def _change_unopened(
+        self, stored: StoredReaction, changes: ReactionChanges
+    ) -> tuple[Reaction, StoredCall]:
+        """The same without the key: what is sealed is carried over, as long as all of it stays."""
+        shown = replace(stored.shown.params, secrets=())
+        # A certificate cannot be checked without its key.
+        checkable = replace(shown, tls=TlsOptions(shown.tls.ca))
+        changed = self._changed(replace(stored.shown, params=checkable), changes)
+        params = changed.params
+        if "tls" not in changes:
+            params = replace(params, tls=shown.tls)
+            changed = replace(changed, params=params)
+        visible = replace(params, secrets=())
+        if hidden_parts(conceal(visible)) == hidden_parts(shown):
+            return changed, StoredCall(encode_shown(visible), stored.call.credentials)
+        try:
+            return changed, encode_params(visible, self._sealer)
+        except InvalidReaction:
+            # Says which key it is that is missing.
+            self._sealer.open(stored.call.credentials)
+            raise
+
     def _params(self, call: CallOptions) -> HttpParams:
         return build_params(call, self._settings.retry.policy(), self._settings.http)
 
@@ -211,12 +346,13 @@ class Reactions:
             "live": params.live,
             "tls": params.tls,
         }
-        if "secret" not in changes and "secrets" not in changes:
-            options["secrets"] = params.secrets
         known = CallOptions.__annotations__
         for key, value in changes.items():
             if key in known:
                 options[key] = value  # type: ignore[literal-required]
+        tls = options["tls"]
+        if tls is not None:
+            options["tls"] = restore_tls(tls, params.tls)
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
             message = "a reaction is deleted by reactions.delete, not by its state"
@@ -225,35 +361,19 @@ class Reactions:
             current,
             area_id=changes.get("area_id", current.area_id),
             name=check_text("name", changes.get("name", current.name)),
-            event_types=_check_event_types(changes.get("event_types", current.event_types)),
-            condition=_check_condition(changes.get("condition", current.condition)),
+            event_types=check_event_types(changes.get("event_types", current.event_types)),
+            condition=check_condition(changes.get("condition", current.condition)),
             priority=check_priority(changes.get("priority", current.priority)),
             state=state,
-            state_reason=_check_reason(state, changes.get("state_reason", current.state_reason)),
-            params=self._params(options),
+            state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
+            params=restore(self._params(options), params),
         )
 
 
-def _check_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(event_types, str):
-        message = f"event_types is the text {event_types!r}; give a list of texts"
-        raise InvalidReaction(message)
-    if not 1 <= len(event_types) <= _MAX_EVENT_TYPES:
-        message = f"event_types must have from 1 to {_MAX_EVENT_TYPES} entries"
-        raise InvalidReaction(message)
-    return tuple(validate_pattern(pattern) for pattern in event_types)
-
-
-def _check_condition(condition: str | None) -> str | None:
-    if condition is not None:
-        compile_condition(check_text("condition", condition, max_length=10_000))
-    return condition
-
-
-def _check_reason(state: ReactionState, reason: str | None) -> str | None:
-    if state is ReactionState.ENABLED or reason is None:
-        return None
-    return check_text("state_reason", reason, max_length=1_000)
+def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
+    return InvalidReaction(
+        f"reaction {reaction_id} is being changed by others all the time; try again"
+    )
 
 
 def _not_found(reaction_id: UUID, tenant_id: str) -> NotFound:

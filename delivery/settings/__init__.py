@@ -17,6 +17,7 @@ from delivery.settings.sections import (
     LogSettings,
     PartitionSettings,
     RetrySettings,
+    SecretSettings,
     Settings,
     WorkerSettings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "LogSettings",
     "PartitionSettings",
     "RetrySettings",
+    "SecretSettings",
     "Section",
     "SettingInfo",
     "Settings",

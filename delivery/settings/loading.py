@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["load_settings"]
 
 _PREFIX: Final = "DELIVERY_"
-_SECRET: Final = frozenset({("database", "url")})
+_SECRET: Final = frozenset({("database", "url"), ("secrets", "keys")})
 """Keys whose values no message may repeat."""
 
 Values = dict[str, dict[str, Any]]

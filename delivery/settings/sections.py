@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from delivery.models import RetryPolicy, RetryStrategy
@@ -28,12 +30,14 @@ __all__ = [
     "LogSettings",
     "PartitionSettings",
     "RetrySettings",
+    "SecretSettings",
     "Settings",
     "WorkerSettings",
     "default_user_agent",
 ]
 
 _DAY = 86_400.0
+_KEY_BYTES = 32
 
 
 def default_user_agent() -> str:
@@ -222,6 +226,35 @@ class PartitionSettings(Section):
     """Days for which partitions are made in advance."""
 
 
+class SecretSettings(Section):
+    """With what secrets are sealed before they are stored."""
+
+    keys: tuple[SecretStr, ...] = ()
+    """Keys of 32 bytes in URL-safe base64, as `delivery secrets generate-key` makes them. The first
+    seals, all open. None: secrets are stored as they are, but in the embedded database, which has a
+    key of its own in `secrets.key`, in its directory."""
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, key in enumerate(value, start=1):
+            try:
+                length = len(base64.b64decode(key.get_secret_value(), b"-_", validate=True))
+            except (binascii.Error, ValueError):
+                length = 0
+            if length != _KEY_BYTES:
+                message = (
+                    f"key {number} is not {_KEY_BYTES} bytes of URL-safe base64; make one with"
+                    " `delivery secrets generate-key`"
+                )
+                raise ValueError(message)
+        return value
+
+    def texts(self) -> tuple[str, ...]:
+        """The keys as they are."""
+        return tuple(key.get_secret_value() for key in self.keys)
+
+
 class Settings(BaseSettings):
     """Everything that can be configured.
 
@@ -246,6 +279,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     limits: LimitSettings = LimitSettings()
     partitions: PartitionSettings = PartitionSettings()
+    secrets: SecretSettings = SecretSettings()
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
 
@@ -258,6 +292,13 @@ class Settings(BaseSettings):
         copy = self.model_copy()
         copy._origins = dict(origins)  # noqa: SLF001 - a copy of its own kind
         return copy
+
+    def with_key(self, key: str) -> Self:
+        """The same settings, with another key that opens, and seals if it is the only one."""
+        if key in self.secrets.texts():
+            return self
+        keys = (*self.secrets.keys, SecretStr(key))
+        return self.model_copy(update={"secrets": SecretSettings(keys=keys)})
 
     @classmethod
     def settings_customise_sources(

@@ -45,7 +45,7 @@ class ShownSetting:
     section: str
     key: str
     value: Any
-    """As JSON would hold it; a password in a URL is `***`."""
+    """As JSON would hold it; a password in a URL is `***`, as is each of `secrets.keys`."""
     origin: str
     """`default`, or the file, environment variable or argument it comes from."""
 
@@ -71,6 +71,7 @@ def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
     shown = settings.model_dump(mode="json")
     if settings.database.url is not None:
         shown["database"]["url"] = without_password(settings.database.url)
+    shown["secrets"]["keys"] = [_MASK for _ in settings.secrets.keys]
     return tuple(
         ShownSetting(section, key, value, settings.origin(section, key))
         for section, values in shown.items()

@@ -1,10 +1,10 @@
 """The embedded PostgreSQL: started when no database is configured, shared, stopped by the last.
 
-The directory holds `data` (PostgreSQL's own), `run` (its socket, for the owner alone) and two lock
-files. Whoever starts or stops the server holds `gate`; whoever uses it holds a shared lock on
-`users`, which the kernel drops with the process however that ends. The one that can have `users`
-for itself when it leaves is the last, and stops the server. A server left behind by a killed
-process is taken over by the next.
+The directory holds `data` (PostgreSQL's own), `run` (its socket, for the owner alone),
+`secrets.key` (what secrets are sealed with) and two lock files. Whoever starts or stops the server
+holds `gate`; whoever uses it holds a shared lock on `users`, which the kernel drops with the
+process however that ends. The one that can have `users` for itself when it leaves is the last, and
+stops the server. A server left behind by a killed process is taken over by the next.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from delivery.store.embedded_files import (
     make_socket_directory,
     open_lock,
     prepare,
+    sealing_key,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class EmbeddedDatabase:
         self.directory = directory.expanduser().resolve()
         self.url = ""
         """For asyncpg and libpq alike; valid once opened."""
+        self.sealing_key = ""
+        """What secrets in it are sealed with; valid once opened."""
         self._users: int | None = None
         self._cluster: Cluster | None = None
         self._process = os.getpid()
@@ -97,6 +100,7 @@ class EmbeddedDatabase:
                     atexit.register(self._close)
                 self._cluster = cluster
                 socket_directory = _ensure_running(cluster, self.directory)
+                self.sealing_key = sealing_key(self.directory)
             self.url = f"postgresql://postgres@/postgres?host={quote(socket_directory)}&port={PORT}"
 
     async def ensure_running(self) -> None:

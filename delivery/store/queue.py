@@ -139,6 +139,11 @@ class ClaimedJob(asyncpg.Record):
         """When it was due, in seconds since the epoch."""
         return self[18]  # type: ignore[no-any-return]
 
+    @property
+    def signing_version(self) -> int | None:
+        """Of the reaction's signing secrets now; None for a direct job."""
+        return self[19]  # type: ignore[no-any-return]
+
 
 class Claim(NamedTuple):
     """What a claim gave: jobs in order of time, and the lanes left out because of their limits."""

@@ -1,11 +1,17 @@
-"""Reactions, their versions, and the catalog a producer matches against."""
+"""Reactions, their versions, and the catalog a producer matches against.
+
+A reaction is read as it may be shown, which needs no key; what it hides comes along as it is
+stored.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from delivery.message.params import decode_params, encode_params
+from delivery.message.params import StoredCall, decode_params, shown_params
+from delivery.message.redact import REDACTED
+from delivery.message.signing.storing import decode_signing, shown_signing
 from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, ReactionState
 from delivery.store.statements import statement
 
@@ -15,11 +21,14 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from delivery.message.sealing import Sealer
     from delivery.store.connection import Executor
 
 __all__ = [
     "Catalog",
     "CatalogEntry",
+    "StoredReaction",
+    "StoredVersion",
     "delete",
     "disable",
     "get",
@@ -27,6 +36,7 @@ __all__ = [
     "list_page",
     "load_catalog",
     "load_versions",
+    "rotate",
     "update",
 ]
 
@@ -51,6 +61,35 @@ class Catalog:
     entries: tuple[CatalogEntry, ...]
 
 
+class StoredVersion(NamedTuple):
+    """What is sent at one version of a reaction, as it is stored."""
+
+    call: StoredCall
+    signing: str
+    """The reaction's signing secrets now; see `delivery.message.signing.storing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReaction:
+    """A reaction as it may be shown, with what stands behind that."""
+
+    shown: Reaction
+    call: StoredCall
+    signing: str
+    signing_version: int
+
+    def revealed(self, sealer: Sealer) -> Reaction:
+        """The reaction with everything that is secret in it.
+
+        Raises:
+            MissingKey: if it was sealed with a key that the sealer does not have.
+        """
+        secrets = decode_signing(self.signing, sealer)
+        params = decode_params(self.call, sealer)
+        texts = tuple(each.secret for each in secrets)
+        return replace(self.shown, params=replace(params, secrets=texts), secrets=secrets)
+
+
 def _limits(params: HttpParams) -> tuple[int | None, int | None, float | None, bool]:
     rate = params.rate_limit
     return (
@@ -61,7 +100,13 @@ def _limits(params: HttpParams) -> tuple[int | None, int | None, float | None, b
     )
 
 
-def _reaction(row: asyncpg.Record) -> Reaction:
+def _stored(row: asyncpg.Record) -> StoredReaction:
+    call = StoredCall(row["params"], row["credentials"])
+    return StoredReaction(_shown(row, call), call, row["signing"], row["signing_version"])
+
+
+def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
+    secrets = shown_signing(row["signing"])
     return Reaction(
         id=row["id"],
         tenant_id=row["tenant_id"],
@@ -69,7 +114,7 @@ def _reaction(row: asyncpg.Record) -> Reaction:
         name=row["name"],
         event_types=tuple(row["event_types"]),
         condition=row["condition"],
-        params=decode_params(row["params"], row["credentials"]),
+        params=replace(shown_params(call), secrets=(REDACTED,) * len(secrets)),
         priority=row["priority"],
         state=ReactionState(row["state"]),
         state_reason=row["state_reason"],
@@ -77,6 +122,7 @@ def _reaction(row: asyncpg.Record) -> Reaction:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         health=_health(row),
+        secrets=secrets,
     )
 
 
@@ -105,8 +151,10 @@ async def insert(
     condition: str | None,
     priority: int,
     params: HttpParams,
-) -> Reaction:
-    """Write a new, enabled reaction."""
+    call: StoredCall,
+    signing: str,
+) -> StoredReaction:
+    """Write a new, enabled reaction; `call` is how `params` is stored."""
     row = await executor.fetchrow(
         statement("insert_reaction"),
         reaction_id,
@@ -116,16 +164,34 @@ async def insert(
         list(event_types),
         condition,
         priority,
-        *encode_params(params),
+        *call,
         *_limits(params),
+        signing,
         params.live,
     )
     assert row is not None
-    return _reaction(row)
+    return _stored(row)
 
 
-async def update(executor: Executor, changed: Reaction) -> Reaction | None:
-    """Write the next version of a reaction; None if its version is not `changed.version`."""
+async def update(
+    executor: Executor,
+    changed: Reaction,
+    call: StoredCall,
+    signing: str | None,
+    signing_version: int,
+) -> StoredReaction | None:
+    """Write the next version of a reaction.
+
+    Args:
+        executor: Where to write.
+        changed: The reaction, with the version that it was read at.
+        call: How its `params` is stored.
+        signing: Its signing secrets as they are stored; None: they stay as they are.
+        signing_version: The version of those that `signing` takes the place of.
+
+    Returns:
+        The reaction as it is now; None if one of the versions is not current any more.
+    """
     row = await executor.fetchrow(
         statement("update_reaction"),
         changed.id,
@@ -138,11 +204,25 @@ async def update(executor: Executor, changed: Reaction) -> Reaction | None:
         changed.priority,
         changed.state.value,
         changed.state_reason,
-        *encode_params(changed.params),
+        *call,
         *_limits(changed.params),
+        signing,
+        signing_version,
         changed.params.live,
     )
-    return None if row is None else _reaction(row)
+    return None if row is None else _stored(row)
+
+
+async def rotate(
+    executor: Executor, reaction_id: UUID, tenant_id: str, signing: str, signing_version: int
+) -> bool:
+    """Replace the signing secrets of that version; False if it is not current any more."""
+    return (
+        await executor.fetchval(
+            statement("rotate_signing"), reaction_id, tenant_id, signing_version, signing
+        )
+        is not None
+    )
 
 
 async def delete(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
@@ -158,10 +238,10 @@ async def disable(executor: Executor, reasons: dict[UUID, str]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def get(executor: Executor, reaction_id: UUID, tenant_id: str) -> Reaction | None:
+async def get(executor: Executor, reaction_id: UUID, tenant_id: str) -> StoredReaction | None:
     """One reaction, unless it is deleted or another tenant's."""
     row = await executor.fetchrow(statement("get_reaction"), reaction_id, tenant_id)
-    return None if row is None else _reaction(row)
+    return None if row is None else _stored(row)
 
 
 async def list_page(
@@ -171,12 +251,12 @@ async def list_page(
     after: UUID | None,
     state: ReactionState | None,
     limit: int,
-) -> list[Reaction]:
+) -> list[StoredReaction]:
     """Reactions in the order they were made; deleted ones only if asked for by `state`."""
     rows = await executor.fetch(
         statement("list_reactions"), tenant_id, after, None if state is None else state.value, limit
     )
-    return [_reaction(row) for row in rows]
+    return [_stored(row) for row in rows]
 
 
 async def load_catalog(executor: Executor, tenant_id: str) -> Catalog:
@@ -201,12 +281,15 @@ async def load_catalog(executor: Executor, tenant_id: str) -> Catalog:
 
 async def load_versions(
     executor: Executor, wanted: Iterable[tuple[UUID, int]]
-) -> dict[tuple[UUID, int], tuple[str, str]]:
-    """The stored texts of the calls of certain reaction versions, for `decode_params`."""
+) -> dict[tuple[UUID, int], StoredVersion]:
+    """What is sent at certain versions of reactions, and what it is signed with now."""
     pairs = list(wanted)
     rows = await executor.fetch(
         statement("load_versions"), [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     )
     return {
-        (row["reaction_id"], row["version"]): (row["params"], row["credentials"]) for row in rows
+        (row["reaction_id"], row["version"]): StoredVersion(
+            StoredCall(row["params"], row["credentials"]), row["signing"]
+        )
+        for row in rows
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from delivery.message.sealing import generate_key
 from tests.cli.running import call, run
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-CHECKS = ["settings", "database", "schema", "clock", "notifications", "delivery"]
+CHECKS = ["settings", "database", "schema", "clock", "notifications", "secrets", "delivery"]
+WITH_A_KEY = ("--set", f"secrets.keys={generate_key()}")
 
 
 def verdicts(shown: Any) -> dict[str, str]:
@@ -21,7 +23,7 @@ def verdicts(shown: Any) -> dict[str, str]:
 
 
 async def test_all_is_well_on_a_good_database(database_url: str) -> None:
-    ended = await run("doctor", "--json", "--database-url", database_url)
+    ended = await run("doctor", "--json", "--database-url", database_url, *WITH_A_KEY)
     assert ended.code == 0, ended.out
     assert ended.object["ok"] is True
     assert verdicts(ended.object) == dict.fromkeys(CHECKS, "ok")

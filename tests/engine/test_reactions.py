@@ -117,7 +117,8 @@ async def test_an_update_changes_what_is_given_and_leaves_the_rest(database_url:
         changed = await engine.reactions.update(made.id, url="https://example.test/new")
         assert changed.version == made.version + 1
         assert changed.params.url == "https://example.test/new"
-        assert changed.params.secrets == (SECRET,)
+        assert changed.params.secrets == ("***",)
+        assert (await engine.reactions.get(made.id, reveal=True)).params.secrets == (SECRET,)
         assert changed.params.headers == (("X-One", "1"),)
         assert changed.params.concurrency == 4
         disabled = await engine.reactions.update(made.id, state="disabled")

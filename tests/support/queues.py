@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from delivery.clock import Clock, IdFactory, job_id_for
+from delivery.message.params import encode_params
+from delivery.message.sealing import Sealer
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
 from delivery.store import queue, reactions, triggers
@@ -24,7 +26,16 @@ if TYPE_CHECKING:
     from delivery.store.connection import Pool
     from delivery.store.queue import ClaimedJob
 
-__all__ = ["Bench", "opened", "succeeded"]
+__all__ = ["CALL", "Bench", "opened", "succeeded"]
+
+
+_PARAMS = HttpParams("http://127.0.0.1:9/")
+CALL: dict[str, Any] = {
+    "params": _PARAMS,
+    "call": encode_params(_PARAMS, Sealer()),
+    "signing": "[]",
+}
+"""What `reactions.insert` takes for a call with nothing secret in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +103,9 @@ class Bench:
             event_types=["*"],
             condition=None,
             priority=100,
-            params=HttpParams("http://127.0.0.1:9/"),
+            **CALL,
         )
-        return added.id
+        return added.shown.id
 
 
 @asynccontextmanager
@@ -114,7 +125,7 @@ async def opened(url: str) -> AsyncIterator[Bench]:
             event_types=["*"],
             condition=None,
             priority=100,
-            params=HttpParams("http://127.0.0.1:9/"),
+            **CALL,
         )
         yield bench
     finally:

@@ -68,7 +68,8 @@ taken AS (
         direct_jobs.params,
         direct_jobs.credentials,
         reactions.state AS reaction_state,
-        extract(epoch FROM popped.run_at)::float8 AS run_at
+        extract(epoch FROM popped.run_at)::float8 AS run_at,
+        reactions.signing_version
     FROM popped
     CROSS JOIN LATERAL (SELECT * FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS jobs
     LEFT JOIN LATERAL (
@@ -85,7 +86,7 @@ SELECT * FROM taken
 UNION ALL
 SELECT
     NULL, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL
+    NULL, NULL, NULL
 FROM wanted
 WHERE limited
 ORDER BY run_at, job_id;

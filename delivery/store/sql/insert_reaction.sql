@@ -1,5 +1,5 @@
 -- Writes a new reaction, its first version and its limits ($10 to $13), if it has any, and moves the
--- tenant's catalog on.
+-- tenant's catalog on. $14 are its signing secrets.
 WITH moved AS (
     INSERT INTO delivery.catalogs (tenant_id, version)
     VALUES ($2, 1)
@@ -7,9 +7,9 @@ WITH moved AS (
 ),
 written AS (
     INSERT INTO delivery.reactions (
-        id, tenant_id, area_id, name, event_types, condition, priority, state, version, live
+        id, tenant_id, area_id, name, event_types, condition, priority, state, version, signing, live
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 'enabled', 1, $14)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 'enabled', 1, $14, $15)
     RETURNING *
 ),
 versioned AS (

@@ -1,12 +1,16 @@
 -- Changes a reaction that is still at the version it was read at ($3), as its next version, and moves the
--- tenant's catalog on. Its limits ($13 to $16) hold at once, also for jobs made before. That its endpoint was
--- in trouble is forgotten: what is called now may be another.
+-- tenant's catalog on. Its limits ($13 to $16) hold at once, also for jobs made before, as do its signing
+-- secrets, which stay as they are ($17 NULL), or are changed from those of a certain version ($18).
+-- That its endpoint was in trouble is forgotten: what is called now may be another.
 WITH written AS (
     UPDATE delivery.reactions
     SET
         area_id = $4, name = $5, event_types = $6, condition = $7, priority = $8,
-        state = $9, state_reason = $10, version = version + 1, live = $17, updated_at = now()
+        state = $9, state_reason = $10, version = version + 1, live = $19, updated_at = now(),
+        signing = coalesce($17, signing),
+        signing_version = CASE WHEN $17::text IS NULL THEN signing_version ELSE signing_version + 1 END
     WHERE id = $1 AND tenant_id = $2 AND version = $3 AND state <> 'deleted'
+        AND ($17::text IS NULL OR signing_version = $18::integer)
     RETURNING *
 ),
 moved AS (

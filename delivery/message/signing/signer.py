@@ -1,0 +1,113 @@
+"""Makes signatures."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from delivery.errors import InvalidSecret
+from delivery.message.signing.keys import kind_of, parse_secret
+from delivery.models import SignatureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ExpiringSigner", "Signer"]
+
+# RFC 2104: the key, filled up to a block of the hash, XORed with one byte or the other.
+_BLOCK: Final = 64
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class Signer:
+    """Signs messages with one or more secrets.
+
+    Both padded keys of each HMAC are hashed once, here; a signature then costs half of what
+    `hmac.digest` takes for a message of 1 KB. One of ed25519 takes 20 µs.
+
+    Args:
+        secrets: `whsec_…` or `whsk_…`, at least one, newest first.
+
+    Raises:
+        InvalidSecret: if one is not a secret, or there is none.
+    """
+
+    __slots__ = ("_keys", "_private_keys")
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        if not secrets:
+            message = "there is no signing secret to sign with"
+            raise InvalidSecret(message)
+        keys = [(kind_of(secret), parse_secret(secret)) for secret in secrets]
+        blocks = [key.ljust(_BLOCK, b"\0") for kind, key in keys if kind is SignatureKind.V1]
+        self._keys = [
+            (
+                hashlib.sha256(block.translate(_INNER_PAD)),
+                hashlib.sha256(block.translate(_OUTER_PAD)),
+            )
+            for block in blocks
+        ]
+        self._private_keys = [
+            Ed25519PrivateKey.from_private_bytes(key)
+            for kind, key in keys
+            if kind is SignatureKind.V1A
+        ]
+
+    def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:
+        """The value of `webhook-signature`: those of `v1` first, else in the secrets' order.
+
+        `timestamp` is in whole seconds since the epoch.
+        """
+        start = f"{message_id}.{timestamp}.".encode()
+        signatures = []
+        for inner_key, outer_key in self._keys:
+            inner = inner_key.copy()
+            inner.update(start)
+            inner.update(body)
+            outer = outer_key.copy()
+            outer.update(inner.digest())
+            signatures.append(b"v1," + binascii.b2a_base64(outer.digest(), newline=False))
+        if self._private_keys:
+            message = start + body
+            signatures += [
+                b"v1a," + binascii.b2a_base64(key.sign(message), newline=False)
+                for key in self._private_keys
+            ]
+        return b" ".join(signatures)
+
+
+class ExpiringSigner:
+    """Signs like a `Signer`, but with each secret only until it expires.
+
+    Args:
+        secrets: With the time from which each is not used, in seconds since the epoch; None: never.
+            The first is used whatever its time: a message is never left unsigned.
+
+    Raises:
+        InvalidSecret: if one is not a secret, or there is none.
+    """
+
+    __slots__ = ("_left", "_signer", "_until")
+
+    def __init__(self, secrets: Sequence[tuple[str, float | None]]) -> None:
+        self._left = list(secrets)
+        self._signer = Signer([secret for secret, _ in secrets])
+        self._until = _soonest(self._left)
+
+    def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:
+        """The value of `webhook-signature` at that time, in whole seconds since the epoch."""
+        if timestamp >= self._until:
+            first, *others = self._left
+            self._left = [first, *(each for each in others if (each[1] or inf) > timestamp)]
+            self._signer = Signer([secret for secret, _ in self._left])
+            self._until = _soonest(self._left)
+        return self._signer.sign(message_id, timestamp, body)
+
+
+def _soonest(secrets: Sequence[tuple[str, float | None]]) -> float:
+    return min((time for _, time in secrets[1:] if time is not None), default=inf)
