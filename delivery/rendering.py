@@ -21,7 +21,14 @@ from uuid import UUID
 import orjson
 
 from delivery.message.concealing import conceal
-from delivery.models import HttpMessage, HttpParams, Page, SigningSecret, Trigger
+from delivery.models import (
+    HttpMessage,
+    HttpParams,
+    Page,
+    RequestPreview,
+    SigningSecret,
+    Trigger,
+)
 
 __all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json"]
 
@@ -92,17 +99,30 @@ def _(value: Trigger) -> dict[str, Any]:
 
 @to_json.register
 def _(value: HttpMessage) -> dict[str, Any]:
-    try:
-        body, encoding = value.body.decode(), "utf-8"
-    except UnicodeDecodeError:
-        body, encoding = b64encode(value.body).decode(), "base64"
     return {
         "headers": [list(pair) for pair in value.headers],
-        "body": body,
-        "body_encoding": encoding,
+        **_body(value.body),
         "body_size": value.body_size,
         "truncated": value.truncated,
     }
+
+
+@to_json.register
+def _(value: RequestPreview) -> dict[str, Any]:
+    return {
+        "method": value.method,
+        "url": value.url,
+        "headers": [list(pair) for pair in value.headers],
+        **_body(value.body),
+        "body_size": value.body_size,
+    }
+
+
+def _body(data: bytes) -> dict[str, str]:
+    try:
+        return {"body": data.decode(), "body_encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {"body": b64encode(data).decode(), "body_encoding": "base64"}
 
 
 @to_json.register

@@ -18,7 +18,7 @@ from delivery.cli.jobs import app as jobs
 from delivery.cli.listen import listen
 from delivery.cli.logs import app as logs
 from delivery.cli.migrations import migrate
-from delivery.cli.reactions import app as reactions
+from delivery.cli.reaction_requests import reactions
 from delivery.cli.triggers import trigger
 from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput

@@ -38,10 +38,17 @@ class Call:
     header: Annotated[
         tuple[str, ...], Parameter(metavar="LINE", help="`Name: value`; may be repeated.")
     ] = ()
+    query: Annotated[
+        tuple[str, ...],
+        Parameter(metavar="PAIR", help="`name=value`, added to the URL; may be repeated."),
+    ] = ()
     body: Annotated[
         str | None,
         Parameter(help='payload, envelope or none, or JSON such as `{"kind": "form", …}`.'),
     ] = None
+    compression: Annotated[str | None, Parameter(help="gzip, to compress the body; or none.")] = (
+        None
+    )
     secret: Annotated[
         tuple[str, ...],
         Parameter(metavar="WHSEC", help="To sign with, newest first; may be repeated."),
@@ -74,6 +81,13 @@ class Call:
             help="One call at a time; a failed job holds up those behind it.",
         ),
     ] = None
+    live: Annotated[
+        bool | None,
+        Parameter(
+            negative="--not-live",
+            help="Jobs run with the reaction as it is then, not as it was when they were made.",
+        ),
+    ] = None
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
     area: Annotated[str | None, Parameter(help="The automation it belongs to.")] = None
     tls_ca: Annotated[Path | None, Parameter(help="PEM file of private authorities.")] = None
@@ -92,7 +106,9 @@ class Call:
             "condition": self.condition,
             "method": self.method,
             "headers": [_pair("--header", header, ":") for header in self.header],
+            "query": [_pair("--query", pair, "=") for pair in self.query],
             "body": _body(self.body),
+            "compression": self.compression,
             "secrets": secrets,
             "timeout": self.timeout,
             "connect_timeout": self.connect_timeout,
@@ -103,6 +119,7 @@ class Call:
             "concurrency": _concurrency(self.concurrency),
             "rate_limit": self.rate_limit,
             "ordered": self.ordered,
+            "live": self.live,
             "priority": self.priority,
             "area_id": self.area,
             "tls": self._tls(),
@@ -114,6 +131,8 @@ class Call:
         }
         if self.concurrency == _NONE:
             given["concurrency"] = None
+        if self.compression == _NONE:
+            given["compression"] = None
         return given
 
     def _tls(self) -> TlsOptions | None:

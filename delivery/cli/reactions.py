@@ -185,6 +185,7 @@ def _show(output: Output, reaction: Reaction) -> None:
             "condition": reaction.condition,
             "call": f"{params.method} {params.url}",
             "body": params.body.kind if params.body.kind is not BodyKind.PAYLOAD else None,
+            "compressed": params.compression,
             "signed": {0: "no", 1: "yes"}.get(
                 len(params.secrets), f"with {len(params.secrets)} secrets"
             ),
@@ -193,6 +194,7 @@ def _show(output: Output, reaction: Reaction) -> None:
             "concurrency": params.concurrency,
             "rate limit": _rate(params.rate_limit),
             "ordered": "yes" if params.ordered else None,
+            "live": "yes" if params.live else None,
             "priority": reaction.priority,
             "version": reaction.version,
             "created": reaction.created_at,

@@ -10,11 +10,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from delivery.engine.templated import About, TemplatedRequest, facts_of
+from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
 from delivery.message.redact import redact_query, redact_url
 from delivery.message.request import RequestTemplate
 from delivery.message.signing.storing import decode_signing, signer_for
-from delivery.message.url import parse_url
+from delivery.message.url import add_query, parse_url
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.store import reactions
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
+    from delivery.message.filling import Facts
+    from delivery.message.request import Rendered
     from delivery.message.sealing import Sealer
     from delivery.message.signing import ExpiringSigner, Signer
     from delivery.message.url import Endpoint
@@ -55,17 +59,60 @@ class PreparedCall:
     timeout: float
     connect_timeout: float
     concurrency: int | None
+    templated: TemplatedRequest | None = None
+    """Makes the requests instead of `template`, where the call has placeholders."""
+
+    def render(self, job: ClaimedJob, now: float) -> Rendered:
+        """The request of one attempt at a job.
+
+        Raises:
+            TemplateError: if a placeholder cannot be filled in.
+        """
+        message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
+        payload = job.payload or b""
+        if self.templated is not None:
+            facts = facts_of(job, self.templated.about)
+            return self.templated.render(facts, message_id, timestamp, payload)
+        return self.template.render(
+            message_id, timestamp, job.event_type or "", job.created_at, payload
+        )
+
+    def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
+        """The same for what is not a claimed job."""
+        if self.templated is not None:
+            return self.templated.render(facts, message_id, timestamp, payload)
+        event_type = facts.trigger_type or ""
+        return self.template.render(message_id, timestamp, event_type, facts.created_at, payload)
 
 
 def prepare(
-    params: HttpParams, settings: HttpSettings, signer: Signer | ExpiringSigner | None = None
+    params: HttpParams,
+    settings: HttpSettings,
+    signer: Signer | ExpiringSigner | None = None,
+    about: About | None = None,
 ) -> PreparedCall:
-    """Make a call ready; None: the secrets of `params` sign, if there are any.
+    """Make a call ready.
+
+    Args:
+        params: A valid call.
+        settings: Give what it leaves open.
+        signer: Signs; None: the secrets of `params` do, if there are any.
+        about: What placeholders may name of the reaction; None: it is a direct job's.
 
     Raises:
         DeliveryError: if the call cannot be made as it is given.
     """
-    endpoint, target = parse_url(params.url, tls=params.tls)
+    endpoint, target = parse_url(plain_url(params.url), tls=params.tls)
+    shown_url = redact_url(params.url)
+    call = compile_call(params)
+    templated = None
+    if call is not None:
+        templated = TemplatedRequest(
+            params, call, endpoint, settings.user_agent, signer, about or About()
+        )
+    elif params.query:
+        target = add_query(target, params.query)
+        shown_url = f"{endpoint.scheme}://{endpoint.host_header}{redact_query(target)}"
     timeout = settings.timeout if params.timeout is None else params.timeout
     connect_timeout = (
         settings.connect_timeout if params.connect_timeout is None else params.connect_timeout
@@ -73,7 +120,7 @@ def prepare(
     return PreparedCall(
         endpoint=endpoint,
         method=params.method,
-        shown_url=redact_url(params.url),
+        shown_url=shown_url,
         template=RequestTemplate(
             params,
             host=endpoint.host_header,
@@ -87,6 +134,7 @@ def prepare(
         timeout=timeout,
         connect_timeout=min(connect_timeout, timeout),
         concurrency=params.concurrency,
+        templated=templated,
     )
 
 
@@ -98,7 +146,8 @@ def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer
         KeyError, TypeError, ValueError: if it is not stored as it should be.
     """
     signer = signer_for(decode_signing(stored.signing, sealer))
-    return prepare(decode_params(stored.call, sealer), settings, signer)
+    about = About(stored.name, stored.area_id)
+    return prepare(decode_params(stored.call, sealer), settings, signer, about)
 
 
 class PreparedCalls:

@@ -35,12 +35,12 @@ def delivered(
     """The call was made, or tried; `verdict` says what that leads to."""
     error = exchange.error
     failure_kind = verdict.failure_kind
-    head = body = size = None
+    shown_url, head, body, size = call.shown_url, None, None, None
     if rendered is not None:
         head = rendered.stored_head
-        size = len(rendered.body)
-        if not call.template.sends_payload:
-            body = rendered.body[:max_body]
+        size = len(rendered.plain_body)
+        body = None if call.template.sends_payload else rendered.plain_body[:max_body]
+        shown_url = rendered.shown_url or shown_url
     # By position: this is made once per delivery, and naming thirty fields doubles its cost.
     return Settlement(
         lease_id,
@@ -64,7 +64,7 @@ def delivered(
         job.tenant_id,
         verdict.outcome,
         call.method,
-        call.shown_url,
+        shown_url,
         exchange.total_ms,
         exchange.dns_ms,
         exchange.connect_ms,
@@ -151,8 +151,10 @@ def cut_off(
         method=call.method,
         endpoint=call.shown_url,
         request_head=None if rendered is None else rendered.stored_head,
-        request_body=None if rendered is None or call.template.sends_payload else rendered.body,
-        request_size=None if rendered is None else len(rendered.body),
+        request_body=None
+        if rendered is None or call.template.sends_payload
+        else rendered.plain_body,
+        request_size=None if rendered is None else len(rendered.plain_body),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine import results
 from delivery.engine.windows import CallEnd
 from delivery.http.request import Request
+from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
 from delivery.policy.health import classify, is_throttle
 from delivery.policy.outcome import SUCCESS, decide
@@ -223,13 +224,7 @@ class Sender:
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         rendered: Rendered | None = None
         try:
-            rendered = call.template.render(
-                f"msg_{job.job_id.hex}",
-                int(self._clock.now()),
-                job.event_type or "",
-                job.created_at,
-                job.payload or b"",
-            )
+            rendered = call.render(job, self._clock.now())
             exchange = await self._transport.send(
                 Request(
                     call.endpoint,
@@ -246,6 +241,8 @@ class Sender:
             )
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
+        except TemplateError as error:
+            exchange = Exchange(failure_kind=FailureKind.MISCONFIGURED, error=str(error))
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.
             logger.exception("the call of job %s failed inside the engine", job.job_id)

@@ -13,7 +13,7 @@ from delivery.errors import InvalidReaction
 from delivery.message.payload import encode_payload
 from delivery.models import Body, BodyKind
 
-__all__ = ["content_type_of", "encode_envelope", "encode_fixed"]
+__all__ = ["content_type_of", "encode_envelope", "encode_fixed", "form_text"]
 
 _CONTENT_TYPES: Final = {
     BodyKind.PAYLOAD: "application/json",
@@ -105,11 +105,16 @@ def _encode_form(content: object) -> bytes:
                 " names are texts, and values are texts, numbers or booleans"
             )
             raise InvalidReaction(message)
-        fields.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
+        fields.append((name, form_text(value)))
     try:
         return urlencode(fields).encode()
     except UnicodeEncodeError:
         raise InvalidReaction(_LONE_SURROGATE) from None
+
+
+def form_text(value: str | float) -> str:
+    """A form field's value as text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _encode_raw(content: object) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Final, NamedTuple
 
 from delivery.message.body import content_type_of, encode_envelope, encode_fixed
 from delivery.message.head import find_header, message_headers
 from delivery.message.redact import redact_headers, redact_query
 from delivery.message.signing import ExpiringSigner, Signer
-from delivery.models import BodyKind, HttpParams
+from delivery.models import BodyKind, Compression, HttpParams
 
 __all__ = ["Rendered", "RequestTemplate", "find_header", "message_headers"]
 
@@ -24,6 +25,10 @@ class Rendered(NamedTuple):
     stored_head: bytes
     """The same with secrets as `***`; the same object as `head` if it has none."""
     body: bytes
+    plain_body: bytes
+    """The body before it was compressed."""
+    shown_url: str | None = None
+    """The URL as it may be stored, where that is not the same for all jobs."""
 
 
 class RequestTemplate:
@@ -36,6 +41,7 @@ class RequestTemplate:
         stored_target: Path and query as they may be stored; None: `target` redacted.
         user_agent: The User-Agent, unless `params` has one.
         signer: Signs; None: the secrets of `params` do, if there are any.
+        fixed_body: The body, where `params.body` has placeholders that were filled in.
 
     Raises:
         InvalidSecret, InvalidReaction: if `params` has a secret or body that cannot be used.
@@ -45,6 +51,7 @@ class RequestTemplate:
         "_end",
         "_fixed_body",
         "_has_length",
+        "_is_compressed",
         "_is_envelope",
         "_signer",
         "_start",
@@ -62,6 +69,7 @@ class RequestTemplate:
         user_agent: str,
         stored_target: str | None = None,
         signer: Signer | ExpiringSigner | None = None,
+        fixed_body: bytes | None = None,
     ) -> None:
         without_payload = params.method in _METHODS_WITHOUT_PAYLOAD
         kind = params.body.kind
@@ -70,9 +78,11 @@ class RequestTemplate:
         self.sends_payload: bool = kind is BodyKind.PAYLOAD
         """Whether the body is exactly the payload."""
         self._is_envelope = kind is BodyKind.ENVELOPE
-        self._fixed_body = (
-            b"" if self.sends_payload or self._is_envelope else encode_fixed(params.body)
-        )
+        if fixed_body is None:
+            varies = self.sends_payload or self._is_envelope
+            fixed_body = b"" if varies else encode_fixed(params.body)
+        self._fixed_body = fixed_body
+        self._is_compressed = params.compression is Compression.GZIP and kind is not BodyKind.NONE
         # A POST without a body says so; a GET says nothing (RFC 9110, 8.6).
         self._has_length = kind is not BodyKind.NONE or not without_payload
         self._signer = signer or (Signer(params.secrets) if params.secrets else None)
@@ -80,6 +90,8 @@ class RequestTemplate:
             stored_target = redact_query(target)
         content_type = None if kind is BodyKind.NONE else content_type_of(params.body)
         own = _own_headers(params, host, user_agent, content_type)
+        if self._is_compressed:
+            own.append(("Content-Encoding", "gzip"))
         self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
         self._end = _lines("", params.headers) + "\r\n"
         stored_headers = redact_headers(params.headers)
@@ -114,6 +126,10 @@ class RequestTemplate:
             body = encode_envelope(event_type, created_at, payload)
         else:
             body = self._fixed_body
+        plain_body = body
+        if self._is_compressed:
+            # No time in it: the same message has the same bytes each time it is sent.
+            body = gzip.compress(body, mtime=0)
         varying = f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}"
         if self._has_length:
             varying = f"Content-Length: {len(body)}\r\n{varying}"
@@ -122,9 +138,9 @@ class RequestTemplate:
             varying = f"{varying}\r\nwebhook-signature: {signature}"
         head = f"{self._start}{varying}{self._end}".encode("latin-1")
         if self._stored_start is None:
-            return Rendered(head, head, body)
+            return Rendered(head, head, body, plain_body)
         stored = f"{self._stored_start}{varying}{self._stored_end}".encode("latin-1")
-        return Rendered(head, stored, body)
+        return Rendered(head, stored, body, plain_body)
 
 
 def _own_headers(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 import idna
@@ -14,10 +14,23 @@ import idna
 from delivery.errors import InvalidReaction
 from delivery.models import TlsOptions
 
-__all__ = ["Endpoint", "ascii_host", "literal_address", "parse_url"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "LONGEST_URL",
+    "Endpoint",
+    "add_query",
+    "ascii_host",
+    "literal_address",
+    "parse_url",
+    "quote_target",
+    "quote_value",
+]
 
 _PORTS: Final = {"http": 80, "https": 443}
-_MAX_LENGTH: Final = 8192
+LONGEST_URL: Final = 8_192
+"""Characters."""
 _MAX_HOST: Final = 253
 _CONTROL_OR_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -51,8 +64,8 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
         InvalidReaction: if the URL is malformed, not http or https, carries credentials, or names
             its host in a form that programs read differently.
     """
-    if not isinstance(url, str) or not url or len(url) > _MAX_LENGTH:
-        raise _refused(url, f"it must be a text of 1 to {_MAX_LENGTH} characters")
+    if not isinstance(url, str) or not url or len(url) > LONGEST_URL:
+        raise _refused(url, f"it must be a text of 1 to {LONGEST_URL} characters")
     if _CONTROL_OR_SPACE.search(url) or "\\" in url:
         raise _refused(url, "it contains a space, control character or backslash; encode it as %XX")
     try:
@@ -70,13 +83,31 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
         host = _host(parts.netloc, parts.hostname)
     except ValueError as error:
         raise _refused(url, f"{error}") from None
-    target = quote(parts.path or "/", safe=_KEPT)
+    target = quote_target(parts.path or "/")
     if parts.query or url.split("#", 1)[0].endswith("?"):
-        target += "?" + quote(parts.query, safe=_KEPT)
+        target += "?" + quote_target(parts.query)
     endpoint = Endpoint(
         scheme, host, port or _PORTS[scheme], tls if scheme == "https" and tls else TlsOptions()
     )
     return endpoint, target
+
+
+def quote_target(text: str) -> str:
+    """Path or query as sent: what may not stand there is percent-encoded, `%XX` and `&` stay."""
+    return quote(text, safe=_KEPT)
+
+
+def quote_value(text: str) -> str:
+    """A value as a part of path or query: whatever means something there is percent-encoded."""
+    return quote(text, safe="", errors="strict")
+
+
+def add_query(target: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Path and query with more pairs behind; names and values as they are meant, not encoded."""
+    added = "&".join(f"{quote_value(name)}={quote_value(value)}" for name, value in pairs)
+    if not added:
+        return target
+    return target + ("&" if "?" in target else "?") + added
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
 from delivery.message.body import encode_fixed
+from delivery.message.filling import compile_call
 from delivery.message.signing import parse_secret
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 from delivery.policy.outcome import validate_status_actions
@@ -65,17 +66,26 @@ def validate_params(params: HttpParams) -> HttpParams:
         message = f"method is {params.method[:40]!r}, but must be one of {', '.join(METHODS)}"
         raise InvalidReaction(message)
     headers = _checked_headers(params.headers)
+    query = _checked_query(params.query)
     _check_body(params.body, {name.lower() for name, _ in headers})
     _check_seconds("timeout", params.timeout)
     _check_seconds("connect_timeout", params.connect_timeout)
     _check_concurrency(params.concurrency)
     _check_ordered(params.ordered, params.concurrency)
+    _check_live(params.live)
+    if params.compression is not None and any(
+        name.lower() == "content-encoding" for name, _ in headers
+    ):
+        message = "compression sets Content-Encoding by itself; leave out one of the two"
+        raise InvalidReaction(message)
+    compile_call(params)
     _check_secrets(params.secrets)
     _check_tls(params.tls)
     return dataclasses.replace(
         params,
         method=method,
         headers=headers,
+        query=query,
         retry=validate_policy(params.retry),
         status_actions=validate_status_actions(params.status_actions),
         secrets=tuple(params.secrets),
@@ -141,6 +151,33 @@ def _checked_value(name: str, value: object) -> str:
         )
         raise InvalidReaction(message)
     return value.strip(" \t")
+
+
+def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in query:
+        if not isinstance(name, str) or not name or not isinstance(value, str):
+            message = (
+                "query must have texts for names and values, and no empty name;"
+                f" {str(name)[:80]!r} is not so"
+            )
+            raise InvalidReaction(message)
+        try:
+            (name + value).encode()
+        except UnicodeEncodeError:
+            message = f"query: {name[:80]!a} has a lone surrogate in it, which has no UTF-8"
+            raise InvalidReaction(message) from None
+        pairs.append((name, value))
+    if len(pairs) > _MOST_HEADERS:
+        message = f"query has {len(pairs)} entries; at most {_MOST_HEADERS} are allowed"
+        raise InvalidReaction(message)
+    return tuple(pairs)
+
+
+def _check_live(value: object) -> None:
+    if not isinstance(value, bool):
+        message = f"live is {value!r}, but must be true or false"
+        raise InvalidReaction(message)
 
 
 def _check_body(body: Body, header_names: set[str]) -> None:

@@ -7,7 +7,14 @@ unless the name ends in `_ms`. Times are aware datetimes, taken from the databas
 from __future__ import annotations
 
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
-from delivery.models.exchanges import DeliveryLog, Exchange, HttpMessage, Timings
+from delivery.models.exchanges import (
+    DeliveryLog,
+    Exchange,
+    HttpMessage,
+    RequestPreview,
+    TestCall,
+    Timings,
+)
 from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger
 from delivery.models.secrets import SigningSecret
 from delivery.models.words import (
@@ -41,11 +48,13 @@ __all__ = [
     "Reaction",
     "ReactionHealth",
     "ReactionState",
+    "RequestPreview",
     "RetryPolicy",
     "RetryStrategy",
     "SignatureKind",
     "SigningSecret",
     "StatusAction",
+    "TestCall",
     "Timings",
     "TlsOptions",
     "Trigger",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from delivery.models.words import FailureKind, Outcome
 
-__all__ = ["DeliveryLog", "Exchange", "HttpMessage", "Timings"]
+__all__ = ["DeliveryLog", "Exchange", "HttpMessage", "RequestPreview", "TestCall", "Timings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +96,35 @@ class Exchange:
     total_ms: float = 0.0
     remote_address: str | None = None
     reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPreview:
+    """The request that a reaction makes for an event."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    """Before it is compressed, if it is."""
+    body_size: int
+    """Bytes as they are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestCall:
+    """What came of a call that was made to try a reaction."""
+
+    __test__ = False
+    """Not a test of pytest's, in spite of its name."""
+
+    request: RequestPreview
+    response: HttpMessage | None
+    status_code: int | None
+    failure_kind: FailureKind | None
+    """Set when there was no complete answer."""
+    error: str | None
+    succeeded: bool
+    """Whether the answer is a success by the reaction's rules."""
+    duration_ms: float
+    remote_address: str | None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from delivery.errors import InvalidReaction
 from delivery.http.choice import guard_for
 from delivery.http.tls import check_tls
+from delivery.message.filling import plain_url
 from delivery.message.url import parse_url
 from delivery.message.validate import validate_params
 from delivery.models import (
@@ -91,7 +92,7 @@ def build_params(
             secrets=_secrets(options.get("secret"), options.get("secrets", ())),
         )
     )
-    endpoint, _ = parse_url(params.url, tls=params.tls)
+    endpoint, _ = parse_url(plain_url(params.url), tls=params.tls)
     guard_for(settings).check(endpoint)
     check_tls(params.tls)
     return params

@@ -76,7 +76,7 @@ class Engine:
         self.settings = settings
         self.database_url = url
         self._sealer = sealer_for(settings)
-        self.reactions = Reactions(pool, clock, ids, self._sealer, settings)
+        self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
         self.triggers = Triggers(pool, clock, FanOutWriter(pool, ids, self._waker), settings)
         self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, self._sealer, settings)
         self.secrets = Secrets(pool, self._sealer)

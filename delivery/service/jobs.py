@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from delivery.errors import InvalidInput, JobTimeout, NotFound
 from delivery.lifecycle import TERMINAL
+from delivery.message.filling import plain_url
 from delivery.message.params import encode_params
 from delivery.message.payload import encode_payload
 from delivery.message.url import parse_url
@@ -102,7 +103,7 @@ class Jobs:
         check_text("tenant_id", tenant_id)
         _refuse_lane_limits(call)
         params = build_params(call, self._settings.retry.policy(), self._settings.http)
-        endpoint, _ = parse_url(params.url)
+        endpoint, _ = parse_url(plain_url(params.url))
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
         lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
         now = self._clock.now_datetime()

@@ -23,6 +23,7 @@ from delivery.models import (
 from delivery.service.calls import CallOptions, build_params, check_known
 from delivery.service.checks import check_id, check_priority, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.previews import Previews
 from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
 from delivery.store import health, reactions
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
+    from delivery.http.transport import Transport
     from delivery.message.sealing import Sealer
     from delivery.settings import Settings
     from delivery.store.connection import Pool
@@ -62,13 +64,22 @@ class Reactions:
     """Create, read, change and delete reactions. Every call is scoped by `tenant_id`."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, ids: IdFactory, sealer: Sealer, settings: Settings
+        self,
+        pool: Pool,
+        clock: Clock,
+        ids: IdFactory,
+        sealer: Sealer,
+        settings: Settings,
+        transport: Transport,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
         self._sealer = sealer
         self._settings = settings
+        previews = Previews(pool, clock, ids, sealer, settings, transport)
+        self.preview = previews.show
+        self.test = previews.send
 
     async def create(
         self,

@@ -67,6 +67,8 @@ class StoredVersion(NamedTuple):
     call: StoredCall
     signing: str
     """The reaction's signing secrets now; see `delivery.message.signing.storing`."""
+    name: str
+    area_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,10 @@ async def load_versions(
     )
     return {
         (row["reaction_id"], row["version"]): StoredVersion(
-            StoredCall(row["params"], row["credentials"]), row["signing"]
+            StoredCall(row["params"], row["credentials"]),
+            row["signing"],
+            row["name"],
+            row["area_id"],
         )
         for row in rows
     }

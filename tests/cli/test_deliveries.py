@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from delivery.testing import Answer, FailFirst, Receiver
-from tests.cli.running import LOOPBACK, Finished, call, run, running
+from tests.cli.running import LOOPBACK, run, running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.commands import Commands
+
 pytestmark = pytest.mark.anyio
 
-QUICK = '{"max_attempts": 2, "schedule": [0.05], "jitter": 0}'
 ODD = b'{ "z": 9223372036854775808, "a": 1e400,\n "t": "\\u0000 \xf0\x9f\x90\x9d" }'
-
-
-class Commands:
-    """Commands on one database."""
-
-    def __init__(self, database_url: str) -> None:
-        self._options = ("--database-url", database_url, *LOOPBACK)
-
-    async def text(self, *arguments: str) -> str:
-        """What a command prints for people; it must succeed."""
-        ended = await self.run(*arguments)
-        assert ended.code == 0, ended.err
-        return ended.out
-
-    async def json(self, *arguments: str, stdin: bytes = b"") -> Any:
-        """The object a command prints."""
-        return (await self.run(*arguments, "--json", stdin=stdin)).object
-
-    async def run(self, *arguments: str, stdin: bytes = b"") -> Finished:
-        """Any command."""
-        return await call(*arguments, *self._options, stdin=stdin)
-
-    async def reaction(self, url: str, *options: str) -> Any:
-        """A new reaction to everything."""
-        return await self.json(
-            *("reactions", "create", "--name", "r", "--url", url, "--retry", QUICK), *options
-        )
-
-
-@pytest.fixture
-def commands(database_url: str) -> Commands:
-    return Commands(database_url)
 
 
 async def test_a_trigger_is_delivered_retried_and_logged(

@@ -1,0 +1,119 @@
+"""`delivery reactions preview` and `test`: the request of a reaction, shown or sent once."""
+
+# Without `from __future__ import annotations`: cyclopts reads the annotations.
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
+from delivery.cli.reactions import app as reactions
+from delivery.cli.render import Output, duration
+from delivery.errors import InvalidInput
+from delivery.models import RequestPreview, TestCall
+
+__all__ = ["reactions"]
+
+_SAMPLE = b'{"test":true}'
+"""The payload where none is given."""
+
+Event = Annotated[
+    Path | None,
+    Parameter(
+        metavar="FILE", help='JSON payload, `-` for standard input; default `{"test":true}`.'
+    ),
+]
+Type = Annotated[str, Parameter(name="--type", help="The event's type.")]
+
+
+@reactions.command
+async def preview(
+    reaction_id: str,
+    /,
+    *,
+    event: Event = None,
+    type_: Type = "test",
+    show_secrets: Annotated[
+        bool, Parameter(negative=(), help="Show what is secret, not `***`.")
+    ] = False,
+    tenant: Tenant = TENANT,
+    common: Common = COMMON,
+) -> None:
+    """Show the exact request for an event, without sending it."""
+    payload = _payload(event)
+    async with open_engine(common) as engine:
+        request = await engine.reactions.preview(
+            reaction_id, payload, type=type_, reveal=show_secrets, tenant_id=tenant
+        )
+    if common.json:
+        common.output.json(request)
+    else:
+        _show_request(common.output, request)
+
+
+@reactions.command(name="test")
+async def try_call(
+    reaction_id: str,
+    /,
+    *,
+    event: Event = None,
+    type_: Type = "test",
+    tenant: Tenant = TENANT,
+    common: Common = COMMON,
+) -> int:
+    """Make the call for an event once, now, and show what came of it.
+
+    There is no trigger, job or log row of it, and no second attempt. The exit status is 1 unless
+    the answer is a success by the reaction's rules.
+    """
+    payload = _payload(event)
+    async with open_engine(common) as engine:
+        called = await engine.reactions.test(reaction_id, payload, type=type_, tenant_id=tenant)
+    if common.json:
+        common.output.json(called)
+    else:
+        _show_call(common.output, called)
+    return 0 if called.succeeded else 1
+
+
+def _payload(event: Path | None) -> bytes:
+    if event is None:
+        return _SAMPLE
+    if str(event) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return event.read_bytes()
+    except OSError as error:
+        message = f"{event}: cannot be read: {error.strerror or error}"
+        raise InvalidInput(message) from error
+
+
+def _show_request(output: Output, request: RequestPreview) -> None:
+    output.line(f"{request.method} {request.url}", "bold")
+    for name, value in request.headers:
+        output.line(f"  {name}: {value}", "dim")
+    output.body(request.body)
+
+
+def _show_call(output: Output, called: TestCall) -> None:
+    _show_request(output, called.request)
+    output.line()
+    if called.response is None:
+        output.line("no answer", "bold")
+    else:
+        output.line(f"HTTP {called.status_code}", "bold")
+        for name, value in called.response.headers:
+            output.line(f"  {name}: {value}", "dim")
+        output.body(called.response.body)
+    output.line()
+    output.details(
+        {
+            "result": "success" if called.succeeded else "failure",
+            "failure": called.failure_kind,
+            "error": called.error,
+            "address": called.remote_address,
+            "ms": duration(called.duration_ms),
+        }
+    )

@@ -1,0 +1,96 @@
+"""The requests of calls with placeholders: each is filled in, then made like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from delivery.message.filling import Facts
+from delivery.message.redact import redact_query
+from delivery.message.request import RequestTemplate
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.message.filling import CallTemplate
+    from delivery.message.request import Rendered
+    from delivery.message.signing import ExpiringSigner, Signer
+    from delivery.message.url import Endpoint
+    from delivery.models import HttpParams, Reaction
+    from delivery.store.queue import ClaimedJob
+
+__all__ = ["About", "TemplatedRequest", "facts_from", "facts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What placeholders may name of a reaction, but for its id."""
+
+    name: str | None = None
+    area_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatedRequest:
+    """What the requests of a call with placeholders are made from."""
+
+    params: HttpParams
+    call: CallTemplate
+    endpoint: Endpoint
+    user_agent: str
+    signer: Signer | ExpiringSigner | None
+    about: About
+
+    def render(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
+        """The request of one attempt.
+
+        Raises:
+            TemplateError: if a placeholder cannot be filled in.
+        """
+        filled = self.call.fill(facts, payload)
+        template = RequestTemplate(
+            replace(self.params, headers=filled.headers),
+            host=self.endpoint.host_header,
+            target=filled.target,
+            user_agent=self.user_agent,
+            signer=self.signer,
+            fixed_body=filled.body,
+        )
+        event_type = facts.trigger_type or ""
+        rendered = template.render(message_id, timestamp, event_type, facts.created_at, payload)
+        origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
+        return rendered._replace(shown_url=origin + redact_query(filled.target))
+
+
+def facts_from(
+    reaction: Reaction, *, job_id: UUID, trigger_id: UUID, event_type: str, now: float
+) -> Facts:
+    """The same for the first attempt at an event that did not happen."""
+    return Facts(
+        reaction.tenant_id,
+        job_id,
+        1,
+        reaction.params.retry.max_attempts,
+        trigger_id,
+        event_type,
+        now,
+        reaction.id,
+        reaction.name,
+        reaction.area_id,
+    )
+
+
+def facts_of(job: ClaimedJob, about: About) -> Facts:
+    """What placeholders may name of a claimed job."""
+    return Facts(
+        job.tenant_id,
+        job.job_id,
+        job.attempt + 1,
+        job.max_attempts,
+        job.trigger_id,
+        job.event_type,
+        job.created_at,
+        job.reaction_id,
+        about.name,
+        about.area_id,
+    )

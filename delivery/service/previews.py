@@ -1,0 +1,167 @@
+"""The request of a reaction for an event that did not happen: shown, or sent once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from delivery.engine.prepared import prepare_stored
+from delivery.engine.templated import facts_from
+from delivery.errors import InvalidReaction, NotFound
+from delivery.http.request import Request
+from delivery.message.head import message_headers
+from delivery.message.payload import encode_payload
+from delivery.message.template import TemplateError
+from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
+from delivery.policy.matching import validate_event_type
+from delivery.service.checks import check_id
+from delivery.store import reactions
+from delivery.store.reactions import StoredVersion
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.clock import Clock, IdFactory
+    from delivery.engine.prepared import PreparedCall
+    from delivery.http.transport import Transport
+    from delivery.message.request import Rendered
+    from delivery.message.sealing import Sealer
+    from delivery.models import Exchange
+    from delivery.settings import Settings
+    from delivery.store.connection import Pool
+    from delivery.store.reactions import StoredReaction
+
+__all__ = ["Previews"]
+
+
+class Previews:
+    """Makes the requests that reactions would make. Nothing is written."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        ids: IdFactory,
+        sealer: Sealer,
+        settings: Settings,
+        transport: Transport,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._ids = ids
+        self._sealer = sealer
+        self._settings = settings
+        self._transport = transport
+
+    async def show(
+        self,
+        reaction_id: UUID | str,
+        payload: Any,
+        *,
+        type: str = "test",  # noqa: A002 - the field's name
+        reveal: bool = False,
+        tenant_id: str = "default",
+    ) -> RequestPreview:
+        """The exact request for an event, without sending it.
+
+        Args:
+            reaction_id: Whose request.
+            payload: The event's payload, as for `trigger`.
+            type: The event's type.
+            reveal: Whether to show what is secret in the request, and not `***`.
+            tenant_id: Whose reaction it is.
+
+        Raises:
+            NotFound: if there is no such reaction in this tenant.
+            InvalidInput: if the payload or type cannot be used.
+            InvalidReaction: if a placeholder has no value, or one that cannot stand in its place.
+        """
+        call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
+        return _preview(call, rendered, reveal=reveal)
+
+    async def send(
+        self,
+        reaction_id: UUID | str,
+        payload: Any,
+        *,
+        type: str = "test",  # noqa: A002 - the field's name
+        tenant_id: str = "default",
+    ) -> TestCall:
+        """Make the call for an event once, now, in this process.
+
+        There is no trigger, job or log row of it, no other attempt, and it says nothing about the
+        endpoint's health. Arguments and errors are those of `show`.
+        """
+        call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
+        exchange = await self._transport.send(
+            Request(
+                call.endpoint,
+                call.method,
+                rendered.head,
+                rendered.body,
+                call.timeout,
+                call.connect_timeout,
+            )
+        )
+        return _result(call, rendered, exchange)
+
+    async def _rendered(
+        self, reaction_id: UUID | str, payload: Any, event_type: str, tenant_id: str
+    ) -> tuple[PreparedCall, Rendered]:
+        key = check_id("reaction id", reaction_id)
+        stored = await reactions.get(self._pool, key, tenant_id)
+        if stored is None:
+            message = f"there is no reaction {key} in tenant {tenant_id!r}"
+            raise NotFound(message)
+        limits = self._settings.limits
+        validate_event_type(event_type, limits.max_event_type_length)
+        encoded = encode_payload(payload, limits.max_payload_bytes)
+        call = self._prepared(stored)
+        now = self._clock.now()
+        job_id = self._ids.new()
+        facts = facts_from(
+            stored.shown, job_id=job_id, trigger_id=self._ids.new(), event_type=event_type, now=now
+        )
+        try:
+            return call, call.render_for(facts, f"msg_{job_id.hex}", int(now), encoded)
+        except TemplateError as error:
+            raise InvalidReaction(str(error)) from None
+
+    def _prepared(self, stored: StoredReaction) -> PreparedCall:
+        shown = stored.shown
+        version = StoredVersion(stored.call, stored.signing, shown.name, shown.area_id)
+        return prepare_stored(version, self._settings.http, self._sealer)
+
+
+def _preview(call: PreparedCall, rendered: Rendered, *, reveal: bool) -> RequestPreview:
+    head = rendered.head if reveal else rendered.stored_head
+    shown_url = rendered.shown_url or call.shown_url
+    if reveal:
+        target = rendered.head.split(b" ", 2)[1].decode("latin-1")
+        shown_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
+    return RequestPreview(
+        call.method, shown_url, message_headers(head), rendered.plain_body, len(rendered.body)
+    )
+
+
+def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestCall:
+    action = None
+    if exchange.failure_kind is None and exchange.status_code is not None:
+        action = call.rules.action(exchange.status_code)
+    response = None
+    if exchange.response_head:
+        response = HttpMessage(
+            message_headers(exchange.response_head),
+            exchange.response_body,
+            exchange.response_size,
+            exchange.truncated,
+        )
+    return TestCall(
+        request=_preview(call, rendered, reveal=False),
+        response=response,
+        status_code=exchange.status_code,
+        failure_kind=exchange.failure_kind,
+        error=exchange.error,
+        succeeded=action is StatusAction.SUCCEED,
+        duration_ms=exchange.total_ms,
+        remote_address=exchange.remote_address,
+    )

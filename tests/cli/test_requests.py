@@ -1,0 +1,90 @@
+"""`delivery reactions preview` and `test`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import delivery
+from delivery.testing import Answer, Drop, Receiver
+from tests.support.engines import SECRET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.commands import Commands
+
+pytestmark = pytest.mark.anyio
+
+
+async def create(commands: Commands, receiver: Receiver, *options: str) -> str:
+    made = await commands.json(
+        "reactions",
+        "create",
+        "--name=r",
+        f"--url={receiver.url('/o/{{ event.id }}')}",
+        f"--secret={SECRET}",
+        "--header=Authorization: Bearer hunter2",
+        "--query=kind={{ trigger.type }}",
+        *options,
+    )
+    return str(made["id"])
+
+
+async def test_a_preview_shows_the_request_and_sends_nothing(
+    commands: Commands, tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    event.write_bytes(b'{"id": 7.10}')
+    async with Receiver(default=Answer()) as receiver:
+        reaction = await create(commands, receiver)
+        shown = await commands.json(
+            "reactions", "preview", reaction, "--event", str(event), "--type=order.paid"
+        )
+        assert shown["url"] == receiver.url("/o/7.10?kind=order.paid")
+        headers = dict(shown["headers"])
+        assert headers["Authorization"] == "***"
+        assert shown["body"] == '{"id": 7.10}'
+        delivery.verify(shown["body"].encode(), headers, SECRET)
+        open_ = await commands.json(
+            "reactions", "preview", reaction, "--event", str(event), "--show-secrets"
+        )
+        assert dict(open_["headers"])["Authorization"] == "Bearer hunter2"
+        for_people = await commands.run("reactions", "preview", reaction, "--event", str(event))
+        assert f"POST {receiver.url('/o/7.10?kind=test')}" in for_people.out
+        assert "hunter2" not in for_people.out
+        assert receiver.count() == 0
+
+
+async def test_a_preview_that_cannot_be_made_says_why(commands: Commands) -> None:
+    async with Receiver(default=Answer()) as receiver:
+        reaction = await create(commands, receiver)
+        refused = await commands.run("reactions", "preview", reaction)
+        assert refused.code == 2
+        assert "{{ event.id }} has no value" in refused.err
+        missing = await commands.run("reactions", "preview", reaction, "--event", "no/such.json")
+        assert missing.code == 2
+        assert "no/such.json: cannot be read" in missing.err
+
+
+async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
+    commands: Commands,
+) -> None:
+    async with Receiver(default=Answer(body=b"thanks")) as receiver:
+        reaction = await create(commands, receiver)
+        called = await commands.json("reactions", "test", reaction, "--event=-", stdin=b'{"id": 1}')
+        assert called["succeeded"] is True
+        assert called["status_code"] == 200
+        assert called["response"]["body"] == "thanks"
+        receiver.endpoint("/o/2", Answer(500))
+        failed = await commands.run("reactions", "test", reaction, "--event=-", stdin=b'{"id": 2}')
+        assert failed.code == 1
+        assert "HTTP 500" in failed.out
+        assert "failure" in failed.out
+        receiver.endpoint("/o/3", Drop())
+        dropped = await commands.run("reactions", "test", reaction, "--event=-", stdin=b'{"id": 3}')
+        assert dropped.code == 1
+        assert "no answer" in dropped.out
+        assert receiver.count() == 3
+        assert (await commands.json("logs", "list"))["items"] == []

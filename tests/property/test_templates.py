@@ -1,0 +1,122 @@
+"""Templates of any text, with values of any kind: they work or say why, and nothing else."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from delivery.errors import InvalidReaction
+from delivery.message.exact_json import decode_exactly, encode_exactly
+from delivery.message.filling import Facts, compile_call
+from delivery.message.template import TemplateError, compile_template
+from delivery.models import Body, BodyKind, HttpParams
+
+FACTS = Facts("t", UUID(int=1), 1, 1, None, None, 0.0, None, None, None)
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner),
+    max_leaves=8,
+)
+fragments = st.sampled_from(
+    [
+        *(
+            "{{",
+            "}}",
+            "{",
+            "}",
+            " ",
+            "event",
+            ".",
+            "[",
+            "]",
+            '"',
+            "0",
+            "-1",
+            "|",
+            "json",
+            "default",
+        ),
+        *("(", ")", "null", "a", "trigger", "\\", "\n", "é", "__class__", ","),
+    ]
+)
+
+
+@given(st.lists(fragments, max_size=25).map("".join) | st.text())
+@example("{{ event" + "[0]" * 500 + "}}")
+@example('{{ "\\ud800" }}')
+def test_any_text_compiles_or_is_refused_with_a_place(text: str) -> None:
+    try:
+        template = compile_template(text, "body")
+    except InvalidReaction as error:
+        assert str(error).startswith("body")  # noqa: PT017 - both ways are right
+        return
+    try:
+        template.fill({"event": decode_exactly(b'{"a": [1, {"a": null}]}')})
+    except TemplateError:
+        return
+
+
+@given(json_values)
+def test_a_document_read_and_written_exactly_is_the_same_document(value: object) -> None:
+    text = orjson.dumps(value)
+    assert orjson.loads(encode_exactly(decode_exactly(text))) == orjson.loads(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("..")
+@example("../../admin")
+@example("a/b?c#d&e=f@g:h%2e%2e")
+def test_a_text_in_the_url_arrives_as_one_part_of_it(text: str) -> None:
+    call = compile_call(HttpParams("https://example.test/a/{{ event }}/b?q={{ event }}&z=1#f"))
+    assert call is not None
+    try:
+        target = call.fill(FACTS, orjson.dumps(text)).target
+    except TemplateError:
+        assert text in {".", ".."}
+        return
+    parts = urlsplit(f"https://example.test{target}")
+    assert parts.netloc == "example.test"
+    segments = parts.path.split("/")
+    assert [unquote(each) for each in segments] == ["", "a", text, "b"]
+    first, last = parts.query.split("&")
+    assert (unquote(first.removeprefix("q=")), last) == (text, "z=1")
+
+
+@given(json_values)
+def test_a_whole_value_in_json_arrives_as_it_is_and_a_header_never_ends_its_line(
+    value: object,
+) -> None:
+    payload = orjson.dumps({"v": value})
+    body = Body(BodyKind.JSON, {"whole": "{{ event.v }}", "text": "{{ event.v | json }}"})
+    call = compile_call(HttpParams("https://example.test", body=body))
+    assert call is not None
+    sent = call.fill(FACTS, payload).body
+    assert sent is not None
+    assert orjson.loads(sent)["whole"] == orjson.loads(payload)["v"]
+    assert orjson.loads(orjson.loads(sent)["text"]) == orjson.loads(payload)["v"]
+    in_header = compile_call(HttpParams("https://e.test", headers=(("X", "{{ event.v }}"),)))
+    assert in_header is not None
+    try:
+        ((_, line),) = in_header.fill(FACTS, payload).headers
+    except TemplateError:
+        return
+    assert not {"\r", "\n", "\0"} & set(line)
+    line.encode("latin-1")
+
+
+@pytest.mark.parametrize("depth", [150])
+def test_deep_documents_are_filled_in(depth: int) -> None:
+    payload = b"[" * depth + b"1" + b"]" * depth
+    call = compile_call(HttpParams("https://e.test", body=Body(BodyKind.JSON, ["{{ event }}"])))
+    assert call is not None
+    assert call.fill(FACTS, payload).body == b"[" + payload + b"]"
