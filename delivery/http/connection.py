@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import ssl
 import time
 from typing import TYPE_CHECKING, Final, cast
@@ -103,6 +105,12 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         self._transport.abort()
 
+    def has_unread(self) -> bool:
+        """Whether something came, or the other side has closed, that the loop has not read yet."""
+        poller = select.poll()
+        poller.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+
     # What follows is called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,13 +152,18 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Let the connection close; a half-closed one is of no use."""
         self.usable = False
+        if self._done is not None:
+            # Not when it is closed, since that waits until the rest of the request is sent.
+            self._finish(self._reader.end_of_stream())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Conclude what is under way."""
         self.usable = False
         if self._done is not None:
-            progress = self._reader.end_of_stream()
+            # A server that does not want all of a request resets the connection behind its answer.
+            is_whole_request_sent = self._sent_at > 0
+            progress = self._reader.end_of_stream(is_reset=bool(exc) and is_whole_request_sent)
             if progress is Progress.FAILED and exc is not None:
                 self._explain(exc)
             self._finish(progress)
@@ -163,7 +176,9 @@ class Connection(asyncio.Protocol):
             exchange.failure_kind = FailureKind.TLS
             exchange.error = describe_tls_error(exc)
         else:
-            exchange.error = f"{exchange.error}: {exc}"
+            code = exc.errno if isinstance(exc, OSError) else None
+            # Event loops put texts of their own into errors.
+            exchange.error = f"{exchange.error}: {exc if code is None else os.strerror(code)}"
 
     def _sent(self, began_at: float) -> None:
         now = time.perf_counter()
