@@ -39,8 +39,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_done",
+        "_early",
         "_exchange",
         "_loop",
+        "_max_early",
         "_on_closed",
         "_reader",
         "_request_timeout",
@@ -59,6 +61,9 @@ class Connection(asyncio.Protocol):
         self._reader = ResponseReader(max_head, max_body)
         self._on_closed = on_closed
         self._transport: asyncio.Transport
+        self._max_early = max_head
+        self._early: bytes | None = b""
+        """What came before the first request: some servers refuse who connects, unasked."""
         self._done: asyncio.Future[None] | None = None
         self._exchange: Exchange
         self._sent_at = 0.0
@@ -73,7 +78,8 @@ class Connection(asyncio.Protocol):
         That is within `seconds`, which are what is left of the request's timeout.
         """
         exchange.remote_address = self.remote_address
-        if not self.usable:
+        early, self._early = self._early, None
+        if not self.usable and not early:
             exchange.failure_kind = FailureKind.TRANSPORT
             exchange.error = "the connection was closed without a response"
             closed: asyncio.Future[None] = self._loop.create_future()
@@ -97,6 +103,8 @@ class Connection(asyncio.Protocol):
         else:
             # Negative until the last byte is out: see `resume_writing`.
             self._sent_at = -began_at
+        if early:
+            self._take_early(early)
         return done
 
     def abort(self) -> None:
@@ -134,7 +142,10 @@ class Connection(asyncio.Protocol):
         """Read on, or find that the server speaks out of turn."""
         done = self._done
         if done is None:
-            self.abort()
+            if self._early is None or len(self._early) + len(data) > self._max_early:
+                self.abort()
+            else:
+                self._early += data
             return
         exchange = self._exchange
         if exchange.first_byte_ms is None:
@@ -168,6 +179,13 @@ class Connection(asyncio.Protocol):
                 self._explain(exc)
             self._finish(progress)
         self._on_closed(self)
+
+    def _take_early(self, early: bytes) -> None:
+        # Whoever speaks unasked may do so again.
+        usable, self.usable = self.usable, False
+        self.data_received(early)
+        if self._done is not None and not usable:
+            self._finish(self._reader.end_of_stream())
 
     def _explain(self, exc: Exception) -> None:
         exchange = self._exchange

@@ -25,6 +25,7 @@ _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 _NO_CONTENT: Final = 204
 _CARRIAGE_RETURN: Final = 13
+_FOLDED: Final = b" \t"
 _FRAMING: Final = 8
 """Bytes of chunked framing allowed for each byte of body: a chunk of one byte takes six."""
 
@@ -195,6 +196,9 @@ class ResponseReader:
         if head[:1] in b"\r\n":
             # Empty lines before a response, which the parser passes over.
             head = head.lstrip(b"\r\n")
+        if head[head.find(b"\n") + 1] in _FOLDED:
+            # The parser takes an empty line of this kind for the end of the headers.
+            self._stop("the response is not HTTP/1.1: its headers begin with a continued line")
         end, rest = _end_of(head)
         if end < 0:
             self._stop("the response is not HTTP/1.1: its headers do not end")

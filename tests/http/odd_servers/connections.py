@@ -117,4 +117,37 @@ _EARLY: Final = (
     ),
 )
 
-SERVERS: Final = _ENDED + _BEHIND + _EARLY
+_UNASKED_FOR: Final = (
+    OddServer(
+        "refuses before it is asked",
+        (),
+        Answer(503),
+        greeting=b"HTTP/1.1 503 Busy\r\n" + END,
+    ),
+    OddServer(
+        "refuses before it is asked, and closes",
+        (Step.CLOSE,),
+        Answer(503),
+        greeting=b"HTTP/1.1 503 Busy\r\n" + _CLOSE + END,
+    ),
+    OddServer(
+        "refuses before it is asked, without a length",
+        (Step.CLOSE,),
+        Answer(503),
+        greeting=b"HTTP/1.1 503 Busy\r\n\r\nok",
+    ),
+    OddServer(
+        "begins before it is asked",
+        (b" OK\r\n" + END,),
+        greeting=b"HTTP/1.1 200",
+    ),
+    OddServer(
+        "greets as mail servers do",
+        (),
+        Failure("the response is not HTTP/1.1"),
+        greeting=b"220 mail.example ESMTP\r\n",
+        timeout=0.2,
+    ),
+)
+
+SERVERS: Final = _UNASKED_FOR + _ENDED + _BEHIND + _EARLY

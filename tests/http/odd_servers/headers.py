@@ -31,14 +31,8 @@ _FOLDED: Final = (
         _CUT,
     ),
     OddServer("a length in a fold", (OK + b"X: a\r\n Content-Length: 200\r\n" + END,), kept=True),
-    OddServer(
-        "folded before the first header",
-        (OK + b" X: a\r\n" + END,),
-        httpx=Failure(),
-        because="the parser takes it for a part of the status line; it says nothing of the body",
-        other_headers=True,
-        kept=True,
-    ),
+    OddServer("folded before the first header", (OK + b" X: a\r\n" + END,), _NOT_HTTP),
+    OddServer("an empty line with a space in it", (OK + b" \r\n" + END,), _NOT_HTTP),
 )
 
 _LARGE: Final = (

@@ -103,6 +103,8 @@ class OddServer:
     """Whether the connection may serve the next request."""
     other_headers: bool = False
     """Whether the two show different headers."""
+    greeting: bytes = b""
+    """What it says when a connection is made."""
     method: str = "POST"
     body: bytes = b"{}"
     reads_body: bool = True
@@ -120,6 +122,10 @@ async def running(odd: OddServer) -> AsyncIterator[RawServer]:
 
     async def handler(server: RawServer, connected: Connected) -> None:
         is_first = len(server.connections) == 1
+        if is_first and odd.greeting:
+            await connected.send(odd.greeting)
+            # Before it reads, so that this arrives before the request is sent.
+            await asyncio.sleep(0)
         while head := await _head(server, connected):
             if not is_first:
                 await _read_body(head, connected)
