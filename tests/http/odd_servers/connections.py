@@ -117,12 +117,14 @@ _EARLY: Final = (
     ),
 )
 
+# Whether they come before the request is sent depends on the moment.
 _UNASKED_FOR: Final = (
     OddServer(
         "refuses before it is asked",
         (),
         Answer(503),
         greeting=b"HTTP/1.1 503 Busy\r\n" + END,
+        kept=None,
     ),
     OddServer(
         "refuses before it is asked, and closes",
@@ -140,6 +142,7 @@ _UNASKED_FOR: Final = (
         "begins before it is asked",
         (b" OK\r\n" + END,),
         greeting=b"HTTP/1.1 200",
+        kept=None,
     ),
     OddServer(
         "greets as mail servers do",

@@ -99,8 +99,8 @@ class OddServer:
     httpx: Answer | Failure | Varying | None = None
     because: str = ""
     """Why the two differ, in what comes of it or in the headers shown."""
-    kept: bool = False
-    """Whether the connection may serve the next request."""
+    kept: bool | None = False
+    """Whether the connection may serve the next request; None: as it happens."""
     other_headers: bool = False
     """Whether the two show different headers."""
     greeting: bytes = b""
