@@ -12,7 +12,7 @@ UV ?= uv
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test fuzz check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(READY) ## the whole engine on 1,000 triggers, in about a minute (ARGS=--
 
 test: $(READY) ## all tests (ARGS="-k word" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(READY) ## the properties of parsers and policies for a minute (ARGS="--seconds 3600" for longer)
+	$(BIN)/python -m tests.property.fuzz $(ARGS)
 
 check: $(READY) ## formatting, lint, types, direction of the imports
 	$(BIN)/ruff format --check .

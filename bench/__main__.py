@@ -22,6 +22,7 @@ NAMES: Final = (
     "wal",
     "latency",
     "isolation",
+    "hostile",
     "fairness",
     "backlog",
     "xmin",

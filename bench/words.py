@@ -27,6 +27,9 @@ _WORDS: Final = {
     "isolation": "{healthy_jobs} healthy jobs take {alone_s} s alone; {beside_hanging_ratio} times"
     " that beside {hanging_jobs} that hang, {beside_mixed_ratio} beside refusing, slow and"
     " resetting ones, {beside_mixed_under_way_ratio} when all of these are under way already",
+    "hostile": "{beside_per_s}/s beside {fewest_sockets} sockets that hang, drip, never end and"
+    " stall in TLS, {alone_per_s}/s without: ratio {ratio} (from {lowest_ratio} to"
+    " {highest_ratio}); the worker's memory {beside_highest_mib} and {alone_highest_mib} MiB",
     "fairness": "a quiet tenant's jobs start after {start_delay_p50_ms} ms (p50) and"
     " {start_delay_p99_ms} ms (p99) while {busy_jobs} jobs of another are drained at"
     " {busy_per_s}/s",

@@ -8,16 +8,24 @@ from typing import Final
 
 __all__ = ["ResponseBody", "is_unfolded"]
 
-_ENCODING: Final = re.compile(rb"\ncontent-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_ENCODING: Final = re.compile(rb"\ncontent-encoding:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+_NOT_A_CODING: Final = frozenset({b"", b"identity"})
 _AUTOMATIC: Final = zlib.MAX_WBITS | 32
 """Lets zlib tell its own format and that of gzip apart by itself."""
 
 
 def is_unfolded(head: bytes) -> bool:
-    """Whether the body that follows this head is compressed in a way that is undone here."""
-    found = _ENCODING.search(head)
-    return found is not None and found[1].strip().lower() in _COMPRESSED
+    """Whether the body that follows this head is compressed in a way that is undone here.
+
+    One coding is; several, one within the other, are how bombs multiply.
+    """
+    values = _ENCODING.findall(head)
+    if not values:
+        return False
+    codings = (coding.strip() for coding in b",".join(values).lower().split(b","))
+    named = [coding for coding in codings if coding not in _NOT_A_CODING]
+    return len(named) == 1 and named[0] in _COMPRESSED
 
 
 class ResponseBody:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import ssl
 import time
 from typing import TYPE_CHECKING, Final, cast
@@ -37,8 +39,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_done",
+        "_early",
         "_exchange",
         "_loop",
+        "_max_early",
         "_on_closed",
         "_reader",
         "_request_timeout",
@@ -57,6 +61,9 @@ class Connection(asyncio.Protocol):
         self._reader = ResponseReader(max_head, max_body)
         self._on_closed = on_closed
         self._transport: asyncio.Transport
+        self._max_early = max_head
+        self._early: bytes | None = b""
+        """What came before the first request: some servers refuse who connects, unasked."""
         self._done: asyncio.Future[None] | None = None
         self._exchange: Exchange
         self._sent_at = 0.0
@@ -71,7 +78,8 @@ class Connection(asyncio.Protocol):
         That is within `seconds`, which are what is left of the request's timeout.
         """
         exchange.remote_address = self.remote_address
-        if not self.usable:
+        early, self._early = self._early, None
+        if not self.usable and not early:
             exchange.failure_kind = FailureKind.TRANSPORT
             exchange.error = "the connection was closed without a response"
             closed: asyncio.Future[None] = self._loop.create_future()
@@ -95,6 +103,8 @@ class Connection(asyncio.Protocol):
         else:
             # Negative until the last byte is out: see `resume_writing`.
             self._sent_at = -began_at
+        if early:
+            self._take_early(early)
         return done
 
     def abort(self) -> None:
@@ -102,6 +112,12 @@ class Connection(asyncio.Protocol):
         self.usable = False
         self._stop_timer()
         self._transport.abort()
+
+    def has_unread(self) -> bool:
+        """Whether something came, or the other side has closed, that the loop has not read yet."""
+        poller = select.poll()
+        poller.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poller.poll(0))
 
     # What follows is called by the event loop.
 
@@ -126,7 +142,10 @@ class Connection(asyncio.Protocol):
         """Read on, or find that the server speaks out of turn."""
         done = self._done
         if done is None:
-            self.abort()
+            if self._early is None or len(self._early) + len(data) > self._max_early:
+                self.abort()
+            else:
+                self._early += data
             return
         exchange = self._exchange
         if exchange.first_byte_ms is None:
@@ -144,17 +163,29 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Let the connection close; a half-closed one is of no use."""
         self.usable = False
+        if self._done is not None:
+            # Not when it is closed, since that waits until the rest of the request is sent.
+            self._finish(self._reader.end_of_stream())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Conclude what is under way."""
         self.usable = False
         if self._done is not None:
-            progress = self._reader.end_of_stream()
+            # A server that does not want all of a request resets the connection behind its answer.
+            is_whole_request_sent = self._sent_at > 0
+            progress = self._reader.end_of_stream(is_reset=bool(exc) and is_whole_request_sent)
             if progress is Progress.FAILED and exc is not None:
                 self._explain(exc)
             self._finish(progress)
         self._on_closed(self)
+
+    def _take_early(self, early: bytes) -> None:
+        # Whoever speaks unasked may do so again.
+        usable, self.usable = self.usable, False
+        self.data_received(early)
+        if self._done is not None and not usable:
+            self._finish(self._reader.end_of_stream())
 
     def _explain(self, exc: Exception) -> None:
         exchange = self._exchange
@@ -163,7 +194,9 @@ class Connection(asyncio.Protocol):
             exchange.failure_kind = FailureKind.TLS
             exchange.error = describe_tls_error(exc)
         else:
-            exchange.error = f"{exchange.error}: {exc}"
+            code = exc.errno if isinstance(exc, OSError) else None
+            # Event loops put texts of their own into errors.
+            exchange.error = f"{exchange.error}: {exc if code is None else os.strerror(code)}"
 
     def _sent(self, began_at: float) -> None:
         now = time.perf_counter()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["NativeTransport"]
 
 _UNLIMITED: Final = 1_000_000
+_LOOKED_AT_AFTER: Final = 1.0
+"""Seconds after which a free connection is looked at before it is used. Servers that close what is
+idle do so after more than that; looking costs a system call, which busy connections are spared."""
 
 
 class NativeTransport:
@@ -75,8 +78,7 @@ class NativeTransport:
             pool = self._pools[endpoint] = Pool(self._per_origin)
         connection: Connection | None
         if pool.free:
-            connection = pool.free.pop()
-            del self._free[connection]
+            connection = self._take_free(pool)
         else:
             entered, connection = await self._enter(pool, request, exchange)
             if not entered:
@@ -109,6 +111,17 @@ class NativeTransport:
             connection.abort()
         # Lets the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
+
+    def _take_free(self, pool: Pool) -> Connection | None:
+        """The connection that was used last; None: it spoke out of turn, and its place is empty."""
+        connection = pool.free.pop()
+        del self._free[connection]
+        now = asyncio.get_running_loop().time()
+        if now - connection.idle_since < _LOOKED_AT_AFTER or not connection.has_unread():
+            return connection
+        # A server's farewell ("408 Request Timeout") would be taken for the answer.
+        connection.abort()
+        return None
 
     async def _enter(
         self, pool: Pool, request: Request, exchange: Exchange

@@ -7,26 +7,25 @@ the connection can be used again.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from delivery.http.body import ResponseBody
+from delivery.http.framing import announces_body, is_framed, with_one_length
 
 if TYPE_CHECKING:
     from delivery.models import Exchange
 
 __all__ = ["Progress", "ResponseReader"]
 
-_FRAMED: Final = re.compile(
-    rb"\n(?:content-length:|transfer-encoding:[^\r\n]*chunked)", re.IGNORECASE
-)
 _FIRST_STATUS: Final = 100
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
+_NO_CONTENT: Final = 204
 _CARRIAGE_RETURN: Final = 13
+_FOLDED: Final = b" \t"
 _FRAMING: Final = 8
 """Bytes of chunked framing allowed for each byte of body: a chunk of one byte takes six."""
 
@@ -51,6 +50,7 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "_as_sent",
         "_body",
         "_exchange",
         "_following",
@@ -60,6 +60,7 @@ class ResponseReader:
         "_max_head",
         "_parser",
         "_passed",
+        "_retold",
         "began",
         "progress",
         "reusable",
@@ -68,12 +69,11 @@ class ResponseReader:
     def __init__(self, max_head: int, max_body: int) -> None:
         self._max_head = max_head
         self._body = ResponseBody(max_body)
-        self._parser = HttpResponseParser(self)
-        # As tolerant as browsers and httpx are: lines that end in a bare LF, values folded over
-        # several lines. Where a response ends is still decided by the strict rules.
-        self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True
-        )
+        self._parser = self._new_parser()
+        self._retold = ""
+        """Why the head can be read only when all of it is here, and the length is told once."""
+        self._as_sent = b""
+        """The head before it was mended. No other response follows on such a connection."""
         self.progress = Progress.DONE
         self.reusable = True
 
@@ -100,25 +100,23 @@ class ResponseReader:
             self._following += len(data)
         else:
             self._head = self._head + data if self._head else data
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            if self.progress is Progress.READING:
-                self._fail(f"the response is not HTTP/1.1: {error}")
-            self.reusable = False
+        self._parse(self._mended_head() if self._retold else data)
         if self.progress is Progress.READING:
             self._check_size()
         return self.progress
 
-    def end_of_stream(self) -> Progress:
-        """Conclude when the other side has closed the connection."""
+    def end_of_stream(self, *, is_reset: bool = False) -> Progress:
+        """Conclude when the other side has closed the connection.
+
+        Args:
+            is_reset: It was not closed in an orderly way, so that a body which ends with the
+                connection may lack its end.
+        """
         if self.progress is Progress.READING:
             if not self._in_body:
                 what = "in the middle of the headers" if self.began else "without a response"
                 self._fail(f"the connection was closed {what}")
-            elif _FRAMED.search(self._exchange.response_head):
-                self._keep_body()
-                self._exchange.truncated = True
+            elif is_reset or is_framed(self._exchange.response_head):
                 self._fail("the connection was closed before the whole body had arrived")
             else:
                 self._conclude(Progress.DONE)
@@ -157,12 +155,15 @@ class ResponseReader:
         if self._passed > self._max_head:
             self._stop(self._head_too_long())
         exchange = self._exchange
-        exchange.response_head = head
+        exchange.response_head = self._as_sent or head
         exchange.status_code = status
         self._in_body = True
         self._following = len(self._head)
         self._head = b""
         self._body.begin(head)
+        if status == _NO_CONTENT and announces_body(head):
+            # It may not, and may yet send it.
+            self.reusable = False
         if self._is_head_request or status == _SWITCHING:
             # No body follows although the headers may announce one, which the parser cannot know.
             self._conclude(Progress.DONE)
@@ -179,6 +180,11 @@ class ResponseReader:
             return
         if not self._in_body:
             self._take_head()
+            self._as_sent = b""
+            if not self._parser.should_keep_alive():
+                # It says `Connection: close`, or is of HTTP/1.0; this parser would read no more.
+                self._parser = self._new_parser()
+                self.reusable = False
             return
         if not self._parser.should_keep_alive():
             self.reusable = False
@@ -190,16 +196,72 @@ class ResponseReader:
         if head[:1] in b"\r\n":
             # Empty lines before a response, which the parser passes over.
             head = head.lstrip(b"\r\n")
-        end = head.find(b"\n\r\n")
-        rest = end + 3
-        bare = head.find(b"\n\n", 0, end + 1) if end >= 0 else head.find(b"\n\n")
-        if bare >= 0:
-            end, rest = bare, bare + 2
+        if head[head.find(b"\n") + 1] in _FOLDED:
+            # The parser takes an empty line of this kind for the end of the headers.
+            self._stop("the response is not HTTP/1.1: its headers begin with a continued line")
+        end, rest = _end_of(head)
         if end < 0:
             self._stop("the response is not HTTP/1.1: its headers do not end")
         self._passed += rest
         self._head = head[rest:]
         return head[: end - 1] if head[end - 1] == _CARRIAGE_RETURN else head[:end]
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        # As tolerant as browsers and httpx are: lines that end in a bare LF, values folded over
+        # several lines, spaces behind the size of a chunk, later versions. Where a response ends
+        # is still decided by the strict rules.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+            lenient_version=True,
+        )
+        return parser
+
+    def _parse(self, data: bytes | None) -> None:
+        while data:
+            parser = self._parser
+            try:
+                parser.feed_data(data)
+            except (HttpParserError, HttpParserUpgrade) as error:
+                data = self._to_parse_anew(parser, error)
+            else:
+                return
+
+    def _to_parse_anew(
+        self, parser: HttpResponseParser, error: HttpParserError | HttpParserUpgrade
+    ) -> bytes | None:
+        """What the parser in use has yet to be given, now that one has stopped; None: nothing."""
+        self.reusable = False
+        if self.progress is not Progress.READING:
+            return None
+        if parser is not self._parser:
+            return self._head
+        reason = f"the response is not HTTP/1.1: {error}"
+        if self._in_body or "Content-Length" not in reason:
+            self._fail(reason)
+            return None
+        self._retold = reason
+        return self._mended_head()
+
+    def _mended_head(self) -> bytes | None:
+        """A head that tells the length more than once, with it told once; None: cannot be, yet."""
+        end, rest = _end_of(self._head)
+        if end < 0:
+            return None
+        mended = with_one_length(self._head[:rest])
+        if mended is None:
+            self._fail(self._retold)
+        elif self._passed + rest > self._max_head:
+            self._fail(self._head_too_long())
+        else:
+            self._retold = ""
+            self._as_sent = self._head[:rest].strip(b"\r\n")
+            self._head = mended + self._head[rest:]
+            self._parser = self._new_parser()
+            return self._head
+        return None
 
     def _check_size(self) -> None:
         if self._in_body:
@@ -226,6 +288,9 @@ class ResponseReader:
         exchange.response_size = self._body.size
 
     def _fail(self, reason: str) -> None:
+        if self._in_body:
+            self._keep_body()
+            self._exchange.truncated = True
         self._exchange.error = reason
         self.progress = Progress.FAILED
         self.reusable = False
@@ -234,6 +299,13 @@ class ResponseReader:
         """Fail, and end the parser's work on what it was given."""
         self._fail(reason)
         raise _Stop
+
+
+def _end_of(head: bytes) -> tuple[int, int]:
+    """Where the last line of a head ends, and where what follows it begins; -1: it does not end."""
+    end = head.find(b"\n\r\n")
+    bare = head.find(b"\n\n", 0, end + 1) if end >= 0 else head.find(b"\n\n")
+    return (bare, bare + 2) if bare >= 0 else (end, end + 3)
 
 
 class _Stop(Exception):

@@ -18,7 +18,7 @@ def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
             continue
         if text[0] in " \t" and headers:
             name, value = headers[-1]
-            headers[-1] = (name, f"{value} {text.strip()}")
+            headers[-1] = (name, f"{value} {text.strip()}".strip())
             continue
         name, _, value = text.partition(":")
         headers.append((name.strip(), value.strip(" \t")))

@@ -67,6 +67,8 @@ class RawServer:
     connections: list[Connected] = field(default_factory=list)
     requests: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Heads and bodies, as `read_request` read them."""
+    pushed: int = 0
+    """Bytes sent by handlers that count them."""
 
     @property
     def url(self) -> str:

@@ -1,0 +1,222 @@
+"""Servers that mean harm: endless, stalling, resetting; and what an exchange with each gives."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import struct
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from delivery.models import FailureKind
+from tests.support.raw_servers import Connected, RawServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+__all__ = ["HOSTILE", "Hostile", "serving_hostile"]
+
+_BLOCK: Final = 262_144
+_TICK: Final = 0.02
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
+_OK: Final = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED: Final = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
+_BOMB: Final = gzip.compress(bytes(50_000_000))
+_SERVER_HELLO: Final = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + bytes(20)
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """One kind of server, and what comes of calling it with a short timeout."""
+
+    handler: Callable[[RawServer, Connected], Awaitable[None]]
+    failure_kind: FailureKind | None = None
+    error: str = ""
+    """What the error says, or a part of it."""
+    status_code: int | None = None
+    truncated: bool = False
+    tls: bool = False
+    """It is called by https, whatever it speaks."""
+    pushes: bool = False
+    """It sends as much as it can."""
+
+
+def _pushing(head: bytes, repeated: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """A handler that sends the head, and then the same for as long as anybody takes it."""
+    block = repeated * max(_BLOCK // len(repeated), 1)
+
+    async def handler(server: RawServer, connected: Connected) -> None:
+        await connected.reader.readuntil(b"\r\n\r\n")
+        await connected.send(head)
+        while True:
+            await connected.send(block)
+            server.pushed += len(block)
+
+    return handler
+
+
+def _dripping(head: bytes, drop: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    async def handler(server: RawServer, connected: Connected) -> None:
+        await connected.reader.readuntil(b"\r\n\r\n")
+        await connected.send(head)
+        while True:
+            await connected.send(drop)
+            await asyncio.sleep(_TICK)
+
+    return handler
+
+
+def _saying(*parts: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """A handler that sends these at once, and then nothing."""
+
+    async def handler(server: RawServer, connected: Connected) -> None:
+        await connected.send(*parts)
+        await connected.reader.read()
+
+    return handler
+
+
+def _resetting(said: bytes | None) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """A handler that resets after this answer; None: without having read anything."""
+
+    async def handler(server: RawServer, connected: Connected) -> None:
+        if said is not None:
+            await connected.reader.readuntil(b"\r\n\r\n")
+            await connected.send(said)
+            await asyncio.sleep(_TICK)
+        connected.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
+        )
+        connected.reset()
+
+    return handler
+
+
+async def _redirecting(server: RawServer, connected: Connected) -> None:
+    while await connected.reader.readuntil(b"\r\n\r\n"):
+        server.requests.append((b"", b""))
+        await connected.send(
+            b"HTTP/1.1 307 Again\r\nConnection: close\r\nContent-Length: 0\r\n"
+            b"Location: %b\r\n\r\n" % server.url.encode()
+        )
+        return
+
+
+_TIMEOUT: Final = FailureKind.TIMEOUT
+_TRANSPORT: Final = FailureKind.TRANSPORT
+_LONG: Final = "the response's headers are longer than"
+_CUT: Final = "the connection was closed before the whole body had arrived"
+
+HOSTILE: Final = {
+    "never answers": Hostile(_saying(), _TIMEOUT, "while waiting for a response"),
+    "drips headers": Hostile(_dripping(_OK + b"X: ", b"x"), _TIMEOUT, "headers were being read"),
+    "drips a body": Hostile(
+        _dripping(_OK + b"\r\n", b"x"), _TIMEOUT, "body was being read", 200, truncated=True
+    ),
+    "drips 1xx": Hostile(
+        _dripping(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), _TIMEOUT, "headers were being read"
+    ),
+    "drips chunks": Hostile(
+        _dripping(_CHUNKED, b"1\r\nx\r\n"), _TIMEOUT, "body was being read", 200, truncated=True
+    ),
+    "declares 1 GB and sends none of it": Hostile(
+        _saying(_OK + b"Content-Length: 1000000000\r\n\r\n"),
+        _TIMEOUT,
+        "body was being read",
+        200,
+        truncated=True,
+    ),
+    "endless headers": Hostile(_pushing(_OK, b"X-Y: z\r\n"), _TRANSPORT, _LONG, pushes=True),
+    "endless header": Hostile(_pushing(_OK + b"X: ", b"x"), _TRANSPORT, _LONG, pushes=True),
+    "endless status line": Hostile(
+        _pushing(b"HTTP/1.1 200 ", b"x"), _TRANSPORT, _LONG, pushes=True
+    ),
+    "endless empty lines": Hostile(_pushing(b"", b"\r\n"), _TRANSPORT, _LONG, pushes=True),
+    "endless 1xx": Hostile(
+        _pushing(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), _TRANSPORT, _LONG, pushes=True
+    ),
+    "endless 1xx that say close": Hostile(
+        _pushing(b"", b"HTTP/1.1 100 C\r\nConnection: close\r\n\r\n"),
+        _TRANSPORT,
+        _LONG,
+        pushes=True,
+    ),
+    "endless 1xx with lengths told twice": Hostile(
+        _pushing(b"", b"HTTP/1.1 100 C\r\nContent-Length: 1, 1\r\n\r\n"),
+        _TRANSPORT,
+        _LONG,
+        pushes=True,
+    ),
+    "endless body": Hostile(
+        _pushing(_OK + b"\r\n", b"x"), status_code=200, truncated=True, pushes=True
+    ),
+    "endless chunks": Hostile(
+        _pushing(_CHUNKED, b"1\r\nx\r\n"), status_code=200, truncated=True, pushes=True
+    ),
+    "endless chunk extension": Hostile(
+        _pushing(_CHUNKED + b"2;", b"x"), status_code=200, truncated=True, pushes=True
+    ),
+    "endless chunk size": Hostile(
+        _pushing(_CHUNKED, b"0"), status_code=200, truncated=True, pushes=True
+    ),
+    "endless trailers": Hostile(
+        _pushing(_CHUNKED + b"0\r\n", b"X: y\r\n"), status_code=200, truncated=True, pushes=True
+    ),
+    "declares 1 GB and sends it": Hostile(
+        _pushing(_OK + b"Content-Length: 1000000000\r\n\r\n", b"x"),
+        status_code=200,
+        truncated=True,
+        pushes=True,
+    ),
+    "gzip bomb": Hostile(
+        _pushing(_OK + b"Content-Encoding: gzip\r\n\r\n", _BOMB),
+        status_code=200,
+        truncated=True,
+        pushes=True,
+    ),
+    "answers, and then without end": Hostile(
+        _pushing(_OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 500 No\r\n\r\n"),
+        status_code=200,
+        pushes=True,
+    ),
+    "redirects to itself": Hostile(_redirecting, status_code=307),
+    "resets at once": Hostile(_resetting(None), _TRANSPORT),
+    "resets without an answer": Hostile(
+        _resetting(b""), _TRANSPORT, "closed without a response: Connection reset by peer"
+    ),
+    "resets within headers": Hostile(
+        _resetting(_OK + b"X: "), _TRANSPORT, "in the middle of the headers"
+    ),
+    "resets within a body": Hostile(
+        _resetting(_OK + b"Content-Length: 9\r\n\r\nok"), _TRANSPORT, _CUT, 200, truncated=True
+    ),
+    "resets at the end of a body": Hostile(
+        _resetting(_OK + b"\r\nok"), _TRANSPORT, _CUT, 200, truncated=True
+    ),
+    "never speaks TLS": Hostile(_saying(), _TIMEOUT, "the TLS handshake was under way", tls=True),
+    "half a ServerHello": Hostile(
+        _saying(_SERVER_HELLO), _TIMEOUT, "the TLS handshake was under way", tls=True
+    ),
+    "speaks HTTP where TLS is expected": Hostile(
+        _saying(_OK + b"\r\n"), FailureKind.TLS, "the TLS handshake failed", tls=True
+    ),
+    "resets the handshake": Hostile(
+        _resetting(None), FailureKind.TLS, "the TLS handshake failed", tls=True
+    ),
+}
+"""By what each does."""
+
+
+@asynccontextmanager
+async def serving_hostile(names: Iterable[str] = HOSTILE) -> AsyncIterator[dict[str, RawServer]]:
+    """These servers, each on a port of its own."""
+    async with AsyncExitStack() as stack:
+        servers = {}
+        for name in names:
+            server = await stack.enter_async_context(serving(HOSTILE[name].handler))
+            if HOSTILE[name].tls:
+                server.scheme = "https"
+            servers[name] = server
+        yield servers
