@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from delivery.policy.outcome import (
     Verdict,
     compile_actions,
     decide,
-    default_action,
     validate_status_actions,
 )
 
@@ -240,14 +237,3 @@ def test_status_given_twice_is_refused() -> None:
     """It could mean either."""
     with pytest.raises(InvalidReaction, match="twice"):
         validate_status_actions([("4XX", "fail"), ("4xx", "retry")])
-
-
-def test_the_page_of_guarantees_lists_exactly_the_statuses_that_are_never_retried() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text(encoding="utf-8")
-    (listed,) = re.findall(r"^\| ([\d ]+) \| failure: the same request", page, flags=re.MULTILINE)
-    never = {
-        status
-        for status in range(400, 600)
-        if default_action(status) is StatusAction.FAIL and status != 410
-    }
-    assert {int(status) for status in listed.split()} == never
