@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -220,3 +221,11 @@ def test_a_call_without_placeholders_is_not_compiled_at_all() -> None:
 def test_documents_keep_numbers_and_order_when_they_are_written_anew() -> None:
     text = '{"b":1.0,"a":[1e5,-0,12345678901234567890,"☃",null,false],"c":{}}'
     assert encode_exactly(decode_exactly(text.encode())) == text
+
+
+def test_every_placeholder_on_the_page_about_them_can_be_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
+    found = re.findall(r"\{\{ [^…]*? \}\}", page)
+    assert len(found) > 5
+    for each in found:
+        compile_template(each, "page")
