@@ -19,6 +19,7 @@ from delivery.cli.listen import listen
 from delivery.cli.logs import app as logs
 from delivery.cli.migrations import migrate
 from delivery.cli.reaction_requests import reactions
+from delivery.cli.secrets import app as secrets
 from delivery.cli.triggers import trigger
 from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput
@@ -46,6 +47,7 @@ _COMMANDS: Final[tuple[App | Callable[..., Any], ...]] = (
     jobs,
     logs,
     listen,
+    secrets,
     configuration,
 )
 """In the order of the help."""

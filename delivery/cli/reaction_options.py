@@ -51,7 +51,7 @@ class Call:
     )
     secret: Annotated[
         tuple[str, ...],
-        Parameter(metavar="WHSEC", help="To sign with, newest first; may be repeated."),
+        Parameter(metavar="WHSEC", help="To sign with (or `whsk_`), newest first; repeatable."),
     ] = ()
     generate_secret: Annotated[
         bool, Parameter(help="Make a signing secret and show it, this once.")

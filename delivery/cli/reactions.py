@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.reaction_options import CALL, Call
+from delivery.cli.reaction_secrets import describe_signing, rotate_secret, show_secrets
 from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
 from delivery.models import BodyKind, CircuitState, RateLimit, Reaction, ReactionHealth
@@ -17,6 +18,9 @@ from delivery.rendering import to_json
 __all__ = ["app"]
 
 app = App(name="reactions", help="What is to be done about triggers.", help_epilogue="")
+
+app.command(rotate_secret)
+app.command(show_secrets, name="secrets")
 
 _COLUMNS = (
     Column("ID"),
@@ -106,14 +110,17 @@ async def update(
     if not changes:
         message = "nothing was given to change; see `delivery reactions update --help`"
         raise InvalidInput(message)
-    made = changes["secrets"][0] if call.generate_secret else None
+    # Receivers need time to take over one that was made just now: until then all sign.
+    added = changes.pop("secrets") if call.generate_secret else ()
     async with open_engine(common) as engine:
-        if made is not None:
-            # Receivers need time to take over the new one: until then both sign.
-            current = await engine.reactions.get(reaction_id, tenant_id=tenant)
-            changes["secrets"] = (*changes["secrets"], *current.params.secrets)
-        reaction = await engine.reactions.update(reaction_id, tenant_id=tenant, **changes)
-    _print(common, reaction, made)
+        if changes:
+            await engine.reactions.update(reaction_id, tenant_id=tenant, **changes)
+        for secret in reversed(added):
+            await engine.reactions.rotate_secret(reaction_id, secret, None, tenant_id=tenant)
+        reaction = await engine.reactions.get(reaction_id, tenant_id=tenant)
+    _print(common, reaction, added[0] if added else None)
+    if len(reaction.secrets) > len(added) > 0:
+        common.output.note("The former secrets sign too; `reactions rotate-secret` ends them.")
 
 
 @app.command
@@ -186,9 +193,9 @@ def _show(output: Output, reaction: Reaction) -> None:
             "call": f"{params.method} {params.url}",
             "body": params.body.kind if params.body.kind is not BodyKind.PAYLOAD else None,
             "compressed": params.compression,
-            "signed": {0: "no", 1: "yes"}.get(
-                len(params.secrets), f"with {len(params.secrets)} secrets"
-            ),
+            "signed": describe_signing(reaction),
+            "public key": " ".join(each.public_key for each in reaction.secrets if each.public_key)
+            or None,
             "attempts": f"{retry.max_attempts}, after {shown}{more} s" if delays else "1",
             "timeout": None if params.timeout is None else f"{params.timeout:g} s",
             "concurrency": params.concurrency,

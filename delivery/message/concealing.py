@@ -7,6 +7,7 @@ not known it is refused, for it must never be sent.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def restore(given: HttpParams, current: HttpParams) -> HttpParams:
 
 def restore_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
     """The given options, with the current key where `***` is given for it."""
-    if given.client_key != REDACTED:
+    if given.client_key != REDACTED or current.client_key is None:
         return given
     return replace(given, client_key=current.client_key)
 
@@ -95,8 +96,8 @@ def refuse_marks(params: HttpParams) -> None:
     for name, value in params.headers:
         if value == REDACTED and is_secret_header(name):
             place = f"the value of header {name}"
-    _, _, rest = params.url.partition("?")
-    for key, value in (*params.query, *_pairs_of(rest)):
+    _, *rest = re.split(r"[?#]", params.url)
+    for key, value in (*params.query, *_pairs_of("&".join(rest))):
         if value == REDACTED and is_secret_query_key(key):
             place = f"the value of {key} in the query"
     if _has_mark(params.body):
@@ -169,7 +170,7 @@ def _value_of(body: Body) -> Any:
 
 
 def _pairs_of(query: str) -> list[tuple[str, str]]:
-    return parse_qsl(query.replace("#", "&").replace(";", "&"), keep_blank_values=True)
+    return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
 
 
 def _is_secret_key(key: object) -> bool:

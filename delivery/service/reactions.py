@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidInput, InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.concealing import conceal, hidden_parts, restore, restore_tls
+from delivery.message.concealing import hidden_parts, restore, restore_tls
 from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.storing import encode_signing, rotate_signing
@@ -196,7 +196,7 @@ class Reactions:
         self,
         reaction_id: UUID | str,
         secret: str | None = None,
-        keep_for: float = 86_400.0,
+        keep_for: float | None = 86_400.0,
         *,
         kind: SignatureKind | str | None = None,
         tenant_id: str = "default",
@@ -210,7 +210,7 @@ class Reactions:
             reaction_id: Which.
             secret: The new one; None: one is made.
             keep_for: Seconds for which the former ones still sign, rounded up to a whole second of
-                the clock; 0: no longer. What expires sooner does so.
+                the clock; 0: no longer; None: until the next rotation. What expires sooner does so.
             kind: What to make, `v1` or `v1a`; None: of the kind of the first one now, or `v1`.
             tenant_id: Whose it is.
 
@@ -222,7 +222,7 @@ class Reactions:
             InvalidInput: if a value cannot be used, there would be too many secrets, or the given
                 one is in use already; nothing is written.
         """
-        if not (0 <= keep_for <= _LONGEST_KEPT):
+        if keep_for is not None and not 0 <= keep_for <= _LONGEST_KEPT:
             message = f"keep_for is {keep_for!r}; it must be from 0 to {_LONGEST_KEPT:g} seconds"
             raise InvalidInput(message)
         wanted = check_word("kind", kind, SignatureKind)
@@ -236,10 +236,8 @@ class Reactions:
             first = stored.shown.secrets[0].kind if stored.shown.secrets else SignatureKind.V1
             made = secret or generate_secret(wanted or first)
             now = self._clock.now()
-            expires_at = ceil(now + keep_for) if keep_for else None
-            signing = rotate_signing(
-                stored.signing, made, self._sealer, now=now, expires_at=expires_at
-            )
+            ends = inf if keep_for is None else now + keep_for
+            signing = rotate_signing(stored.signing, made, self._sealer, now=now, expires_at=ends)
             key = stored.shown.id
             if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
                 return SigningSecret(made, kind_of(made), public_key(made))
@@ -325,7 +323,7 @@ class Reactions:
             params = replace(params, tls=shown.tls)
             changed = replace(changed, params=params)
         visible = replace(params, secrets=())
-        if hidden_parts(conceal(visible)) == hidden_parts(shown):
+        if hidden_parts(visible) == hidden_parts(shown):
             return changed, StoredCall(encode_shown(visible), stored.call.credentials)
         try:
             return changed, encode_params(visible, self._sealer)

@@ -132,7 +132,7 @@ def sealing_key(directory: Path) -> str:
     path = directory / _KEY
     try:
         try:
-            key = path.read_text(encoding="ascii").strip()
+            key = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             key = generate_key()
             _write_private(path, key)
@@ -151,7 +151,7 @@ def _write_private(path: Path, text: str) -> None:
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{text}\n")
         file.flush()
         os.fsync(descriptor)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from delivery.errors import InvalidSetting
+from delivery.message.sealing import generate_key
 from delivery.models import RetryPolicy
 from delivery.settings import (
     HttpSettings,
@@ -199,10 +200,37 @@ def test_an_unknown_argument_is_an_error() -> None:
 
 
 def test_a_password_is_neither_printed_nor_shown_nor_repeated_in_errors() -> None:
-    settings = load_settings(database={"url": "postgresql://me:secret@host/name"})
-    assert "secret" not in repr(settings)
-    assert all("secret" not in str(shown.value) for shown in show_settings(settings))
-    assert "secret" not in refused(database={"url": "mysql://me:secret@host/name"})
+    settings = load_settings(database={"url": "postgresql://me:hunter2@host/name"})
+    assert "hunter2" not in repr(settings)
+    assert all("hunter2" not in str(shown.value) for shown in show_settings(settings))
+    assert "hunter2" not in refused(database={"url": "mysql://me:hunter2@host/name"})
+
+
+def test_keys_are_neither_printed_nor_shown_nor_repeated_in_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They come from anywhere, a list in the environment as any other."""
+    first, second = generate_key(), generate_key()
+    monkeypatch.setenv("DELIVERY_SECRETS_KEYS", f"{first},{second}")
+    settings = load_settings()
+    assert settings.secrets.texts() == (first, second)
+    for text in (repr(settings), str(settings), f"{settings.secrets.keys}"):
+        assert first[:8] not in text
+    (shown,) = [each for each in show_settings(settings) if each.section == "secrets"]
+    assert (shown.key, shown.value) == ("keys", ["***", "***"])
+    for wrong in ("swordfish", ["swordfish"], [5], [first, "swordfish"], [first[:-4]]):
+        text = refused(secrets={"keys": wrong})
+        assert text.startswith("secrets.keys: ")
+        assert "swordfish" not in text
+        assert first[:8] not in text
+
+
+def test_another_key_opens_and_seals_only_if_it_is_the_only_one() -> None:
+    first, other = generate_key(), generate_key()
+    assert Settings().with_key(other).secrets.texts() == (other,)
+    settings = load_settings(secrets={"keys": [first]})
+    assert settings.with_key(other).secrets.texts() == (first, other)
+    assert settings.with_key(first) is settings
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -63,9 +64,7 @@ def shown_signing(text: str) -> tuple[SigningSecret, ...]:
     return tuple(_secret(entry, REDACTED) for entry in orjson.loads(text))
 
 
-def rotate_signing(
-    text: str, secret: str, sealer: Sealer, *, now: float, expires_at: int | None
-) -> str:
+def rotate_signing(text: str, secret: str, sealer: Sealer, *, now: float, expires_at: float) -> str:
     """The stored form with a new first secret; the former ones expire.
 
     Args:
@@ -73,8 +72,8 @@ def rotate_signing(
         secret: A valid one. If it is one of the former, it is moved to the front, and stays.
         sealer: Seals it.
         now: Seconds since the epoch; what has expired by then is dropped.
-        expires_at: When the former ones expire, unless they do so sooner, in whole seconds since
-            the epoch; None: at once.
+        expires_at: When the former ones expire, unless they do so sooner, in seconds since the
+            epoch, rounded up to whole ones; infinity: not by this.
 
     Raises:
         InvalidReaction: if there are too many secrets, or the given one is the first already.
@@ -86,10 +85,9 @@ def rotate_signing(
         raise InvalidReaction(message)
     kept = [_entry(secret, sealer)]
     for entry, is_same in zip(former, same, strict=True):
-        ends = entry.get("expires_at")
-        if expires_at is None or is_same or (ends is not None and ends <= now):
-            continue
-        kept.append({**entry, "expires_at": expires_at if ends is None else min(ends, expires_at)})
+        ends = min(entry.get("expires_at") or inf, expires_at)
+        if ends > now and not is_same:
+            kept.append({**entry, "expires_at": None if ends == inf else ceil(ends)})
     if len(kept) > MOST_SECRETS:
         message = (
             f"there would be {len(kept)} signing secrets, of which {MOST_SECRETS} are allowed;"

@@ -1,0 +1,113 @@
+"""`delivery reactions rotate-secret` and `secrets`: what a reaction signs with."""
+
+# Without `from __future__ import annotations`: cyclopts reads the annotations.
+
+import re
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
+from delivery.cli.render import moment
+from delivery.errors import InvalidInput
+from delivery.message.concealing import conceal, hidden_parts
+from delivery.models import Reaction, SigningSecret
+from delivery.rendering import to_json
+
+__all__ = ["describe_signing", "rotate_secret", "show_secrets"]
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|m|h|d)?")
+_UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+async def rotate_secret(
+    reaction_id: str,
+    /,
+    *,
+    secret: Annotated[
+        str | None, Parameter(metavar="WHSEC", help="The new one; default: one is made.")
+    ] = None,
+    keep_for: Annotated[
+        str,
+        Parameter(metavar="TIME", help="How long the former ones still sign: `90s`, `24h`, `7d`."),
+    ] = "24h",
+    kind: Annotated[
+        str | None,
+        Parameter(help="What to make: v1 (HMAC) or v1a (ed25519); default: as the one before."),
+    ] = None,
+    tenant: Tenant = TENANT,
+    common: Common = COMMON,
+) -> None:
+    """Sign with a new secret at once, and with the former ones too for a while.
+
+    Also what was triggered before. Give receivers the new one (of v1a the public key) within that
+    time; `--keep-for 0` lets the former ones go at once.
+    """
+    seconds = _seconds(keep_for)
+    async with open_engine(common) as engine:
+        made = await engine.reactions.rotate_secret(
+            reaction_id, secret, seconds, kind=kind, tenant_id=tenant
+        )
+        reaction = await engine.reactions.get(reaction_id, tenant_id=tenant)
+    output = common.output
+    shown = made.secret if secret is None else None
+    if common.json:
+        output.json(to_json(reaction) | ({} if shown is None else {"secret": shown}))
+        return
+    output.details(
+        {"id": reaction.id, "signed": describe_signing(reaction), "public key": made.public_key}
+        | {"secret": shown}
+    )
+    if shown is not None:
+        output.note("Keep the secret: it is not shown again.")
+
+
+async def show_secrets(
+    reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+) -> None:
+    """Show what is secret in a reaction: signing secrets, TLS key, and values hidden elsewhere."""
+    async with open_engine(common) as engine:
+        reaction = await engine.reactions.get(reaction_id, reveal=True, tenant_id=tenant)
+    visible = hidden_parts(conceal(reaction.params))
+    hidden = {
+        part: value
+        for part, value in hidden_parts(reaction.params).items()
+        if value != visible[part] and part != "secrets"
+    }
+    secrets = [to_json(each) | {"secret": each.secret} for each in reaction.secrets]
+    output = common.output
+    if common.json:
+        output.json({"id": reaction.id, "secrets": secrets, "hidden": hidden})
+        return
+    if not secrets and not hidden:
+        output.note("Nothing in this reaction is secret.")
+        return
+    for each in reaction.secrets:
+        output.details(
+            {
+                "secret": each.secret,
+                "kind": each.kind,
+                "public key": each.public_key,
+                "until": each.expires_at,
+            }
+        )
+    if hidden:
+        output.details(hidden)
+
+
+def describe_signing(reaction: Reaction) -> str:
+    """By what a reaction's calls are signed: `no`, or each secret's kind and end."""
+    return ", ".join(_description(each) for each in reaction.secrets) or "no"
+
+
+def _description(secret: SigningSecret) -> str:
+    until = "" if secret.expires_at is None else f" until {moment(secret.expires_at)}"
+    return f"{secret.kind}{until}"
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        message = f"--keep-for is {text!r}; it must be a time such as 90s, 30m, 24h or 7d"
+        raise InvalidInput(message)
+    return float(match[1]) * _UNITS[match[2] or "s"]

@@ -1,0 +1,316 @@
+"""What is secret stands nowhere in the database in clear, and is shown only when asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+import trustme
+
+import delivery
+from delivery import FailureKind, InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
+from delivery.message.sealing import generate_key
+from delivery.message.signing import generate_secret
+from delivery.testing import Answer, Receiver
+from tests.support.engines import SECRET, engine_on, wait_for_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://example.test/hook"
+KEY, OTHER_KEY = generate_key(), generate_key()
+PRIVATE = generate_secret(delivery.SignatureKind.V1A)
+PLANTED = "hunter2"
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver(default=Answer(200)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tls() -> TlsOptions:
+    issued = trustme.CA().issue_cert("client.test")
+    return TlsOptions(
+        client_certificate=issued.cert_chain_pems[0].bytes().decode(),
+        client_key=issued.private_key_pem.bytes().decode(),
+    )
+
+
+def secret_call(url: str) -> dict[str, Any]:
+    """A call with something secret wherever there can be."""
+    return {
+        "url": f"{url}?access_token={PLANTED}&page=1",
+        "headers": {"Authorization": f"Bearer {PLANTED}", "X-Plain": "shown"},
+        "query": {"api_key": PLANTED},
+        "secrets": [SECRET, PRIVATE],
+    }
+
+
+async def dump(url: str) -> str:
+    """Every column of every table, as text; of bytes, what they say."""
+    connection = await asyncpg.connect(url)
+    try:
+        columns = await connection.fetch(
+            "SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns c"
+            " JOIN information_schema.tables t USING (table_schema, table_name)"
+            " WHERE c.table_schema = 'delivery' AND t.table_type = 'BASE TABLE'"
+        )
+        parts = []
+        for table, column, kind in columns:
+            shown = f"encode(\"{column}\", 'escape')" if kind == "bytea" else f'"{column}"::text'
+            rows = await connection.fetch(f'SELECT {shown} FROM delivery."{table}"')
+            parts += [row[0] for row in rows if row[0] is not None]
+        return "\n".join(parts)
+    finally:
+        await connection.close()
+
+
+def assert_clean(text: str, *secrets: str) -> None:
+    for secret in (PLANTED, SECRET, PRIVATE, *secrets):
+        for part in (secret, secret.partition("_")[2]):
+            assert not part or part not in text
+
+
+async def test_the_whole_database_shows_nothing_that_is_secret(
+    database_url: str, receiver: Receiver, tls: TlsOptions
+) -> None:
+    """After reactions, versions, direct jobs and deliveries of them all."""
+    assert tls.client_key is not None
+    body = {"kind": "json", "content": {"password": PLANTED, "name": "shown"}}
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        reaction = await engine.reactions.create(
+            name="r", tls=tls, **secret_call(receiver.url("/r"))
+        )
+        rotated = await engine.reactions.rotate_secret(reaction.id)
+        trigger = await engine.trigger("x", 1)
+        job = await engine.jobs.create(payload=1, **secret_call(receiver.url("/direct")))
+        await engine.jobs.create(payload=1, delay=600, body=body, tls=tls, url=URL, secret=SECRET)
+        async with engine.workers():
+            await wait_for_all(engine, [*trigger.jobs, job.id])
+        await engine.reactions.update(reaction.id, name="changed", body=body)
+        for request in receiver.received:
+            headers = dict(request.headers)
+            assert headers["Authorization"] == f"Bearer {PLANTED}"
+            assert f"access_token={PLANTED}" in request.target
+            delivery.verify(request.body, request.headers, SECRET)
+    text = await dump(database_url)
+    assert "shown" in text
+    assert "sealed:1:" in text
+    assert_clean(text, rotated.secret, tls.client_key.splitlines()[1])
+
+
+async def test_what_is_shown_of_a_reaction_holds_no_secret_unless_asked_for(
+    database_url: str, tls: TlsOptions
+) -> None:
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", tls=tls, **secret_call(URL))
+        found = await engine.reactions.get(made.id)
+        (listed,) = (await engine.reactions.list()).items
+        assert found == made == listed
+        for value in (made.params.url, made.params.headers, made.params.query, repr(made)):
+            assert PLANTED not in str(value)
+        assert made.params.headers == (("Authorization", "***"), ("X-Plain", "shown"))
+        assert made.params.tls.client_key == "***"
+        revealed = await engine.reactions.get(made.id, reveal=True)
+        assert revealed.params.url == f"{URL}?access_token={PLANTED}&page=1"
+        assert dict(revealed.params.headers)["Authorization"] == f"Bearer {PLANTED}"
+        assert revealed.params.tls == tls
+        assert revealed.params.secrets == (SECRET, PRIVATE)
+        assert PLANTED not in repr(revealed)
+        assert SECRET not in repr(revealed)
+
+
+async def test_an_update_stores_no_mark_over_what_it_stands_for(
+    database_url: str, tls: TlsOptions
+) -> None:
+    """Whether other things are changed, or what was shown is given back."""
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", tls=tls, **secret_call(URL))
+        before = (await engine.reactions.get(made.id, reveal=True)).params
+        await engine.reactions.update(made.id, name="n", timeout=5, state="disabled")
+        await engine.reactions.update(made.id, state="enabled")
+        shown = (await engine.reactions.get(made.id)).params
+        await engine.reactions.update(
+            made.id,
+            url=shown.url,
+            headers=[*shown.headers, ("X-New", "1")],
+            query=shown.query,
+            body=shown.body,
+            tls=shown.tls,
+        )
+        after = (await engine.reactions.get(made.id, reveal=True)).params
+        assert after.url == before.url
+        assert after.headers == (*before.headers, ("X-New", "1"))
+        assert (after.query, after.tls, after.secrets) == (before.query, tls, before.secrets)
+        for change in (
+            {"headers": {"X-Other-Token": "***"}},
+            {"url": "https://example.test/other?token=***"},
+            {"body": {"kind": "json", "content": {"password": "***"}}},
+        ):
+            with pytest.raises(InvalidReaction, match="give the real one"):
+                await engine.reactions.update(made.id, **change)
+        with pytest.raises(InvalidReaction, match="give the real one"):
+            await engine.reactions.create(name="r", url=URL, headers={"Cookie": "***"})
+        assert (await engine.reactions.get(made.id, reveal=True)).params == after
+
+
+async def test_a_job_whose_key_is_missing_fails_with_the_setting_to_mend(
+    database_url: str, receiver: Receiver
+) -> None:
+    """At once and for good, and what needs no key is delivered beside it."""
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
+        await engine.reactions.create(
+            name="header", url=receiver.url("/h"), headers={"Cookie": PLANTED}
+        )
+        await engine.reactions.create(name="open", url=receiver.url("/o"))
+        direct = await engine.jobs.create(url=receiver.url("/d"), secret=SECRET)
+    for keys in ([OTHER_KEY], []):
+        async with engine_on(database_url, secrets={"keys": keys}) as engine:
+            trigger = await engine.trigger("x", 1)
+            async with engine.workers():
+                jobs = await wait_for_all(engine, [*trigger.jobs, direct.id])
+            for job in (*jobs[:2], jobs[3]):
+                assert job.status is JobStatus.FAILED
+                assert job.failure_kind is FailureKind.MISCONFIGURED
+                assert job.error is not None
+                assert "secrets.keys" in job.error
+                assert job.attempt == 0
+            assert jobs[2].status is JobStatus.SUCCEEDED
+    assert {request.path for request in receiver.received} == {"/o"}
+
+
+async def test_without_the_key_a_reaction_can_be_seen_and_changed_but_not_revealed(
+    database_url: str, tls: TlsOptions
+) -> None:
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", tls=tls, **secret_call(URL))
+    async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
+        assert (await engine.reactions.get(made.id)) == made
+        assert (await engine.reactions.list()).items == (made,)
+        with pytest.raises(MissingKey, match=r"secrets\.keys"):
+            await engine.reactions.get(made.id, reveal=True)
+        changed = await engine.reactions.update(
+            made.id, name="changed", timeout=3, rate_limit="5/s", state="disabled"
+        )
+        assert (changed.name, changed.params.timeout) == ("changed", 3)
+        with pytest.raises(MissingKey):
+            await engine.reactions.update(made.id, url="https://example.test/new")
+        with pytest.raises(MissingKey):
+            await engine.reactions.update(made.id, headers={"Cookie": "new"})
+        new = await engine.reactions.rotate_secret(made.id, keep_for=0)
+    async with engine_on(database_url, secrets={"keys": [KEY, OTHER_KEY]}) as engine:
+        found = await engine.reactions.get(made.id, reveal=True)
+        assert found.params.secrets == (new.secret,)
+        assert dict(found.params.headers)["Authorization"] == f"Bearer {PLANTED}"
+        assert (found.params.tls, found.params.timeout) == (tls, 3)
+
+
+async def test_what_is_lost_with_its_key_can_be_given_anew(database_url: str) -> None:
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", url=URL, headers={"Cookie": PLANTED})
+    async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
+        await engine.reactions.update(made.id, headers={"Cookie": "new"})
+        found = await engine.reactions.get(made.id, reveal=True)
+        assert found.params.headers == (("Cookie", "new"),)
+
+
+async def test_without_any_key_secrets_are_stored_as_they_are_with_one_warning(
+    database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is stored so can be read and sealed later."""
+
+    def warnings() -> list[str]:
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if record.levelno == logging.WARNING and "secrets.keys" in record.getMessage()
+        ]
+
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(name="plain", event_types=["other"], url=receiver.url("/p"))
+        assert not warnings()
+        for name in ("a", "b"):
+            await engine.reactions.create(
+                name=name, url=receiver.url(f"/{name}"), secret=SECRET, headers={"Cookie": PLANTED}
+            )
+        assert len(warnings()) == 1
+    caplog.clear()
+    assert PLANTED in await dump(database_url)
+    async with engine_on(database_url) as engine, engine.workers():
+        await wait_for_all(engine, (await engine.trigger("x", 1)).jobs)
+        assert len(warnings()) == 1, "a worker that uses one says so too"
+    caplog.clear()
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine, engine.workers():
+        await wait_for_all(engine, (await engine.trigger("x", 1)).jobs)
+        assert not warnings()
+    for request in receiver.received:
+        delivery.verify(request.body, request.headers, SECRET)
+        assert dict(request.headers)["Cookie"] == PLANTED
+
+
+async def test_everything_stored_can_be_sealed_with_another_key(
+    database_url: str, receiver: Receiver
+) -> None:
+    """First what was stored without a key, then what was sealed with an old one."""
+    async with engine_on(database_url) as engine:
+        with pytest.raises(InvalidSetting, match="generate-key"):
+            await engine.secrets.reencrypt()
+        reaction = await engine.reactions.create(name="r", **secret_call(receiver.url("/r")))
+        await engine.reactions.update(reaction.id, name="second version")
+        await engine.reactions.create(name="plain", url=URL, event_types=["other"])
+        job = await engine.jobs.create(delay=600, **secret_call(receiver.url("/d")))
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        done = await engine.secrets.reencrypt()
+        assert (done.changed, done.unreadable) == (4, 0)
+        assert done.examined == 2 + 3 + 1
+        assert (await engine.secrets.reencrypt()).changed == 0
+    assert_clean(await dump(database_url))
+    so_far: list[int] = []
+    async with engine_on(database_url, secrets={"keys": [OTHER_KEY, KEY]}) as engine:
+        assert (
+            await engine.secrets.reencrypt(lambda each: so_far.append(each.changed))
+        ).changed == 4
+        assert so_far[-1] == 4
+    async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
+        found = await engine.reactions.get(reaction.id, reveal=True)
+        assert found.params.secrets == (SECRET, PRIVATE)
+        trigger = await engine.trigger("x", 1)
+        async with engine.workers():
+            await wait_for_all(engine, trigger.jobs)
+        (request,) = receiver.received
+        assert dict(request.headers)["Authorization"] == f"Bearer {PLANTED}"
+        assert job.status is JobStatus.QUEUED
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        done = await engine.secrets.reencrypt()
+        assert (done.changed, done.unreadable) == (0, 4)
+
+
+async def test_what_was_stored_in_clear_beside_the_credentials_is_sealed_too(
+    database_url: str,
+) -> None:
+    """As versions before this one did."""
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", url=URL, headers={"Cookie": "***x"})
+        connection = await asyncpg.connect(database_url)
+        try:
+            stored = await connection.fetchval("SELECT params FROM delivery.reaction_versions")
+            before = {**json.loads(stored), "headers": [["Cookie", PLANTED]]}
+            await connection.execute(
+                "UPDATE delivery.reaction_versions SET params = $1, credentials = '{}'",
+                json.dumps(before),
+            )
+        finally:
+            await connection.close()
+        assert (await engine.reactions.get(made.id)).params.headers == (("Cookie", "***"),)
+        assert (await engine.secrets.reencrypt()).changed == 1
+        found = await engine.reactions.get(made.id, reveal=True)
+        assert found.params.headers == (("Cookie", PLANTED),)
+    assert_clean(await dump(database_url))
