@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 OLD = "whsec_" + "b2xkIHNlY3JldCBvZiAyNCBieXRlcyBhdCBsZWFzdA=="
 SIGNED, UNSIGNED = UUID(int=1), UUID(int=2)
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "url": "https://example.test/hook",
     "method": "POST",
     "headers": [["Cookie", "hunter2"]],
