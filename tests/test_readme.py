@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from delivery.message.sealing import generate_key
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -28,7 +30,13 @@ async def test_the_library_example_runs_as_it_is_shown(database_url: str, tmp_pa
         *(sys.executable, "-W", "error", str(file)),
         stdout=PIPE,
         stderr=PIPE,
-        env={**os.environ, "DELIVERY_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "DELIVERY_DATABASE_URL": database_url,
+            # The embedded one has a key of its own.
+            "DELIVERY_SECRETS_KEYS": generate_key(),
+            "PYTHONPATH": str(ROOT),
+        },
     )
     out, err = await process.communicate()
     assert (process.returncode, err.decode()) == (0, "")
@@ -39,7 +47,9 @@ async def test_the_library_example_runs_as_it_is_shown(database_url: str, tmp_pa
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/guarantees.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/quickstart.md", "docs/guarantees.md", "docs/signing.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     missing = [link for link in LINK.findall(text) if not ((ROOT / page).parent / link).exists()]

@@ -3,16 +3,16 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.render import moment
+from delivery.cli.render import Output, moment
 from delivery.errors import InvalidInput
 from delivery.message.concealing import conceal, hidden_parts
 from delivery.models import Reaction, SigningSecret
-from delivery.rendering import to_json
+from delivery.rendering import dump_json, to_json
 
 __all__ = ["describe_signing", "rotate_secret", "show_secrets"]
 
@@ -91,8 +91,19 @@ async def show_secrets(
                 "until": each.expires_at,
             }
         )
-    if hidden:
-        output.details(hidden)
+    _show_hidden(output, hidden)
+
+
+def _show_hidden(output: Output, hidden: dict[str, Any]) -> None:
+    for part, value in hidden.items():
+        if part in {"headers", "query"}:
+            output.line(f"{part}:")
+            for name, text in value:
+                output.line(f"  {name}: {text}")
+        elif part == "client_key":
+            output.line(f"TLS client key:\n{value}")
+        else:
+            output.details({part: value if isinstance(value, str) else dump_json(value)})
 
 
 def describe_signing(reaction: Reaction) -> str:

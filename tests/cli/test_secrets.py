@@ -89,7 +89,8 @@ async def test_secrets_are_shown_by_the_command_that_is_for_it_and_no_other(
     assert shown["hidden"] == {"url": URL, "headers": [["Cookie", "hunter2"]]}
     text = (await command("reactions", "secrets", identity)).out
     assert secret["secret"] in text
-    assert "hunter2" in text
+    assert f"url  {URL}" in text
+    assert "headers:\n  Cookie: hunter2" in text
     for arguments in (
         ("show", identity),
         ("show", identity, "--json"),
