@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import idna
 
 from delivery.errors import InvalidReaction
+from delivery.message.redact import redact_url
 from delivery.models import TlsOptions
 
 if TYPE_CHECKING:
@@ -179,5 +180,5 @@ def _ipv6(host: str) -> str:
 
 
 def _refused(url: object, reason: str) -> InvalidReaction:
-    shown = url if isinstance(url, str) and "@" not in url else "…"
+    shown = redact_url(url) if isinstance(url, str) and "@" not in url else "…"
     return InvalidReaction(f"the url {shown!r:.200} cannot be called: {reason}")

@@ -141,3 +141,11 @@ def test_a_host_is_a_literal_address_only_in_its_ordinary_form() -> None:
     assert str(literal_address("::1")) == "::1"
     assert literal_address("example.com") is None
     assert literal_address("127.1") is None
+
+
+def test_a_refused_url_is_named_without_what_is_secret_in_it() -> None:
+    for url in ("https://e.com:99999/?token=hunter2", "ftp://e.com/?a=1&api_key=hunter2#x"):
+        with pytest.raises(InvalidReaction) as caught:
+            parse_url(url)
+        assert "hunter2" not in str(caught.value)
+        assert "e.com" in str(caught.value)
