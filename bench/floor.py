@@ -90,7 +90,7 @@ class _Floor:
             if len(waiting) == _CLAIM:
                 self.wanted.set()
             call = self.calls[job.lane]
-            head, stored_head, body, _, _ = call.template.render(
+            head, stored_head, body, *_ = call.template.render(
                 f"msg_{job.job_id.hex}", int(time.time()), "", 0.0, job.payload or b""
             )
             done = await send(

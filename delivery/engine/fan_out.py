@@ -54,6 +54,8 @@ class TriggerDraft:
     run_at: datetime | None
     priority: int | None
     deadline: datetime | None
+    stored_payload: bytes | None = None
+    """The payload as it is stored; None: as it is."""
     is_own: bool = False
     """Whether the engine itself raises it: then `*` does not match."""
 
@@ -155,7 +157,8 @@ class FanOutWriter:
         keys = part.lanes
         for draft in drafts:
             trigger_id = self._ids.new()
-            row = (trigger_id, draft.type, draft.payload)
+            stored = draft.payload if draft.stored_payload is None else draft.stored_payload
+            row = (trigger_id, draft.type, stored)
             jobs = []
             for reaction in self._matching(copy, draft):
                 job_id = job_id_for(trigger_id, reaction.id)
@@ -176,7 +179,7 @@ class FanOutWriter:
                     )
                 )
             fan_out.triggers.append(row)
-            part.triggers.append((row, tuple(jobs)))
+            part.triggers.append(((trigger_id, draft.type, draft.payload), tuple(jobs)))
             if len(fan_out.triggers) + len(fan_out.jobs) >= _ROWS_A_STATEMENT:
                 break
         return part

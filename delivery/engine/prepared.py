@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
+from delivery.message.payload import decode_payload
 from delivery.message.redact import redact_query, redact_url
 from delivery.message.request import RequestTemplate
+from delivery.message.scrub import Scrubber, secrets_in_call, secrets_in_value
+from delivery.message.sealing import Sealer
 from delivery.message.signing.storing import decode_signing, signer_for
+from delivery.message.stored_payload import open_payload
+from delivery.message.template import has_placeholders
 from delivery.message.url import add_query, parse_url
+from delivery.observe.hiding import hide_secrets_of
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.store import reactions
 
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
 
     from delivery.message.filling import Facts
     from delivery.message.request import Rendered
-    from delivery.message.sealing import Sealer
     from delivery.message.signing import ExpiringSigner, Signer
     from delivery.message.url import Endpoint
     from delivery.models import HttpParams, RetryPolicy
@@ -43,6 +48,7 @@ __all__ = ["PreparedCall", "PreparedCalls", "prepare", "prepare_stored"]
 T = TypeVar("T")
 
 _KEPT: Final = 20_000
+_NO_KEYS: Final = Sealer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,10 @@ class PreparedCall:
     timeout: float
     connect_timeout: float
     concurrency: int | None
+    scrubber: Scrubber | None = None
+    """Finds what is secret in the call, wherever else it stands; None: nothing is."""
+    sealer: Sealer = _NO_KEYS
+    """Opens payloads that were sealed."""
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
 
@@ -67,15 +77,26 @@ class PreparedCall:
 
         Raises:
             TemplateError: if a placeholder cannot be filled in.
+            MissingKey: if the payload was sealed with a key that is not here.
         """
         message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
         payload = job.payload or b""
+        # No JSON begins with it, but `sealed:` does.
+        sealed = payload[:1] == b"s"
+        if sealed:
+            payload = open_payload(payload, self.sealer)
         if self.templated is not None:
             facts = facts_of(job, self.templated.about)
-            return self.templated.render(facts, message_id, timestamp, payload)
-        return self.template.render(
-            message_id, timestamp, job.event_type or "", job.created_at, payload
-        )
+            rendered = self.templated.render(facts, message_id, timestamp, payload)
+        else:
+            rendered = self.template.render(
+                message_id, timestamp, job.event_type or "", job.created_at, payload
+            )
+        if not sealed:
+            return rendered
+        scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
+        known = rendered.scrubber or self.scrubber
+        return rendered._replace(scrubber=scrubber if known is None else known.plus(scrubber))
 
     def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
         """The same for what is not a claimed job."""
@@ -89,7 +110,10 @@ def prepare(
     params: HttpParams,
     settings: HttpSettings,
     signer: Signer | ExpiringSigner | None = None,
+    *,
     about: About | None = None,
+    secrets: Iterable[str] = (),
+    sealer: Sealer = _NO_KEYS,
 ) -> PreparedCall:
     """Make a call ready.
 
@@ -98,17 +122,29 @@ def prepare(
         settings: Give what it leaves open.
         signer: Signs; None: the secrets of `params` do, if there are any.
         about: What placeholders may name of the reaction; None: it is a direct job's.
+        secrets: What is secret beside what is in `params`: what `signer` signs with.
+        sealer: Opens the payloads of jobs.
 
     Raises:
         DeliveryError: if the call cannot be made as it is given.
     """
     endpoint, target = parse_url(plain_url(params.url), tls=params.tls)
+    known = [*secrets, *secrets_in_call(params)]
+    scrubber = Scrubber(known) if known else None
     shown_url = redact_url(params.url)
     call = compile_call(params)
     templated = None
     if call is not None:
         templated = TemplatedRequest(
-            params, call, endpoint, settings.user_agent, signer, about or About()
+            params,
+            call,
+            endpoint,
+            settings.user_agent,
+            signer,
+            about or About(),
+            scrubber,
+            has_secrets=any(map(has_placeholders, known)),
+            secrets=tuple(known),
         )
     elif params.query:
         target = add_query(target, params.query)
@@ -120,7 +156,7 @@ def prepare(
     return PreparedCall(
         endpoint=endpoint,
         method=params.method,
-        shown_url=shown_url,
+        shown_url=shown_url if scrubber is None else scrubber.scrub_text(shown_url),
         template=RequestTemplate(
             params,
             host=endpoint.host_header,
@@ -128,12 +164,15 @@ def prepare(
             stored_target=redact_query(target),
             user_agent=settings.user_agent,
             signer=signer,
+            scrubber=scrubber,
         ),
         rules=compile_actions(params.status_actions),
         policy=params.retry,
         timeout=timeout,
         connect_timeout=min(connect_timeout, timeout),
         concurrency=params.concurrency,
+        scrubber=scrubber,
+        sealer=sealer,
         templated=templated,
     )
 
@@ -145,9 +184,15 @@ def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer
         DeliveryError: if the call cannot be made as it is given, or a key is missing.
         KeyError, TypeError, ValueError: if it is not stored as it should be.
     """
-    signer = signer_for(decode_signing(stored.signing, sealer))
-    about = About(stored.name, stored.area_id)
-    return prepare(decode_params(stored.call, sealer), settings, signer, about)
+    signing = decode_signing(stored.signing, sealer)
+    return prepare(
+        decode_params(stored.call, sealer),
+        settings,
+        signer_for(signing),
+        about=About(stored.name, stored.area_id),
+        secrets=[each.secret for each in signing],
+        sealer=sealer,
+    )
 
 
 class PreparedCalls:
@@ -202,10 +247,13 @@ class PreparedCalls:
     ) -> PreparedCall | Exception:
         # A row that cannot be read, whatever is wrong with it, must fail its jobs, not the worker.
         try:
-            return prepare_it(stored, self._settings, self._sealer)
+            call = prepare_it(stored, self._settings, self._sealer)
         except Exception as error:  # noqa: BLE001
             return error
+        if call.scrubber is not None:
+            hide_secrets_of(call.scrubber)
+        return call
 
 
 def _prepare_direct(stored: StoredCall, settings: HttpSettings, sealer: Sealer) -> PreparedCall:
-    return prepare(decode_params(stored, sealer), settings)
+    return prepare(decode_params(stored, sealer), settings, sealer=sealer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from delivery.message.keeping import kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
 from delivery.store.settlements import Settlement
 
@@ -33,13 +34,13 @@ def delivered(
     max_body: int,
 ) -> Settlement:
     """The call was made, or tried; `verdict` says what that leads to."""
-    error = exchange.error
-    failure_kind = verdict.failure_kind
+    scrubber = call.scrubber
     shown_url, head, body, size = call.shown_url, None, None, None
     if rendered is not None:
+        scrubber = rendered.scrubber or scrubber
         head = rendered.stored_head
         size = len(rendered.plain_body)
-        body = None if call.template.sends_payload else rendered.plain_body[:max_body]
+        body = _request_body(job, call, rendered, max_body)
         shown_url = rendered.shown_url or shown_url
     # By position: this is made once per delivery, and naming thirty fields doubles its cost.
     return Settlement(
@@ -53,9 +54,8 @@ def delivered(
         job.uncounted,
         verdict.run_at,
         verdict.exhausted,
-        failure_kind,
-        # PostgreSQL's text cannot hold a NUL.
-        error.replace("\0", "\ufffd") if error is not None else None,
+        verdict.failure_kind,
+        kept_text(exchange.error, scrubber),
         exchange.status_code,
         now,
         log_id,
@@ -77,10 +77,19 @@ def delivered(
         head,
         body,
         size,
-        exchange.response_head,
-        exchange.response_body[:max_body],
+        kept_head(exchange.response_head, scrubber),
+        kept_body(exchange.response_body, scrubber, max_body),
         exchange.response_size,
     )
+
+
+def _request_body(
+    job: ClaimedJob, call: PreparedCall, rendered: Rendered, max_body: int
+) -> bytes | None:
+    """The body as it is stored; None: it is the job's payload, which is stored already."""
+    if call.template.sends_payload and rendered.plain_body is job.payload:
+        return None
+    return kept_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
 
 
 def _unlogged(
@@ -136,6 +145,7 @@ def cut_off(
     rendered: Rendered | None,
     now: float,
     log_id: UUID,
+    max_body: int,
 ) -> Settlement:
     """The worker stops in the middle of the call: the job goes back with its attempt.
 
@@ -151,9 +161,7 @@ def cut_off(
         method=call.method,
         endpoint=call.shown_url,
         request_head=None if rendered is None else rendered.stored_head,
-        request_body=None
-        if rendered is None or call.template.sends_payload
-        else rendered.plain_body,
+        request_body=None if rendered is None else _request_body(job, call, rendered, max_body),
         request_size=None if rendered is None else len(rendered.plain_body),
     )
 

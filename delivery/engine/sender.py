@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
 from delivery.engine.windows import CallEnd
+from delivery.errors import MissingKey
 from delivery.http.request import Request
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
@@ -237,11 +238,19 @@ class Sender:
             )
         except asyncio.CancelledError:
             self._settler.add(
-                results.cut_off(lease_id, job, call, rendered, self._clock.now(), self._ids.new())
+                results.cut_off(
+                    lease_id,
+                    job,
+                    call,
+                    rendered,
+                    self._clock.now(),
+                    self._ids.new(),
+                    self._max_body,
+                )
             )
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
-        except TemplateError as error:
+        except (TemplateError, MissingKey) as error:
             exchange = Exchange(failure_kind=FailureKind.MISCONFIGURED, error=str(error))
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.

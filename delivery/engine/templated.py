@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from delivery.message.filling import Facts
 from delivery.message.redact import redact_query
 from delivery.message.request import RequestTemplate
+from delivery.message.scrub import Scrubber, secrets_in_call
+from delivery.models import Body, BodyKind, HttpParams
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from delivery.message.request import Rendered
     from delivery.message.signing import ExpiringSigner, Signer
     from delivery.message.url import Endpoint
-    from delivery.models import HttpParams, Reaction
+    from delivery.models import Reaction
     from delivery.store.queue import ClaimedJob
 
 __all__ = ["About", "TemplatedRequest", "facts_from", "facts_of"]
@@ -40,6 +42,12 @@ class TemplatedRequest:
     user_agent: str
     signer: Signer | ExpiringSigner | None
     about: About
+    scrubber: Scrubber | None
+    """Finds what is secret in the call but for its placeholders."""
+    has_secrets: bool
+    """Whether placeholders stand where secrets belong, so that each request has its own."""
+    secrets: tuple[str, ...]
+    """What is secret in all of them."""
 
     def render(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
         """The request of one attempt.
@@ -48,18 +56,27 @@ class TemplatedRequest:
             TemplateError: if a placeholder cannot be filled in.
         """
         filled = self.call.fill(facts, payload)
+        origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
+        scrubber = self.scrubber
+        if self.has_secrets:
+            body = Body(BodyKind.RAW, (filled.body or b"").decode("utf-8", "replace"))
+            call = HttpParams(origin + filled.target, headers=filled.headers, body=body)
+            scrubber = Scrubber([*self.secrets, *secrets_in_call(call)])
         template = RequestTemplate(
             replace(self.params, headers=filled.headers),
             host=self.endpoint.host_header,
             target=filled.target,
             user_agent=self.user_agent,
             signer=self.signer,
+            scrubber=scrubber,
             fixed_body=filled.body,
         )
         event_type = facts.trigger_type or ""
         rendered = template.render(message_id, timestamp, event_type, facts.created_at, payload)
-        origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
-        return rendered._replace(shown_url=origin + redact_query(filled.target))
+        shown_url = origin + redact_query(filled.target)
+        if scrubber is not None:
+            shown_url = scrubber.scrub_text(shown_url)
+        return rendered._replace(shown_url=shown_url, scrubber=scrubber)
 
 
 def facts_from(

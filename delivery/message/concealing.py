@@ -19,11 +19,13 @@ from delivery.errors import InvalidReaction
 from delivery.message.redact import (
     REDACTED,
     is_secret_header,
+    is_secret_key,
     is_secret_query_key,
     redact_headers,
     redact_query,
     redact_url,
 )
+from delivery.message.scrub import Scrubber, secrets_in_call
 
 if TYPE_CHECKING:
     from delivery.models import Body, HttpParams, TlsOptions
@@ -34,15 +36,26 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def conceal(params: HttpParams) -> HttpParams:
-    """The call with `***` for what looks secret, and for signing secrets and the TLS key."""
+    """The call with `***` for what looks secret, wherever it stands, and for its keys."""
+    url = redact_url(params.url)
+    headers = redact_headers(params.headers)
+    query = tuple(
+        (key, REDACTED if is_secret_query_key(key) else value) for key, value in params.query
+    )
+    body = _concealed_body(params.body)
+    scrubber = Scrubber(secrets_in_call(params))
+    if scrubber:
+        # What is secret in one place may be repeated in another, where no name tells it.
+        url = scrubber.scrub_text(url)
+        headers = tuple((name, scrubber.scrub_text(value)) for name, value in headers)
+        query = tuple((name, scrubber.scrub_text(value)) for name, value in query)
+        body = replace(body, content=_scrubbed(body.content, scrubber))
     return replace(
         params,
-        url=redact_url(params.url),
-        headers=redact_headers(params.headers),
-        query=tuple(
-            (key, REDACTED if is_secret_query_key(key) else value) for key, value in params.query
-        ),
-        body=_concealed_body(params.body),
+        url=url,
+        headers=headers,
+        query=query,
+        body=body,
         tls=params.tls
         if params.tls.client_key is None
         else replace(params.tls, client_key=REDACTED),
@@ -72,8 +85,8 @@ def restore(given: HttpParams, current: HttpParams) -> HttpParams:
     return replace(
         given,
         url=current.url if given.url == shown.url else given.url,
-        headers=_restored_pairs(given.headers, current.headers),
-        query=_restored_pairs(given.query, current.query),
+        headers=_restored_pairs(given.headers, shown.headers, current.headers),
+        query=_restored_pairs(given.query, shown.query, current.query),
         body=body,
         tls=restore_tls(given.tls, current.tls),
     )
@@ -122,6 +135,16 @@ def _concealed_body(body: Body) -> Body:
         if isinstance(body.content, str):
             concealed = orjson.dumps(concealed).decode()
     return replace(body, content=concealed)
+
+
+def _scrubbed(value: Any, scrubber: Scrubber) -> Any:
+    if isinstance(value, str):
+        return scrubber.scrub_text(value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(each, scrubber) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_scrubbed(each, scrubber) for each in value]
+    return value
 
 
 def _concealed(value: Any) -> Any:
@@ -174,7 +197,7 @@ def _pairs_of(query: str) -> list[tuple[str, str]]:
 
 
 def _is_secret_key(key: object) -> bool:
-    return isinstance(key, str) and is_secret_header(key)
+    return isinstance(key, str) and is_secret_key(key)
 
 
 def _restored(given: Any, shown: Any, current: Any) -> Any:
@@ -190,17 +213,18 @@ def _restored(given: Any, shown: Any, current: Any) -> Any:
     return given
 
 
-def _restored_pairs(given: Pairs, current: Pairs) -> Pairs:
-    """`***` is the value that stands at as manieth a place under the same name."""
-    values: dict[tuple[str, int], str] = {}
+def _restored_pairs(given: Pairs, shown: Pairs, current: Pairs) -> Pairs:
+    """What was shown is the value that stands at as manieth a place under the same name."""
+    values: dict[tuple[str, int], tuple[str, str]] = {}
     count: Counter[str] = Counter()
-    for name, value in current:
-        values[name.lower(), count[name.lower()]] = value
+    for (name, value), (_, as_shown) in zip(current, shown, strict=True):
+        values[name.lower(), count[name.lower()]] = (as_shown, value)
         count[name.lower()] += 1
     restored: list[tuple[str, str]] = []
     count.clear()
     for name, value in given:
         place = (name.lower(), count[name.lower()])
         count[name.lower()] += 1
-        restored.append((name, values.get(place, value) if value == REDACTED else value))
+        as_shown, real = values.get(place, (value, value))
+        restored.append((name, real if value == as_shown else value))
     return tuple(restored)

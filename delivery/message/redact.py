@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "has_secret_keys",
+    "hide_names",
     "is_secret_header",
+    "is_secret_key",
     "is_secret_query_key",
     "redact_head",
     "redact_headers",
     "redact_query",
     "redact_url",
+    "tells_secret_names",
 ]
 
 REDACTED: Final = "***"
@@ -50,6 +54,21 @@ _WORDS: Final = frozenset(
 _QUERY_WORDS: Final = frozenset({"code", "sid"})
 """The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
 
+_OWNERS_OF_KEYS: Final = frozenset(
+    {
+        *("access", "account", "api", "app", "auth", "client", "encryption", "license", "master"),
+        *("private", "secret", "service", "shared", "signing", "ssh", "subscription"),
+    }
+)
+"""Before the word `key` in JSON, where it may also be that of an object, a row or a cache."""
+
+_own_names: set[str] = set()
+"""Names that settings add, without case and separators. They are never taken back: of several
+engines in one process each hides what any of them is to hide."""
+
+_open_keys: set[str] = set()
+"""Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
+
 _OPEN_HEADERS: Final = frozenset(
     {
         "cache-key",
@@ -63,19 +82,27 @@ _OPEN_HEADERS: Final = frozenset(
 )
 """Look like secrets, but are none."""
 
+_SHORT: Final = 1_024
+_KEYS_KEPT: Final = 20_000
+_LONGEST_KEPT: Final = 64
+
+_CONTAINERS: Final = frozenset({dict, list, tuple})
+_URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refresh"})
+"""Their values have URLs in them."""
+
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
 _QUERY_PAIR: Final = re.compile(r"([^&;=]*)=([^&;]*)")
 _USERINFO: Final = re.compile(r"^([^/?#]*//)[^/?#]*@")
 
-_HINTS: Final = tuple(
+_hints: tuple[bytes, ...] = tuple(
     hint.encode()
     for hint in (
         *("auth", "bearer", "cookie", "credential", "jwt", "key", "otp", "pass", "pin", "pwd"),
         *("secret", "session", "sig", "token"),
     )
 )
-"""One of these stands in each header name that looks like a secret."""
+"""One of these stands in each name that looks like a secret."""
 
 _FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 
@@ -92,9 +119,86 @@ def is_secret_query_key(key: str) -> bool:
     return _looks_secret(key, _WORDS | _QUERY_WORDS)
 
 
+@lru_cache(maxsize=4_096)
+def is_secret_key(key: str) -> bool:
+    """Whether the value of a key in JSON must not be stored.
+
+    As with headers, but a `key` alone, or that of an object or a row, is no secret there.
+    """
+    words = [word.lower() for word in _WORD.findall(key)]
+    if words and words[-1] == "key" and not _has_secret_part(key):
+        return len(words) > 1 and words[-2] in _OWNERS_OF_KEYS
+    return _looks_secret(key, _WORDS)
+
+
+def has_secret_keys(value: object) -> bool:
+    """Whether a JSON value has a value under a key that looks like a secret."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            # Most objects have the keys that others before them had.
+            if not _open_keys.issuperset(item) and _any_secret(item):
+                return True
+            children: Iterable[object] = item.values()
+        elif isinstance(item, (list, tuple)):
+            children = item
+        else:
+            continue
+        waiting += [each for each in children if type(each) in _CONTAINERS]
+    return False
+
+
+def _any_secret(item: dict[Any, object]) -> bool:
+    for key, value in item.items():
+        if not isinstance(key, str):
+            continue
+        if is_secret_key(key):
+            if value not in (None, "", [], {}):
+                return True
+        elif len(key) <= _LONGEST_KEPT:
+            if len(_open_keys) >= _KEYS_KEPT:
+                _open_keys.clear()
+            _open_keys.add(key)
+    return False
+
+
+def hide_names(names: Iterable[str]) -> None:
+    """Take names of headers, query keys and JSON keys for secret ones from now on."""
+    global _hints  # noqa: PLW0603 - settings of a process; see `_own_names`
+    added = {_squashed(name) for name in names} - _own_names - {""}
+    if not added:
+        return
+    _own_names.update(added)
+    # The longest part without a separator is sure to stand in each spelling of a name.
+    parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
+    _hints = (*_hints, *(part.encode() for part in parts))
+    for judgement in (is_secret_header, is_secret_query_key, is_secret_key, _redact_short_head):
+        judgement.cache_clear()
+    _open_keys.clear()
+
+
+def tells_secret_names(data: bytes) -> bool:
+    """Whether a name that looks like a secret may stand in the data; a quick first test."""
+    lowered = data.lower()
+    for hint in _hints:
+        if hint in lowered:
+            return True
+    # Names may be written with escapes.
+    return b"\\u" in data
+
+
+def _squashed(name: str) -> str:
+    return _NOT_ALPHANUMERIC.sub("", name.lower())
+
+
+def _has_secret_part(name: str) -> bool:
+    squashed = _squashed(name)
+    return squashed in _own_names or any(part in squashed for part in _PARTS)
+
+
 def _looks_secret(name: str, words: frozenset[str]) -> bool:
-    squashed = _NOT_ALPHANUMERIC.sub("", name.lower())
-    if any(part in squashed for part in _PARTS):
+    if _has_secret_part(name):
         return True
     found = [word.lower() for word in _WORD.findall(name)]
     return not words.isdisjoint(found) or (bool(found) and found[-1] == "key")
@@ -110,16 +214,25 @@ def redact_head(head: bytes) -> bytes:
 
     The first line stays as it is. Without such headers the result is the same object.
     """
-    # Most heads have none, and this is asked once per delivery.
-    lowered = head.lower()
-    for hint in _HINTS:
-        if hint in lowered:
-            return _FIELD_LINE.sub(_redact_line, head)
-    return head
+    # Asked once per delivery, and answers of one server differ in little but the second they name.
+    return _redact_short_head(head) if len(head) <= _SHORT else _redact_head(head)
+
+
+@lru_cache(maxsize=512)
+def _redact_short_head(head: bytes) -> bytes:
+    return _redact_head(head)
+
+
+def _redact_head(head: bytes) -> bytes:
+    return _FIELD_LINE.sub(_redact_line, head) if tells_secret_names(head) else head
 
 
 def _redact_line(line: re.Match[bytes]) -> bytes:
-    if not is_secret_header(line[2].decode("latin-1").strip()):
+    name = line[2].decode("latin-1").strip()
+    if not is_secret_header(name):
+        if name.lower() in _URL_HEADERS:
+            shown = redact_url(line[4].decode("latin-1"))
+            return line[1] + line[2] + line[3] + shown.encode("latin-1")
         return line[0]
     return line[1] + line[2] + line[3] + REDACTED.encode()
 

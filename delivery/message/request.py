@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.message.body import content_type_of, encode_envelope, encode_fixed
 from delivery.message.head import find_header, message_headers
 from delivery.message.redact import redact_headers, redact_query
 from delivery.message.signing import ExpiringSigner, Signer
 from delivery.models import BodyKind, Compression, HttpParams
+
+if TYPE_CHECKING:
+    from delivery.message.scrub import Scrubber
 
 __all__ = ["Rendered", "RequestTemplate", "find_header", "message_headers"]
 
@@ -27,6 +30,8 @@ class Rendered(NamedTuple):
     body: bytes
     plain_body: bytes
     """The body before it was compressed."""
+    scrubber: Scrubber | None = None
+    """Finds what is secret in this request only."""
     shown_url: str | None = None
     """The URL as it may be stored, where that is not the same for all jobs."""
 
@@ -41,6 +46,7 @@ class RequestTemplate:
         stored_target: Path and query as they may be stored; None: `target` redacted.
         user_agent: The User-Agent, unless `params` has one.
         signer: Signs; None: the secrets of `params` do, if there are any.
+        scrubber: Takes known secrets out of what may be stored.
         fixed_body: The body, where `params.body` has placeholders that were filled in.
 
     Raises:
@@ -69,6 +75,7 @@ class RequestTemplate:
         user_agent: str,
         stored_target: str | None = None,
         signer: Signer | ExpiringSigner | None = None,
+        scrubber: Scrubber | None = None,
         fixed_body: bytes | None = None,
     ) -> None:
         without_payload = params.method in _METHODS_WITHOUT_PAYLOAD
@@ -95,6 +102,11 @@ class RequestTemplate:
         self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
         self._end = _lines("", params.headers) + "\r\n"
         stored_headers = redact_headers(params.headers)
+        if scrubber is not None:
+            stored_target = scrubber.scrub_text(stored_target)
+            stored_headers = tuple(
+                (name, scrubber.scrub_text(value)) for name, value in stored_headers
+            )
         self._stored_start: str | None = None
         self._stored_end = ""
         if stored_target != target or stored_headers != params.headers:

@@ -20,7 +20,7 @@ from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.own_process import collect_less_often
 from delivery.service.reactions import Reactions
-from delivery.service.secrets import Secrets, sealer_for
+from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
 from delivery.settings import Settings, load_settings
@@ -75,9 +75,12 @@ class Engine:
         self._finished = FinishedJobs()
         self.settings = settings
         self.database_url = url
+        hide_by(settings, url)
         self._sealer = sealer_for(settings)
         self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
-        self.triggers = Triggers(pool, clock, FanOutWriter(pool, ids, self._waker), settings)
+        self.triggers = Triggers(
+            pool, clock, FanOutWriter(pool, ids, self._waker), self._sealer, settings
+        )
         self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, self._sealer, settings)
         self.secrets = Secrets(pool, self._sealer)
         self.logs = Logs(pool, clock, settings)

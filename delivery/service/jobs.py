@@ -11,6 +11,7 @@ from delivery.lifecycle import TERMINAL
 from delivery.message.filling import plain_url
 from delivery.message.params import encode_params
 from delivery.message.payload import encode_payload
+from delivery.message.stored_payload import seal_payload
 from delivery.message.url import parse_url
 from delivery.models import Job, JobStatus, Page
 from delivery.service.calls import CallOptions, build_params
@@ -121,7 +122,7 @@ class Jobs:
             lane=lane,
             params=stored.params,
             credentials=stored.credentials,
-            payload=body,
+            payload=seal_payload(body, payload, self._sealer),
             priority=priority,
             run_at=due,
             tenant_id=tenant_id,

@@ -9,6 +9,7 @@ from delivery.engine.templated import facts_from
 from delivery.errors import InvalidReaction, NotFound
 from delivery.http.request import Request
 from delivery.message.head import message_headers
+from delivery.message.keeping import kept_body, kept_head, kept_text
 from delivery.message.payload import encode_payload
 from delivery.message.template import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
@@ -138,20 +139,22 @@ def _preview(call: PreparedCall, rendered: Rendered, *, reveal: bool) -> Request
     if reveal:
         target = rendered.head.split(b" ", 2)[1].decode("latin-1")
         shown_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
-    return RequestPreview(
-        call.method, shown_url, message_headers(head), rendered.plain_body, len(rendered.body)
-    )
+    body = rendered.plain_body
+    if not reveal:
+        body = kept_body(body, rendered.scrubber or call.scrubber, len(body))
+    return RequestPreview(call.method, shown_url, message_headers(head), body, len(rendered.body))
 
 
 def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestCall:
+    scrubber = rendered.scrubber or call.scrubber
     action = None
     if exchange.failure_kind is None and exchange.status_code is not None:
         action = call.rules.action(exchange.status_code)
     response = None
     if exchange.response_head:
         response = HttpMessage(
-            message_headers(exchange.response_head),
-            exchange.response_body,
+            message_headers(kept_head(exchange.response_head, scrubber)),
+            kept_body(exchange.response_body, scrubber, len(exchange.response_body)),
             exchange.response_size,
             exchange.truncated,
         )
@@ -160,7 +163,7 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         response=response,
         status_code=exchange.status_code,
         failure_kind=exchange.failure_kind,
-        error=exchange.error,
+        error=kept_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
         duration_ms=exchange.total_ms,
         remote_address=exchange.remote_address,

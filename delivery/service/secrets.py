@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from delivery.errors import InvalidSetting, MissingKey
 from delivery.message.params import decode_params, encode_params
+from delivery.message.redact import hide_names
 from delivery.message.sealing import Sealer
 from delivery.message.signing.storing import seal_again
+from delivery.observe.hiding import hide_always
 from delivery.store import sealed_rows
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from delivery.store.connection import Executor, Pool
     from delivery.store.sealed_rows import SealedCall
 
-__all__ = ["Resealed", "Secrets", "sealer_for"]
+__all__ = ["Resealed", "Secrets", "hide_by", "sealer_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,15 @@ def sealer_for(settings: Settings) -> Sealer:
             )
 
     return Sealer(settings.secrets.texts(), on_unsealed=tell)
+
+
+def hide_by(settings: Settings, database_url: str) -> None:
+    """Take for secret, in this process, what the settings say, and what gives access to it."""
+    hide_names(settings.redaction.names)
+    password = urlsplit(database_url).password
+    hide_always(settings.secrets.texts())
+    if password:
+        hide_always([unquote(password)])
 
 
 @dataclass(frozen=True, slots=True)

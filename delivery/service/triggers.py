@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.errors import InvalidInput, NotFound
 from delivery.message.payload import encode_payload
+from delivery.message.stored_payload import seal_payload, shown_payload
 from delivery.policy.matching import validate_event_type
 from delivery.service.checks import (
     check_deadline,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
+    from delivery.message.sealing import Sealer
     from delivery.models import Page, Trigger
     from delivery.settings import Settings
     from delivery.store.connection import Pool
@@ -49,8 +51,16 @@ class TriggerRequest:
 class Triggers:
     """Write and read triggers."""
 
-    def __init__(self, pool: Pool, clock: Clock, fan_out: FanOutWriter, settings: Settings) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        fan_out: FanOutWriter,
+        sealer: Sealer,
+        settings: Settings,
+    ) -> None:
         self._pool = pool
+        self._sealer = sealer
         self._clock = clock
         self._fan_out = fan_out
         self._limits = settings.limits
@@ -67,17 +77,18 @@ class Triggers:
         return await self._fan_out.write(tenant_id, drafts, own)
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
-        """One trigger with the ids of its jobs.
+        """One trigger with the ids of its jobs; what looks secret in its payload is `***`.
 
         Raises:
             NotFound: if there is none with this id in this tenant.
+            MissingKey: if its payload was sealed with a key that is not here.
         """
         key = check_id("trigger id", trigger_id)
         found = await triggers.get(self._pool, key, tenant_id)
         if found is None:
             message = f"there is no trigger {key} in tenant {tenant_id!r}"
             raise NotFound(message)
-        return found
+        return self._shown(found)
 
     async def list(
         self,
@@ -87,7 +98,7 @@ class Triggers:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Trigger]:
-        """Triggers, newest first, without the ids of their jobs."""
+        """Triggers, newest first, without the ids of their jobs; payloads as `get` shows them."""
         found = await triggers.list_page(
             self._pool,
             tenant_id=tenant_id,
@@ -95,7 +106,10 @@ class Triggers:
             event_type=type,
             limit=check_limit(limit) + 1,
         )
-        return page_of(found, limit)
+        return page_of([self._shown(trigger) for trigger in found], limit)
+
+    def _shown(self, trigger: Trigger) -> Trigger:
+        return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
 
     def _draft(self, request: TriggerRequest) -> TriggerDraft:
         timed = (
@@ -106,9 +120,11 @@ class Triggers:
             now = self._clock.now_datetime()
             run_at = check_run_at(request.run_at, request.delay, now)
             deadline = check_deadline(request.deadline, now)
+        payload = encode_payload(request.payload, self._limits.max_payload_bytes)
         return TriggerDraft(
             type=validate_event_type(request.type, self._limits.max_event_type_length),
-            payload=encode_payload(request.payload, self._limits.max_payload_bytes),
+            payload=payload,
+            stored_payload=seal_payload(payload, request.payload, self._sealer),
             user_id=None if request.user_id is None else check_text("user_id", request.user_id),
             run_at=run_at,
             priority=None if request.priority is None else check_priority(request.priority),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from delivery.settings.health import HealthSettings
 from delivery.settings.loading import load_settings
+from delivery.settings.redaction import RedactionSettings
 from delivery.settings.section import Section
 from delivery.settings.sections import (
     DatabaseSettings,
@@ -36,6 +37,7 @@ __all__ = [
     "LimitSettings",
     "LogSettings",
     "PartitionSettings",
+    "RedactionSettings",
     "RetrySettings",
     "SecretSettings",
     "Section",

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from delivery.models import RetryPolicy, RetryStrategy
 from delivery.settings.health import HealthSettings
+from delivery.settings.redaction import RedactionSettings
 from delivery.settings.section import Section
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     retry: RetrySettings = RetrySettings()
     health: HealthSettings = HealthSettings()
+    redaction: RedactionSettings = RedactionSettings()
     limits: LimitSettings = LimitSettings()
     partitions: PartitionSettings = PartitionSettings()
     secrets: SecretSettings = SecretSettings()

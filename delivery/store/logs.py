@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from delivery.message.redact import REDACTED
+from delivery.message.redact_body import redact_body
 from delivery.message.request import message_headers
 from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
 from delivery.store.statements import statement
@@ -21,17 +23,25 @@ __all__ = ["get", "list_page"]
 def _request(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
     if row["request_head"] is None:
         return None
-    body = (row["request_body"] or b"")[:max_body]
+    # A body that was the payload is read from there, where it is not redacted.
+    body = redact_body((row["request_body"] or b"")[:max_body])
     size = row["request_size"] or 0
     return HttpMessage(
         headers=message_headers(row["request_head"]),
         body=body,
         body_size=size,
-        truncated=len(body) < size,
+        truncated=_was_cut(body, size, max_body),
     )
 
 
-def _response(row: asyncpg.Record) -> HttpMessage | None:
+def _was_cut(body: bytes, size: int, max_body: int) -> bool:
+    if REDACTED.encode() in body and len(body) < max_body:
+        # It is shorter because secrets were taken out.
+        return False
+    return len(body) < size
+
+
+def _response(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
     if not row["response_head"]:
         return None
     body = row["response_body"] or b""
@@ -39,7 +49,7 @@ def _response(row: asyncpg.Record) -> HttpMessage | None:
         headers=message_headers(row["response_head"]),
         body=body,
         body_size=row["response_size"] or 0,
-        truncated=bool(row["truncated"]) or len(body) < (row["response_size"] or 0),
+        truncated=bool(row["truncated"]) or _was_cut(body, row["response_size"] or 0, max_body),
     )
 
 
@@ -68,7 +78,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
         method=row["method"],
         endpoint=row["endpoint"],
         request=_request(row, max_body),
-        response=_response(row),
+        response=_response(row, max_body),
         status_code=row["status_code"],
         failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
         error=row["error"],

@@ -1,0 +1,36 @@
+"""What of an exchange is kept: redacted, scrubbed of known secrets, and cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.message.redact import redact_head
+from delivery.message.redact_body import redact_body
+
+if TYPE_CHECKING:
+    from delivery.message.scrub import Scrubber
+
+__all__ = ["kept_body", "kept_head", "kept_text"]
+
+
+def kept_head(head: bytes, scrubber: Scrubber | None) -> bytes:
+    """The head of a response as it may be stored."""
+    kept = redact_head(head)
+    return kept if scrubber is None else scrubber.scrub(kept)
+
+
+def kept_body(body: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
+    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object."""
+    if not body:
+        return body
+    if scrubber is None:
+        return redact_body(body[:limit])
+    # Cut only behind a secret that begins within what is kept: half of one must not be left.
+    return redact_body(scrubber.scrub(body[: limit + scrubber.longest]))[:limit]
+
+
+def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:
+    """An error as it may be stored: without secrets, and without NUL, which PostgreSQL refuses."""
+    if text is None:
+        return None
+    return (text if scrubber is None else scrubber.scrub_text(text)).replace("\0", "\ufffd")

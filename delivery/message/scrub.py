@@ -1,0 +1,183 @@
+"""Removes secrets that are known from texts in which they have no business: `***` instead.
+
+A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
+percent-encoded, and escaped as in JSON. One of fewer than six characters is not looked for, since
+it would be found everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+from delivery.message.redact import (
+    REDACTED,
+    is_secret_header,
+    is_secret_key,
+    is_secret_query_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from delivery.models import HttpParams
+
+__all__ = [
+    "FEWEST_CHARACTERS",
+    "Scrubber",
+    "secrets_in_call",
+    "secrets_in_pairs",
+    "secrets_in_value",
+]
+
+FEWEST_CHARACTERS: Final = 6
+
+_MARK: Final = REDACTED.encode()
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
+_PREFIXES: Final = ("whsec_", "whsk_")
+
+
+class Scrubber:
+    """Finds some secrets, in any of their forms.
+
+    Args:
+        secrets: What is secret, as texts.
+    """
+
+    __slots__ = ("_needles", "_texts", "longest")
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        needles = sorted(forms, key=len, reverse=True)
+        self._needles = tuple(needle.encode("utf-8", "surrogatepass") for needle in needles)
+        self._texts = tuple(needles)
+        self.longest = max(map(len, self._needles), default=0)
+        """Bytes of the longest form: how much more than is kept must be looked through."""
+
+    def plus(self, other: Scrubber) -> Scrubber:
+        """One that finds what both find."""
+        both = Scrubber(())
+        both._texts = (*self._texts, *other._texts)
+        both._needles = (*self._needles, *other._needles)
+        both.longest = max(self.longest, other.longest)
+        return both
+
+    def __bool__(self) -> bool:
+        return bool(self._needles)
+
+    def scrub(self, data: bytes) -> bytes:
+        """The data without the secrets; without any in it, the same object."""
+        for needle in self._needles:
+            if needle in data:
+                data = data.replace(needle, _MARK)
+        return data
+
+    def scrub_text(self, text: str) -> str:
+        """The same with a text."""
+        for needle in self._texts:
+            if needle in text:
+                text = text.replace(needle, REDACTED)
+        return text
+
+
+def secrets_in_call(params: HttpParams) -> Iterator[str]:
+    """Everything in a call that looks like a secret, or is one."""
+    yield from params.secrets
+    yield from secrets_in_pairs(params.headers, params.query)
+    yield from (
+        value
+        for key, value in parse_qsl(urlsplit(params.url).query, keep_blank_values=True)
+        if is_secret_query_key(key)
+    )
+    if params.tls.client_key is not None:
+        yield from (line for line in params.tls.client_key.splitlines() if "-----" not in line)
+    yield from secrets_in_value(_body_value(params.body.content))
+
+
+def secrets_in_pairs(
+    headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """The values of headers and query pairs whose names look secret."""
+    for name, value in headers:
+        if is_secret_header(name):
+            yield value
+            found = _SCHEME.fullmatch(value)
+            if found:
+                # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
+                yield found[1]
+                yield from _of_basic(found[1])
+    yield from (value for name, value in query if is_secret_query_key(name))
+
+
+def _of_basic(encoded: str) -> Iterator[str]:
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return
+    yield decoded
+    _, found, password = decoded.partition(":")
+    if found:
+        yield password
+
+
+def _body_value(content: Any) -> Any:
+    if not isinstance(content, str):
+        return content
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def secrets_in_value(value: Any) -> Iterator[str]:
+    """What stands in a JSON value under keys that look secret."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if is_secret_key(str(key)):
+                yield from _texts_in(each)
+            else:
+                yield from secrets_in_value(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from secrets_in_value(each)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts_in(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts_in(each)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for prefix in _PREFIXES:
+        if secret.startswith(prefix):
+            # Who repeats a key may leave out what says of which kind it is.
+            secret = secret.removeprefix(prefix).rstrip("=")
+    if len(secret) < FEWEST_CHARACTERS or "{{" in secret:
+        return
+    yield secret
+    data = secret.encode("utf-8", "surrogatepass")
+    # At each of the three places that it can have in what is encoded as a whole.
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + data).decode()
+        start = (0, 2, 3)[before]
+        whole = encoded[start : len(encoded) - (4 if (before + len(data)) % 3 else 0)]
+        if len(whole) >= FEWEST_CHARACTERS:
+            yield whole
+            yield whole.replace("+", "-").replace("/", "_")
+    for encoded in (quote(data, safe=""), quote(data), quote_plus(data)):
+        yield encoded
+        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]

@@ -1,0 +1,56 @@
+"""The payload as it is stored: as it is, or sealed if something in it looks like a secret.
+
+It must be delivered byte for byte, so it cannot be redacted; but where there is a key, a payload
+with a password in it does not lie readable in the database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.message.payload import decode_payload
+from delivery.message.redact import has_secret_keys
+from delivery.message.redact_body import redact_body
+from delivery.message.scrub import Scrubber, secrets_in_value
+
+if TYPE_CHECKING:
+    from delivery.message.sealing import Sealer
+
+__all__ = ["open_payload", "seal_payload", "shown_payload"]
+
+
+def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
+    """The payload as it is stored.
+
+    Args:
+        payload: What `encode_payload` made.
+        given: What it was made of, which tells its keys without reading it again.
+        sealer: Without keys, everything is stored as it is.
+    """
+    if not sealer.has_keys:
+        return payload
+    value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
+    return sealer.seal(payload).encode() if has_secret_keys(value) else payload
+
+
+def open_payload(stored: bytes, sealer: Sealer) -> bytes:
+    """The payload as it was given.
+
+    Raises:
+        MissingKey: if it was sealed with a key that the sealer does not have.
+    """
+    return sealer.open(stored) if sealer.is_sealed(stored) else stored
+
+
+def shown_payload(stored: bytes, sealer: Sealer) -> bytes:
+    """The payload with `***` for what looks like a secret.
+
+    Raises:
+        MissingKey: if it was sealed with a key that the sealer does not have.
+    """
+    if not sealer.is_sealed(stored):
+        return redact_body(stored)
+    payload = open_payload(stored, sealer)
+    # What is secret in one place of it may be repeated in another.
+    scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
+    return scrubber.scrub(redact_body(payload))

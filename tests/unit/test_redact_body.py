@@ -1,0 +1,150 @@
+"""Bodies as they may be stored: what is hidden, and that all else stays as it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.message.redact import has_secret_keys, hide_names, is_secret_key
+from delivery.message.redact_body import has_secret_names, redact_body
+from delivery.message.scrub import FEWEST_CHARACTERS, Scrubber, secrets_in_call
+from delivery.models import Body, BodyKind, HttpParams, TlsOptions
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"password": "hunter2", "n": 1.10}', b'{"password": "***", "n": 1.10}'),
+        (b'{"a": [{"apiKey":12345}]}', b'{"a": [{"apiKey":"***"}]}'),
+        (b'{"client_secret" : {"a": ["]", "}"]}, "b": 1}', b'{"client_secret" : "***", "b": 1}'),
+        (b'{"pass\\u0077ord": "x\\"y"}', b'{"pass\\u0077ord": "***"}'),
+        (b'{"access-token": true, "b": "c"}', b'{"access-token": "***", "b": "c"}'),
+        (b'{"password": "cut off in the mid', b'{"password": "***"'),
+        (b'{"password": ["a", {"b": "c', b'{"password": "***"'),
+        (b"a=1&access_token=x%26y&b=2", b"a=1&access_token=***&b=2"),
+        (b'event: {"token": "x"}\n{"token": "y"}', b'event: {"token": "***"}\n{"token": "***"}'),
+    ],
+)
+def test_values_under_secret_names_are_hidden(body: bytes, kept: bytes) -> None:
+    assert redact_body(body) == kept
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"ok",
+        b'{"key": "a/b", "sort_key": 1, "monkey": "x", "compass": "N"}',
+        b'{"password": null, "token": "", "secrets": [ ], "auth": {}}',
+        b'{"note": "the \\"password\\": is here"}',
+        b"<html>token=1</html>",
+        b"\x00\xff\x80 token",
+        b'"token"',
+    ],
+)
+def test_what_holds_no_secret_is_kept_as_the_same_object(body: bytes) -> None:
+    assert redact_body(body) is body
+
+
+@pytest.mark.parametrize(
+    ("key", "is_secret"),
+    [
+        *(("api_key", True), ("accessKey", True), ("signing-key", True), ("privateKey", True)),
+        *(("key", False), ("object_key", False), ("keyboard", False), ("cache_key", False)),
+        *(("Authorization", True), ("sessionId", True), ("card_pin", True), ("shipping", False)),
+    ],
+)
+def test_a_key_looks_secret_by_its_words(key: str, is_secret: bool) -> None:  # noqa: FBT001
+    assert is_secret_key(key) is is_secret
+    assert has_secret_keys([{"a": {key: "x"}}]) is is_secret
+
+
+def test_names_of_ones_own_count_in_every_spelling() -> None:
+    body = b'{"Kunden-Nr": "4711", "kundenNr": 4712}'
+    assert redact_body(body) is body
+    hide_names(["kunden_nr"])
+    assert redact_body(body) == b'{"Kunden-Nr": "***", "kundenNr": "***"}'
+    assert has_secret_keys({"KUNDEN_NR": 1})
+
+
+names = st.sampled_from(["password", "apiKey", "token", "a", "b", "name", 'x"y', "pässword", "key"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("}{]["),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def expected(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: "***" if is_secret_key(key) and each not in (None, "", [], {}) else expected(each)
+            for key, each in value.items()
+        }
+    return [expected(each) for each in value] if isinstance(value, list) else value
+
+
+@given(values, st.booleans(), st.sampled_from([None, 1]))
+def test_valid_json_stays_valid_and_loses_only_secrets(
+    value: Any,
+    ascii_only: bool,  # noqa: FBT001
+    indent: int | None,
+) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
+    assert json.loads(redact_body(text)) == expected(value)
+    assert has_secret_names(text) == (expected(value) != value) == has_secret_keys(value)
+
+
+@given(values, st.integers(0, 400))
+def test_a_body_that_is_cut_anywhere_leaks_nothing(value: Any, end: int) -> None:
+    text = json.dumps({"before": value, "password": "hunter2-hunter2", "after": 1}).encode()
+    assert b"hunter2-" not in redact_body(text[:end])
+
+
+def test_known_secrets_are_found_in_all_their_forms() -> None:
+    call = HttpParams(
+        "https://e.test/?api_key=from%20query",
+        headers=(("Authorization", "Basic dXNlcjpmcm9tIGJhc2lj"), ("X-Token", "bearerless")),
+        query=(("token", "from pair"),),
+        body=Body(BodyKind.JSON, {"secret": {"a": ["in body"]}, "open": "visible"}),
+        tls=TlsOptions(client_key="-----BEGIN KEY-----\nMIIEabcdef\n-----END KEY-----"),
+        secrets=("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",),
+    )
+    scrubber = Scrubber(secrets_in_call(call))
+    for text in (
+        "got from query",
+        "got from%20query",
+        "got from+query",
+        "got ZnJvbSBxdWVyeQ==",
+        "Basic dXNlcjpmcm9tIGJhc2lj",
+        "from basic",
+        "bearerless",
+        "from pair",
+        "in body",
+        "MIIEabcdef",
+        "key=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ):
+        scrubbed = scrubber.scrub_text(text)
+        assert "***" in scrubbed, text
+        assert scrubber.scrub(text.encode()) == scrubbed.encode()
+    visible = b"visible and user"
+    assert scrubber.scrub(visible) is visible
+
+
+def test_secrets_too_short_to_be_told_from_other_text_are_not_looked_for() -> None:
+    assert not Scrubber(["a" * (FEWEST_CHARACTERS - 1)])
+
+
+@given(st.binary(min_size=6, max_size=30), st.binary(max_size=7), st.binary(max_size=7))
+def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
+    secret: bytes, before: bytes, after: bytes
+) -> None:
+
+    text = secret.hex()
+    whole = base64.b64encode(before + text.encode() + after)
+    assert b"***" in Scrubber([text]).scrub(whole)
