@@ -83,6 +83,11 @@ class PreparedCall:
         payload = job.payload or b""
         # No JSON begins with it, but `sealed:` does.
         sealed = payload[:1] == b"s"
+        if not sealed and self.templated is None:
+            # This is what nearly all calls are.
+            return self.template.render(
+                message_id, timestamp, job.event_type or "", job.created_at, payload
+            )
         if sealed:
             payload = open_payload(payload, self.sealer)
         if self.templated is not None:

@@ -40,7 +40,8 @@ def delivered(
         scrubber = rendered.scrubber or scrubber
         head = rendered.stored_head
         size = len(rendered.plain_body)
-        body = _request_body(job, call, rendered, max_body)
+        if not call.template.sends_payload or rendered.scrubber is not None:
+            body = _request_body(job, call, rendered, max_body)
         shown_url = rendered.shown_url or shown_url
     # By position: this is made once per delivery, and naming thirty fields doubles its cost.
     return Settlement(
@@ -55,7 +56,7 @@ def delivered(
         verdict.run_at,
         verdict.exhausted,
         verdict.failure_kind,
-        kept_text(exchange.error, scrubber),
+        None if exchange.error is None else kept_text(exchange.error, scrubber),
         exchange.status_code,
         now,
         log_id,

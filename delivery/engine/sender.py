@@ -17,7 +17,7 @@ from delivery.errors import MissingKey
 from delivery.http.request import Request
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
-from delivery.policy.health import classify, is_throttle
+from delivery.policy.health import THROTTLES, classify
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
@@ -303,7 +303,7 @@ class Sender:
         )
         if exchange.failure_kind in _UNREACHED:
             end = CallEnd.UNANSWERED
-        elif is_throttle(exchange.status_code):
+        elif exchange.status_code in THROTTLES:
             end = CallEnd.ASKED_FOR_LESS
         else:
             end = CallEnd.ANSWERED

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery.message.redact import redact_head
 from delivery.message.redact_body import redact_body
+from delivery.message.scrub import FEWEST_CHARACTERS
 
 if TYPE_CHECKING:
     from delivery.message.scrub import Scrubber
@@ -15,14 +16,14 @@ __all__ = ["kept_body", "kept_head", "kept_text"]
 
 def kept_head(head: bytes, scrubber: Scrubber | None) -> bytes:
     """The head of a response as it may be stored."""
-    kept = redact_head(head)
-    return kept if scrubber is None else scrubber.scrub(kept)
+    return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 
 def kept_body(body: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
     """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object."""
-    if not body:
-        return body
+    if len(body) < FEWEST_CHARACTERS:
+        # Such as `ok`; there is no room for a secret and its name.
+        return body[:limit]
     if scrubber is None:
         return redact_body(body[:limit])
     # Cut only behind a secret that begins within what is kept: half of one must not be left.

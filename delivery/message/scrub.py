@@ -19,6 +19,7 @@ from delivery.message.redact import (
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
+    redact_head,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Scrubber:
         secrets: What is secret, as texts.
     """
 
-    __slots__ = ("_needles", "_texts", "longest")
+    __slots__ = ("_head", "_kept_head", "_needles", "_texts", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in _forms(secret)}
@@ -57,6 +58,7 @@ class Scrubber:
         self._texts = tuple(needles)
         self.longest = max(map(len, self._needles), default=0)
         """Bytes of the longest form: how much more than is kept must be looked through."""
+        self._head = self._kept_head = b""
 
     def plus(self, other: Scrubber) -> Scrubber:
         """One that finds what both find."""
@@ -75,6 +77,15 @@ class Scrubber:
             if needle in data:
                 data = data.replace(needle, _MARK)
         return data
+
+    def scrub_head(self, head: bytes) -> bytes:
+        """A response's head, redacted and scrubbed.
+
+        The last one is remembered: those of one server differ in little but the second they name.
+        """
+        if head != self._head:
+            self._head, self._kept_head = head, self.scrub(redact_head(head))
+        return self._kept_head
 
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
@@ -162,8 +173,12 @@ def _texts_in(value: Any) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     for prefix in _PREFIXES:
         if secret.startswith(prefix):
-            # Who repeats a key may leave out what says of which kind it is.
-            secret = secret.removeprefix(prefix).rstrip("=")
+            # Who repeats a key may leave out what says of which kind it is. It is encoded already;
+            # as every signed call has one, it is looked for in as few forms as possible.
+            key = secret.removeprefix(prefix).rstrip("=")
+            yield key
+            yield quote(key, safe="")
+            return
     if len(secret) < FEWEST_CHARACTERS or "{{" in secret:
         return
     yield secret

@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEALTHY",
+    "THROTTLES",
     "Answer",
     "Change",
     "Health",
     "HealthRules",
     "Observed",
     "classify",
-    "is_throttle",
     "judge",
     "observe",
 ]
 
-_THROTTLES: Final = frozenset({429, 502, 503, 504})
+THROTTLES: Final = frozenset({429, 502, 503, 504})
+"""Statuses that ask for fewer calls."""
 _TOO_MANY_REQUESTS: Final = 429
 _TOLERATED: Final = 3
 """Answers 429 in a row, without a Retry-After, before the reaction pauses."""
@@ -120,11 +121,6 @@ class Change:
     told: OwnType | None = None
 
 
-def is_throttle(status_code: int | None) -> bool:
-    """Whether an answer asks for fewer calls."""
-    return status_code in _THROTTLES
-
-
 def classify(
     verdict: Verdict, status_code: int | None, failure_kind: FailureKind | None
 ) -> Answer | None:
@@ -146,7 +142,7 @@ def classify(
         return Answer.WORKS
     if status_code == _TOO_MANY_REQUESTS:
         return Answer.LESS
-    return Answer.OVERLOADED if status_code in _THROTTLES else Answer.FAILED
+    return Answer.OVERLOADED if status_code in THROTTLES else Answer.FAILED
 
 
 def observe(
