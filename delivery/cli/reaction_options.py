@@ -2,11 +2,11 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 from cyclopts import Parameter
 
 from delivery.errors import InvalidInput
@@ -171,8 +171,9 @@ def _body(text: str | None) -> dict[str, Any] | None:
 
 def _object(option: str, text: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        # Not by orjson: it would round integers of more than 64 bits.
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
         message = f"{option} is not JSON: {error}"
         raise InvalidInput(message) from None
     if not isinstance(value, dict):

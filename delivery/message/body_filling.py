@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
     from delivery.models import Body
 
-__all__ = ["body_texts", "compile_body"]
+__all__ = ["LARGEST_BODY", "body_texts", "compile_body"]
 
+LARGEST_BODY: Final = 4_194_304
+"""Bytes that a body may have when it is filled in."""
 _NO_LIMIT: Final = 1 << 62
+_WHAT: Final = "the body"
 
 
 def body_texts(body: Body) -> Iterable[str]:
@@ -53,7 +56,7 @@ def compile_body(
     """
     if body.kind is BodyKind.RAW:
         raw = compile_template(str(body.content), "body")
-        return lambda values: _utf8(raw.fill(values)), [raw]
+        return lambda values: _utf8(raw.fill(values, _WHAT, LARGEST_BODY)), [raw]
     if body.kind is BodyKind.FORM:
         fields = [
             (_name(name, "body"), compile_template(form_text(value), f"body.{name}"))
@@ -67,7 +70,7 @@ def compile_body(
         for piece in pieces
         if not isinstance(piece, str)
     ]
-    return lambda values: "".join(_json_text(piece, values) for piece in pieces).encode(), templates
+    return lambda values: _json(pieces, values), templates
 
 
 def _name(name: object, where: str) -> str:
@@ -78,8 +81,14 @@ def _name(name: object, where: str) -> str:
 
 
 def _form(fields: list[tuple[str, Template]], values: Mapping[str, ExactValue]) -> bytes:
+    room = LARGEST_BODY
+    texts = []
+    for name, template in fields:
+        text = template.fill(values, _WHAT, LARGEST_BODY)
+        room = _room_after(text, room)
+        texts.append((name, text))
     try:
-        return urlencode([(name, template.fill(values)) for name, template in fields]).encode()
+        return urlencode(texts).encode()
     except UnicodeEncodeError:
         message = "a value for the form has a lone surrogate in it, which has no UTF-8"
         raise TemplateError(message) from None
@@ -116,9 +125,23 @@ def _compile_json(content: Any, where: str, pieces: list[str | Placeholder | Tem
         pieces.append(encode_payload(content, _NO_LIMIT).decode())
 
 
-def _json_text(piece: str | Placeholder | Template, values: Mapping[str, ExactValue]) -> str:
-    if isinstance(piece, str):
-        return piece
-    if isinstance(piece, Placeholder):
-        return encode_exactly(piece.value(values))
-    return encode_exactly(piece.fill(values))
+def _json(pieces: list[str | Placeholder | Template], values: Mapping[str, ExactValue]) -> bytes:
+    room = LARGEST_BODY
+    texts = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            text = piece
+        elif isinstance(piece, Placeholder):
+            text = encode_exactly(piece.value(values))
+        else:
+            text = encode_exactly(piece.fill(values, _WHAT, LARGEST_BODY))
+        room = _room_after(text, room)
+        texts.append(text)
+    return "".join(texts).encode()
+
+
+def _room_after(text: str, room: int) -> int:
+    if len(text) > room:
+        message = f"{_WHAT} would be longer than the {LARGEST_BODY:,} characters it may have"
+        raise TemplateError(message)
+    return room - len(text)

@@ -7,13 +7,15 @@ to, scheme, host and port, takes no placeholders, and neither do names.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from delivery.errors import InvalidReaction
-from delivery.message.body_filling import body_texts, compile_body
+from delivery.message.body_filling import LARGEST_BODY, body_texts, compile_body
 from delivery.message.exact_json import ExactValue, Number, decode_exactly
 from delivery.message.template import (
     Placeholder,
@@ -22,7 +24,7 @@ from delivery.message.template import (
     compile_template,
     has_placeholders,
 )
-from delivery.message.url import LONGEST_URL, quote_target, quote_value
+from delivery.message.url import LONGEST_URL, join_query, quote_target, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["CallTemplate", "Facts", "Filled", "compile_call", "plain_url"]
 
 _LONGEST_VALUE: Final = 8_192
-_LARGEST_BODY: Final = 4_194_304
-_DOTS: Final = frozenset({".", ".."})
+_MOST_PLACEHOLDERS: Final = 1_000
+_AUTHORITY: Final = re.compile(r"[^/?#]*://[^/?#]*")
+_SEPARATOR: Final = re.compile(r"[/\\]")
+_HALF_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]?\Z")
+_MARK: Final = "{"
+"""Stands for a placeholder in a path; as itself it is percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class Filled:
 class CallTemplate:
     """The compiled call. What has no placeholders is taken over as it is."""
 
-    __slots__ = ("_body", "_headers", "_query", "_roots", "_target")
+    __slots__ = ("_body", "_headers", "_query", "_roots", "_target", "_varying")
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class CallTemplate:
         roots: frozenset[str],
     ) -> None:
         self._target = target
+        self._varying = _varying_segments(target)
         self._query = query
         self._headers = headers
         self._body = body
@@ -90,21 +97,21 @@ class CallTemplate:
             TemplateError: if a value is missing, or cannot stand where it is asked for.
         """
         values = _values(facts, payload, self._roots)
-        target = _fill_target(self._target, values)
-        pairs = [
-            f"{quote_value(name)}={_encoded(value.fill(values))}" for name, value in self._query
-        ]
-        if pairs:
-            target += ("&" if "?" in target else "?") + "&".join(pairs)
-        if len(target) > LONGEST_URL:
-            message = f"the url is {len(target):,} characters long; at most {LONGEST_URL:,} may be"
-            raise TemplateError(message)
+        target = self._target.fill(values, "the url", LONGEST_URL, _encoded)
+        if self._varying:
+            _check_segments(target, self._varying)
+        for name, value in self._query:
+            filled = _encoded(value.fill(values, f"query.{name[:80]}", LONGEST_URL))
+            target = join_query(target, f"{quote_value(name)}={filled}")
+            if len(target) > LONGEST_URL:
+                message = f"the url would be longer than the {LONGEST_URL:,} characters it may have"
+                raise TemplateError(message)
         headers = tuple(
-            (name, _checked_header(name, value.fill(values))) for name, value in self._headers
+            (name, _filled_header(name, template, values)) for name, template in self._headers
         )
         body = None if self._body is None else self._body(values)
-        if body is not None and len(body) > _LARGEST_BODY:
-            message = f"the body has {len(body):,} bytes; at most {_LARGEST_BODY:,} may be"
+        if body is not None and len(body) > LARGEST_BODY:
+            message = f"the body would have {len(body):,} bytes; at most {LARGEST_BODY:,} may be"
             raise TemplateError(message)
         return Filled(target, headers, body)
 
@@ -117,8 +124,7 @@ def plain_url(url: str) -> str:
     """
     if not has_placeholders(url):
         return url
-    start, rest = _split(url)
-    template = compile_template(rest, "url")
+    start, template = _split(url)
     return start + "".join(part if isinstance(part, str) else "x" for part in template.parts)
 
 
@@ -143,38 +149,51 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
     if any(map(has_placeholders, in_body)):
         body, of_body = compile_body(params.body)
         templates += of_body
-    roots = frozenset(
-        part.root
-        for template in templates
-        for part in template.parts
-        if isinstance(part, Placeholder) and part.root is not None
-    )
+    placeholders = [
+        part for template in templates for part in template.parts if isinstance(part, Placeholder)
+    ]
+    if len(placeholders) > _MOST_PLACEHOLDERS:
+        message = (
+            f"there are {len(placeholders):,} placeholders in all;"
+            f" at most {_MOST_PLACEHOLDERS:,} are allowed"
+        )
+        raise InvalidReaction(message)
+    roots = frozenset(part.root for part in placeholders if part.root is not None)
     return CallTemplate(target, query, headers, body, roots)
 
 
-def _split(url: str) -> tuple[str, str]:
-    """Scheme and authority, and what follows."""
-    before = url.split("{{", 1)[0]
-    _, found, authority = before.partition("://")
-    ends = [authority.find(mark) for mark in "/?#" if mark in authority]
-    if not found or not ends:
+def _split(url: str) -> tuple[str, Template]:
+    """Scheme and authority, and what follows, but for a fragment, which is not sent."""
+    parts = compile_template(url, "url").parts
+    first = parts[0]
+    found = _AUTHORITY.match(first) if isinstance(first, str) else None
+    if found is None or (found.end() == len(found.string) and len(parts) > 1):
         message = (
             "url: placeholders may stand in the path and the query only, so that a job cannot"
             " choose whom to call"
         )
         raise InvalidReaction(message)
-    end = before.index("://") + 3 + min(ends)
-    return url[:end], url[end:].split("#", 1)[0]
+    rest: list[str | Placeholder] = []
+    before = ""
+    for part in (found.string[found.end() :], *parts[1:]):
+        if isinstance(part, Placeholder):
+            if _HALF_ESCAPE.search(before):
+                message = "url: a % stands before a placeholder, and would take its value for %XX"
+                raise InvalidReaction(message)
+            rest.append(part)
+            continue
+        before, is_last, _ = part.partition("#")
+        rest.append(before)
+        if is_last:
+            break
+    return found[0], Template(tuple(rest))
 
 
 def _target_template(url: str) -> Template:
-    if not has_placeholders(url):
-        # Its path and query are known already; what is given here is only for the parts of it.
-        _, found, rest = url.partition("://")
-        ends = [rest.find(mark) for mark in "/?#" if mark in rest]
-        rest = rest[min(ends) :] if found and ends else "/"
-        return _quoted(Template((rest.split("#", 1)[0] or "/",)))
-    return _quoted(compile_template(_split(url)[1], "url"))
+    if not has_placeholders(url) and not _AUTHORITY.match(url):
+        # It is no URL, and will be refused as such.
+        return Template(("/",))
+    return _quoted(_split(url)[1])
 
 
 def _quoted(template: Template) -> Template:
@@ -195,7 +214,11 @@ def _refuse_names(params: HttpParams) -> None:
 def _values(facts: Facts, payload: bytes, roots: frozenset[str]) -> dict[str, ExactValue]:
     values: dict[str, ExactValue] = {}
     if "event" in roots:
-        values["event"] = decode_exactly(payload)
+        try:
+            values["event"] = decode_exactly(payload)
+        except ValueError:
+            message = "the event's payload is not JSON, so no placeholder can name anything in it"
+            raise TemplateError(message) from None
     if "trigger" in roots and facts.trigger_id is not None:
         created_at = datetime.fromtimestamp(facts.created_at, UTC)
         values["trigger"] = {
@@ -220,17 +243,25 @@ def _values(facts: Facts, payload: bytes, roots: frozenset[str]) -> dict[str, Ex
     return values
 
 
-def _fill_target(template: Template, values: Mapping[str, ExactValue]) -> str:
-    target = template.fill(values, _encoded)
-    if len(template.parts) > 1:
-        path = target.partition("?")[0]
-        if not _DOTS.isdisjoint(path.split("/")):
+def _varying_segments(target: Template) -> tuple[int, ...]:
+    """Which parts of the path, between its slashes, have placeholders."""
+    marked = "".join(part if isinstance(part, str) else _MARK for part in target.parts)
+    segments = marked.partition("?")[0].split("/")
+    return tuple(index for index, segment in enumerate(segments) if _MARK in segment)
+
+
+def _check_segments(target: str, varying: tuple[int, ...]) -> None:
+    # A value adds no slash, so the parts stand where they stood.
+    segments = target.partition("?")[0].split("/")
+    for index in varying:
+        # Servers in wide use decode %2F before they resolve dots, and take parameters off.
+        inner = _SEPARATOR.split(unquote(segments[index], "latin-1"))
+        if inner == ["."] or ".." in (piece.partition(";")[0] for piece in inner):
             message = (
                 "a value makes a part of the url's path . or .., which receivers take for another"
                 " path; name another value"
             )
             raise TemplateError(message)
-    return target
 
 
 def _encoded(text: str) -> str:
@@ -241,7 +272,8 @@ def _encoded(text: str) -> str:
         raise TemplateError(message) from None
 
 
-def _checked_header(name: str, value: str) -> str:
+def _filled_header(name: str, template: Template, values: Mapping[str, ExactValue]) -> str:
+    value = template.fill(values, f"the header {name}", _LONGEST_VALUE)
     # The value may be a credential, so no message quotes it.
     for index, mark in enumerate(value):
         if (ord(mark) < 0x20 and mark != "\t") or mark == "\x7f":  # noqa: PLR2004 - below the space
@@ -251,11 +283,5 @@ def _checked_header(name: str, value: str) -> str:
         else:
             continue
         message = f"the header {name} would have {what}, which headers cannot hold"
-        raise TemplateError(message)
-    if len(value) > _LONGEST_VALUE:
-        message = (
-            f"the header {name} would have {len(value):,} characters;"
-            f" at most {_LONGEST_VALUE:,} may be"
-        )
         raise TemplateError(message)
     return value.strip(" \t")

@@ -1,7 +1,7 @@
 """Templates: texts with placeholders, `{{ event.order.id }}`, that are filled in for each job.
 
     placeholder  "{{" expression [ "|" "default" "(" literal ")" ] [ "|" "json" ] "}}"
-    expression   a path, or a literal
+    expression   a path, or a JSON string
     path         root ( "." name | "[" index "]" | "[" string "]" )*
     root         event | trigger | reaction | job
     literal      a JSON string, number, true, false or null
@@ -10,7 +10,8 @@
 could reach, and nothing is called. `default(…)` stands in for a value that is missing, or null
 where a text is needed. `json` writes a value as JSON text. `{{ "{{" }}` gives the two braces.
 
-Everything about a template but the values is checked when it is compiled.
+Everything about a template but the values is checked when it is compiled. Errors leave out what
+surrounds a placeholder, and the literals in it: in a header they may be a credential.
 """
 
 from __future__ import annotations
@@ -40,13 +41,17 @@ ROOTS: Final = ("event", "trigger", "reaction", "job")
 _OPEN: Final = "{{"
 _CLOSE: Final = "}}"
 _MOST_PLACEHOLDERS: Final = 200
+_LONGEST_SHOWN: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
-_STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
+_QUOTED: Final = r'"(?:[^"\\\x00-\x1f]|\\.)*"'
+_STRING: Final = re.compile(_QUOTED)
 _LITERAL: Final = re.compile(
-    r'"(?:[^"\\\x00-\x1f]|\\.)*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null'
+    _QUOTED + r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 )
+_NAME_OR_LITERAL: Final = re.compile(rf'(\[\s*{_QUOTED})|\(\s*(?:{_QUOTED}|[^\s")]+)|{_QUOTED}')
+"""A name in brackets, or a literal, which is not shown."""
 
 
 class TemplateError(Exception):
@@ -66,8 +71,8 @@ _MISSING: Final = _Missing()
 class Placeholder:
     """One `{{ … }}`."""
 
-    source: str
-    """As it was written."""
+    shown: str
+    """As errors name it."""
     root: str | None
     """None: `literal` is the value."""
     steps: tuple[str | int, ...] = ()
@@ -86,7 +91,7 @@ class Placeholder:
             found = self.default
         if isinstance(found, _Missing):
             message = (
-                f"{self.source} has no value: {self._reached(values)};"
+                f"{self.shown} has no value: {self._reached(values)};"
                 " add | default(…) if it may be missing"
             )
             raise TemplateError(message)
@@ -103,13 +108,13 @@ class Placeholder:
         if found is None and not isinstance(self.default, _Missing):
             found = self.default
         if found is None:
-            message = f"{self.source} is null; add | default(…) if it may be"
+            message = f"{self.shown} is null; add | default(…) if it may be"
             raise TemplateError(message)
         if isinstance(found, bool):
             return "true" if found else "false"
         if isinstance(found, str):
             return str(found)
-        message = f"{self.source} is {kind_of(found)}; name a value in it, or add | json"
+        message = f"{self.shown} is {kind_of(found)}; name a value in it, or add | json"
         raise TemplateError(message)
 
     def _find(self, values: Mapping[str, ExactValue]) -> ExactValue | _Missing:
@@ -128,10 +133,10 @@ class Placeholder:
             if isinstance(found, _Missing):
                 break
             following = _step(found, step)
-            shown = f"[{step}]" if isinstance(step, int) else f".{step}"
             if isinstance(following, _Missing):
-                return f"{reached} is {kind_of(found)} without {shown}"[:300]
-            found, reached = following, reached + shown
+                before, name = reached[-_LONGEST_SHOWN:], _shown_step(step)[:_LONGEST_SHOWN]
+                return f"{before} is {kind_of(found)} without {name}"
+            found, reached = following, reached + _shown_step(step)
         return f"there is no {reached}"
 
 
@@ -142,6 +147,20 @@ def _step(value: ExactValue | _Missing, step: str | int) -> ExactValue | _Missin
     elif isinstance(value, dict):
         return value.get(step, _MISSING)
     return _MISSING
+
+
+def _shown_step(step: str | int) -> str:
+    if isinstance(step, str) and _NAME.fullmatch(step):
+        return f".{step}"
+    # In ASCII, so that the error can be stored whatever the name is.
+    return f"[{json.dumps(step)}]"
+
+
+def _without_literals(source: str) -> str:
+    shown = _NAME_OR_LITERAL.sub(
+        lambda found: found[1] or ("(…" if found[0].startswith("(") else '"…"'), source
+    )
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,26 +176,44 @@ class Template:
         return part if isinstance(part, Placeholder) else None
 
     def fill(
-        self, values: Mapping[str, ExactValue], encode: Callable[[str], str] | None = None
+        self,
+        values: Mapping[str, ExactValue],
+        what: str,
+        longest: int,
+        encode: Callable[[str], str] | None = None,
     ) -> str:
         """The text with its values, each through `encode`.
 
+        Args:
+            values: By the name of the root.
+            what: The text, for errors, such as `the url`.
+            longest: Characters it may have. No more are put together, so that many placeholders
+                for a large value cost little.
+            encode: Makes a value's text what may stand there; None: it may as it is.
+
         Raises:
-            TemplateError: see `Placeholder.text`.
+            TemplateError: if it would be longer; see also `Placeholder.text`.
         """
         texts = []
+        room = longest
         for part in self.parts:
             if isinstance(part, str):
-                texts.append(part)
+                text = part
             else:
                 text = part.text(values)
-                texts.append(text if encode is None else encode(text))
+                if encode is not None and len(text) <= room:
+                    text = encode(text)
+            room -= len(text)
+            if room < 0:
+                message = f"{what} would be longer than the {longest:,} characters it may have"
+                raise TemplateError(message)
+            texts.append(text)
         return "".join(texts)
 
 
-def has_placeholders(text: str) -> bool:
-    """Whether a text is to be filled in at all."""
-    return _OPEN in text
+def has_placeholders(text: object) -> bool:
+    """Whether this is a text that is to be filled in at all."""
+    return isinstance(text, str) and _OPEN in text
 
 
 def compile_template(text: str, where: str) -> Template:
@@ -191,6 +228,7 @@ def compile_template(text: str, where: str) -> Template:
     """
     parts: list[str | Placeholder] = []
     position = 0
+    count = 0
     while True:
         opened = text.find(_OPEN, position)
         if opened < 0:
@@ -200,11 +238,12 @@ def compile_template(text: str, where: str) -> Template:
         reader = _Reader(text, opened, where)
         parts.append(reader.placeholder())
         position = reader.position
+        count += 1
+        if count > _MOST_PLACEHOLDERS:
+            message = f"{where} has too many placeholders; at most {_MOST_PLACEHOLDERS} are allowed"
+            raise InvalidReaction(message)
     if position < len(text) or not parts:
         parts.append(text[position:])
-    if len(parts) > 2 * _MOST_PLACEHOLDERS:
-        message = f"{where} has too many placeholders; at most {_MOST_PLACEHOLDERS} are allowed"
-        raise InvalidReaction(message)
     return Template(tuple(parts))
 
 
@@ -238,13 +277,15 @@ class _Reader:
             elif name == "json" and not as_json:
                 as_json = True
             else:
-                self._refuse(f"there is no filter {name} here; there are default(…) and json")
+                self._refuse(f"there is no filter {name[:60]} here; there are default(…) and json")
         self._expect(_CLOSE)
-        source = self._text[self._opened : self.position]
-        return Placeholder(source, root, steps, literal, default, as_json)
+        shown = _without_literals(self._text[self._opened : self.position])
+        return Placeholder(shown, root, steps, literal, default, as_json)
 
     def _path(self) -> tuple[str, tuple[str | int, ...]]:
-        root = self._take(_NAME, f"one of {', '.join(ROOTS)}")
+        root = self._take(
+            _NAME, f'one of {", ".join(ROOTS)} (two braces that are meant are {{{{ "{{{{" }}}})'
+        )
         if root not in ROOTS:
             self._refuse(f"there is no {root[:60]}; there are {', '.join(ROOTS)}")
         steps: list[str | int] = []
@@ -275,7 +316,7 @@ class _Reader:
         try:
             return decode_exactly(text.encode())
         except (json.JSONDecodeError, UnicodeEncodeError):
-            self._refuse(f"{text[:60]} is not JSON")
+            self._refuse("what ends here is not a JSON string")
 
     def _space(self) -> None:
         found = _SPACE.match(self._text, self.position)
@@ -302,11 +343,10 @@ class _Reader:
         return found[0]
 
     def _refuse(self, reason: str) -> NoReturn:
-        start = max(0, self.position - 30)
-        before = self._text[start : self.position]
-        after = self._text[self.position : self.position + 20]
+        # What is behind the place was not read yet, so it may be a literal.
+        before = _without_literals(self._text[self._opened : self.position])
         message = (
-            f"{self._where}, character {self.position + 1}: {reason}; it stands in"
-            f" {before + '⟨here⟩' + after!r}"
+            f"{self._where}, character {self.position + 1}: {reason};"
+            f" the placeholder begins {before + '⟨here⟩'!r}"
         )
         raise InvalidReaction(message)

@@ -23,6 +23,7 @@ __all__ = [
     "Endpoint",
     "add_query",
     "ascii_host",
+    "join_query",
     "literal_address",
     "parse_url",
     "quote_target",
@@ -106,9 +107,14 @@ def quote_value(text: str) -> str:
 def add_query(target: str, pairs: Iterable[tuple[str, str]]) -> str:
     """Path and query with more pairs behind; names and values as they are meant, not encoded."""
     added = "&".join(f"{quote_value(name)}={quote_value(value)}" for name, value in pairs)
-    if not added:
-        return target
-    return target + ("&" if "?" in target else "?") + added
+    return join_query(target, added) if added else target
+
+
+def join_query(target: str, pairs: str) -> str:
+    """Path and query with more, encoded, behind its own query."""
+    if "?" not in target:
+        return f"{target}?{pairs}"
+    return f"{target}{'' if target[-1] in '?&' else '&'}{pairs}"
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:

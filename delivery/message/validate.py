@@ -11,6 +11,8 @@ from delivery.errors import InvalidReaction
 from delivery.message.body import encode_fixed
 from delivery.message.filling import compile_call
 from delivery.message.signing import parse_secret
+from delivery.message.template import has_placeholders
+from delivery.message.url import LONGEST_URL, quote_value
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 from delivery.policy.outcome import validate_status_actions
 from delivery.policy.retry import validate_policy
@@ -155,6 +157,7 @@ def _checked_value(name: str, value: object) -> str:
 
 def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
+    length = 0
     for name, value in query:
         if not isinstance(name, str) or not name or not isinstance(value, str):
             message = (
@@ -168,6 +171,11 @@ def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, s
             message = f"query: {name[:80]!a} has a lone surrogate in it, which has no UTF-8"
             raise InvalidReaction(message) from None
         pairs.append((name, value))
+        length += len(quote_value(name))
+        length += 0 if has_placeholders(value) else len(quote_value(value))
+    if length > LONGEST_URL:
+        message = f"query has {length:,} characters; at most {LONGEST_URL:,} are allowed"
+        raise InvalidReaction(message)
     if len(pairs) > _MOST_HEADERS:
         message = f"query has {len(pairs)} entries; at most {_MOST_HEADERS} are allowed"
         raise InvalidReaction(message)
@@ -190,6 +198,9 @@ def _check_body(body: Body, header_names: set[str]) -> None:
             raise InvalidReaction(message)
         if "content-type" in header_names:
             message = "the content type is given twice, as a header and with the body; give it once"
+            raise InvalidReaction(message)
+        if has_placeholders(body.content_type):
+            message = "content_type takes no placeholders; set the header Content-Type instead"
             raise InvalidReaction(message)
     encode_fixed(body, _LARGEST_BODY)
 

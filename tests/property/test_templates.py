@@ -61,7 +61,7 @@ def test_any_text_compiles_or_is_refused_with_a_place(text: str) -> None:
         assert str(error).startswith("body")  # noqa: PT017 - both ways are right
         return
     try:
-        template.fill({"event": decode_exactly(b'{"a": [1, {"a": null}]}')})
+        template.fill({"event": decode_exactly(b'{"a": [1, {"a": null}]}')}, "it", 999)
     except TemplateError:
         return
 
