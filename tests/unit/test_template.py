@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from delivery.errors import InvalidReaction
 from delivery.message.exact_json import decode_exactly, encode_exactly
 from delivery.message.filling import Facts, Filled, compile_call, plain_url
 from delivery.message.template import TemplateError, compile_template
+from delivery.message.url import parse_url
+from delivery.message.validate import validate_params
 from delivery.models import Body, BodyKind, HttpParams
 
 FACTS = Facts(
@@ -104,6 +107,7 @@ def test_query_pairs_are_encoded_and_come_behind_the_urls_own() -> None:
         query=(("a b", "{{ event.path }}"), ("plain", "1&2")),
     )
     assert call.target == "/x?own=1&a%20b=a%2Fb%3Fc%3Dd%23e%26f&plain=1%262"
+    assert filled(url="https://e.test/x?", query=(("q", "{{ event.id }}"),)).target[:5] == "/x?q="
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,123 @@ def test_a_template_that_cannot_be_read_is_refused_with_the_place(text: str, rea
         compile_template(text, "headers.X-Order")
     assert str(refused.value).startswith("headers.X-Order, character ")
     assert "⟨here⟩" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bearer hunter2 {{ evnt.id }}",
+        '{{ event.id | defalt("hunter2") }}',
+        '{{ event.id | default("hunter2") | upper }}',
+        '{{ event.id | default("hunter2" }}',
+        "{{ event.id | default(hunter2) }}",
+        '{{ event.id | default("hunter2\\x") }}',
+        '{{ "hunter2" | upper }}',
+    ],
+)
+def test_an_error_about_a_template_quotes_no_literal_and_nothing_beside_the_placeholder(
+    text: str,
+) -> None:
+    with pytest.raises(InvalidReaction) as refused:
+        compile_template(text, "headers.Authorization")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_error_about_a_value_quotes_no_literal_and_is_short() -> None:
+    with pytest.raises(TemplateError) as refused:
+        header('{{ event.items | default("hunter2") }}')
+    assert str(refused.value).startswith("{{ event.items | default(…) }} is a list")
+    with pytest.raises(TemplateError) as refused:
+        header(f"{{{{ event{'.a' * 2_000} }}}}")
+    assert len(str(refused.value)) < 700
+
+
+def test_an_error_about_a_name_that_is_no_text_can_be_stored() -> None:
+    with pytest.raises(TemplateError) as refused:
+        header(r'{{ event["\ud800\u0000"] }}')
+    assert r'without ["\ud800\u0000"]' in str(refused.value)
+    str(refused.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ('/{{ event["a#b"] }}#frag', "/hash"),
+        ('/{{ event["a?b/c"] }}?x', "/mark?x"),
+        ("/x?a=1#{{ event.gone }}", "/x?a=1"),
+    ],
+)
+def test_what_stands_within_a_placeholder_is_not_taken_for_a_part_of_the_url(
+    url: str, sent: str
+) -> None:
+    call = compile_call(
+        HttpParams(f"https://e.test{url}", query=(), headers=(("X", "{{ job.id }}"),))
+    )
+    assert call is not None
+    assert call.fill(FACTS, b'{"a#b": "hash", "a?b/c": "mark"}').target == sent
+
+
+@pytest.mark.parametrize("value", ["../../admin", "a\\\\..\\\\b", "..;x=1/y", "x/.."])
+def test_a_value_leads_no_server_out_of_its_part_of_the_path(value: str) -> None:
+    call = compile_call(HttpParams("https://e.test/f/{{ event }}/x?q={{ event }}"))
+    assert call is not None
+    with pytest.raises(TemplateError, match=re.escape("path . or ..")):
+        call.fill(FACTS, f'"{value}"'.encode())
+
+
+def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
+    payload = b'{"a": "%b"}' % (b"x" * 100_000)
+    many = "{{ event.a }}"
+    for call in (
+        HttpParams("https://e.test/" + many * 200),
+        HttpParams("https://e.test", query=(("q", many * 200),)),
+        HttpParams("https://e.test", headers=(("X", many * 200),)),
+        HttpParams("https://e.test", body=Body(BodyKind.RAW, many * 200)),
+        HttpParams("https://e.test", body=Body(BodyKind.JSON, [many] * 900)),
+        HttpParams("https://e.test", body=Body(BodyKind.JSON, [f"{many}-"] * 900)),
+        HttpParams("https://e.test", body=Body(BodyKind.FORM, {str(n): many for n in range(900)})),
+    ):
+        compiled = compile_call(call)
+        assert compiled is not None
+        tracemalloc.start()
+        with pytest.raises(TemplateError, match="would be longer than the"):
+            compiled.fill(FACTS, payload)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 9_000_000
+
+
+def test_an_event_that_is_not_there_is_an_error_of_the_template() -> None:
+    call = compile_call(HttpParams("https://e.test/{{ event.id }}"))
+    assert call is not None
+    with pytest.raises(TemplateError, match="payload is not JSON"):
+        call.fill(FACTS, b"")
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"url": "https://e.test/%{{ event.id }}"}, "a % stands before a placeholder"),
+        ({"url": "https://e.test/%2{{ event.id }}"}, "a % stands before a placeholder"),
+        ({"url": "https://e.test/{{ a }}/b"}, "url, character 20: there is no a;"),
+        ({"body": Body(BodyKind.JSON, ["{{ job.id }}"] * 1_001)}, "1,001 placeholders in all"),
+        ({"body": Body(BodyKind.RAW, "{{job.id}}" * 201)}, "too many placeholders"),
+        ({"body": Body(BodyKind.RAW, "a", "text/{{ event.a }}")}, "content_type takes no placeh"),
+        ({"query": (("a", "b" * 8_192),)}, "query has 8,193 characters"),
+    ],
+)
+def test_calls_that_could_never_be_filled_in_are_refused_when_they_are_saved(
+    call: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(InvalidReaction, match=re.escape(reason)):
+        validate_params(HttpParams(**{"url": "https://e.test/", **call}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", [None, 5, b"https://e.test/{{ event.id }}"])
+def test_a_url_that_is_no_text_is_left_for_the_reading_of_urls_to_refuse(url: object) -> None:
+    assert compile_call(HttpParams(url)) is None  # type: ignore[arg-type]
+    with pytest.raises(InvalidReaction, match="it must be a text"):
+        parse_url(plain_url(url))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
