@@ -57,6 +57,17 @@ async def test_a_preview_shows_the_request_and_sends_nothing(
         assert receiver.count() == 0
 
 
+async def test_a_number_too_long_to_be_stored_is_refused_and_not_rounded(
+    commands: Commands,
+) -> None:
+    body = '{"kind": "json", "content": {"id": 12345678901234567890123}}'
+    refused = await commands.run(
+        *("reactions", "create", "--name=r", "--url=http://127.0.0.1/", "--body", body)
+    )
+    assert refused.code == 2
+    assert "Integer exceeds 64-bit range" in refused.err
+
+
 async def test_a_preview_that_cannot_be_made_says_why(commands: Commands) -> None:
     async with Receiver(default=Answer()) as receiver:
         reaction = await create(commands, receiver)

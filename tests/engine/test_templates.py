@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from standardwebhooks import Webhook
 
@@ -61,6 +62,51 @@ async def test_url_query_headers_and_body_are_filled_in_signed_and_logged(
         assert log.endpoint == receiver.url("/orders/a%2Fb?kind=order.paid&token=***")
         assert log.request is not None
         assert log.request.body == request.body
+
+
+ARRIVES = {
+    "plain": "/p/plain/end?q=plain&z=1",
+    "a/b?c#d": "/p/a%2Fb%3Fc%23d/end?q=a%2Fb%3Fc%23d&z=1",
+    "@evil.test": "/p/%40evil.test/end?q=%40evil.test&z=1",
+    "x&z=2": "/p/x%26z%3D2/end?q=x%26z%3D2&z=1",
+    "%2e%2e": "/p/%252e%252e/end?q=%252e%252e&z=1",
+    "Zo\u00eb": "/p/Zo%C3%AB/end?q=Zo%C3%AB&z=1",
+    "//evil.test": "/p/%2F%2Fevil.test/end?q=%2F%2Fevil.test&z=1",
+}
+REFUSED = {
+    "one\r\nX-Evil: 1": "line break or control character",
+    "one\r\n\r\nGET /evil HTTP/1.1": "line break or control character",
+    "a\u0000b": "line break or control character",
+    "\u2603": "not in ISO 8859-1",
+    "..": "path . or ..",
+    "../../admin": "path . or ..",
+    "x" * 9_000: "longer than the",
+}
+
+
+async def test_hostile_values_arrive_as_the_values_they_are_or_are_not_sent_at_all(
+    database_url: str, receiver: Receiver
+) -> None:
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(
+            name="r",
+            url=receiver.url("/p/{{ event.v }}/end?q={{ event.v }}&z=1"),
+            headers={"X-Value": "{{ event.v }}"},
+            body={"kind": "json", "content": {"v": "{{ event.v }}"}},
+        )
+        async with engine.workers():
+            triggers = [await engine.trigger("x", {"v": value}) for value in (*ARRIVES, *REFUSED)]
+            jobs = await wait_for_all(engine, [trigger.jobs[0] for trigger in triggers])
+        for job, reason in zip(jobs[len(ARRIVES) :], REFUSED.values(), strict=True):
+            assert (job.failure_kind, job.attempt) == (FailureKind.MISCONFIGURED, 1)
+            assert reason in str(job.error)
+        assert {job.status for job in jobs[: len(ARRIVES)]} == {JobStatus.SUCCEEDED}
+    arrived = {orjson.loads(request.body)["v"]: request for request in receiver.received}
+    assert {value: request.target for value, request in arrived.items()} == ARRIVES
+    for value, request in arrived.items():
+        assert request.header("x-value") == value
+        assert request.header("x-evil") is None
+        assert request.header("host") == receiver.url("").removeprefix("http://").rstrip("/")
 
 
 async def test_a_value_that_is_missing_fails_the_job_at_once_with_an_honest_row(
