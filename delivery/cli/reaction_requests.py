@@ -2,15 +2,16 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
+from anyio import to_thread
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.reactions import app as reactions
 from delivery.cli.render import Output, duration
+from delivery.cli.standard_input import read_standard_input
 from delivery.errors import InvalidInput
 from delivery.models import RequestPreview, TestCall
 
@@ -22,7 +23,10 @@ _SAMPLE = b'{"test":true}'
 Event = Annotated[
     Path | None,
     Parameter(
-        metavar="FILE", help='JSON payload, `-` for standard input; default `{"test":true}`.'
+        metavar="FILE",
+        # For `--event -`, which would be taken for an option.
+        allow_leading_hyphen=True,
+        help='JSON payload, `-` for standard input; default `{"test":true}`.',
     ),
 ]
 Type = Annotated[str, Parameter(name="--type", help="The event's type.")]
@@ -42,7 +46,7 @@ async def preview(
     common: Common = COMMON,
 ) -> None:
     """Show the exact request for an event, without sending it."""
-    payload = _payload(event)
+    payload = await _payload(event)
     async with open_engine(common) as engine:
         request = await engine.reactions.preview(
             reaction_id, payload, type=type_, reveal=show_secrets, tenant_id=tenant
@@ -68,7 +72,7 @@ async def try_call(
     There is no trigger, job or log row of it, and no second attempt. The exit status is 1 unless
     the answer is a success by the reaction's rules.
     """
-    payload = _payload(event)
+    payload = await _payload(event)
     async with open_engine(common) as engine:
         called = await engine.reactions.test(reaction_id, payload, type=type_, tenant_id=tenant)
     if common.json:
@@ -78,13 +82,13 @@ async def try_call(
     return 0 if called.succeeded else 1
 
 
-def _payload(event: Path | None) -> bytes:
+async def _payload(event: Path | None) -> bytes:
     if event is None:
         return _SAMPLE
     if str(event) == "-":
-        return sys.stdin.buffer.read()
+        return await read_standard_input()
     try:
-        return event.read_bytes()
+        return await to_thread.run_sync(event.read_bytes)
     except OSError as error:
         message = f"{event}: cannot be read: {error.strerror or error}"
         raise InvalidInput(message) from error

@@ -2,9 +2,6 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-import asyncio
-import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +12,7 @@ from cyclopts import Parameter
 from delivery.cli.jobs import exit_code_of, reaction_names, show_finished, wait_for_jobs
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.render import Column, Output
+from delivery.cli.standard_input import read_standard_input
 from delivery.errors import InvalidInput
 from delivery.models import Trigger
 from delivery.service import Engine
@@ -53,7 +51,7 @@ async def trigger(
     The calls are made by workers: see `delivery worker`. With --wait and --json the finished jobs
     follow the trigger, one a line.
     """
-    data = await (_typed() if payload == "-" else to_thread.run_sync(_read, payload))
+    data = await (read_standard_input() if payload == "-" else to_thread.run_sync(_read, payload))
     output = common.output
     async with open_engine(common) as engine:
         written = await engine.trigger(
@@ -90,35 +88,6 @@ async def _show(output: Output, engine: Engine, trigger: Trigger) -> None:
     reactions = {job.id: names.get(job.reaction_id, "") for job in jobs.items}
     rows = [(job, reactions.get(job, "")) for job in trigger.jobs]
     output.table(_COLUMNS, rows, "No reaction matches, so there is no job.")
-
-
-async def _typed() -> bytes:
-    """All of standard input."""
-    if sys.stdin is None:
-        message = "standard input is closed; give the payload as an argument or as @FILE"
-        raise InvalidInput(message)
-    # Not through the buffer, whose lock the thread would hold against the program's end.
-    stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-    loop = asyncio.get_running_loop()
-    read: asyncio.Future[bytes] = loop.create_future()
-
-    def finish(data: bytes, error: OSError | None) -> None:
-        if read.done():
-            return
-        if error is None:
-            read.set_result(data)
-        else:
-            read.set_exception(InvalidInput(f"standard input cannot be read: {error.strerror}"))
-
-    def wait_for_end() -> None:
-        try:
-            loop.call_soon_threadsafe(finish, stream.read(), None)
-        except OSError as error:
-            loop.call_soon_threadsafe(finish, b"", error)
-
-    # A thread that nobody waits for, so that Ctrl-C need not wait for the end of what is typed.
-    threading.Thread(target=wait_for_end, daemon=True).start()
-    return await read
 
 
 def _read(payload: str) -> bytes:

@@ -258,8 +258,8 @@ def _check_segments(target: str, varying: tuple[int, ...]) -> None:
         inner = _SEPARATOR.split(unquote(segments[index], "latin-1"))
         if inner == ["."] or ".." in (piece.partition(";")[0] for piece in inner):
             message = (
-                "a value makes a part of the url's path . or .., which receivers take for another"
-                " path; name another value"
+                f"a value makes part {index} of the url's path . or .., which receivers take for"
+                " another path; name another value"
             )
             raise TemplateError(message)
 

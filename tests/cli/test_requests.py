@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import delivery
+from delivery.cli.standard_input import read_standard_input
+from delivery.errors import InvalidInput
 from delivery.testing import Answer, Drop, Receiver
 from tests.support.engines import SECRET
 
@@ -79,12 +82,22 @@ async def test_a_preview_that_cannot_be_made_says_why(commands: Commands) -> Non
         assert "no/such.json: cannot be read" in missing.err
 
 
+async def test_an_event_cannot_be_read_where_there_is_no_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InvalidInput, match="standard input is closed"):
+        await read_standard_input()
+
+
 async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
     commands: Commands,
 ) -> None:
     async with Receiver(default=Answer(body=b"thanks")) as receiver:
         reaction = await create(commands, receiver)
-        called = await commands.json("reactions", "test", reaction, "--event=-", stdin=b'{"id": 1}')
+        called = await commands.json(
+            "reactions", "test", reaction, "--event", "-", stdin=b'{"id": 1}'
+        )
         assert called["succeeded"] is True
         assert called["status_code"] == 200
         assert called["response"]["body"] == "thanks"
