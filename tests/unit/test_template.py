@@ -143,7 +143,7 @@ def test_forms_and_raw_texts_are_filled_in() -> None:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        ({"url": "https://e.test/{{ event.dots }}/x"}, "part of the url's path . or .."),
+        ({"url": "https://e.test/{{ event.dots }}/x"}, "makes part 1 of the url's path . or .."),
         ({"url": "https://e.test/{{ event.missing }}"}, "event is an object without .missing"),
         ({"url": "https://e.test/{{ event.items[9] }}"}, "event.items is a list without [9]"),
         ({"url": "https://e.test/{{ event.name.x }}"}, "event.name is a string without .x"),
