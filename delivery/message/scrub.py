@@ -173,12 +173,8 @@ def _texts_in(value: Any) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     for prefix in _PREFIXES:
         if secret.startswith(prefix):
-            # Who repeats a key may leave out what says of which kind it is. It is encoded already;
-            # as every signed call has one, it is looked for in as few forms as possible.
-            key = secret.removeprefix(prefix).rstrip("=")
-            yield key
-            yield quote(key, safe="")
-            return
+            # Who repeats a key may leave out what says of which kind it is, and the padding.
+            secret = secret.removeprefix(prefix).rstrip("=")
     if len(secret) < FEWEST_CHARACTERS or "{{" in secret:
         return
     yield secret
