@@ -20,7 +20,8 @@ from delivery.errors import InvalidReaction
 from delivery.http.body import ResponseBody, is_unfolded
 from delivery.http.guard import AddressBlocked
 from delivery.http.request import Request
-from delivery.http.tls import context_for, describe_tls_error
+from delivery.http.tls import context_for
+from delivery.http.tls_errors import describe_tls_error
 from delivery.message.head import message_headers
 from delivery.message.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
@@ -300,7 +301,7 @@ def _failure(error: Exception, request: Request) -> tuple[FailureKind, str]:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return FailureKind.TLS, describe_tls_error(cause)
+            return FailureKind.TLS, describe_tls_error(cause, request.endpoint)
         if isinstance(cause, socket.gaierror):
             reason = cause.strerror or str(cause)
             return FailureKind.DNS, f"{request.endpoint.host} cannot be resolved: {reason}"
