@@ -56,6 +56,9 @@ class Call:
     generate_secret: Annotated[
         bool, Parameter(help="Make a signing secret and show it, this once.")
     ] = False
+    redirects: Annotated[
+        int | None, Parameter(help="Redirects to follow at most, 0 to 3; default 0.")
+    ] = None
     timeout: Annotated[float | None, Parameter(help="Seconds for the whole exchange.")] = None
     connect_timeout: Annotated[float | None, Parameter(help="Seconds of these to connect.")] = None
     retry: Annotated[
@@ -93,6 +96,9 @@ class Call:
     tls_ca: Annotated[Path | None, Parameter(help="PEM file of private authorities.")] = None
     tls_certificate: Annotated[Path | None, Parameter(help="PEM file of our own.")] = None
     tls_key: Annotated[Path | None, Parameter(help="PEM file of its key.")] = None
+    tls_minimum_version: Annotated[
+        str | None, Parameter(metavar="VERSION", help="Oldest version of TLS spoken: 1.2 or 1.3.")
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """The arguments of `reactions.create` for the options that were given.
@@ -110,6 +116,7 @@ class Call:
             "body": _body(self.body),
             "compression": self.compression,
             "secrets": secrets,
+            "redirects": self.redirects,
             "timeout": self.timeout,
             "connect_timeout": self.connect_timeout,
             "retry": None if self.retry is None else _object("--retry", self.retry),
@@ -137,9 +144,10 @@ class Call:
 
     def _tls(self) -> TlsOptions | None:
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
-        if files == (None, None, None):
+        if files == (None, None, None) and self.tls_minimum_version is None:
             return None
-        return TlsOptions(*(None if file is None else _text(file) for file in files))
+        texts = (None if file is None else _text(file) for file in files)
+        return TlsOptions(*texts, minimum_version=self.tls_minimum_version)
 
 
 CALL = Call()

@@ -15,7 +15,8 @@ __all__ = ["Sessions"]
 
 _MOST: Final = 1_000
 _LONGEST: Final = 300.0
-"""Seconds. A certificate is not looked at again when a session is resumed, so not for too long."""
+"""Seconds after the last whole handshake. A certificate is not looked at again when a session is
+resumed, so not for long."""
 
 
 class Sessions:
@@ -43,10 +44,7 @@ class Sessions:
 
     def keep(self, endpoint: Endpoint, context: ssl.SSLContext, session: ssl.SSLSession) -> None:
         """Keep a session that may be resumed, in place of the one before."""
-        kept = self._sessions.pop(endpoint, None)
-        ends = time.monotonic() + _LONGEST
-        if kept is not None and kept[1] == session:
-            ends = kept[2]
-        self._sessions[endpoint] = (context, session, ends)
+        self._sessions.pop(endpoint, None)
+        self._sessions[endpoint] = (context, session, time.monotonic() + _LONGEST)
         if len(self._sessions) > _MOST:
             self._sessions.popitem(last=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,9 +15,16 @@ from delivery.errors import InvalidReaction
 if TYPE_CHECKING:
     from delivery.models import TlsOptions
 
-__all__ = ["check_tls", "context_for"]
+__all__ = ["check_tls", "context_for", "with_minimum"]
 
 _MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def with_minimum(options: TlsOptions, version: str) -> TlsOptions:
+    """The options with this minimum version, unless they name one."""
+    if options.minimum_version is not None:
+        return options
+    return replace(options, minimum_version=version)
 
 
 def check_tls(options: TlsOptions) -> None:

@@ -140,6 +140,8 @@ class HttpSettings(Section):
     max_response_body: Annotated[int, Field(ge=0, le=67_108_864)] = 65_536
     """Bytes read of an answer's body, counted before and after decompression; the rest is left
     unread."""
+    tls_minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken where a reaction names none: `1.2` or `1.3`."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default_factory=default_user_agent,
     )
