@@ -2,7 +2,7 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from delivery.errors import InvalidInput
 from delivery.message.signing import generate_secret
 from delivery.models import BodyKind, TlsOptions
 
-__all__ = ["CALL", "Call"]
+__all__ = ["CALL", "Call", "merged_tls"]
 
 _NONE = "none"
 """Takes a limit away."""
@@ -146,11 +146,18 @@ class Call:
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
         if files == (None, None, None) and self.tls_minimum_version is None:
             return None
-        texts = (None if file is None else _text(file) for file in files)
-        return TlsOptions(*texts, minimum_version=self.tls_minimum_version)
+        ca, certificate, key = (None if file is None else _text(file) for file in files)
+        return TlsOptions(ca, certificate, key, self.tls_minimum_version)
 
 
 CALL = Call()
+
+
+def merged_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
+    """The current options with those that were given; its concealed key stays what it is."""
+    named = {each.name: getattr(given, each.name) for each in fields(given)}
+    changed = {name: value for name, value in named.items() if value is not None}
+    return replace(current, **changed)
 
 
 def _concurrency(text: str | None) -> int | None:

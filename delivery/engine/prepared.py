@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from delivery.engine.templated import About, TemplatedRequest, facts_of
+from delivery.http.redirects import Redirects
+from delivery.http.tls import with_minimum
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
 from delivery.message.redact import redact_query, redact_url
@@ -59,6 +61,8 @@ class PreparedCall:
     timeout: float
     connect_timeout: float
     concurrency: int | None
+    redirects: Redirects | None = None
+    """Follows redirects; None: none is followed."""
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
 
@@ -102,7 +106,8 @@ def prepare(
     Raises:
         DeliveryError: if the call cannot be made as it is given.
     """
-    endpoint, target = parse_url(plain_url(params.url), tls=params.tls)
+    tls = with_minimum(params.tls, settings.tls_minimum_version)
+    endpoint, target = parse_url(plain_url(params.url), tls=tls)
     shown_url = redact_url(params.url)
     call = compile_call(params)
     templated = None
@@ -134,6 +139,7 @@ def prepare(
         timeout=timeout,
         connect_timeout=min(connect_timeout, timeout),
         concurrency=params.concurrency,
+        redirects=Redirects(params.redirects, tls.minimum_version) if params.redirects else None,
         templated=templated,
     )
 

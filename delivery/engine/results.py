@@ -77,7 +77,8 @@ def delivered(
         head,
         body,
         size,
-        exchange.response_head,
+        # Most have no earlier ones, and then this is the head itself.
+        exchange.earlier_heads + exchange.response_head,
         exchange.response_body[:max_body],
         exchange.response_size,
     )

@@ -126,7 +126,7 @@ class HttpSettings(Section):
     """How calls are made, and which addresses may be called."""
 
     transport: Literal["native", "httpx"] = "native"
-    """`native` is quick and pins checked addresses; `httpx` uses httpx's own transport."""
+    """`native` is quick, `httpx` is httpx's own; both connect to checked addresses only."""
     timeout: Annotated[float, Field(gt=0, le=3_600)] = 15.0
     """Seconds for a whole exchange, from name resolution to the answer's last byte."""
     connect_timeout: Annotated[float, Field(gt=0, le=3_600)] = 5.0
