@@ -154,6 +154,8 @@ def _show(output: Output, log: DeliveryLog) -> None:
             "trigger": log.trigger_id,
             "reaction": log.reaction_id,
             "at": log.created_at,
+            "redirects": " → ".join(f"{each.status_code} {each.location}" for each in log.redirects)
+            or None,
             "address": log.remote_address
             and f"{log.remote_address}{' (open connection)' if log.reused else ''}",
             "ms": " · ".join(shown) or None,

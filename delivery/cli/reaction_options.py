@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from delivery.errors import InvalidInput
 from delivery.message.signing import generate_secret
 from delivery.models import BodyKind, TlsOptions
 
-__all__ = ["CALL", "Call"]
+__all__ = ["CALL", "Call", "merged_tls"]
 
 _NONE = "none"
 """Takes a limit away."""
@@ -56,6 +56,9 @@ class Call:
     generate_secret: Annotated[
         bool, Parameter(help="Make a signing secret and show it, this once.")
     ] = False
+    redirects: Annotated[
+        int | None, Parameter(help="Redirects to follow at most, 0 to 3; default 0.")
+    ] = None
     timeout: Annotated[float | None, Parameter(help="Seconds for the whole exchange.")] = None
     connect_timeout: Annotated[float | None, Parameter(help="Seconds of these to connect.")] = None
     retry: Annotated[
@@ -93,6 +96,9 @@ class Call:
     tls_ca: Annotated[Path | None, Parameter(help="PEM file of private authorities.")] = None
     tls_certificate: Annotated[Path | None, Parameter(help="PEM file of our own.")] = None
     tls_key: Annotated[Path | None, Parameter(help="PEM file of its key.")] = None
+    tls_minimum_version: Annotated[
+        str | None, Parameter(metavar="VERSION", help="Oldest version of TLS spoken: 1.2 or 1.3.")
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """The arguments of `reactions.create` for the options that were given.
@@ -110,6 +116,7 @@ class Call:
             "body": _body(self.body),
             "compression": self.compression,
             "secrets": secrets,
+            "redirects": self.redirects,
             "timeout": self.timeout,
             "connect_timeout": self.connect_timeout,
             "retry": None if self.retry is None else _object("--retry", self.retry),
@@ -137,12 +144,20 @@ class Call:
 
     def _tls(self) -> TlsOptions | None:
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
-        if files == (None, None, None):
+        if files == (None, None, None) and self.tls_minimum_version is None:
             return None
-        return TlsOptions(*(None if file is None else _text(file) for file in files))
+        ca, certificate, key = (None if file is None else _text(file) for file in files)
+        return TlsOptions(ca, certificate, key, self.tls_minimum_version)
 
 
 CALL = Call()
+
+
+def merged_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
+    """The current options with those that were given; its concealed key stays what it is."""
+    named = {each.name: getattr(given, each.name) for each in fields(given)}
+    changed = {name: value for name, value in named.items() if value is not None}
+    return replace(current, **changed)
 
 
 def _concurrency(text: str | None) -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.reaction_options import CALL, Call
+from delivery.cli.reaction_options import CALL, Call, merged_tls
 from delivery.cli.reaction_secrets import describe_signing, rotate_secret, show_secrets
 from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
@@ -113,6 +113,9 @@ async def update(
     # Receivers need time to take over one that was made just now: until then all sign.
     added = changes.pop("secrets") if call.generate_secret else ()
     async with open_engine(common) as engine:
+        if "tls" in changes:
+            current = await engine.reactions.get(reaction_id, tenant_id=tenant)
+            changes["tls"] = merged_tls(changes["tls"], current.params.tls)
         if changes:
             await engine.reactions.update(reaction_id, tenant_id=tenant, **changes)
         for secret in reversed(added):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from delivery.engine.templated import About, TemplatedRequest, facts_of
+from delivery.http.redirects import Redirects
+from delivery.http.tls import with_minimum
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
 from delivery.message.payload import decode_payload
@@ -69,6 +71,8 @@ class PreparedCall:
     """Finds what is secret in the call, wherever else it stands; None: nothing is."""
     sealer: Sealer = _NO_KEYS
     """Opens payloads that were sealed."""
+    redirects: Redirects | None = None
+    """Follows redirects; None: none is followed."""
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
 
@@ -133,7 +137,8 @@ def prepare(
     Raises:
         DeliveryError: if the call cannot be made as it is given.
     """
-    endpoint, target = parse_url(plain_url(params.url), tls=params.tls)
+    tls = with_minimum(params.tls, settings.tls_minimum_version)
+    endpoint, target = parse_url(plain_url(params.url), tls=tls)
     known = [*secrets, *secrets_in_call(params)]
     scrubber = Scrubber(known) if known else None
     shown_url = redact_url(params.url)
@@ -178,6 +183,7 @@ def prepare(
         concurrency=params.concurrency,
         scrubber=scrubber,
         sealer=sealer,
+        redirects=Redirects(params.redirects, tls.minimum_version) if params.redirects else None,
         templated=templated,
     )
 

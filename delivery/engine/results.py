@@ -78,7 +78,8 @@ def delivered(
         head,
         body,
         size,
-        kept_head(exchange.response_head, scrubber),
+        # Most have no earlier ones, and then this is the head itself.
+        kept_head(exchange.earlier_heads + exchange.response_head, scrubber),
         kept_body(exchange.response_body, scrubber, max_body),
         exchange.response_size,
     )

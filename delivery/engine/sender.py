@@ -226,16 +226,18 @@ class Sender:
         rendered: Rendered | None = None
         try:
             rendered = call.render(job, self._clock.now())
-            exchange = await self._transport.send(
-                Request(
-                    call.endpoint,
-                    call.method,
-                    rendered.head,
-                    rendered.body,
-                    call.timeout,
-                    call.connect_timeout,
-                )
+            request = Request(
+                call.endpoint,
+                call.method,
+                rendered.head,
+                rendered.body,
+                call.timeout,
+                call.connect_timeout,
             )
+            if call.redirects is None:
+                exchange = await self._transport.send(request)
+            else:
+                exchange = await call.redirects.follow(self._transport, request)
         except asyncio.CancelledError:
             self._settler.add(
                 results.cut_off(

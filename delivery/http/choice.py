@@ -57,7 +57,7 @@ async def open_transport(
             max_keepalive_connections=settings.connections_per_origin,
             keepalive_expiry=settings.keepalive,
         )
-        opened = HttpxTransport(TlsAwareHttpxTransport(limits), guard, *caps)
+        opened = HttpxTransport(TlsAwareHttpxTransport(limits, guard), guard, *caps)
     else:
         opened = NativeTransport(guard, settings.keepalive, settings.connections_per_origin, *caps)
     try:

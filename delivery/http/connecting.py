@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import InvalidReaction
 from delivery.http.guard import AddressBlocked
-from delivery.http.tls import context_for, describe_tls_error
+from delivery.http.pace import Pace
+from delivery.http.secured import SecuredTransport
+from delivery.http.sessions import Sessions
+from delivery.http.tls import context_for
+from delivery.http.tls_errors import describe_tls_error
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
@@ -26,48 +30,98 @@ if TYPE_CHECKING:
     from delivery.message.url import Endpoint
     from delivery.models import Exchange
 
-__all__ = ["connect"]
+__all__ = ["Connector"]
 
 
-async def connect(
-    request: Request,
-    exchange: Exchange,
-    seconds: float,
-    *,
-    guard: Guard,
-    new_connection: Callable[[], Connection],
-) -> Connection | None:
-    """A new connection to the request's endpoint; None: the exchange says why there is none.
+class Connector:
+    """Makes connections.
 
-    `seconds` are what is left of the request's timeout; the connect timeout applies as well.
+    Args:
+        guard: Says which addresses may be called.
+        new_connection: Makes a connection that is not connected yet.
     """
-    limit = min(seconds, request.connect_timeout)
-    ends = asyncio.get_running_loop().time() + limit
-    try:
-        async with asyncio.timeout(limit):
-            return await _connect(request, exchange, ends, guard, new_connection)
-    except TimeoutError:
-        exchange.failure_kind = FailureKind.TIMEOUT
-        if seconds < request.connect_timeout:
-            which = f"the timeout of {request.timeout:g} s"
-        else:
-            which = f"the connect timeout of {request.connect_timeout:g} s"
-        exchange.error = f"{which} was over while {_step(request.endpoint, exchange)}"
-    except AddressBlocked as blocked:
-        exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
-    except InvalidReaction as error:
-        exchange.failure_kind, exchange.error = FailureKind.MISCONFIGURED, str(error)
-    except (socket.gaierror, UnicodeError) as error:
-        exchange.failure_kind = FailureKind.DNS
-        exchange.error = f"{request.endpoint.host} cannot be resolved: {_reason(error)}"
-    except ssl.SSLError as error:
-        exchange.failure_kind, exchange.error = FailureKind.TLS, describe_tls_error(error)
-    except OSError as error:
-        during_tls = exchange.connect_ms is not None and request.endpoint.scheme == "https"
-        exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
-        doing = "the TLS handshake failed" if during_tls else "cannot connect"
-        exchange.error = f"{doing}: {_reason(error)}"
-    return None
+
+    def __init__(self, guard: Guard, new_connection: Callable[[], Connection]) -> None:
+        self._guard = guard
+        self._new_connection = new_connection
+        self._pace = Pace()
+        self._sessions = Sessions()
+
+    async def connect(
+        self, request: Request, exchange: Exchange, seconds: float
+    ) -> Connection | None:
+        """A new connection to the request's endpoint; None: the exchange says why there is none.
+
+        `seconds` are what is left of the request's timeout; the connect timeout applies as well.
+        """
+        limit = min(seconds, request.connect_timeout)
+        ends = asyncio.get_running_loop().time() + limit
+        try:
+            async with asyncio.timeout(limit):
+                return await self._connect(request.endpoint, exchange, ends)
+        except TimeoutError:
+            exchange.failure_kind = FailureKind.TIMEOUT
+            if seconds < request.connect_timeout:
+                which = f"the timeout of {request.timeout:g} s"
+            else:
+                which = f"the connect timeout of {request.connect_timeout:g} s"
+            exchange.error = f"{which} was over while {_step(request.endpoint, exchange)}"
+        except AddressBlocked as blocked:
+            exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
+        except InvalidReaction as error:
+            exchange.failure_kind, exchange.error = FailureKind.MISCONFIGURED, str(error)
+        except (socket.gaierror, UnicodeError) as error:
+            exchange.failure_kind = FailureKind.DNS
+            exchange.error = f"{request.endpoint.host} cannot be resolved: {_reason(error)}"
+        except ssl.SSLError as error:
+            exchange.failure_kind = FailureKind.TLS
+            exchange.error = describe_tls_error(error, request.endpoint)
+        except OSError as error:
+            during_tls = exchange.connect_ms is not None and request.endpoint.scheme == "https"
+            exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
+            doing = "the TLS handshake failed" if during_tls else "cannot connect"
+            exchange.error = f"{doing}: {_reason(error)}"
+        return None
+
+    async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> Connection:
+        began = time.perf_counter()
+        addresses = await self._guard.resolve(endpoint)
+        resolved = time.perf_counter()
+        exchange.dns_ms = (resolved - began) * 1000
+        opened = await _open_socket(addresses, endpoint.port, ends)
+        connected = time.perf_counter()
+        exchange.connect_ms = (connected - resolved) * 1000
+        try:
+            if endpoint.scheme != "https":
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    self._new_connection, sock=opened
+                )
+                return connection
+            secured = await self._secure(endpoint, opened)
+        except BaseException:
+            opened.close()
+            raise
+        exchange.tls_ms = (time.perf_counter() - connected) * 1000
+        return secured
+
+    async def _secure(self, endpoint: Endpoint, opened: socket.socket) -> Connection:
+        context = context_for(endpoint.tls)
+        connection = self._new_connection()
+        secured = SecuredTransport(
+            connection,
+            context,
+            endpoint.host,
+            self._sessions.find(endpoint, context),
+            self._pace,
+            lambda session: self._sessions.keep(endpoint, context, session),
+        )
+        await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
+        try:
+            await secured.ready
+        except BaseException:
+            secured.abort()
+            raise
+        return connection
 
 
 def _step(endpoint: Endpoint, exchange: Exchange) -> str:
@@ -86,41 +140,6 @@ def _reason(error: Exception) -> str:
         # Event loops put texts of their own into `strerror`.
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
-
-
-async def _connect(
-    request: Request,
-    exchange: Exchange,
-    ends: float,
-    guard: Guard,
-    new_connection: Callable[[], Connection],
-) -> Connection:
-    endpoint = request.endpoint
-    began = time.perf_counter()
-    addresses = await guard.resolve(endpoint)
-    resolved = time.perf_counter()
-    exchange.dns_ms = (resolved - began) * 1000
-    opened = await _open_socket(addresses, endpoint.port, ends)
-    connected = time.perf_counter()
-    exchange.connect_ms = (connected - resolved) * 1000
-    loop = asyncio.get_running_loop()
-    try:
-        if endpoint.scheme != "https":
-            _, connection = await loop.create_connection(new_connection, sock=opened)
-            return connection
-        _, connection = await loop.create_connection(
-            new_connection,
-            sock=opened,
-            ssl=context_for(endpoint.tls),
-            server_hostname=endpoint.host,
-            # Only the deadline around all of this is to end the handshake.
-            ssl_handshake_timeout=request.connect_timeout + 60.0,
-        )
-    except BaseException:
-        opened.close()
-        raise
-    exchange.tls_ms = (time.perf_counter() - connected) * 1000
-    return connection
 
 
 async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.socket:

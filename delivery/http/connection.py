@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
-from delivery.http.tls import describe_tls_error
+from delivery.http.tls_errors import describe_tls_error
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ class Connection(asyncio.Protocol):
         "_early",
         "_exchange",
         "_loop",
+        "_lost_by",
         "_max_early",
         "_on_closed",
         "_reader",
-        "_request_timeout",
+        "_request",
         "_sent_at",
         "_timer",
         "_transport",
@@ -66,6 +67,9 @@ class Connection(asyncio.Protocol):
         """What came before the first request: some servers refuse who connects, unasked."""
         self._done: asyncio.Future[None] | None = None
         self._exchange: Exchange
+        self._request: Request
+        self._lost_by: Exception | None = None
+        """Why the connection was closed before it was used."""
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.remote_address: str | None = None
@@ -82,13 +86,15 @@ class Connection(asyncio.Protocol):
         if not self.usable and not early:
             exchange.failure_kind = FailureKind.TRANSPORT
             exchange.error = "the connection was closed without a response"
+            if self._lost_by is not None:
+                _explain(self._lost_by, request, exchange)
             closed: asyncio.Future[None] = self._loop.create_future()
             closed.set_result(None)
             return closed
         self._exchange = exchange
         self._reader.begin(exchange, is_head_request=request.method == "HEAD")
         self._done = done = self._loop.create_future()
-        self._request_timeout = request.timeout
+        self._request = request
         # One timer for all that follows, rather than a timeout around each step, which costs a
         # context manager and a task's cancellation machinery for every call.
         self._timer = self._loop.call_later(seconds, self._expire)
@@ -176,8 +182,10 @@ class Connection(asyncio.Protocol):
             is_whole_request_sent = self._sent_at > 0
             progress = self._reader.end_of_stream(is_reset=bool(exc) and is_whole_request_sent)
             if progress is Progress.FAILED and exc is not None:
-                self._explain(exc)
+                _explain(exc, self._request, self._exchange)
             self._finish(progress)
+        else:
+            self._lost_by = exc
         self._on_closed(self)
 
     def _take_early(self, early: bytes) -> None:
@@ -186,17 +194,6 @@ class Connection(asyncio.Protocol):
         self.data_received(early)
         if self._done is not None and not usable:
             self._finish(self._reader.end_of_stream())
-
-    def _explain(self, exc: Exception) -> None:
-        exchange = self._exchange
-        if isinstance(exc, ssl.SSLError):
-            # With TLS 1.3 a server refuses a client's certificate after the handshake.
-            exchange.failure_kind = FailureKind.TLS
-            exchange.error = describe_tls_error(exc)
-        else:
-            code = exc.errno if isinstance(exc, OSError) else None
-            # Event loops put texts of their own into errors.
-            exchange.error = f"{exchange.error}: {exc if code is None else os.strerror(code)}"
 
     def _sent(self, began_at: float) -> None:
         now = time.perf_counter()
@@ -218,7 +215,7 @@ class Connection(asyncio.Protocol):
             what = "the response's body was being read"
         self._reader.cut()
         exchange.failure_kind = FailureKind.TIMEOUT
-        exchange.error = f"the timeout of {self._request_timeout:g} s was over while {what}"
+        exchange.error = f"the timeout of {self._request.timeout:g} s was over while {what}"
         self.usable = False
         self._release()
         self._transport.abort()
@@ -238,6 +235,7 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         self._sent_at = 0.0
         del self._exchange
+        del self._request
         self._reader.forget()
         done, self._done = self._done, None
         if done is not None and not done.done():
@@ -247,3 +245,15 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _explain(exc: Exception, request: Request, exchange: Exchange) -> None:
+    """Say in the exchange why the connection was closed."""
+    if isinstance(exc, ssl.SSLError):
+        # With TLS 1.3 a server refuses a client's certificate after the handshake.
+        exchange.failure_kind = FailureKind.TLS
+        exchange.error = describe_tls_error(exc, request.endpoint)
+    else:
+        code = exc.errno if isinstance(exc, OSError) else None
+        # Event loops put texts of their own into errors.
+        exchange.error = f"{exchange.error}: {exc if code is None else os.strerror(code)}"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import InvalidReaction
 from delivery.http.addresses import is_public
-from delivery.http.names import Names
+from delivery.http.names import Names, system_addresses
 from delivery.message.url import ascii_host, literal_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from delivery.http.addresses import Address, Network
     from delivery.message.url import Endpoint
@@ -37,6 +37,7 @@ class Guard:
         allowed_hosts: Host names (`example.test`) and suffixes (`*.example.test`) whose addresses
             are not judged.
         allowed_ports: The only ports that may be called; None: all.
+        resolver: See `Names`.
 
     Raises:
         ValueError: if a network is not one, or a host cannot be a host name.
@@ -47,6 +48,7 @@ class Guard:
         allowed_networks: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         allowed_ports: Iterable[int] | None = None,
+        resolver: Callable[[str], Iterable[str]] = system_addresses,
     ) -> None:
         self._networks: tuple[Network, ...] = tuple(map(ip_network, allowed_networks))
         hosts = list(allowed_hosts)
@@ -55,7 +57,7 @@ class Guard:
             "." + ascii_host(host.removeprefix("*.")) for host in hosts if host.startswith("*.")
         )
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
-        self._names = Names()
+        self._names = Names(resolver)
 
     def check(self, endpoint: Endpoint) -> None:
         """Refuse what can be refused without resolving a name; for when a reaction is saved.

@@ -19,8 +19,10 @@ import httpx
 from delivery.errors import InvalidReaction
 from delivery.http.body import ResponseBody, is_unfolded
 from delivery.http.guard import AddressBlocked
+from delivery.http.pinned import PinnedHttpxTransport
 from delivery.http.request import Request
-from delivery.http.tls import context_for, describe_tls_error
+from delivery.http.tls import context_for
+from delivery.http.tls_errors import describe_tls_error
 from delivery.message.head import message_headers
 from delivery.message.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
@@ -54,9 +56,9 @@ _STEPS: Final = (
 class HttpxTransport:
     """Makes the engine's exchanges over a transport of httpx.
 
-    The guard is asked before each call, but httpx resolves the name again when it connects: only
-    the engine's own transport is sure to connect to the very address that was judged. TLS options
-    are for the transport of httpx to know, `TlsAwareHttpxTransport` excepted.
+    The guard is asked before each call, but a transport of httpx resolves the name again when it
+    connects, and may use proxies: only the engine's own and `TlsAwareHttpxTransport` are sure to
+    connect to the very address that was judged. TLS options too are known to these two only.
 
     Args:
         transport: Any transport of httpx; it is closed with this one.
@@ -147,12 +149,18 @@ class HttpxTransport:
 class TlsAwareHttpxTransport(httpx.AsyncBaseTransport):
     """httpx's own transport, one for each set of TLS options that endpoints ask for.
 
-    Like the engine's own it trusts the authorities of the system, and ignores proxy variables.
+    Like the engine's own it trusts the authorities of the system, ignores proxy variables, and
+    connects only to addresses that the guard has judged.
+
+    Args:
+        limits: See httpx.
+        guard: Says which addresses may be called.
     """
 
-    def __init__(self, limits: httpx.Limits) -> None:
+    def __init__(self, limits: httpx.Limits, guard: Guard) -> None:
         self._limits = limits
-        self._transports: dict[TlsOptions, httpx.AsyncHTTPTransport] = {}
+        self._guard = guard
+        self._transports: dict[TlsOptions, PinnedHttpxTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange.
@@ -164,8 +172,8 @@ class TlsAwareHttpxTransport(httpx.AsyncBaseTransport):
         options: TlsOptions = request.extensions.get(_TLS) or TlsOptions()
         transport = self._transports.get(options)
         if transport is None:
-            transport = self._transports[options] = httpx.AsyncHTTPTransport(
-                verify=context_for(options), limits=self._limits, trust_env=False
+            transport = self._transports[options] = PinnedHttpxTransport(
+                self._guard, context_for(options), self._limits
             )
         return await transport.handle_async_request(request)
 
@@ -300,7 +308,7 @@ def _failure(error: Exception, request: Request) -> tuple[FailureKind, str]:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return FailureKind.TLS, describe_tls_error(cause)
+            return FailureKind.TLS, describe_tls_error(cause, request.endpoint)
         if isinstance(cause, socket.gaierror):
             reason = cause.strerror or str(cause)
             return FailureKind.DNS, f"{request.endpoint.host} cannot be resolved: {reason}"

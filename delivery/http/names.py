@@ -19,19 +19,34 @@ from typing import TYPE_CHECKING, Final
 from delivery.http.addresses import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from delivery.http.addresses import Address
 
-__all__ = ["Names"]
+__all__ = ["Names", "system_addresses"]
 
 _AT_ONCE: Final = 32
 
 
-class Names:
-    """Looks names up with the system's resolver, each once at a time."""
+def system_addresses(name: str) -> list[str]:
+    """The addresses of a name by the system's resolver, in the order to try them; blocks.
 
-    def __init__(self) -> None:
+    Raises:
+        socket.gaierror, UnicodeError: if the name cannot be resolved.
+    """
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+
+
+class Names:
+    """Looks names up, each once at a time.
+
+    Args:
+        resolver: Gives the addresses of a name, in the order to try them; it is called in a thread,
+            and may block.
+    """
+
+    def __init__(self, resolver: Callable[[str], Iterable[str]] = system_addresses) -> None:
+        self._resolver = resolver
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[list[Address]]] = {}
 
@@ -52,7 +67,10 @@ class Names:
         async with self._places:
             found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
             Thread(
-                target=_resolve, args=(name, found), name=f"delivery-resolve-{name}", daemon=True
+                target=_resolve,
+                args=(self._resolver, name, found),
+                name=f"delivery-resolve-{name}",
+                daemon=True,
             ).start()
             return await found
 
@@ -63,11 +81,12 @@ class Names:
             lookup.exception()
 
 
-def _resolve(name: str, found: asyncio.Future[list[Address]]) -> None:
+def _resolve(
+    resolver: Callable[[str], Iterable[str]], name: str, found: asyncio.Future[list[Address]]
+) -> None:
     """Settle the future with the addresses, or with why there are none; runs in a thread."""
     try:
-        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(parse_address(str(entry[4][0])) for entry in entries))
+        addresses = list(dict.fromkeys(map(parse_address, resolver(name))))
     except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
         settle = partial(found.set_exception, error)
     else:

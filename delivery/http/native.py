@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from delivery.http.connecting import connect
+from delivery.http.connecting import Connector
 from delivery.http.connection import Connection
 from delivery.http.pool import Pool
 from delivery.models import Exchange, FailureKind
@@ -49,11 +49,11 @@ class NativeTransport:
         max_response_head: int,
         max_response_body: int,
     ) -> None:
-        self._guard = guard
+        self._connector = Connector(
+            guard, lambda: Connection(max_response_head, max_response_body, self._forget)
+        )
         self._keepalive = keepalive
         self._per_origin = connections_per_origin
-        self._max_head = max_response_head
-        self._max_body = max_response_body
         self._max_free = _affordable_free_connections()
         self._pools: dict[Endpoint, Pool] = {}
         self._open: set[Connection] = set()
@@ -151,12 +151,8 @@ class NativeTransport:
         """Make the exchange on a new connection; None: there was none."""
         connection = None
         if not self._closed:
-            connection = await connect(
-                request,
-                exchange,
-                request.timeout - (time.perf_counter() - began),
-                guard=self._guard,
-                new_connection=lambda: Connection(self._max_head, self._max_body, self._forget),
+            connection = await self._connector.connect(
+                request, exchange, request.timeout - (time.perf_counter() - began)
             )
         if self._closed:
             if connection is not None:

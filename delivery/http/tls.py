@@ -5,37 +5,47 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
 
 if TYPE_CHECKING:
     from delivery.models import TlsOptions
 
-__all__ = ["check_tls", "context_for", "describe_tls_error"]
+__all__ = ["check_tls", "context_for", "with_minimum"]
+
+_MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def with_minimum(options: TlsOptions, version: str) -> TlsOptions:
+    """The options with this minimum version, unless they name one."""
+    if options.minimum_version is not None:
+        return options
+    return replace(options, minimum_version=version)
 
 
 def check_tls(options: TlsOptions) -> None:
     """Refuse certificates and keys that cannot be used.
 
     Raises:
-        InvalidReaction: if one of the PEM texts cannot be read, or key and certificate do not
-            belong together.
+        InvalidReaction: if one of the PEM texts cannot be read, key and certificate do not belong
+            together, or the minimum version is none of those spoken.
     """
     context_for(options)
 
 
 @lru_cache(maxsize=1024)
 def context_for(options: TlsOptions) -> ssl.SSLContext:
-    """The client's context: TLS 1.2 or later, host name and chain verified.
+    """The client's context: TLS 1.2 or later, or as the options say; host name and chain verified.
 
     Raises:
         InvalidReaction: as `check_tls`.
     """
     context = _trusting(options.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = _minimum(options.minimum_version or "1.2")
     context.set_alpn_protocols(["http/1.1"])
     if options.client_certificate is not None:
         _load_client_certificate(context, options.client_certificate, options.client_key or "")
@@ -45,11 +55,12 @@ def context_for(options: TlsOptions) -> ssl.SSLContext:
     return context
 
 
-def describe_tls_error(error: ssl.SSLError) -> str:
-    """What went wrong, in words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not accepted: {error.verify_message}"
-    return f"the TLS handshake failed: {error.reason or error}"
+def _minimum(version: str) -> ssl.TLSVersion:
+    try:
+        return _MINIMUM[version]
+    except (KeyError, TypeError):
+        message = f"tls.minimum_version is {version!r}, but must be one of {', '.join(_MINIMUM)}"
+        raise InvalidReaction(message) from None
 
 
 def _trusting(ca: str | None) -> ssl.SSLContext:

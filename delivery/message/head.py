@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["find_header", "message_headers"]
+import re
+from typing import Final
+
+from delivery.models import Redirect
+
+__all__ = ["find_header", "last_head", "message_headers", "redirects_in"]
+
+_STATUS_LINE: Final = re.compile(rb"[^ \r\n]+ +([0-9]{3})")
 
 
 def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
@@ -34,3 +41,22 @@ def find_header(head: bytes, name: bytes) -> bytes | None:
     start += len(mark)
     end = head.find(b"\n", start)
     return head[start : len(head) if end < 0 else end].strip(b" \t\r")
+
+
+def last_head(heads: bytes) -> bytes:
+    """The last of the heads that are stored of an exchange; empty if its answer never came.
+
+    Those before it are of redirects, each with an empty line behind it, as `curl -iL` shows them.
+    """
+    return heads.rpartition(b"\r\n\r\n")[2]
+
+
+def redirects_in(heads: bytes) -> tuple[Redirect, ...]:
+    """The redirects among the heads that are stored of an exchange."""
+    found = []
+    for head in heads.split(b"\r\n\r\n")[:-1]:
+        status = _STATUS_LINE.match(head)
+        location = find_header(head, b"location")
+        if status is not None and location is not None:
+            found.append(Redirect(int(status[1]), location.decode("utf-8", "replace")))
+    return tuple(found)

@@ -26,6 +26,7 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 _LONGEST_TIMEOUT: Final = 300.0
 _MOST_CONCURRENT: Final = 10_000
+_MOST_REDIRECTS: Final = 3
 _MOST_SECRETS: Final = 10
 _MOST_HEADERS: Final = 100
 _LONGEST_NAME: Final = 256
@@ -80,6 +81,7 @@ def validate_params(params: HttpParams) -> HttpParams:
     ):
         message = "compression sets Content-Encoding by itself; leave out one of the two"
         raise InvalidReaction(message)
+    _check_redirects(params.redirects)
     compile_call(params)
     _check_secrets(params.secrets)
     _check_tls(params.tls)
@@ -254,4 +256,13 @@ def _check_secrets(secrets: Iterable[str]) -> None:
 def _check_tls(tls: TlsOptions) -> None:
     if tls.client_key is not None and tls.client_certificate is None:
         message = "the TLS client_key has no client_certificate; give both, or neither"
+        raise InvalidReaction(message)
+
+
+def _check_redirects(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_REDIRECTS:
+        message = (
+            f"redirects is {value!r}, but must be a whole number from 0 (none is followed) to"
+            f" {_MOST_REDIRECTS}"
+        )
         raise InvalidReaction(message)

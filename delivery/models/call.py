@@ -78,7 +78,7 @@ class HttpParams:
     compression: Compression | None = None
     """How the body is sent; the signature is of what is sent."""
     redirects: int = 0
-    """How many redirects are followed, up to 3."""
+    """How many redirects are followed at most, up to 3; see `delivery.http.redirects`."""
     timeout: float | None = None
     """Seconds for the whole exchange, DNS to last byte; None: `http.timeout`."""
     connect_timeout: float | None = None

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from delivery.models.words import FailureKind, Outcome
 
-__all__ = ["DeliveryLog", "Exchange", "HttpMessage", "RequestPreview", "TestCall", "Timings"]
+__all__ = [
+    "DeliveryLog",
+    "Exchange",
+    "HttpMessage",
+    "Redirect",
+    "RequestPreview",
+    "TestCall",
+    "Timings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,15 @@ class HttpMessage:
     """Bytes sent or received, before `body` was cut for storage."""
     truncated: bool
     """Whether `body` is shorter than what was sent or received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirect that was followed."""
+
+    status_code: int
+    location: str
+    """Where it led, as it was given, but for what looks secret in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,8 @@ class DeliveryLog:
     """Whether the exchange went over a connection that was already open."""
     worker_id: UUID | None
     created_at: datetime
+    redirects: tuple[Redirect, ...] = ()
+    """Those that were followed, in order; `response` is what the last of them led to."""
 
 
 @dataclass(slots=True)
@@ -96,6 +115,9 @@ class Exchange:
     total_ms: float = 0.0
     remote_address: str | None = None
     reused: bool = False
+    earlier_heads: bytes = b""
+    """The heads of redirects that led to this response, each with an empty line behind it; what
+    looks secret in them is concealed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,16 +93,18 @@ class Previews:
         endpoint's health. Arguments and errors are those of `show`.
         """
         call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
-        exchange = await self._transport.send(
-            Request(
-                call.endpoint,
-                call.method,
-                rendered.head,
-                rendered.body,
-                call.timeout,
-                call.connect_timeout,
-            )
+        request = Request(
+            call.endpoint,
+            call.method,
+            rendered.head,
+            rendered.body,
+            call.timeout,
+            call.connect_timeout,
         )
+        if call.redirects is None:
+            exchange = await self._transport.send(request)
+        else:
+            exchange = await call.redirects.follow(self._transport, request)
         return _result(call, rendered, exchange)
 
     async def _rendered(

@@ -127,7 +127,7 @@ class HttpSettings(Section):
     """How calls are made, and which addresses may be called."""
 
     transport: Literal["native", "httpx"] = "native"
-    """`native` is quick and pins checked addresses; `httpx` uses httpx's own transport."""
+    """`native` is quick, `httpx` is httpx's own; both connect to checked addresses only."""
     timeout: Annotated[float, Field(gt=0, le=3_600)] = 15.0
     """Seconds for a whole exchange, from name resolution to the answer's last byte."""
     connect_timeout: Annotated[float, Field(gt=0, le=3_600)] = 5.0
@@ -141,6 +141,8 @@ class HttpSettings(Section):
     max_response_body: Annotated[int, Field(ge=0, le=67_108_864)] = 65_536
     """Bytes read of an answer's body, counted before and after decompression; the rest is left
     unread."""
+    tls_minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken where a reaction names none: `1.2` or `1.3`."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default_factory=default_user_agent,
     )

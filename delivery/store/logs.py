@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from delivery.message.head import last_head, message_headers, redirects_in
 from delivery.message.redact import REDACTED
 from delivery.message.redact_body import redact_body
-from delivery.message.request import message_headers
 from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
 from delivery.store.statements import statement
 
@@ -42,11 +42,12 @@ def _was_cut(body: bytes, size: int, max_body: int) -> bool:
 
 
 def _response(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
-    if not row["response_head"]:
+    head = last_head(row["response_head"] or b"")
+    if not head:
         return None
     body = row["response_body"] or b""
     return HttpMessage(
-        headers=message_headers(row["response_head"]),
+        headers=message_headers(head),
         body=body,
         body_size=row["response_size"] or 0,
         truncated=bool(row["truncated"]) or _was_cut(body, row["response_size"] or 0, max_body),
@@ -88,6 +89,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
         reused=row["reused"],
         worker_id=row["worker_id"],
         created_at=row["created_at"],
+        redirects=redirects_in(row["response_head"] or b""),
     )
 
 

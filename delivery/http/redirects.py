@@ -1,0 +1,182 @@
+"""Follows redirects, for calls that ask for it.
+
+Each hop is an exchange like any other: its URL is parsed by the same rules, the guard judges its
+addresses, and what remains of the timeout is all the time it has. Other than in browsers, method
+and body are kept whatever the status says: a POST that becomes a GET delivers nothing (RFC 9110,
+15.4, allows both for 301 and 302).
+
+What is secret stays with the origin it was meant for: behind a hop to another scheme, host or port
+go no headers that look secret, no client certificate, and no private authority is trusted.
+`webhook-signature` is kept: it is no secret, and the receiver verifies by it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urljoin
+
+from delivery.message.head import find_header
+from delivery.message.redact import is_secret_header, redact_head, redact_url
+from delivery.message.url import parse_url
+from delivery.models import Exchange, FailureKind, TlsOptions
+
+if TYPE_CHECKING:
+    from delivery.http.request import Request
+    from delivery.http.transport import Transport
+    from delivery.message.url import Endpoint
+
+__all__ = ["Redirects"]
+
+_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
+_AMBIGUOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_TIMINGS: Final = ("dns_ms", "connect_ms", "tls_ms", "send_ms", "first_byte_ms")
+
+
+class _Hop(NamedTuple):
+    request: Request
+    shown_url: str
+
+
+class _NotFollowed(Exception):
+    """A redirect that leads nowhere; the text says why."""
+
+
+class _Refused(_NotFollowed):
+    """One that must not be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirects:
+    """How redirects of a call are followed."""
+
+    most: int
+    """How many, from 1."""
+    tls_minimum_version: str | None = None
+    """The oldest version of TLS that is spoken with other origins."""
+
+    async def follow(self, transport: Transport, request: Request) -> Exchange:
+        """Make the exchange and those it leads to, all within the request's timeout.
+
+        The result is the last answer, with the times of all taken together, and the heads of the
+        others in `earlier_heads`. A redirect that cannot be followed is itself the last answer, and
+        `error` says why; one that must not be, since the guard refuses where it leads or it leaves
+        https, is `blocked`.
+        """
+        began = time.perf_counter()
+        exchange = await transport.send(request)
+        seen = {_place(request)}
+        while exchange.failure_kind is None and exchange.status_code in _STATUSES:
+            location = find_header(exchange.response_head, b"location")
+            if not location:
+                break
+            try:
+                hop = self._hop(request, location, seen)
+            except _NotFollowed as reason:
+                if isinstance(reason, _Refused):
+                    exchange.failure_kind = FailureKind.BLOCKED
+                exchange.error = f"the redirect is not followed: {reason}"
+                break
+            seen.add(_place(hop.request))
+            left = request.timeout - (time.perf_counter() - began)
+            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0)))
+            if answer.failure_kind is FailureKind.BLOCKED:
+                exchange.failure_kind = FailureKind.BLOCKED
+                exchange.error = f"the redirect is not followed: {answer.error}"
+                break
+            if answer.error is not None:
+                # The deadline is that of all hops.
+                said = answer.error.replace(f"{max(left, 0.0):g} s", f"{request.timeout:g} s")
+                answer.error = f"after a redirect to {hop.shown_url}: {said}"
+            exchange = _behind(exchange, answer)
+            request = replace(hop.request, timeout=request.timeout)
+        exchange.total_ms = (time.perf_counter() - began) * 1000
+        return exchange
+
+    def _hop(self, request: Request, location: bytes, seen: set[tuple[Endpoint, str]]) -> _Hop:
+        """The request to make next."""
+        endpoint = request.endpoint
+        origin = f"{endpoint.scheme}://{endpoint.host_header}"
+        try:
+            url = _resolved(origin + _target(request), _text(location))
+            following, target = parse_url(url)
+        except ValueError as error:
+            raise _NotFollowed(str(error)) from None
+        shown_url = redact_url(url)
+        if endpoint.scheme == "https" and following.scheme != "https":
+            message = f"{shown_url} is not https, as the url before was"
+            raise _Refused(message)
+        stays = _origin(following) == _origin(endpoint)
+        if stays:
+            following = endpoint
+        elif following.scheme == "https":
+            tls = TlsOptions(minimum_version=self.tls_minimum_version)
+            following = replace(following, tls=tls)
+        head = _head(request, following, target, with_secrets=stays)
+        hop = replace(request, endpoint=following, head=head)
+        if _place(hop) in seen:
+            message = f"it leads in a circle, back to {shown_url}"
+            raise _NotFollowed(message)
+        if len(seen) > self.most:
+            allowed = "one redirect is" if self.most == 1 else f"{self.most} redirects are"
+            message = f"no more than {allowed} followed, and it leads on to {shown_url}"
+            raise _NotFollowed(message)
+        return _Hop(hop, shown_url)
+
+
+def _resolved(base: str, location: str) -> str:
+    if _AMBIGUOUS.search(location):
+        # Joining removes some of these, and programs differ about the others.
+        message = "its Location has a space, control character or backslash in it"
+        raise ValueError(message)
+    return urljoin(base, location)
+
+
+def _text(location: bytes) -> str:
+    try:
+        return location.decode()
+    except UnicodeDecodeError:
+        return location.decode("latin-1")
+
+
+def _target(request: Request) -> str:
+    return request.head.split(b" ", 2)[1].decode("latin-1")
+
+
+def _place(request: Request) -> tuple[Endpoint, str]:
+    return request.endpoint, _target(request)
+
+
+def _origin(endpoint: Endpoint) -> tuple[str, str, int]:
+    return endpoint.scheme, endpoint.host, endpoint.port
+
+
+def _head(request: Request, endpoint: Endpoint, target: str, *, with_secrets: bool) -> bytes:
+    """The request's head for another place."""
+    lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
+    for line in request.head.removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]:
+        name = line.partition(b":")[0].decode("latin-1")
+        if name.lower() == "host":
+            lines.append(f"Host: {endpoint.host_header}".encode("latin-1"))
+        elif with_secrets or not is_secret_header(name):
+            lines.append(line)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _behind(redirect: Exchange, answer: Exchange) -> Exchange:
+    """The answer, with what is kept of the redirect that led to it."""
+    for name in _TIMINGS:
+        before = getattr(redirect, name)
+        if before is not None:
+            setattr(answer, name, before + (getattr(answer, name) or 0.0))
+    answer.earlier_heads = redirect.earlier_heads + _storable(redirect.response_head) + b"\r\n\r\n"
+    return answer
+
+
+def _storable(head: bytes) -> bytes:
+    location = find_header(head, b"location")
+    assert location is not None
+    shown = redact_url(_text(location)).encode()
+    return redact_head(head.replace(location, shown))

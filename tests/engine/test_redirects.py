@@ -1,0 +1,107 @@
+"""A redirect is followed within one attempt, and the log says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from delivery import InvalidReaction, JobStatus, Redirect
+from delivery.models import FailureKind
+from delivery.testing import Answer, Receiver
+from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
+
+if TYPE_CHECKING:
+    from delivery.models import DeliveryLog, Job
+
+pytestmark = pytest.mark.anyio
+
+
+async def delivered(
+    database_url: str, url: str, *, redirects: int, **sections: Any
+) -> tuple[Job, list[DeliveryLog]]:
+    async with engine_on(database_url, **sections) as engine:
+        await engine.reactions.create(
+            name="moved",
+            event_types=["*"],
+            url=url,
+            secret=SECRET,
+            headers={"X-Api-Key": "hunter2"},
+            redirects=redirects,
+            retry=QUICK_RETRIES,
+        )
+        trigger = await engine.trigger("order.paid", {"total": 12})
+        async with engine.workers():
+            (job,) = await wait_for_all(engine, trigger.jobs)
+        return job, await all_logs(engine)
+
+
+@pytest.mark.parametrize("transport", ["native", "httpx"])
+async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
+    database_url: str, transport: str
+) -> None:
+    async with Receiver(default=Answer(200, body=b"thanks")) as target, Receiver() as moved:
+        moved.endpoint(
+            "/old", Answer(301, headers=(("Location", target.url("/new?token=hunter2")),))
+        )
+        job, (log,) = await delivered(
+            database_url, moved.url("/old"), redirects=1, http={"transport": transport}
+        )
+    assert job.status is JobStatus.SUCCEEDED
+    (received,) = target.received
+    assert received.method == "POST"
+    assert received.body == b'{"total":12}'
+    assert Webhook(SECRET).verify(received.body, dict(received.headers)) == {"total": 12}
+    assert "x-api-key" not in {name.lower() for name, _ in received.headers}
+    assert (log.status_code, log.attempt, log.error) == (200, 1, None)
+    assert log.endpoint == moved.url("/old")
+    assert log.redirects == (Redirect(301, target.url("/new?token=***")),)
+    assert log.response is not None
+    assert log.response.body == b"thanks"
+    assert "location" not in {name.lower() for name, _ in log.response.headers}
+
+
+async def test_without_the_option_a_redirect_is_a_failure_as_it_stands(database_url: str) -> None:
+    async with Receiver() as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(302, headers=(("Location", target.url("/new")),)))
+        job, (log,) = await delivered(database_url, moved.url("/old"), redirects=0)
+        assert not target.received
+    assert job.status is JobStatus.FAILED
+    assert (log.status_code, log.redirects, log.error) == (302, (), None)
+    assert log.response is not None
+
+
+async def test_a_redirect_to_a_private_address_fails_the_job_at_once(database_url: str) -> None:
+    async with Receiver(default=Answer(302, headers=(("Location", "http://10.0.0.1/"),))) as moved:
+        job, (log,) = await delivered(database_url, moved.url("/old"), redirects=3)
+    assert job.status is JobStatus.FAILED
+    assert job.failure_kind is FailureKind.BLOCKED
+    assert log.status_code == 302
+    assert "10.0.0.1 is not a public address" in (log.error or "")
+
+
+async def test_a_test_call_follows_redirects_too(database_url: str) -> None:
+    async with Receiver(default=Answer(204)) as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(308, headers=(("Location", target.url("/new")),)))
+        async with engine_on(database_url) as engine:
+            reaction = await engine.reactions.create(
+                name="moved", event_types=["*"], url=moved.url("/old"), redirects=2
+            )
+            called = await engine.reactions.test(reaction.id, {})
+    assert called.succeeded
+    assert called.status_code == 204
+
+
+@pytest.mark.parametrize("redirects", [-1, 4, True, 1.0, "1", None])
+async def test_an_impossible_number_of_redirects_is_refused(
+    database_url: str, redirects: object
+) -> None:
+    async with engine_on(database_url) as engine:
+        with pytest.raises(InvalidReaction, match=r"redirects is .* whole number from 0"):
+            await engine.reactions.create(
+                name="moved",
+                event_types=["*"],
+                url="https://example.com/",
+                redirects=redirects,  # type: ignore[arg-type]
+            )
