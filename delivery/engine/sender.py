@@ -237,7 +237,12 @@ class Sender:
             if call.redirects is None:
                 exchange = await self._transport.send(request)
             else:
-                exchange = await call.redirects.follow(self._transport, request)
+                exchange = await call.redirects.follow(
+                    self._transport,
+                    request,
+                    plain_body=rendered.plain_body,
+                    secrets=rendered.scrubber or call.scrubber,
+                )
         except asyncio.CancelledError:
             self._settler.add(
                 results.cut_off(

@@ -6,7 +6,8 @@ and body are kept whatever the status says: a POST that becomes a GET delivers n
 15.4, allows both for 301 and 302).
 
 What is secret stays with the origin it was meant for: behind a hop to another scheme, host or port
-go no headers that look secret, no client certificate, and no private authority is trusted.
+go no headers that look secret or have a known secret in them, no client certificate, and no private
+authority is trusted; a body that has secrets in it is not sent there at all.
 `webhook-signature` is kept: it is no secret, and the receiver verifies by it.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
@@ -24,8 +26,11 @@ from delivery.message.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from delivery.http.request import Request
     from delivery.http.transport import Transport
+    from delivery.message.scrub import Scrubber
     from delivery.message.url import Endpoint
 
 __all__ = ["Redirects"]
@@ -57,13 +62,26 @@ class Redirects:
     tls_minimum_version: str | None = None
     """The oldest version of TLS that is spoken with other origins."""
 
-    async def follow(self, transport: Transport, request: Request) -> Exchange:
+    async def follow(
+        self,
+        transport: Transport,
+        request: Request,
+        *,
+        plain_body: bytes = b"",
+        secrets: Scrubber | None = None,
+    ) -> Exchange:
         """Make the exchange and those it leads to, all within the request's timeout.
 
         The result is the last answer, with the times of all taken together, and the heads of the
         others in `earlier_heads`. A redirect that cannot be followed is itself the last answer, and
-        `error` says why; one that must not be, since the guard refuses where it leads or it leaves
-        https, is `blocked`.
+        `error` says why; one that must not be, since the guard refuses where it leads, it leaves
+        https, or the body has secrets for another origin, is `blocked`.
+
+        Args:
+            transport: Makes the exchanges.
+            request: The first.
+            plain_body: Its body before it was compressed.
+            secrets: Finds what is secret in the request wherever it stands; None: nothing is.
         """
         began = time.perf_counter()
         exchange = await transport.send(request)
@@ -73,7 +91,7 @@ class Redirects:
             if not location:
                 break
             try:
-                hop = self._hop(request, location, seen)
+                hop = self._hop(request, location, seen, plain_body, secrets)
             except _NotFollowed as reason:
                 if isinstance(reason, _Refused):
                     exchange.failure_kind = FailureKind.BLOCKED
@@ -95,7 +113,14 @@ class Redirects:
         exchange.total_ms = (time.perf_counter() - began) * 1000
         return exchange
 
-    def _hop(self, request: Request, location: bytes, seen: set[tuple[Endpoint, str]]) -> _Hop:
+    def _hop(
+        self,
+        request: Request,
+        location: bytes,
+        seen: set[tuple[Endpoint, str]],
+        plain_body: bytes,
+        secrets: Scrubber | None,
+    ) -> _Hop:
         """The request to make next."""
         endpoint = request.endpoint
         origin = f"{endpoint.scheme}://{endpoint.host_header}"
@@ -111,10 +136,13 @@ class Redirects:
         stays = _origin(following) == _origin(endpoint)
         if stays:
             following = endpoint
+        elif _finds(secrets, plain_body):
+            message = f"the body has secrets, and {shown_url} is of another origin"
+            raise _Refused(message)
         elif following.scheme == "https":
             tls = TlsOptions(minimum_version=self.tls_minimum_version)
             following = replace(following, tls=tls)
-        head = _head(request, following, target, with_secrets=stays)
+        head = _head(request, following, target, _kept if stays else partial(_is_open, secrets))
         hop = replace(request, endpoint=following, head=head)
         if _place(hop) in seen:
             message = f"it leads in a circle, back to {shown_url}"
@@ -153,14 +181,29 @@ def _origin(endpoint: Endpoint) -> tuple[str, str, int]:
     return endpoint.scheme, endpoint.host, endpoint.port
 
 
-def _head(request: Request, endpoint: Endpoint, target: str, *, with_secrets: bool) -> bytes:
+def _finds(secrets: Scrubber | None, data: bytes) -> bool:
+    return secrets is not None and secrets.scrub(data) is not data
+
+
+def _kept(_: bytes) -> bool:
+    return True
+
+
+def _is_open(secrets: Scrubber | None, line: bytes) -> bool:
+    """Whether a line of a head has nothing secret in it."""
+    name = line.partition(b":")[0].decode("latin-1")
+    return not is_secret_header(name) and not _finds(secrets, line)
+
+
+def _head(
+    request: Request, endpoint: Endpoint, target: str, is_kept: Callable[[bytes], bool]
+) -> bytes:
     """The request's head for another place."""
     lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
     for line in request.head.removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]:
-        name = line.partition(b":")[0].decode("latin-1")
-        if name.lower() == "host":
+        if line[:5].lower() == b"host:":
             lines.append(f"Host: {endpoint.host_header}".encode("latin-1"))
-        elif with_secrets or not is_secret_header(name):
+        elif is_kept(line):
             lines.append(line)
     return b"\r\n".join([*lines, b"", b""])
 

@@ -45,7 +45,9 @@ def context_for(options: TlsOptions) -> ssl.SSLContext:
         InvalidReaction: as `check_tls`.
     """
     context = _trusting(options.ca)
-    context.minimum_version = _minimum(options.minimum_version or "1.2")
+    context.minimum_version = _minimum(
+        "1.2" if options.minimum_version is None else options.minimum_version
+    )
     context.set_alpn_protocols(["http/1.1"])
     if options.client_certificate is not None:
         _load_client_certificate(context, options.client_certificate, options.client_key or "")

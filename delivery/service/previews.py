@@ -104,7 +104,12 @@ class Previews:
         if call.redirects is None:
             exchange = await self._transport.send(request)
         else:
-            exchange = await call.redirects.follow(self._transport, request)
+            exchange = await call.redirects.follow(
+                self._transport,
+                request,
+                plain_body=rendered.plain_body,
+                secrets=rendered.scrubber or call.scrubber,
+            )
         return _result(call, rendered, exchange)
 
     async def _rendered(

@@ -19,17 +19,23 @@ pytestmark = pytest.mark.anyio
 
 
 async def delivered(
-    database_url: str, url: str, *, redirects: int, **sections: Any
+    database_url: str,
+    url: str,
+    *,
+    redirects: int,
+    transport: str = "native",
+    **params: Any,
 ) -> tuple[Job, list[DeliveryLog]]:
-    async with engine_on(database_url, **sections) as engine:
+    async with engine_on(database_url, http={"transport": transport}) as engine:
         await engine.reactions.create(
             name="moved",
             event_types=["*"],
             url=url,
             secret=SECRET,
-            headers={"X-Api-Key": "hunter2"},
+            headers={"X-Api-Key": "hunter2", "X-Note": "as hunter2", "X-Plain": "x"},
             redirects=redirects,
             retry=QUICK_RETRIES,
+            **params,
         )
         trigger = await engine.trigger("order.paid", {"total": 12})
         async with engine.workers():
@@ -46,14 +52,17 @@ async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
             "/old", Answer(301, headers=(("Location", target.url("/new?token=hunter2")),))
         )
         job, (log,) = await delivered(
-            database_url, moved.url("/old"), redirects=1, http={"transport": transport}
+            database_url, moved.url("/old"), redirects=1, transport=transport
         )
     assert job.status is JobStatus.SUCCEEDED
     (received,) = target.received
     assert received.method == "POST"
     assert received.body == b'{"total":12}'
     assert Webhook(SECRET).verify(received.body, dict(received.headers)) == {"total": 12}
-    assert "x-api-key" not in {name.lower() for name, _ in received.headers}
+    names = {name.lower() for name, _ in received.headers}
+    assert "x-plain" in names
+    # A header that looks secret, and one in which that secret stands.
+    assert not names & {"x-api-key", "x-note"}
     assert (log.status_code, log.attempt, log.error) == (200, 1, None)
     assert log.endpoint == moved.url("/old")
     assert log.redirects == (Redirect(301, target.url("/new?token=***")),)
@@ -79,6 +88,24 @@ async def test_a_redirect_to_a_private_address_fails_the_job_at_once(database_ur
     assert job.failure_kind is FailureKind.BLOCKED
     assert log.status_code == 302
     assert "10.0.0.1 is not a public address" in (log.error or "")
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+async def test_a_body_with_secrets_is_sent_to_no_other_origin(
+    database_url: str, compression: str | None
+) -> None:
+    body = {"kind": "json", "content": {"client": {"secret": "hunter2-hunter2"}}}
+    async with Receiver() as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(307, headers=(("Location", "/here"),)))
+        moved.endpoint("/here", Answer(307, headers=(("Location", target.url("/there")),)))
+        job, (log,) = await delivered(
+            database_url, moved.url("/old"), redirects=2, body=body, compression=compression
+        )
+        assert not target.received
+        assert [each.target for each in moved.received] == ["/old", "/here"]
+    assert job.failure_kind is FailureKind.BLOCKED
+    assert log.error is not None
+    assert f"the body has secrets, and {target.url('/there')} is of another origin" in log.error
 
 
 async def test_a_test_call_follows_redirects_too(database_url: str) -> None:

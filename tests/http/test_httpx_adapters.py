@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import ssl
 from typing import TYPE_CHECKING
@@ -320,3 +321,19 @@ async def test_the_timeouts_of_a_client_are_one_deadline() -> None:
         await until(lambda: len(server.connections) == 2)
         without_limit.cancel()
         await asyncio.gather(without_limit, return_exceptions=True)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_httpx_leaves_no_socket_open_when_time_is_over(scheme: str) -> None:
+    """Httpcore forgets that of a handshake; Python warns of it, which fails the test."""
+    ended: list[bytes] = []
+
+    async def silent(_: RawServer, connected: Connected) -> None:
+        ended.append(await connected.reader.read())
+
+    async with serving(silent) as server:
+        url = server.url.replace("http", scheme)
+        exchange = await over_httpx(request_to(url, timeout=0.2))
+        assert exchange.failure_kind is FailureKind.TIMEOUT
+        gc.collect()
+        await until(lambda: ended)

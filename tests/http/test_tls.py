@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import ssl
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
 from delivery.errors import InvalidReaction
-from delivery.http.tls import check_tls, context_for
+from delivery.http.tls import check_tls, context_for, with_minimum
 from delivery.models import FailureKind, TlsOptions
-from tests.support.raw_servers import OK, answering, native, request_to, serving
+from tests.support.raw_servers import (
+    OK,
+    Connected,
+    RawServer,
+    answering,
+    native,
+    request_to,
+    serving,
+    until,
+)
+from tests.support.tls_servers import client_options, pem, refusing_server, server_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -34,48 +41,6 @@ def authority() -> trustme.CA:
 def trusting(authority: trustme.CA) -> TlsOptions:
     """Options that trust it."""
     return TlsOptions(ca=pem(authority.cert_pem))
-
-
-def pem(blob: trustme.Blob) -> str:
-    return blob.bytes().decode()
-
-
-def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-@contextmanager
-def refusing_server(context: ssl.SSLContext) -> Iterator[str]:
-    """A server that refuses one client in the handshake.
-
-    On blocking sockets, which tell the client why; asyncio's servers only close the connection.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def refuse() -> None:
-            accepted, _ = listening.accept()
-            with accepted.dup() as kept:
-                with pytest.raises(ssl.SSLError):
-                    context.wrap_socket(accepted, server_side=True)
-                # Closing with something unread would reset the connection, and lose what was told.
-                while kept.recv(65_536):
-                    pass
-
-        with ThreadPoolExecutor(1) as threads:
-            refusing = threads.submit(refuse)
-            yield f"https://127.0.0.1:{listening.getsockname()[1]}/"
-            refusing.result()
-
-
-def client_options(authority: trustme.CA) -> TlsOptions:
-    certificate = authority.issue_cert("client@example.com")
-    return TlsOptions(
-        ca=pem(authority.cert_pem),
-        client_certificate=pem(certificate.cert_chain_pems[0]),
-        client_key=pem(certificate.private_key_pem),
-    )
 
 
 async def test_a_certificate_of_a_private_authority_is_accepted_when_it_is_named(
@@ -163,10 +128,9 @@ async def test_a_client_certificate_is_shown_where_one_is_asked_for(
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
     context.maximum_version = version
-    with refusing_server(context) as url:
-        async with native() as transport:
-            # With TLS 1.3 the client learns only after the handshake that it is refused.
-            without = await transport.send(request_to(url, tls=trusting))
+    async with refusing_server(context) as url, native() as transport:
+        # With TLS 1.3 the client learns only after the handshake that it is refused.
+        without = await transport.send(request_to(url, tls=trusting))
     assert without.failure_kind is FailureKind.TLS, without
     assert without.status_code is None
     async with serving(answering(OK), tls=context) as server, native() as transport:
@@ -190,6 +154,128 @@ async def test_options_that_cannot_be_used_are_a_misconfigured_exchange() -> Non
         exchange = await transport.send(request_to(server.url, tls=TlsOptions(ca="nonsense")))
     assert exchange.failure_kind is FailureKind.MISCONFIGURED
     assert "tls.ca cannot be used" in (exchange.error or "")
+
+
+@pytest.mark.parametrize(("minimum", "accepted"), [(None, True), ("1.2", True), ("1.3", False)])
+async def test_the_minimum_version_is_kept_to(
+    authority: trustme.CA,
+    minimum: str | None,
+    accepted: bool,  # noqa: FBT001
+) -> None:
+    context = server_context(authority, "127.0.0.1")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    options = TlsOptions(ca=pem(authority.cert_pem), minimum_version=minimum)
+    async with serving(answering(OK), tls=context) as server, native() as transport:
+        exchange = await transport.send(request_to(server.url, tls=options))
+    assert (exchange.status_code == 200) is accepted
+    assert (exchange.failure_kind is FailureKind.TLS) is not accepted
+
+
+@pytest.mark.parametrize("version", ["1.1", "1", "TLSv1.3", "", 1.3])
+def test_a_minimum_version_that_is_none_is_refused(version: str) -> None:
+    with pytest.raises(InvalidReaction, match=r"minimum_version is .* must be one of 1\.2, 1\.3"):
+        check_tls(TlsOptions(minimum_version=version))
+
+
+def test_the_settings_minimum_version_holds_where_a_call_names_none() -> None:
+    assert with_minimum(TlsOptions(), "1.3").minimum_version == "1.3"
+    assert with_minimum(TlsOptions(minimum_version="1.2"), "1.3").minimum_version == "1.2"
+
+
+def resumed(server: RawServer) -> list[bool]:
+    """Of each connection, whether it resumed a session."""
+    objects = (each.writer.get_extra_info("ssl_object") for each in server.connections)
+    return [each.session_reused for each in objects]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_is_resumed_by_the_next_connections(
+    authority: trustme.CA, trusting: TlsOptions, version: ssl.TLSVersion
+) -> None:
+    context = server_context(authority, "127.0.0.1")
+    context.maximum_version = version
+    closing = answering(OK, close=True)
+    async with serving(closing, tls=context) as server, native(keepalive=0) as transport:
+        for _ in range(4):
+            assert (await transport.send(request_to(server.url, tls=trusting))).status_code == 200
+    assert resumed(server) == [False, True, True, True]
+
+
+async def test_a_session_is_resumed_only_for_the_same_host_and_options(
+    authority: trustme.CA, trusting: TlsOptions
+) -> None:
+    context = server_context(authority, "127.0.0.1", "localhost")
+    closing = answering(OK, close=True)
+    async with serving(closing, tls=context) as server, native(keepalive=0) as transport:
+        named = server.url.replace("127.0.0.1", "localhost")
+        ours = client_options(authority)
+        for request in (
+            request_to(server.url, tls=trusting),
+            request_to(named, tls=trusting),
+            request_to(server.url, tls=ours),
+        ):
+            assert (await transport.send(request)).status_code == 200
+        # Whom the system trusts is not decided by what another call trusted.
+        distrusting = await transport.send(request_to(server.url))
+    assert distrusting.failure_kind is FailureKind.TLS
+    assert not any(resumed(server)[:3])
+
+
+async def test_handshakes_that_stall_hold_up_no_other(
+    authority: trustme.CA, trusting: TlsOptions
+) -> None:
+    async def silent(server: RawServer, connected: Connected) -> None:
+        await connected.reader.read()
+
+    context = server_context(authority, "127.0.0.1")
+    async with (
+        serving(silent) as stalled,
+        serving(answering(OK), tls=context) as server,
+        native(connections=200) as transport,
+    ):
+        stalled.scheme = "https"
+        waiting = [asyncio.create_task(transport.send(request_to(stalled.url))) for _ in range(100)]
+        await until(lambda: len(stalled.connections) == 100)
+        exchange = await transport.send(request_to(server.url, tls=trusting, timeout=2.0))
+        assert exchange.status_code == 200
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+
+async def test_a_body_larger_than_the_systems_buffers_is_sent_and_answered(
+    authority: trustme.CA, trusting: TlsOptions
+) -> None:
+    body = bytes(range(256)) * 20_000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+    context = server_context(authority, "127.0.0.1")
+    async with (
+        serving(answering(answer), tls=context) as server,
+        native(max_body=400_000) as transport,
+    ):
+        for _ in range(2):
+            exchange = await transport.send(request_to(server.url, body, tls=trusting))
+            assert exchange.status_code == 200, exchange.error
+            assert exchange.response_body == b"x" * 300_000
+    assert exchange.reused
+    assert [sent for _, sent in server.requests] == [body, body]
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 5\r\n"])
+async def test_the_farewell_of_tls_ends_an_answer(
+    authority: trustme.CA, trusting: TlsOptions, length: bytes
+) -> None:
+    context = server_context(authority, "127.0.0.1")
+    answer = b"HTTP/1.1 200 OK\r\n" + length + b"\r\nabc"
+    async with (
+        serving(answering(answer, close=True), tls=context) as server,
+        native() as transport,
+    ):
+        exchange = await transport.send(request_to(server.url, tls=trusting))
+    assert exchange.response_body == b"abc"
+    assert exchange.truncated is bool(length)
+    assert exchange.failure_kind is (FailureKind.TRANSPORT if length else None)
 
 
 def test_options_that_can_be_used_are_accepted(authority: trustme.CA) -> None:

@@ -1,0 +1,41 @@
+"""Long work is done a little at a time, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from delivery.http.pace import Pace
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> None:
+    pace = Pace()
+    ran: list[int] = []
+    turns = 0
+
+    def step(number: int) -> None:
+        ends = time.perf_counter() + 0.001
+        while time.perf_counter() < ends:
+            pass
+        ran.append(number)
+
+    for number in range(40):
+        pace.add(lambda number=number: step(number))  # type: ignore[misc]
+    while len(ran) < 40:
+        await asyncio.sleep(0)
+        turns += 1
+    assert ran == list(range(40))
+    # About two milliseconds of work in each.
+    assert turns >= 15
+
+
+async def test_a_step_may_ask_for_another() -> None:
+    pace = Pace()
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    pace.add(lambda: pace.add(lambda: done.set_result(None)))
+    await asyncio.wait_for(done, 5)
+    pace.add(lambda: None)
