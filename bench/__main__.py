@@ -7,6 +7,7 @@ import ast
 import asyncio
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 from bench import environment
 from bench.run import BenchFailed
 from delivery.errors import DeliveryError
+from delivery.message.sealing import generate_key
 
 NAMES: Final = (
     "throughput",
@@ -57,6 +59,8 @@ def main() -> int:
     for name, value in vars(options).items():
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
             parser.error(f"--{name} is {value}, but must be more than 0")
+    # As in production; without one each worker warns. Other processes inherit it.
+    os.environ.setdefault("DELIVERY_SECRETS_KEYS", generate_key())
     try:
         figures: dict[str, Any] = asyncio.run(module.measure(options))
     except DeliveryError as error:
