@@ -43,7 +43,7 @@ class Announcer:
     async def disable(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         """Disable the enabled ones among these reactions, and raise a trigger for each."""
         disabled = await reactions.disable(connection, dict(reasons))
-        for reaction_id, stands in (await health.lock(connection, disabled)).items():
+        for reaction_id, stands in (await health.lock(connection, dict.fromkeys(disabled))).items():
             await self.tell_of_reaction(
                 connection,
                 OwnType.REACTION_DISABLED,

@@ -86,7 +86,11 @@ class HealthKeeper:
         self._work = asyncio.Event()
 
     def note(
-        self, reaction_id: UUID, answer: Answer, retry_after: Callable[[], float | None]
+        self,
+        reaction_id: UUID,
+        version: int,
+        answer: Answer,
+        retry_after: Callable[[], float | None],
     ) -> None:
         """Take what one call said; a success only where there is something to forget."""
         before = self.observed.get(reaction_id)
@@ -95,7 +99,7 @@ class HealthKeeper:
                 return
             before = Observed()
         now = self._clock.now()
-        after = self.observed[reaction_id] = observe(before, answer, now, retry_after)
+        after = self.observed[reaction_id] = observe(before, version, answer, now, retry_after)
         if after.retry_after is not None and after.retry_after != before.retry_after:
             self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
         self._work.set()
@@ -137,7 +141,7 @@ class HealthKeeper:
             since = self.observed.get(reaction_id)
             if since is None:
                 self.observed[reaction_id] = before
-            elif not since.worked:
+            elif not since.worked and since.version == before.version:
                 self.observed[reaction_id] = dataclasses.replace(
                     since,
                     worked=before.worked,
@@ -150,9 +154,11 @@ class HealthKeeper:
         changes: dict[UUID, Change] = {}
         now = self._clock.now()
         async with transaction(self._pool) as connection:
-            locked = await health.lock(connection, gathered)
+            locked = await health.lock(
+                connection, {each: observed.version for each, observed in gathered.items()}
+            )
             for reaction_id, stands in locked.items():
-                if stands.state is ReactionState.ENABLED:
+                if stands.state is ReactionState.ENABLED and stands.is_about_it:
                     change = judge(stands.health, gathered[reaction_id], self._rules, now)
                     if change.health != stands.health:
                         changes[reaction_id] = change

@@ -319,9 +319,12 @@ class Sender:
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""
         answer = classify(verdict, exchange.status_code, exchange.failure_kind)
-        if job.reaction_id is not None and answer is not None:
+        if job.reaction_id is not None and job.reaction_version is not None and answer is not None:
             self._health.note(
-                job.reaction_id, answer, lambda: retry_after_of(exchange.response_head, now)
+                job.reaction_id,
+                job.reaction_version,
+                answer,
+                lambda: retry_after_of(exchange.response_head, now),
             )
 
 

@@ -111,6 +111,8 @@ class Observed:
     """Until when the endpoint asked to be left alone."""
     failing_since: float | None = None
     """When the first of the failures ended."""
+    version: int | None = None
+    """Of the reaction, by which the calls were made; None: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,30 +148,39 @@ def classify(
 
 
 def observe(
-    observed: Observed, answer: Answer, now: float, retry_after: Callable[[], float | None]
+    observed: Observed,
+    version: int,
+    answer: Answer,
+    now: float,
+    retry_after: Callable[[], float | None],
 ) -> Observed:
-    """Add one call to what was seen.
+    """Add one call to what was seen; of several versions only the newest counts.
 
     Args:
         observed: What was seen before.
+        version: Of the reaction, by which the call was made.
         answer: What the call says.
         now: When it ended.
         retry_after: Gives the seconds that the answer asks to wait, if any; called where it counts.
     """
+    if observed.version is None or observed.version < version:
+        observed = Observed(observed.worked and observed.version is None, version=version)
+    elif observed.version > version:
+        return observed
     if answer is Answer.WORKS:
-        return Observed(worked=True)
+        return Observed(worked=True, version=version)
     failures, failing_since = observed.failures, observed.failing_since
     if answer is not Answer.LESS:
         failures += 1
         failing_since = now if failing_since is None else failing_since
     if answer is Answer.FAILED:
-        return Observed(observed.worked, failures, 0, observed.retry_after, failing_since)
+        return Observed(observed.worked, failures, 0, observed.retry_after, failing_since, version)
     asked = retry_after()
     until = observed.retry_after
     if asked is not None:
         until = now + asked if until is None else max(until, now + asked)
     throttles = observed.throttles + 1 if answer is Answer.LESS else 0
-    return Observed(observed.worked, failures, throttles, until, failing_since)
+    return Observed(observed.worked, failures, throttles, until, failing_since, version)
 
 
 def judge(health: Health, observed: Observed, rules: HealthRules, now: float) -> Change:

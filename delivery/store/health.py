@@ -10,7 +10,7 @@ from delivery.policy.health import HEALTHY, Health
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -28,14 +28,25 @@ class LockedHealth:
     name: str
     state: ReactionState
     health: Health
+    is_about_it: bool
+    """Whether calls by the given version say something about what the reaction calls now."""
 
 
-async def lock(executor: Executor, reaction_ids: Iterable[UUID]) -> dict[UUID, LockedHealth]:
-    """How reactions stand, locked within the caller's transaction; deleted ones are left out."""
-    rows = await executor.fetch(statement("lock_health"), list(reaction_ids))
+async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UUID, LockedHealth]:
+    """How reactions stand, locked within the caller's transaction; deleted ones are left out.
+
+    Args:
+        executor: A connection in a transaction.
+        called: By reaction, the version by which calls were made; None: any.
+    """
+    rows = await executor.fetch(statement("lock_health"), list(called), list(called.values()))
     return {
         row["id"]: LockedHealth(
-            row["tenant_id"], row["name"], ReactionState(row["state"]), _health(row)
+            row["tenant_id"],
+            row["name"],
+            ReactionState(row["state"]),
+            _health(row),
+            row["is_about_it"],
         )
         for row in rows
     }

@@ -109,7 +109,7 @@ async def test_an_open_circuit_stops_all_workers_and_uses_up_no_attempts(
         assert failing["reaction_id"] == str(reaction.id)
         assert failing["reaction_name"] == "struggling"
         assert failing["failures"] >= 3
-        assert called < 30, "each job was tried once or twice"
+        assert called <= 60, "each job was tried a few times, not a hundred"
         # What one worker has learnt holds for a new one, and is still there after a restart.
         more = await trigger_all(second, 5)
         await second.reactions.create(name="ok", event_types=["y"], url=receiver.url("/y"))
@@ -269,6 +269,36 @@ async def test_a_change_of_the_reaction_closes_its_circuit(
             done = await wait_for_all(engine, jobs)
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert receiver.count("/elsewhere") == 8
+
+
+async def test_calls_to_where_a_reaction_no_longer_leads_do_not_open_its_circuit(
+    database_url: str, receiver: Receiver
+) -> None:
+    """Jobs made before a change run as they were made; those after it are not held up by them."""
+    receiver.endpoint("/x", Answer(500))
+    async with engine_on(database_url, health=OPENS) as engine:
+        reaction = await struggling(engine, receiver)
+        before = await trigger_all(engine, 8)
+        await engine.reactions.update(reaction.id, url=receiver.url("/mended"), name="moved")
+        async with engine.workers():
+            await receiver.wait_for(24, path="/x", timeout=15)
+            after = await trigger_all(engine, 8)
+            done = await wait_for_all(engine, after)
+            assert await circuit_of(engine, reaction) is CircuitState.CLOSED
+        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+        assert JobStatus.SUCCEEDED not in {(await engine.jobs.get(job)).status for job in before}
+
+
+async def test_calls_by_a_version_that_calls_the_same_do_open_the_circuit(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/x", Answer(500))
+    async with engine_on(database_url, health=OPENS) as engine:
+        reaction = await struggling(engine, receiver)
+        await trigger_all(engine, 8)
+        await engine.reactions.update(reaction.id, name="renamed", concurrency=5)
+        async with engine.workers():
+            await until_open(engine, reaction)
 
 
 async def test_a_reaction_is_disabled_by_hand_with_a_reason(

@@ -72,20 +72,27 @@ def test_a_call_says_of_its_endpoint_that_it_works_failed_or_wants_less(
 def seen(*answers: Answer, retry_after: float | None = None) -> Observed:
     observed = Observed()
     for answer in answers:
-        observed = observe(observed, answer, NOW, lambda: retry_after)
+        observed = observe(observed, 1, answer, NOW, lambda: retry_after)
     return observed
 
 
 def test_only_what_came_after_the_last_success_counts() -> None:
-    assert seen(Answer.FAILED, Answer.OVERLOADED, Answer.WORKS) == Observed(worked=True)
+    assert seen(Answer.FAILED, Answer.OVERLOADED, Answer.WORKS) == Observed(worked=True, version=1)
     after = seen(Answer.FAILED, Answer.WORKS, Answer.FAILED, Answer.LESS)
     assert (after.worked, after.failures, after.throttles) == (True, 1, 1)
 
 
 def test_the_longest_time_asked_for_counts() -> None:
-    observed = observe(Observed(), Answer.LESS, NOW, lambda: 30.0)
-    observed = observe(observed, Answer.OVERLOADED, NOW + 1, lambda: 2.0)
+    observed = observe(Observed(), 1, Answer.LESS, NOW, lambda: 30.0)
+    observed = observe(observed, 1, Answer.OVERLOADED, NOW + 1, lambda: 2.0)
     assert observed.retry_after == NOW + 30
+
+
+def test_what_calls_by_an_older_version_say_does_not_count_beside_a_newer_one() -> None:
+    observed = seen(Answer.FAILED, Answer.FAILED)
+    observed = observe(observed, 2, Answer.FAILED, NOW + 1, lambda: None)
+    assert (observed.version, observed.failures, observed.failing_since) == (2, 1, NOW + 1)
+    assert observe(observed, 1, Answer.WORKS, NOW, lambda: None) is observed
 
 
 def failing(count: int, since: float = NOW) -> Observed:
