@@ -19,7 +19,7 @@ from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.http.request import Request
 from delivery.message.sealing import Sealer
-from delivery.settings import Settings
+from delivery.settings import Settings, load_settings
 from delivery.store import queue, reactions
 from delivery.store.connection import open_pool
 from delivery.store.settlements import Settlement, settle
@@ -61,8 +61,9 @@ class _Floor:
         stored = await reactions.load_versions(
             self.pool, [(entry.id, entry.version) for entry in catalog.entries]
         )
+        sealer = Sealer(settings.secrets.texts())
         for (reaction_id, _), version in stored.items():
-            self.calls[reaction_id] = prepare_stored(version, settings.http, Sealer())
+            self.calls[reaction_id] = prepare_stored(version, settings.http, sealer)
             self.lanes.append(reaction_id)
 
     async def claim(self) -> None:
@@ -125,7 +126,7 @@ class _Floor:
 
 async def deliver_all(database_url: str, jobs: int) -> None:
     """Deliver everything that is in the database."""
-    settings = Settings()
+    settings = load_settings()
     pool = await open_pool(settings, database_url)
     floor = _Floor(pool, jobs, settings)
     await floor.prepare(settings)
