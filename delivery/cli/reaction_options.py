@@ -201,5 +201,6 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{file}: cannot be read: {error}"
+        reason = error.strerror if isinstance(error, OSError) else error
+        message = f"{file}: cannot be read: {reason}"
         raise InvalidInput(message) from error

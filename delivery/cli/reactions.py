@@ -11,7 +11,14 @@ from delivery.cli.reaction_options import CALL, Call, merged_tls
 from delivery.cli.reaction_secrets import describe_signing, rotate_secret, show_secrets
 from delivery.cli.render import Column, Output
 from delivery.errors import InvalidInput
-from delivery.models import BodyKind, CircuitState, RateLimit, Reaction, ReactionHealth
+from delivery.models import (
+    BodyKind,
+    CircuitState,
+    RateLimit,
+    Reaction,
+    ReactionHealth,
+    TlsOptions,
+)
 from delivery.policy.retry import documented_delays
 from delivery.rendering import to_json
 
@@ -194,13 +201,21 @@ def _show(output: Output, reaction: Reaction) -> None:
             "events": " ".join(reaction.event_types),
             "condition": reaction.condition,
             "call": f"{params.method} {params.url}",
+            "area": reaction.area_id,
+            "query": " ".join(f"{name}={value}" for name, value in params.query) or None,
+            "headers": "; ".join(f"{name}: {value}" for name, value in params.headers) or None,
             "body": params.body.kind if params.body.kind is not BodyKind.PAYLOAD else None,
             "compressed": params.compression,
             "signed": describe_signing(reaction),
             "public key": " ".join(each.public_key for each in reaction.secrets if each.public_key)
             or None,
             "attempts": f"{retry.max_attempts}, after {shown}{more} s" if delays else "1",
-            "timeout": None if params.timeout is None else f"{params.timeout:g} s",
+            "statuses": " ".join(f"{status}={meant}" for status, meant in params.status_actions)
+            or None,
+            "timeout": _seconds(params.timeout),
+            "connect timeout": _seconds(params.connect_timeout),
+            "redirects": params.redirects or None,
+            "tls": _tls(params.tls),
             "concurrency": params.concurrency,
             "rate limit": _rate(params.rate_limit),
             "ordered": "yes" if params.ordered else None,
@@ -229,6 +244,21 @@ def _circuit(health: ReactionHealth) -> str | None:
     if health.paused_until is not None:
         told.append(f"no calls before {health.paused_until:%Y-%m-%d %H:%M:%S} UTC")
     return "; ".join(told)
+
+
+def _seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:g} s"
+
+
+def _tls(tls: TlsOptions) -> str | None:
+    told = []
+    if tls.minimum_version is not None:
+        told.append(f"{tls.minimum_version} or later")
+    if tls.ca is not None:
+        told.append("private authorities")
+    if tls.client_certificate is not None:
+        told.append("client certificate")
+    return ", ".join(told) or None
 
 
 def _rate(rate: RateLimit | None) -> str | None:
