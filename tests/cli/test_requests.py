@@ -112,3 +112,23 @@ async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
         assert "no answer" in dropped.out
         assert receiver.count() == 3
         assert (await commands.json("logs", "list"))["items"] == []
+
+
+async def test_a_reaction_is_shown_with_all_that_it_asks_for(commands: Commands) -> None:
+    async with Receiver() as receiver:
+        reaction = await create(
+            commands,
+            receiver,
+            *("--redirects=2", "--timeout=5", "--connect-timeout=2", "--area=north"),
+            *("--status-action=404=fail", "--tls-minimum-version=1.3", "--compression=gzip"),
+        )
+        shown = await commands.run("reactions", "show", reaction)
+    lines = dict(line.split(maxsplit=1) for line in shown.out.splitlines())
+    assert lines["headers"] == "Authorization: ***"
+    assert lines["query"] == "kind={{ trigger.type }}"
+    assert lines["redirects"] == "2"
+    assert lines["timeout"] == "5 s"
+    assert lines["statuses"] == "404=fail"
+    assert lines["tls"] == "1.3 or later"
+    assert lines["area"] == "north"
+    assert lines["compressed"] == "gzip"
