@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.message.redact import has_secret_keys, hide_names, is_secret_key
-from delivery.message.redact_body import has_secret_names, redact_body
+from delivery.message.redact_body import redact_body
 from delivery.message.scrub import FEWEST_CHARACTERS, Scrubber, secrets_in_call
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
@@ -27,6 +27,12 @@ from delivery.models import Body, BodyKind, HttpParams, TlsOptions
         (b'{"password": "cut off in the mid', b'{"password": "***"'),
         (b'{"password": ["a", {"b": "c', b'{"password": "***"'),
         (b"a=1&access_token=x%26y&b=2", b"a=1&access_token=***&b=2"),
+        (b'<p class="x>{"token": "x"}', b'<p class="x>{"token": "***"}'),
+        (b'{"a": "b\\", "token": "x"}', b'{"a": "b\\", "token": "***"}'),
+        (b'{"a": "{\\"token\\":\\"x\\"}"}', b'{"a": "{\\"token\\":\\"***\\"}"}'),
+        (b'{"a": "{\\"token\\": [1, 2], \\"b\\"}"}', b'{"a": "{\\"token\\": \\"***\\", \\"b\\"}"}'),
+        (b'"{\\"pin\\":1234}"', b'"{\\"pin\\":\\"***\\"}"'),
+        (b'"\\"pin\\": \\"a\\\\\\"b\\", x"', b'"\\"pin\\": \\"***\\", x"'),
         (b'event: {"token": "x"}\n{"token": "y"}', b'event: {"token": "***"}\n{"token": "***"}'),
     ],
 )
@@ -97,7 +103,7 @@ def test_valid_json_stays_valid_and_loses_only_secrets(
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     assert json.loads(redact_body(text)) == expected(value)
-    assert has_secret_names(text) == (expected(value) != value) == has_secret_keys(value)
+    assert (expected(value) != value) == has_secret_keys(value)
 
 
 @given(values, st.integers(0, 400))
