@@ -93,6 +93,7 @@ class MissingKey(DeliveryError):
     """Something stored is sealed with a key that `secrets.keys` does not hold."""
 
     code = "missing_key"
+    exit_code = 2
 
 
 class NotFound(DeliveryError, LookupError):

@@ -60,6 +60,7 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
     )
     allow_open_files()
     async with open_engine(common, settings) as engine:
+        await engine.secrets.check()
         _tell(
             common,
             {

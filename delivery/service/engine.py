@@ -142,7 +142,11 @@ class Engine:
 
         At the end of the block nothing more is claimed, calls in flight are given
         `worker.shutdown_timeout` seconds, and the rest goes back to the queue.
+
+        Raises:
+            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
+        await self.secrets.check()
         worker = Worker(
             self._pool,
             self.database_url,

@@ -74,6 +74,28 @@ class Secrets:
         self._pool = pool
         self._sealer = sealer
 
+    async def check(self) -> None:
+        """Whether secrets of reactions can be opened; `Engine.workers` asks before it begins.
+
+        Without any of the keys each job would fail for good. Where only some are missing, the log
+        tells of it, and all else is delivered.
+
+        Raises:
+            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+        """
+        held = await sealed_rows.look(self._pool)
+        foreign = sorted(set(held) - {"", *self._sealer.labels})
+        if not foreign:
+            return
+        message = (
+            f"{sum(held[label] for label in foreign)} secrets of reactions are sealed with keys"
+            f" that are not here ({', '.join(foreign)}); add them to secrets.keys"
+            " (DELIVERY_SECRETS_KEYS)"
+        )
+        if set(held) <= {"", *foreign}:
+            raise MissingKey(message)
+        logger.error("%s: until then, jobs that need them fail", message)
+
     async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
         """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.
 

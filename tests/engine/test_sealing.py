@@ -162,7 +162,7 @@ async def test_an_update_stores_no_mark_over_what_it_stands_for(
 
 
 async def test_a_job_whose_key_is_missing_fails_with_the_setting_to_mend(
-    database_url: str, receiver: Receiver
+    database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At once and for good, and what needs no key is delivered beside it."""
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
@@ -172,19 +172,37 @@ async def test_a_job_whose_key_is_missing_fails_with_the_setting_to_mend(
         )
         await engine.reactions.create(name="open", url=receiver.url("/o"))
         direct = await engine.jobs.create(url=receiver.url("/d"), secret=SECRET)
-    for keys in ([OTHER_KEY], []):
-        async with engine_on(database_url, secrets={"keys": keys}) as engine:
-            trigger = await engine.trigger("x", 1)
+    async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
+        await engine.reactions.create(name="other", url=receiver.url("/other"), secret=SECRET)
+        trigger = await engine.trigger("x", 1)
+        async with engine.workers():
+            jobs = await wait_for_all(engine, [*trigger.jobs, direct.id])
+        for job in (*jobs[:2], jobs[4]):
+            assert job.status is JobStatus.FAILED
+            assert job.failure_kind is FailureKind.MISCONFIGURED
+            assert job.error is not None
+            assert "secrets.keys" in job.error
+            assert job.attempt == 0
+        assert {job.status for job in jobs[2:4]} == {JobStatus.SUCCEEDED}
+    assert {request.path for request in receiver.received} == {"/o", "/other"}
+    assert "2 secrets of reactions are sealed with keys that are not here" in caplog.text
+
+
+@pytest.mark.parametrize("keys", [[OTHER_KEY], []])
+async def test_where_no_key_fits_nothing_is_delivered_rather_than_failed(
+    database_url: str, receiver: Receiver, keys: list[str]
+) -> None:
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
+        trigger = await engine.trigger("x", 1)
+    async with engine_on(database_url, secrets={"keys": keys}) as engine:
+        with pytest.raises(MissingKey, match=r"add them to secrets\.keys"):
             async with engine.workers():
-                jobs = await wait_for_all(engine, [*trigger.jobs, direct.id])
-            for job in (*jobs[:2], jobs[3]):
-                assert job.status is JobStatus.FAILED
-                assert job.failure_kind is FailureKind.MISCONFIGURED
-                assert job.error is not None
-                assert "secrets.keys" in job.error
-                assert job.attempt == 0
-            assert jobs[2].status is JobStatus.SUCCEEDED
-    assert {request.path for request in receiver.received} == {"/o"}
+                pytest.fail("a worker without the key must not begin")
+        assert (await engine.jobs.get(trigger.jobs[0])).status is JobStatus.QUEUED
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine, engine.workers():
+        (job,) = await wait_for_all(engine, trigger.jobs)
+    assert job.status is JobStatus.SUCCEEDED
 
 
 async def test_without_the_key_a_reaction_can_be_seen_and_changed_but_not_revealed(
