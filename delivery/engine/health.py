@@ -147,6 +147,8 @@ class HealthKeeper:
                     worked=before.worked,
                     failures=before.failures + since.failures,
                     failing_since=before.failing_since or since.failing_since,
+                    throttles=before.throttles + since.throttles,
+                    retry_after=max(before.retry_after or 0.0, since.retry_after or 0.0) or None,
                 )
         self._work.set()
 

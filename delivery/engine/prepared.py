@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from delivery.engine.templated import About, TemplatedRequest, facts_of
+from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
 from delivery.http.tls import with_minimum
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
 from delivery.message.payload import decode_payload
-from delivery.message.redact import redact_query, redact_url
+from delivery.message.redact import redact_query, redact_url, tells_secret_names
 from delivery.message.request import RequestTemplate
 from delivery.message.scrub import Scrubber, secrets_in_call, secrets_in_value
 from delivery.message.sealing import Sealer
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from delivery.message.request import Rendered
     from delivery.message.signing import ExpiringSigner, Signer
     from delivery.message.url import Endpoint
-    from delivery.models import HttpParams, RetryPolicy
+    from delivery.models import Body, HttpParams, RetryPolicy
     from delivery.settings import HttpSettings
     from delivery.store.connection import Executor
     from delivery.store.queue import ClaimedJob
@@ -153,7 +154,7 @@ def prepare(
             signer,
             about or About(),
             scrubber,
-            has_secrets=any(map(has_placeholders, known)),
+            has_secrets=any(map(has_placeholders, known)) or _may_hide_secrets(params.body),
             secrets=tuple(known),
         )
     elif params.query:
@@ -206,6 +207,12 @@ def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer
     )
 
 
+def _may_hide_secrets(body: Body) -> bool:
+    """Whether a text may have secrets in it once its placeholders are filled in."""
+    text = body.content
+    return isinstance(text, str) and has_placeholders(text) and tells_secret_names(text.encode())
+
+
 class PreparedCalls:
     """The calls of reaction versions, each read and made ready once."""
 
@@ -221,11 +228,16 @@ class PreparedCalls:
         Raises:
             asyncpg.PostgresError, OSError: if they cannot be read; the jobs must wait.
         """
-        missing = {
+        wanted = {
             (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
             for job in jobs
             if job.reaction_id is not None
-            and (job.reaction_id, job.reaction_version, job.signing_version) not in self._calls
+        }
+        # What could not be opened may have been sealed anew since, with a key that is here.
+        missing = {
+            key
+            for key in wanted
+            if key not in self._calls or isinstance(self._calls[key], MissingKey)
         }
         if not missing:
             return

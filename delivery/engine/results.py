@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from delivery.errors import MissingKey
 from delivery.message.keeping import kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
 from delivery.store.settlements import Settlement
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from delivery.policy.outcome import Verdict
     from delivery.store.queue import ClaimedJob
 
-__all__ = ["cut_off", "delivered", "failed_unsent", "handed_back", "refusal", "skipped"]
+__all__ = [
+    "cut_off",
+    "delivered",
+    "failed_unsent",
+    "handed_back",
+    "refusal",
+    "skipped",
+    "without_key",
+]
+
+_LOOKED_FOR_AGAIN: Final = 60.0
+"""Seconds after which a job is tried again whose key was missing."""
 
 _CUT_OFF: Final = "the worker stopped before the call ended; the request may have been received"
 
@@ -128,6 +140,14 @@ def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
     return _unlogged(lease_id, job, now, JobStatus.QUEUED)
 
 
+def without_key(lease_id: UUID, job: ClaimedJob, now: float, error: MissingKey) -> Settlement:
+    """This worker cannot open what is secret of the call; another, or a later one, may."""
+    waiting = _unlogged(
+        lease_id, job, now, JobStatus.QUEUED, None, f"the call cannot be made yet: {error}"
+    )
+    return waiting._replace(run_at=now + _LOOKED_FOR_AGAIN)
+
+
 def skipped(lease_id: UUID, job: ClaimedJob, now: float, reason: str) -> Settlement:
     """The call is deliberately not made."""
     return _unlogged(lease_id, job, now, JobStatus.SKIPPED, error=reason)
@@ -168,6 +188,13 @@ def cut_off(
     )
 
 
+def _without_call(lease_id: UUID, job: ClaimedJob, reason: Exception, now: float) -> Settlement:
+    if isinstance(reason, MissingKey):
+        return without_key(lease_id, job, now, reason)
+    error = f"the call cannot be made: {reason}"
+    return failed_unsent(lease_id, job, now, FailureKind.MISCONFIGURED, error)
+
+
 def refusal(
     lease_id: UUID, job: ClaimedJob, call: PreparedCall | Exception, now: float
 ) -> Settlement | None:
@@ -185,9 +212,7 @@ def refusal(
             "the deadline passed before the call could start",
         )
     if isinstance(call, Exception):
-        return failed_unsent(
-            lease_id, job, now, FailureKind.MISCONFIGURED, f"the call cannot be made: {call}"
-        )
+        return _without_call(lease_id, job, call, now)
     if job.payload is None:
         return failed_unsent(
             lease_id,

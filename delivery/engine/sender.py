@@ -257,7 +257,11 @@ class Sender:
             )
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
-        except (TemplateError, MissingKey) as error:
+        except MissingKey as error:
+            self._settler.add(results.without_key(lease_id, job, self._clock.now(), error))
+            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+            return
+        except TemplateError as error:
             exchange = Exchange(failure_kind=FailureKind.MISCONFIGURED, error=str(error))
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.

@@ -3,8 +3,9 @@
 The event loop's own `getaddrinfo` runs in a pool that is small (uvloop's lets two lookups run at
 once) and shared, so that a few names whose servers do not answer would hold up all others; and the
 threads of such pools are waited for when the program ends, which a resolver can make last half a
-minute. Here more lookups run at once, a name that is being looked up for one call is not looked up
-again for the next, and the program ends without waiting for any.
+minute. Here more lookups run at once, those that hang make room for others, a name that is being
+looked up for one call is not looked up again for the next, and the program ends without waiting for
+any.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Names", "system_addresses"]
 
 _AT_ONCE: Final = 32
+_SLOW_AFTER: Final = 0.5
+"""Seconds after which a lookup no longer counts among those."""
+_SLOW_AT_ONCE: Final = 500
+"""Of those that do not, at once: each is a thread."""
 
 
 def system_addresses(name: str) -> list[str]:
@@ -48,6 +53,7 @@ class Names:
     def __init__(self, resolver: Callable[[str], Iterable[str]] = system_addresses) -> None:
         self._resolver = resolver
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._threads = asyncio.Semaphore(_AT_ONCE + _SLOW_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[list[Address]]] = {}
 
     async def addresses(self, name: str) -> list[Address]:
@@ -64,14 +70,16 @@ class Names:
         return await asyncio.shield(lookup)
 
     async def _look_up(self, name: str) -> list[Address]:
-        async with self._places:
-            found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
-            Thread(
-                target=_resolve,
-                args=(self._resolver, name, found),
-                name=f"delivery-resolve-{name}",
-                daemon=True,
-            ).start()
+        async with self._threads:
+            async with self._places:
+                found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
+                Thread(
+                    target=_resolve,
+                    args=(self._resolver, name, found),
+                    name=f"delivery-resolve-{name}",
+                    daemon=True,
+                ).start()
+                await asyncio.wait([found], timeout=_SLOW_AFTER)
             return await found
 
     def _ended(self, name: str, lookup: asyncio.Task[list[Address]]) -> None:

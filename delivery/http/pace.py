@@ -40,11 +40,11 @@ class Pace:
     def _run(self) -> None:
         ends = time.perf_counter() + _SECONDS_A_TURN
         steps = self._steps
-        while steps:
-            steps.popleft()()
-            if time.perf_counter() >= ends:
-                break
-        if steps:
-            asyncio.get_running_loop().call_soon(self._run)
-        else:
-            self._running = False
+        try:
+            while steps and time.perf_counter() < ends:
+                steps.popleft()()
+        finally:
+            # Also behind a step that raised against the rules: the others must not wait for ever.
+            self._running = bool(steps)
+            if steps:
+                asyncio.get_running_loop().call_soon(self._run)

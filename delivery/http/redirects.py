@@ -22,6 +22,7 @@ from urllib.parse import urljoin
 
 from delivery.message.head import find_header
 from delivery.message.redact import is_secret_header, redact_head, redact_url
+from delivery.message.redact_body import redact_body
 from delivery.message.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 
@@ -136,7 +137,7 @@ class Redirects:
         stays = _origin(following) == _origin(endpoint)
         if stays:
             following = endpoint
-        elif _finds(secrets, plain_body):
+        elif _finds(secrets, plain_body) or redact_body(plain_body) is not plain_body:
             message = f"the body has secrets, and {shown_url} is of another origin"
             raise _Refused(message)
         elif following.scheme == "https":

@@ -26,8 +26,12 @@ def kept_body(body: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
         return body[:limit]
     if scrubber is None:
         return redact_body(body[:limit])
-    # Cut only behind a secret that begins within what is kept: half of one must not be left.
-    return redact_body(scrubber.scrub(body[: limit + scrubber.longest]))[:limit]
+    room = limit + scrubber.longest
+    kept = scrubber.scrub(body[:room])
+    if len(body) > room:
+        # Half a secret may stand at the end, and come forward where others before it were hidden.
+        kept = kept[: max(len(kept) - scrubber.longest, 0)]
+    return redact_body(kept)[:limit]
 
 
 def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:

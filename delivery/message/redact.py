@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from functools import _lru_cache_wrapper
 
 __all__ = [
     "REDACTED",
@@ -92,7 +93,7 @@ _URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refres
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
-_QUERY_PAIR: Final = re.compile(r"([^&;=]*)=([^&;]*)")
+_SEPARATOR: Final = re.compile("([&;])")
 _USERINFO: Final = re.compile(r"^([^/?#]*//)[^/?#]*@")
 
 _hints: tuple[bytes, ...] = tuple(
@@ -107,24 +108,41 @@ _hints: tuple[bytes, ...] = tuple(
 _FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 
 
-@lru_cache(maxsize=4_096)
 def is_secret_header(name: str) -> bool:
     """Whether the value of a header with this name must not be stored."""
-    return name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    return _judged(_is_secret_header, name)
 
 
-@lru_cache(maxsize=4_096)
 def is_secret_query_key(key: str) -> bool:
     """Whether the value of a query key (decoded) must not be stored."""
-    return _looks_secret(key, _WORDS | _QUERY_WORDS)
+    return _judged(_is_secret_query_key, key)
 
 
-@lru_cache(maxsize=4_096)
 def is_secret_key(key: str) -> bool:
     """Whether the value of a key in JSON must not be stored.
 
     As with headers, but a `key` alone, or that of an object or a row, is no secret there.
     """
+    return _judged(_is_secret_key, key)
+
+
+def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
+    # Names come from servers too, and the caches must not be filled with long ones.
+    return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_header(name: str) -> bool:
+    return name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_query_key(key: str) -> bool:
+    return _looks_secret(key, _WORDS | _QUERY_WORDS)
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_key(key: str) -> bool:
     words = [word.lower() for word in _WORD.findall(key)]
     if words and words[-1] == "key" and not _has_secret_part(key):
         return len(words) > 1 and words[-2] in _OWNERS_OF_KEYS
@@ -173,7 +191,7 @@ def hide_names(names: Iterable[str]) -> None:
     # The longest part without a separator is sure to stand in each spelling of a name.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
-    for judgement in (is_secret_header, is_secret_query_key, is_secret_key, _redact_short_head):
+    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _redact_short_head):
         judgement.cache_clear()
     _open_keys.clear()
 
@@ -240,11 +258,16 @@ def _redact_line(line: re.Match[bytes]) -> bytes:
 def redact_query(target: str) -> str:
     """A path with its query, with `***` for the query values that must not be stored."""
     path, mark, query = target.partition("?")
-    return path + mark + _QUERY_PAIR.sub(_redact_pair, query) if query else target
+    return path + mark + _redact_pairs(query) if query else target
 
 
-def _redact_pair(pair: re.Match[str]) -> str:
-    return f"{pair[1]}={REDACTED}" if is_secret_query_key(unquote_plus(pair[1])) else pair[0]
+def _redact_pairs(query: str) -> str:
+    parts = _SEPARATOR.split(query)
+    for place in range(0, len(parts), 2):
+        key, mark, _ = parts[place].partition("=")
+        if mark and is_secret_query_key(unquote_plus(key)):
+            parts[place] = f"{key}={REDACTED}"
+    return "".join(parts)
 
 
 def redact_url(url: str) -> str:
@@ -254,4 +277,4 @@ def redact_url(url: str) -> str:
     """
     rest, mark, fragment = url.partition("#")
     rest = _USERINFO.sub(rf"\g<1>{REDACTED}@", rest, count=1)
-    return redact_query(rest) + mark + _QUERY_PAIR.sub(_redact_pair, fragment)
+    return redact_query(rest) + mark + _redact_pairs(fragment)

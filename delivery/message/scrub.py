@@ -2,7 +2,8 @@
 
 A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
 percent-encoded, and escaped as in JSON. One of fewer than six characters is not looked for, since
-it would be found everywhere.
+it would be found everywhere. Where there are more secrets than can be looked for, nothing is shown
+at all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import binascii
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -37,8 +39,12 @@ __all__ = [
 
 FEWEST_CHARACTERS: Final = 6
 
+_MOST: Final = 500
+"""Secrets that are looked for; each in about nine forms, one after the other."""
+
 _MARK: Final = REDACTED.encode()
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
+_COOKIES: Final = frozenset({"cookie", "set-cookie"})
 _PREFIXES: Final = ("whsec_", "whsk_")
 
 
@@ -49,10 +55,14 @@ class Scrubber:
         secrets: What is secret, as texts.
     """
 
-    __slots__ = ("_head", "_kept_head", "_needles", "_texts", "longest")
+    __slots__ = ("_head", "_hides_all", "_kept_head", "_needles", "_texts", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
+        known = set(islice(secrets, _MOST + 1))
+        self._hides_all = len(known) > _MOST
+        if self._hides_all:
+            known.clear()
+        forms = {form for secret in known for form in _forms(secret)}
         needles = sorted(forms, key=len, reverse=True)
         self._needles = tuple(needle.encode("utf-8", "surrogatepass") for needle in needles)
         self._texts = tuple(needles)
@@ -63,16 +73,20 @@ class Scrubber:
     def plus(self, other: Scrubber) -> Scrubber:
         """One that finds what both find."""
         both = Scrubber(())
-        both._texts = (*self._texts, *other._texts)
-        both._needles = (*self._needles, *other._needles)
+        both._hides_all = self._hides_all or other._hides_all
+        # The longest first: a secret may begin with another.
+        both._texts = tuple(sorted({*self._texts, *other._texts}, key=len, reverse=True))
+        both._needles = tuple(sorted({*self._needles, *other._needles}, key=len, reverse=True))
         both.longest = max(self.longest, other.longest)
         return both
 
     def __bool__(self) -> bool:
-        return bool(self._needles)
+        return bool(self._needles) or self._hides_all
 
     def scrub(self, data: bytes) -> bytes:
         """The data without the secrets; without any in it, the same object."""
+        if self._hides_all and data:
+            return _MARK
         for needle in self._needles:
             if needle in data:
                 data = data.replace(needle, _MARK)
@@ -89,6 +103,8 @@ class Scrubber:
 
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
+        if self._hides_all and text:
+            return REDACTED
         for needle in self._texts:
             if needle in text:
                 text = text.replace(needle, REDACTED)
@@ -121,6 +137,8 @@ def secrets_in_pairs(
                 # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
                 yield found[1]
                 yield from _of_basic(found[1])
+            if name.lower() in _COOKIES:
+                yield from (part.partition("=")[2].strip() for part in value.split(";"))
     yield from (value for name, value in query if is_secret_query_key(name))
 
 
@@ -140,8 +158,9 @@ def _body_value(content: Any) -> Any:
         return content
     try:
         return json.loads(content)
-    except ValueError:
-        return None
+    except (ValueError, RecursionError):
+        # Of a form; any other text gives no pairs, or none with such a name.
+        return [{key: value} for key, value in parse_qsl(content, keep_blank_values=True)]
 
 
 def secrets_in_value(value: Any) -> Iterator[str]:

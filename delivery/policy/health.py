@@ -5,8 +5,9 @@ none: the endpoint works, and asks for less. An answer that settles its job (200
 says that the endpoint works, and forgets all troubles.
 
 - After 429, 502, 503 or 504 with a Retry-After the reaction pauses as long as asked, up to
-  `longest_pause`; after three times 429 in a row without one, for 0.1 s, 0.2 s, 0.4 s and so on, up
-  to 10 s. All four also halve what each worker has in flight (`delivery.engine.windows`).
+  `longest_pause`, also when calls in flight succeed meanwhile; after three times 429 in a row
+  without one, for a time that doubles from 0.1 s up to 10 s. All four also halve what each worker
+  has in flight (`delivery.engine.windows`).
 - After `open_failures` failures in a row, over at least `open_after` seconds, the circuit opens: no
   call is made for `probe_after` seconds. Then it is half open: one call at a time is made. If that
   fails, the circuit stays open twice as long as before, up to `probe_max` seconds.
@@ -88,7 +89,7 @@ class Health:
     """In a row."""
     failing_since: float | None = None
     throttles: int = 0
-    """Pauses in a row because the endpoint asked for less."""
+    """How often in a row it was judged that the endpoint asks for less."""
     openings: int = 0
     """How often in a row the circuit opened; 0: it is closed."""
     paused_until: float = 0.0
@@ -168,7 +169,7 @@ def observe(
     elif observed.version > version:
         return observed
     if answer is Answer.WORKS:
-        return Observed(worked=True, version=version)
+        return Observed(worked=True, retry_after=observed.retry_after, version=version)
     failures, failing_since = observed.failures, observed.failing_since
     if answer is not Answer.LESS:
         failures += 1
@@ -188,7 +189,9 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
     told = None
     if observed.worked:
         told = OwnType.REACTION_RECOVERED if health.openings else None
-        health = HEALTHY
+        is_asked = health.openings == 0 and health.throttles > 0 and health.paused_until > now
+        # What the endpoint asked for is kept to: others may be let in sooner than we are.
+        health = Health(throttles=1, paused_until=health.paused_until) if is_asked else HEALTHY
     failures = health.failures + observed.failures
     failing_since = observed.failing_since if health.failing_since is None else health.failing_since
     paused_until, throttles = _pause(health, observed, rules, now)
@@ -214,11 +217,14 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
 
 def _pause(health: Health, observed: Observed, rules: HealthRules, now: float) -> tuple[float, int]:
     """Until when the reaction pauses, and how many pauses in a row that makes."""
-    if observed.retry_after is None and observed.throttles < _TOLERATED:
+    asked = observed.retry_after is not None and observed.retry_after > now
+    if not asked and not observed.throttles:
         return health.paused_until, health.throttles
     throttles = health.throttles + 1
-    if observed.retry_after is not None:
+    if asked and observed.retry_after is not None:
         until = min(observed.retry_after, now + rules.longest_pause)
+    elif max(observed.throttles, throttles) < _TOLERATED:
+        until = health.paused_until
     else:
         doublings = min(throttles - 1, _MOST_DOUBLINGS)
         pause = min(_FIRST_PAUSE * 2**doublings, _LONGEST_UNASKED_PAUSE, rules.longest_pause)

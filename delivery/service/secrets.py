@@ -77,8 +77,8 @@ class Secrets:
     async def check(self) -> None:
         """Whether secrets of reactions can be opened; `Engine.workers` asks before it begins.
 
-        Without any of the keys each job would fail for good. Where only some are missing, the log
-        tells of it, and all else is delivered.
+        Where only some of the keys are missing, the log tells of it, the jobs that need them wait,
+        and all else is delivered.
 
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
@@ -94,7 +94,7 @@ class Secrets:
         )
         if set(held) <= {"", *foreign}:
             raise MissingKey(message)
-        logger.error("%s: until then, jobs that need them fail", message)
+        logger.error("%s: until then, jobs that need them wait", message)
 
     async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
         """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.

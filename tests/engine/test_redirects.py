@@ -91,10 +91,18 @@ async def test_a_redirect_to_a_private_address_fails_the_job_at_once(database_ur
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "json", "content": {"client": {"secret": "hunter2-hunter2"}}},
+        {"kind": "form", "content": {"password": "{{ event.total }}"}},
+        {"kind": "raw", "content": "user=a&password=hunter2-hunter2"},
+        {"kind": "raw", "content": '{"password": {{ event.total | json }}}'},
+    ],
+)
 async def test_a_body_with_secrets_is_sent_to_no_other_origin(
-    database_url: str, compression: str | None
+    database_url: str, body: dict[str, Any], compression: str | None
 ) -> None:
-    body = {"kind": "json", "content": {"client": {"secret": "hunter2-hunter2"}}}
     async with Receiver() as target, Receiver() as moved:
         moved.endpoint("/old", Answer(307, headers=(("Location", "/here"),)))
         moved.endpoint("/here", Answer(307, headers=(("Location", target.url("/there")),)))

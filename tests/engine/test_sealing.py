@@ -11,10 +11,11 @@ import pytest
 import trustme
 
 import delivery
-from delivery import FailureKind, InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
+from delivery import InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
 from delivery.message.sealing import generate_key
 from delivery.message.signing import generate_secret
 from delivery.testing import Answer, Receiver
+from tests.support.conditions import until
 from tests.support.engines import SECRET, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ async def dump(url: str) -> str:
             rows = await connection.fetch(f'SELECT {shown} FROM delivery."{table}"')
             parts += [row[0] for row in rows if row[0] is not None]
         return "\n".join(parts)
+    finally:
+        await connection.close()
+
+
+async def make_due(url: str) -> None:
+    """Let what waits for a later time be due."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("UPDATE delivery.queue SET run_at = now() - interval '1 second'")
     finally:
         await connection.close()
 
@@ -161,10 +171,10 @@ async def test_an_update_stores_no_mark_over_what_it_stands_for(
         assert (await engine.reactions.get(made.id, reveal=True)).params == after
 
 
-async def test_a_job_whose_key_is_missing_fails_with_the_setting_to_mend(
+async def test_jobs_whose_key_is_missing_wait_and_say_so_until_it_is_there(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At once and for good, and what needs no key is delivered beside it."""
+    """What needs no key is delivered beside them."""
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
         await engine.reactions.create(
@@ -172,20 +182,30 @@ async def test_a_job_whose_key_is_missing_fails_with_the_setting_to_mend(
         )
         await engine.reactions.create(name="open", url=receiver.url("/o"))
         direct = await engine.jobs.create(url=receiver.url("/d"), secret=SECRET)
+        payload = await engine.jobs.create(url=receiver.url("/p"), payload={"password": PLANTED})
     async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
         await engine.reactions.create(name="other", url=receiver.url("/other"), secret=SECRET)
         trigger = await engine.trigger("x", 1)
+        waiting = [*trigger.jobs[:2], direct.id, payload.id]
+
+        async def all_say_so() -> bool:
+            jobs = [await engine.jobs.get(job) for job in waiting]
+            return all(job.error and "secrets.keys" in job.error for job in jobs)
+
         async with engine.workers():
-            jobs = await wait_for_all(engine, [*trigger.jobs, direct.id])
-        for job in (*jobs[:2], jobs[4]):
-            assert job.status is JobStatus.FAILED
-            assert job.failure_kind is FailureKind.MISCONFIGURED
-            assert job.error is not None
-            assert "secrets.keys" in job.error
-            assert job.attempt == 0
-        assert {job.status for job in jobs[2:4]} == {JobStatus.SUCCEEDED}
+            delivered = await wait_for_all(engine, trigger.jobs[2:])
+            await until(all_say_so)
+        assert {job.status for job in delivered} == {JobStatus.SUCCEEDED}
+        for job in [await engine.jobs.get(each) for each in waiting]:
+            assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+            assert job.run_at > job.created_at
     assert {request.path for request in receiver.received} == {"/o", "/other"}
     assert "2 secrets of reactions are sealed with keys that are not here" in caplog.text
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        await make_due(database_url)
+        async with engine.workers():
+            done = await wait_for_all(engine, waiting)
+    assert {(job.status, job.error) for job in done} == {(JobStatus.SUCCEEDED, None)}
 
 
 @pytest.mark.parametrize("keys", [[OTHER_KEY], []])

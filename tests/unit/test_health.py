@@ -144,7 +144,7 @@ def test_a_reaction_pauses_as_long_as_it_is_asked_to_but_not_longer_than_allowed
 
 def test_three_throttling_answers_in_a_row_pause_a_reaction_longer_each_time() -> None:
     few = seen(Answer.LESS, Answer.LESS)
-    assert judge(HEALTHY, few, RULES, NOW) == Change(HEALTHY)
+    assert judge(HEALTHY, few, RULES, NOW) == Change(Health(throttles=1))
     many = seen(Answer.LESS, Answer.LESS, Answer.LESS)
     health, waits = HEALTHY, []
     for _ in range(9):
@@ -152,7 +152,25 @@ def test_three_throttling_answers_in_a_row_pause_a_reaction_longer_each_time() -
         waits.append(round(health.paused_until - NOW, 3))
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
     assert health.failures == 0, "an endpoint that asks for less is not failing"
-    assert judge(health, seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
+    after = judge(health, seen(Answer.WORKS), RULES, NOW + 10)
+    assert after == Change(HEALTHY)
+
+
+def test_throttling_answers_count_in_a_row_however_far_apart_they_come() -> None:
+    health, paused = HEALTHY, []
+    for number in range(5):
+        health = judge(health, seen(Answer.LESS), RULES, NOW + number).health
+        paused.append(health.paused_until > NOW + number)
+    assert paused == [False, False, True, True, True]
+
+
+def test_a_pause_that_was_asked_for_outlasts_the_successes_of_calls_in_flight() -> None:
+    together = observe(seen(Answer.LESS, retry_after=30), 1, Answer.WORKS, NOW, lambda: None)
+    assert judge(HEALTHY, together, RULES, NOW).health.paused_until == NOW + 30
+    pausing = Health(throttles=4, paused_until=NOW + 30)
+    kept = judge(pausing, seen(Answer.WORKS), RULES, NOW).health
+    assert kept == Health(throttles=1, paused_until=NOW + 30)
+    assert judge(kept, seen(Answer.WORKS), RULES, NOW + 31) == Change(HEALTHY)
 
 
 def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_before() -> None:
@@ -188,8 +206,10 @@ def test_no_judgement_pauses_a_reaction_for_longer_than_the_settings_allow(
 
 
 @given(healths, answers, asked)
-def test_after_a_success_at_the_end_nothing_is_left_of_any_trouble(
+def test_after_a_success_at_the_end_nothing_is_left_but_a_pause_that_is_not_over(
     health: Health, said: list[Answer], retry_after: float | None
 ) -> None:
     observed = seen(*said, Answer.WORKS, retry_after=retry_after)
-    assert judge(health, observed, RULES, NOW).health == HEALTHY
+    after = judge(health, observed, RULES, NOW).health
+    assert (after.failures, after.failing_since, after.openings) == (0, None, 0)
+    assert after == HEALTHY or after.paused_until > NOW

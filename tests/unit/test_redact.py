@@ -128,3 +128,25 @@ def test_other_targets_stay_as_they_are(target: str) -> None:
 def test_urls_are_stored_without_userinfo(url: str, shown: str) -> None:
     """Any text may be given, for it may stand in a message about a wrong URL."""
     assert redact_url(url) == shown
+
+
+LONG = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Location: /?" + b"x" * LONG,
+        b"Location: /?" + b"&" * LONG,
+        b"Location: /?" + b"=" * LONG,
+        b"Location: " + b"/" * LONG,
+        b"Location: /#" + b"x" * LONG,
+        b"a:\r\n " * (LONG // 5),
+        b"token" * (LONG // 5) + b":x",
+        b"\n" * LONG,
+    ],
+)
+def test_a_million_bytes_of_a_hostile_head_are_read_once(lines: bytes) -> None:
+    """Were it more than a few times, this would not end within the time that a test has."""
+    redacted = redact_head(b"HTTP/1.1 200 OK\r\nX-Token: hunter2\r\n" + lines)
+    assert redacted.startswith(b"HTTP/1.1 200 OK\r\nX-Token: ***\r\n")

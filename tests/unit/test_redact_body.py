@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delivery.message.keeping import kept_body
 from delivery.message.redact import has_secret_keys, hide_names, is_secret_key
 from delivery.message.redact_body import redact_body
 from delivery.message.scrub import FEWEST_CHARACTERS, Scrubber, secrets_in_call
@@ -154,3 +155,59 @@ def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
     text = secret.hex()
     whole = base64.b64encode(before + text.encode() + after)
     assert b"***" in Scrubber([text]).scrub(whole)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a=b&token=c&" + b"x" * 1_000_000,
+        b"a=b&token=c&" + b"&" * 1_000_000,
+        b'"' * 1_000_000 + b"token",
+        b'"' + b"\\" * 1_000_000 + b"token",
+        b'\\"' * 500_000 + b"token",
+        b'"token":[' * 100_000,
+        b'\\"token\\":\\"x' * 50_000,
+    ],
+)
+def test_a_million_hostile_bytes_are_read_a_few_times_and_no_more(body: bytes) -> None:
+    """Were it once for each byte, this would not end within the time that a test has."""
+    assert len(redact_body(body)) <= len(body) + 200_000
+
+
+def test_a_body_is_not_cut_in_the_middle_of_a_secret_that_comes_forward() -> None:
+    first, second = "first-secret-" + "a" * 60, "second-secret-" + "b" * 60
+    scrubber = Scrubber([first, second])
+    for before in range(200):
+        body = f"{'.' * before}{first}{first}{second} and on {'.' * 500}".encode()
+        kept = kept_body(body, scrubber, 100)
+        assert b"second-s" not in kept
+        assert len(kept) <= 100
+
+
+def test_of_two_secrets_that_begin_alike_the_longer_is_hidden_whole() -> None:
+    both = Scrubber(["abcdef"]).plus(Scrubber(["abcdef-and-a-tail"]))
+    assert both.scrub(b"x abcdef-and-a-tail y abcdef") == b"x *** y ***"
+
+
+def test_where_there_are_too_many_secrets_to_look_for_nothing_is_shown() -> None:
+    scrubber = Scrubber(f"secret-{number}" for number in range(1_000_000))
+    assert scrubber
+    assert (scrubber.scrub(b"anything"), scrubber.scrub_text("at all")) == (b"***", "***")
+    assert scrubber.scrub(b"") == b""
+    assert Scrubber(["other-secret"]).plus(scrubber).scrub(b"anything") == b"***"
+
+
+@pytest.mark.parametrize(
+    ("params", "secret"),
+    [
+        ({"headers": (("Cookie", "sid=from-cookie; theme=dark"),)}, "from-cookie"),
+        ({"body": Body(BodyKind.RAW, "user=a&password=from-form")}, "from-form"),
+        ({"body": Body(BodyKind.RAW, "password=x&password=from-second")}, "from-second"),
+        ({"body": Body(BodyKind.FORM, {"password": "from-fields"})}, "from-fields"),
+    ],
+)
+def test_parts_of_cookies_and_forms_are_known_as_secrets(
+    params: dict[str, Any], secret: str
+) -> None:
+    scrubber = Scrubber(secrets_in_call(HttpParams("https://e.test/", **params)))
+    assert scrubber.scrub_text(f"got {secret}!") == "got ***!"
