@@ -274,7 +274,7 @@ class PreparedCalls:
         except Exception as error:  # noqa: BLE001
             return error
         if call.scrubber is not None:
-            hide_secrets_of(call.scrubber)
+            hide_secrets_of(call.scrubber, of_one_job=prepare_it is _prepare_direct)
         return call
 
 

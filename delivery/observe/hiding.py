@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["hide", "hide_always", "hide_secrets_of"]
 
 _CALLS_KEPT: Final = 5_000
-"""Calls whose secrets are remembered; those made ready longest ago are forgotten first."""
+"""Calls of reactions whose secrets are remembered; those made ready longest ago go first."""
+_PASSING_KEPT: Final = 500
+"""The same of calls that are made ready for one job, and must not drive out the others."""
 
 _USERINFO: Final = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{6,}")
 
 _always: dict[str, Scrubber] = {}
 _of_calls: OrderedDict[int, Scrubber] = OrderedDict()
+_passing: OrderedDict[int, Scrubber] = OrderedDict()
 
 
 def hide_always(secrets: Iterable[str]) -> None:
@@ -35,16 +38,17 @@ def hide_always(secrets: Iterable[str]) -> None:
             _always[secret] = Scrubber([secret])
 
 
-def hide_secrets_of(scrubber: Scrubber) -> None:
+def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
     """Do not write what this finds, the secrets of a call, for as long as there is room."""
-    _of_calls[id(scrubber)] = scrubber
-    if len(_of_calls) > _CALLS_KEPT:
-        _of_calls.popitem(last=False)
+    kept, most = (_passing, _PASSING_KEPT) if of_one_job else (_of_calls, _CALLS_KEPT)
+    kept[id(scrubber)] = scrubber
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def hide(text: str) -> str:
     """The text as it may be written."""
-    for scrubber in (*_always.values(), *_of_calls.values()):
+    for scrubber in (*_always.values(), *_of_calls.values(), *_passing.values()):
         text = scrubber.scrub_text(text)
     text = _USERINFO.sub(REDACTED, text)
     return _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
