@@ -90,16 +90,22 @@ class HealthKeeper:
         reaction_id: UUID,
         version: int,
         answer: Answer,
+        lasted: float,
         retry_after: Callable[[], float | None],
     ) -> None:
-        """Take what one call said; a success only where there is something to forget."""
+        """Take what a call said that lasted so many seconds.
+
+        A success is taken only where there is something to forget.
+        """
         before = self.observed.get(reaction_id)
         if before is None:
             if answer is Answer.WORKS or len(self.observed) >= _KEPT:
                 return
             before = Observed()
         now = self._clock.now()
-        after = self.observed[reaction_id] = observe(before, version, answer, now, retry_after)
+        after = self.observed[reaction_id] = observe(
+            before, version, answer, now - lasted, now, retry_after
+        )
         if after.retry_after is not None and after.retry_after != before.retry_after:
             self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
         self._work.set()
@@ -147,6 +153,7 @@ class HealthKeeper:
                     worked=before.worked,
                     failures=before.failures + since.failures,
                     failing_since=before.failing_since or since.failing_since,
+                    last_began=max(before.last_began, since.last_began),
                     throttles=before.throttles + since.throttles,
                     retry_after=max(before.retry_after or 0.0, since.retry_after or 0.0) or None,
                 )

@@ -328,6 +328,7 @@ class Sender:
                 job.reaction_id,
                 job.reaction_version,
                 answer,
+                exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
             )
 

@@ -19,7 +19,7 @@ The circuit breaker is M. Nygard's (Release It!, 2007). Times are seconds since 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -114,6 +114,8 @@ class Observed:
     """When the first of the failures ended."""
     version: int | None = None
     """Of the reaction, by which the calls were made; None: any."""
+    last_began: float = 0.0
+    """When the last of the failures began: a probe begins when the circuit is half open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def observe(
     observed: Observed,
     version: int,
     answer: Answer,
+    began: float,
     now: float,
     retry_after: Callable[[], float | None],
 ) -> Observed:
@@ -161,6 +164,7 @@ def observe(
         observed: What was seen before.
         version: Of the reaction, by which the call was made.
         answer: What the call says.
+        began: When it began.
         now: When it ended.
         retry_after: Gives the seconds that the answer asks to wait, if any; called where it counts.
     """
@@ -170,18 +174,21 @@ def observe(
         return observed
     if answer is Answer.WORKS:
         return Observed(worked=True, retry_after=observed.retry_after, version=version)
-    failures, failing_since = observed.failures, observed.failing_since
     if answer is not Answer.LESS:
-        failures += 1
-        failing_since = now if failing_since is None else failing_since
+        observed = replace(
+            observed,
+            failures=observed.failures + 1,
+            failing_since=now if observed.failing_since is None else observed.failing_since,
+            last_began=max(observed.last_began, began),
+        )
     if answer is Answer.FAILED:
-        return Observed(observed.worked, failures, 0, observed.retry_after, failing_since, version)
+        return replace(observed, throttles=0)
     asked = retry_after()
     until = observed.retry_after
     if asked is not None:
         until = now + asked if until is None else max(until, now + asked)
     throttles = observed.throttles + 1 if answer is Answer.LESS else 0
-    return Observed(observed.worked, failures, throttles, until, failing_since, version)
+    return replace(observed, throttles=throttles, retry_after=until)
 
 
 def judge(health: Health, observed: Observed, rules: HealthRules, now: float) -> Change:
@@ -204,7 +211,8 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
             and failures >= rules.disable_failures
         ):
             return Change(Health(failures, failing_since), OwnType.REACTION_DISABLED)
-        probed = openings > 0 and now >= health.paused_until
+        # Calls that were in flight when the circuit opened are no probes, however late they end.
+        probed = openings > 0 and observed.last_began >= health.paused_until
         opens = failures >= rules.open_failures and failing_for >= rules.open_after
         if probed or (openings == 0 and opens):
             told = OwnType.REACTION_FAILING if openings == 0 and told is None else None

@@ -72,7 +72,7 @@ def test_a_call_says_of_its_endpoint_that_it_works_failed_or_wants_less(
 def seen(*answers: Answer, retry_after: float | None = None) -> Observed:
     observed = Observed()
     for answer in answers:
-        observed = observe(observed, 1, answer, NOW, lambda: retry_after)
+        observed = observe(observed, 1, answer, NOW, NOW, lambda: retry_after)
     return observed
 
 
@@ -83,20 +83,20 @@ def test_only_what_came_after_the_last_success_counts() -> None:
 
 
 def test_the_longest_time_asked_for_counts() -> None:
-    observed = observe(Observed(), 1, Answer.LESS, NOW, lambda: 30.0)
-    observed = observe(observed, 1, Answer.OVERLOADED, NOW + 1, lambda: 2.0)
+    observed = observe(Observed(), 1, Answer.LESS, NOW, NOW, lambda: 30.0)
+    observed = observe(observed, 1, Answer.OVERLOADED, NOW, NOW + 1, lambda: 2.0)
     assert observed.retry_after == NOW + 30
 
 
 def test_what_calls_by_an_older_version_say_does_not_count_beside_a_newer_one() -> None:
     observed = seen(Answer.FAILED, Answer.FAILED)
-    observed = observe(observed, 2, Answer.FAILED, NOW + 1, lambda: None)
+    observed = observe(observed, 2, Answer.FAILED, NOW, NOW + 1, lambda: None)
     assert (observed.version, observed.failures, observed.failing_since) == (2, 1, NOW + 1)
-    assert observe(observed, 1, Answer.WORKS, NOW, lambda: None) is observed
+    assert observe(observed, 1, Answer.WORKS, NOW, NOW, lambda: None) is observed
 
 
 def failing(count: int, since: float = NOW) -> Observed:
-    return Observed(failures=count, failing_since=since)
+    return Observed(failures=count, failing_since=since, last_began=since)
 
 
 def test_the_circuit_opens_after_enough_failures_over_long_enough() -> None:
@@ -113,6 +113,11 @@ def test_failures_of_calls_that_were_in_flight_do_not_keep_the_circuit_open_long
     later = judge(open_, failing(40), RULES, NOW + 1)
     assert later.told is None
     assert (later.health.openings, later.health.paused_until) == (1, NOW + 10)
+    # One that ends when the circuit is half open has begun before all the same.
+    slow = observe(Observed(), 1, Answer.FAILED, NOW - 5, NOW + 11, lambda: None)
+    assert judge(open_, slow, RULES, NOW + 11).health.openings == 1
+    probe = observe(slow, 1, Answer.FAILED, NOW + 10, NOW + 12, lambda: None)
+    assert judge(open_, probe, RULES, NOW + 12).health.openings == 2
 
 
 def test_each_failed_probe_doubles_the_wait_up_to_the_longest() -> None:
@@ -165,7 +170,7 @@ def test_throttling_answers_count_in_a_row_however_far_apart_they_come() -> None
 
 
 def test_a_pause_that_was_asked_for_outlasts_the_successes_of_calls_in_flight() -> None:
-    together = observe(seen(Answer.LESS, retry_after=30), 1, Answer.WORKS, NOW, lambda: None)
+    together = observe(seen(Answer.LESS, retry_after=30), 1, Answer.WORKS, NOW, NOW, lambda: None)
     assert judge(HEALTHY, together, RULES, NOW).health.paused_until == NOW + 30
     pausing = Health(throttles=4, paused_until=NOW + 30)
     kept = judge(pausing, seen(Answer.WORKS), RULES, NOW).health
