@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from rich.console import Console
 
 from delivery.cli.configuration import app as configuration
@@ -115,11 +115,11 @@ async def invoke(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = await build_app().run_async(arguments, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        return _report_usage(error, _unused(error.unused_tokens or []), as_json=as_json)
     except CycloptsError as error:
-        chain = " ".join(["delivery", *(error.command_chain or ())])
-        text = " ".join(str(error).split()).rstrip(".")
-        _report(f"{text}; see `{chain} --help`", InvalidInput.code, as_json=as_json)
-        return InvalidInput.exit_code
+        text = " ".join(str(error).split()).removesuffix(", ...").rstrip(".")
+        return _report_usage(error, text, as_json=as_json)
     except DeliveryError as error:
         _report(str(error), error.code, as_json=as_json)
         return error.exit_code
@@ -132,6 +132,22 @@ async def invoke(arguments: Sequence[str]) -> int:
         _report(text, DeliveryError.code, as_json=as_json)
         return DeliveryError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _report_usage(error: CycloptsError, text: str, *, as_json: bool) -> int:
+    chain = " ".join(["delivery", *(error.command_chain or ())])
+    _report(f"{text}; see `{chain} --help`", InvalidInput.code, as_json=as_json)
+    return InvalidInput.exit_code
+
+
+def _unused(tokens: Sequence[str]) -> str:
+    """What was not asked for; only options are named, as the rest may be secrets."""
+    options = [token.partition("=")[0] for token in tokens if token.startswith("--")]
+    if options:
+        return f"there is no option {options[0]} here"
+    count = len(tokens)
+    more = "1 argument more" if count == 1 else f"{count} arguments more"
+    return f"{more} than this command takes"
 
 
 def _fill_standard_streams() -> None:

@@ -173,7 +173,8 @@ def _concurrency(text: str | None) -> int | None:
 def _pair(option: str, text: str, separator: str) -> tuple[str, str]:
     name, found, value = text.partition(separator)
     if not found:
-        message = f"{option} {text!r} has no {separator!r} between name and value"
+        # What was given is not repeated: it may be a secret.
+        message = f"one {option} has no {separator!r} between name and value"
         raise InvalidInput(message)
     return name.strip(), value.strip()
 
@@ -198,6 +199,9 @@ def _object(option: str, text: str) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str:
+    if "-----" in str(file):
+        message = "give the file of a certificate or key, not what is in it"
+        raise InvalidInput(message)
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -87,6 +87,9 @@ async def _payload(event: Path | None) -> bytes:
         return _SAMPLE
     if str(event) == "-":
         return await read_standard_input()
+    if str(event).lstrip()[:1] in {"{", "[", '"'}:
+        message = "--event takes a file with JSON, or - for standard input, not the JSON itself"
+        raise InvalidInput(message)
     try:
         return await to_thread.run_sync(event.read_bytes)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -230,7 +231,9 @@ def _show(output: Output, reaction: Reaction) -> None:
 
 def _state(reaction: Reaction) -> str:
     if reaction.health.circuit is CircuitState.CLOSED:
-        return str(reaction.state)
+        paused = reaction.health.paused_until
+        is_paused = paused is not None and paused > datetime.now(UTC)
+        return f"{reaction.state} (paused)" if is_paused else str(reaction.state)
     return f"{reaction.state} ({str(reaction.health.circuit).replace('_', '-')})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Announcer"]
 
+logger = logging.getLogger(__name__)
+
 
 class Announcer:
     """Writes triggers that tell of reactions and jobs; see `delivery.policy.own_triggers`."""
@@ -37,13 +40,16 @@ class Announcer:
         reason: str | None = None,
     ) -> None:
         """Raise a trigger about a reaction."""
-        payload = reaction_payload(reaction_id, stands.name, reason, now_stands)
+        payload = reaction_payload(told, reaction_id, stands.name, reason, now_stands)
         await self._write(connection, stands.tenant_id, [_draft(told, payload)])
 
     async def disable(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         """Disable the enabled ones among these reactions, and raise a trigger for each."""
         disabled = await reactions.disable(connection, dict(reasons))
         for reaction_id, stands in (await health.lock(connection, dict.fromkeys(disabled))).items():
+            logger.warning(
+                "reaction %s (%s) is disabled: %s", reaction_id, stands.name, reasons[reaction_id]
+            )
             await self.tell_of_reaction(
                 connection,
                 OwnType.REACTION_DISABLED,

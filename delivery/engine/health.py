@@ -207,7 +207,5 @@ def _log(reaction_id: UUID, stands: LockedHealth, change: Change, now: float) ->
             change.health.failures,
             change.health.paused_until - now,
         )
-    elif change.told is OwnType.REACTION_DISABLED:
-        logger.warning("%s is disabled: %s", name, _reason(change.health, now))
     elif change.told is OwnType.REACTION_RECOVERED:
         logger.info("%s: the endpoint works again", name)

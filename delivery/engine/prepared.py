@@ -102,18 +102,34 @@ class PreparedCall:
             rendered = self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
-        if not sealed:
-            return rendered
-        scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
-        known = rendered.scrubber or self.scrubber
-        return rendered._replace(scrubber=scrubber if known is None else known.plus(scrubber))
+        return self._hiding(rendered, payload)
 
     def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
         """The same for what is not a claimed job."""
         if self.templated is not None:
-            return self.templated.render(facts, message_id, timestamp, payload)
-        event_type = facts.trigger_type or ""
-        return self.template.render(message_id, timestamp, event_type, facts.created_at, payload)
+            rendered = self.templated.render(facts, message_id, timestamp, payload)
+        else:
+            rendered = self.template.render(
+                message_id, timestamp, facts.trigger_type or "", facts.created_at, payload
+            )
+        return self._hiding(rendered, payload)
+
+    def _hiding(self, rendered: Rendered, payload: bytes) -> Rendered:
+        """The same, with what is secret in the payload hidden wherever it was put."""
+        if not tells_secret_names(payload):
+            return rendered
+        scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
+        if not scrubber:
+            return rendered
+        known = rendered.scrubber or self.scrubber
+        if known is not None:
+            scrubber = known.plus(scrubber)
+        shown_url = rendered.shown_url or self.shown_url
+        return rendered._replace(
+            scrubber=scrubber,
+            stored_head=scrubber.scrub(rendered.stored_head),
+            shown_url=scrubber.scrub_text(shown_url),
+        )
 
 
 def prepare(

@@ -242,7 +242,10 @@ def _redact_short_head(head: bytes) -> bytes:
 
 
 def _redact_head(head: bytes) -> bytes:
-    return _FIELD_LINE.sub(_redact_line, head) if tells_secret_names(head) else head
+    # The sign is behind the user and password that a URL may have.
+    if b"@" not in head and not tells_secret_names(head):
+        return head
+    return _FIELD_LINE.sub(_redact_line, head)
 
 
 def _redact_line(line: re.Match[bytes]) -> bytes:

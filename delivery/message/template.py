@@ -37,6 +37,12 @@ __all__ = [
 ]
 
 ROOTS: Final = ("event", "trigger", "reaction", "job")
+_KNOWN: Final = {
+    "trigger": ("id", "type", "tenant_id", "created_at"),
+    "reaction": ("id", "name", "area_id"),
+    "job": ("id", "tenant_id", "attempt", "max_attempts"),
+}
+"""What those have that are the engine's own; of an event nothing is known before it happens."""
 
 _OPEN: Final = "{{"
 _CLOSE: Final = "}}"
@@ -297,6 +303,8 @@ class _Reader:
                 self._expect("]")
             else:
                 return root, tuple(steps)
+            if len(steps) == 1 and root in _KNOWN and steps[0] not in _KNOWN[root]:
+                self._refuse(f"{root} has {', '.join(_KNOWN[root])}, and nothing else")
 
     def _in_brackets(self) -> str | int:
         self._space()

@@ -99,7 +99,7 @@ def build_params(
 
 
 def check_known(options: Mapping[str, object], kind: type) -> None:
-    """Refuse a keyword that is none of the kind's, which Python by itself would let pass.
+    """Refuse an option that is none of the kind's, which Python by itself would let pass.
 
     Raises:
         InvalidReaction: naming it, and the one that may have been meant.

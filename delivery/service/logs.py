@@ -112,6 +112,11 @@ class Logs:
     async def _read(
         self, where: LogFilter, after: UUID | None, *, oldest_first: bool, limit: int
     ) -> Sequence[DeliveryLog]:
+        unknown = sorted(set(where) - set(LogFilter.__annotations__))
+        if unknown:
+            known = ", ".join(sorted(LogFilter.__annotations__))
+            message = f"there is no filter {unknown[0]!r}; known are {known}"
+            raise InvalidInput(message)
         status_code: object = where.get("status_code")
         if status_code is not None and not isinstance(status_code, int):
             message = f"status_code is {status_code!r}; it must be a number such as 503"

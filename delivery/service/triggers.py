@@ -10,6 +10,7 @@ from delivery.errors import InvalidInput, NotFound
 from delivery.message.payload import encode_payload
 from delivery.message.stored_payload import seal_payload, shown_payload
 from delivery.policy.matching import validate_event_type
+from delivery.policy.own_triggers import OWN_TYPES
 from delivery.service.checks import (
     check_deadline,
     check_id,
@@ -121,8 +122,12 @@ class Triggers:
             run_at = check_run_at(request.run_at, request.delay, now)
             deadline = check_deadline(request.deadline, now)
         payload = encode_payload(request.payload, self._limits.max_payload_bytes)
+        event_type = validate_event_type(request.type, self._limits.max_event_type_length)
+        if event_type in OWN_TYPES:
+            message = f"{event_type} is told by the engine alone; name another type"
+            raise InvalidInput(message)
         return TriggerDraft(
-            type=validate_event_type(request.type, self._limits.max_event_type_length),
+            type=event_type,
             payload=payload,
             stored_payload=seal_payload(payload, request.payload, self._sealer),
             user_id=None if request.user_id is None else check_text("user_id", request.user_id),

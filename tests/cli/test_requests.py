@@ -132,3 +132,28 @@ async def test_a_reaction_is_shown_with_all_that_it_asks_for(commands: Commands)
     assert lines["tls"] == "1.3 or later"
     assert lines["area"] == "north"
     assert lines["compressed"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reactions", "rotate-secret", "01a2090a-ccbb-7d12-bf3d-ff9149708208", "hunter2"),
+        ("reactions", "create", "--name=a", "--url=https://e.test/", "whsec_hunter2"),
+        ("reactions", "create", "--name=a", "--url=https://e.test/", "--header=Auth hunter2"),
+        ("reactions", "create", "--name=a", "--url=https://e.test/", "--query=hunter2"),
+        ("reactions", "create", "--name=a", "--url=https://e.test/", "--secrett=hunter2"),
+        (
+            *("reactions", "create", "--name=a", "--url=https://e.test/"),
+            "--tls-key=-----BEGIN PRIVATE KEY-----hunter2",
+        ),
+        ("reactions", "preview", "x", "--event", '{"password": "hunter2"}'),
+    ],
+)
+async def test_what_was_given_in_the_wrong_place_is_not_repeated(
+    commands: Commands, arguments: tuple[str, ...]
+) -> None:
+    """It may be a secret."""
+    refused = await commands.run(*arguments)
+    assert refused.code == 2
+    assert "hunter2" not in refused.err
+    assert refused.err.startswith("error: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from delivery import (
     CircuitState,
+    InvalidInput,
     JobStatus,
     NotFound,
     Reaction,
@@ -108,6 +110,8 @@ async def test_an_open_circuit_stops_all_workers_and_uses_up_no_attempts(
         called = receiver.count("/x")
         assert failing["reaction_id"] == str(reaction.id)
         assert failing["reaction_name"] == "struggling"
+        assert failing["type"] == "reaction.failing"
+        assert datetime.fromisoformat(failing["failing_since"]).tzinfo is not None
         assert failing["failures"] >= 3
         assert called <= 60, "each job was tried a few times, not a hundred"
         # What one worker has learnt holds for a new one, and is still there after a restart.
@@ -338,3 +342,10 @@ async def test_jobs_of_a_live_reaction_run_with_it_as_it_is_then(
         async with engine.workers():
             await wait_for_all(engine, jobs)
         assert sorted(each.path for each in receiver.received) == ["/kept", "/new"]
+
+
+@pytest.mark.parametrize("told", ["reaction.failing", "reaction.disabled", "job.exhausted"])
+async def test_nobody_else_tells_what_the_engine_tells(database_url: str, told: str) -> None:
+    async with engine_on(database_url) as engine:
+        with pytest.raises(InvalidInput, match="told by the engine alone"):
+            await engine.trigger(told, {})

@@ -181,3 +181,12 @@ async def test_running_jobs_are_shown_as_running_and_never_more_than_a_worker_ma
             assert len((await engine.jobs.list(status="queued")).items) == 43
             assert receiver.count() == 3
         assert not (await engine.jobs.list(status=JobStatus.RUNNING)).items
+
+
+async def test_a_filter_that_there_is_not_is_refused(database_url: str) -> None:
+    async with engine_on(database_url) as engine:
+        with pytest.raises(InvalidInput, match="no filter 'job'; known are job_id"):
+            await engine.logs.list(job="x")  # type: ignore[call-arg]
+        with pytest.raises(InvalidInput, match="no filter 'nope'"):
+            async for _ in engine.logs.iterate(nope=1):  # type: ignore[call-arg]
+                pass

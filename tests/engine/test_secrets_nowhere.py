@@ -249,3 +249,30 @@ async def test_a_payload_that_was_sealed_with_a_key_that_is_not_here_waits_for_i
             job = await engine.jobs.get(trigger.jobs[0])
             assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
             assert receiver.count() == 0
+
+
+async def test_a_secret_of_the_payload_is_hidden_wherever_a_placeholder_put_it(
+    database_url: str,
+) -> None:
+    """Also under names that tell nothing, with a key and without, and in previews."""
+    event = {"password": "hunter2-of-payload"}
+    for keys in ([generate_key()], []):
+        async with (
+            Receiver(default=Answer()) as receiver,
+            engine_on(database_url, secrets={"keys": keys}) as engine,
+        ):
+            reaction = await engine.reactions.create(
+                name="r",
+                event_types=[f"x{len(keys)}"],
+                url=receiver.url("/?plain={{ event.password }}"),
+                headers={"X-Plain": "{{ event.password }}"},
+            )
+            preview = await engine.reactions.preview(reaction.id, event)
+            called = await engine.reactions.test(reaction.id, event)
+            async with engine.workers():
+                trigger = await engine.trigger(f"x{len(keys)}", event)
+                await wait_for_all(engine, trigger.jobs)
+            logs = (await engine.logs.list(job_id=trigger.jobs[0])).items
+            assert "hunter2" not in repr((preview, called, logs))
+            assert ("X-Plain", "***") in preview.headers
+            assert dict(receiver.received[0].headers)["X-Plain"] == "hunter2-of-payload"

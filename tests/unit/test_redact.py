@@ -130,6 +130,11 @@ def test_urls_are_stored_without_userinfo(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
+def test_credentials_in_a_location_are_hidden_though_no_name_tells_of_them() -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: http://u:hunter2@e.test/x"
+    assert redact_head(head) == b"HTTP/1.1 302 Found\r\nLocation: http://***@e.test/x"
+
+
 LONG = 1_000_000
 
 

@@ -168,6 +168,7 @@ def test_a_value_that_cannot_stand_in_its_place_is_an_error_that_says_why(
     ("text", "reason"),
     [
         ("{{ evnt.id }}", "character 8: there is no evnt; there are event, trigger, reaction, job"),
+        ("{{ trigger.nope }}", "trigger has id, type, tenant_id, created_at, and nothing else"),
         ("{{ event.id", "}} is missing"),
         ("{{ event. }}", "here must be a name"),
         ("{{ event[x] }}", 'here must be an index or a "name"'),
