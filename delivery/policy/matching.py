@@ -26,6 +26,7 @@ K = TypeVar("K")
 _LONGEST: Final = 255
 _MOST_PATTERNS: Final = 1_000
 _TYPES_KEPT: Final = 1_024
+_NO_TEXT: Final = "is not a text"
 
 
 def validate_event_type(event_type: str, max_length: int = _LONGEST) -> str:
@@ -35,7 +36,8 @@ def validate_event_type(event_type: str, max_length: int = _LONGEST) -> str:
         InvalidInput: if it is empty or too long, has an empty part between dots, or has whitespace,
             control characters or `*` in it.
     """
-    reason = _fault(event_type, max_length)
+    given: object = event_type
+    reason = _fault(given, max_length) if isinstance(given, str) else _NO_TEXT
     if reason is not None:
         message = f"the event type {_shown(event_type)} {reason}; write it as in order.paid"
         raise InvalidInput(message)
@@ -50,7 +52,8 @@ def validate_pattern(pattern: str, max_length: int = _LONGEST) -> str:
     """
     if pattern == "*":
         return pattern
-    reason = _fault(pattern.removesuffix(".*"), max_length)
+    given: object = pattern
+    reason = _fault(given.removesuffix(".*"), max_length) if isinstance(given, str) else _NO_TEXT
     if reason is not None:
         message = (
             f"the event type {_shown(pattern)} {reason};"
@@ -214,6 +217,6 @@ def _fault(name: str, max_length: int) -> str | None:
     return None
 
 
-def _shown(text: str) -> str:
+def _shown(text: object) -> str:
     shown = ascii(text)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."  # noqa: PLR2004 - fits one line

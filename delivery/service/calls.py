@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from delivery.errors import InvalidReaction
+from delivery.errors import InvalidReaction, InvalidSecret
 from delivery.http.choice import guard_for
 from delivery.http.tls import check_tls
 from delivery.message.filling import plain_url
@@ -74,9 +74,9 @@ def build_params(
     params = validate_params(
         HttpParams(
             url=options["url"],
-            method=options.get("method", "POST").upper(),
-            headers=_pairs(options.get("headers")),
-            query=_pairs(options.get("query")),
+            method=_method(options.get("method", "POST")),
+            headers=_pairs("headers", options.get("headers")),
+            query=_pairs("query", options.get("query")),
             body=_body(options.get("body")),
             compression=_compression(options.get("compression")),
             redirects=options.get("redirects", 0),
@@ -88,7 +88,7 @@ def build_params(
             rate_limit=build_rate_limit(options.get("rate_limit")),
             ordered=options.get("ordered", False),
             live=options.get("live", False),
-            tls=options.get("tls") or TlsOptions(),
+            tls=_tls(options.get("tls")),
             secrets=_secrets(options.get("secret"), options.get("secrets", ())),
         )
     )
@@ -114,19 +114,43 @@ def check_known(options: Mapping[str, object], kind: type) -> None:
 
 
 def _pairs(
-    given: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+    option: str, given: Mapping[str, str] | Sequence[tuple[str, str]] | None
 ) -> tuple[tuple[str, str], ...]:
     if given is None:
         return ()
     pairs = given.items() if isinstance(given, Mapping) else given
-    return tuple((name, value) for name, value in pairs)
+    try:
+        return tuple((name, value) for name, value in pairs)
+    except (TypeError, ValueError):
+        # What was given is not repeated: it may be a secret.
+        message = f"{option} must be a mapping, or a list of pairs of name and value"
+        raise InvalidReaction(message) from None
 
 
-def _body(given: Body | Mapping[str, Any] | None) -> Body:
+def _method(given: object) -> str:
+    if not isinstance(given, str):
+        message = f"method is a {type(given).__name__}, but must be a text such as POST"
+        raise InvalidReaction(message)
+    return given.upper()
+
+
+def _tls(given: object) -> TlsOptions:
+    if given is None:
+        return TlsOptions()
+    if not isinstance(given, TlsOptions):
+        message = f"tls is a {type(given).__name__}; give delivery.TlsOptions(ca=…)"
+        raise InvalidReaction(message)
+    return given
+
+
+def _body(given: object) -> Body:
     if given is None:
         return Body()
     if isinstance(given, Body):
         return given
+    if not isinstance(given, Mapping):
+        message = f"body is a {type(given).__name__}; give a mapping such as {{'kind': 'envelope'}}"
+        raise InvalidReaction(message)
     known = ("kind", "content", "content_type")
     unknown = [key for key in given if key not in known]
     if unknown:
@@ -150,17 +174,24 @@ def _compression(given: Compression | str | None) -> Compression | None:
         raise InvalidReaction(message) from None
 
 
-def _retry(given: RetryPolicy | Mapping[str, Any] | None, default: RetryPolicy) -> RetryPolicy:
+def _retry(given: object, default: RetryPolicy) -> RetryPolicy:
     if given is None:
         return default
     if isinstance(given, RetryPolicy):
         return validate_policy(given)
+    if not isinstance(given, Mapping):
+        message = f"retry is a {type(given).__name__}; give a mapping such as {{'max_attempts': 5}}"
+        raise InvalidReaction(message)
     return policy_from_mapping(given, default)
 
 
-def _status_actions(given: Mapping[str, str] | None) -> tuple[tuple[str, StatusAction], ...]:
+def _status_actions(given: object) -> tuple[tuple[str, StatusAction], ...]:
     if given is None:
         return ()
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        message = f"status_actions is a {kind}; give a mapping such as {{'404': 'fail'}}"
+        raise InvalidReaction(message)
     try:
         return tuple((str(status), StatusAction(action)) for status, action in given.items())
     except ValueError as error:
@@ -168,10 +199,12 @@ def _status_actions(given: Mapping[str, str] | None) -> tuple[tuple[str, StatusA
         raise InvalidReaction(message) from None
 
 
-def _secrets(one: str | None, several: Sequence[str]) -> tuple[str, ...]:
-    if one is None:
-        return tuple(several)
-    if several:
+def _secrets(one: object, several: object) -> tuple[str, ...]:
+    if one is not None and several:
         message = "give either secret or secrets, not both"
         raise InvalidReaction(message)
-    return (one,)
+    given = several if one is None else (one,)
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+        message = "a signing secret is a text, and secrets are a list of them"
+        raise InvalidSecret(message)
+    return tuple(given)

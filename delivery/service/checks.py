@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_id",
     "check_priority",
     "check_run_at",
+    "check_seconds",
     "check_text",
     "check_word",
 ]
@@ -136,3 +138,18 @@ def _aware(name: str, value: object) -> datetime:
         message = f"{name} has no time zone; give one, for instance datetime.now(UTC)"
         raise InvalidInput(message)
     return value.astimezone(UTC)
+
+
+def check_seconds(name: str, value: object, most: float = inf) -> None:
+    """Refuse what is neither None nor a number of seconds from 0 to `most`.
+
+    Raises:
+        InvalidInput: naming the argument, and what it may be.
+    """
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= float(value) <= most:  # type: ignore[arg-type]
+        up_to = "" if most == inf else f" to {most:g}"
+        message = f"{name} is {value!r}; it must be seconds, from 0{up_to}, or None"
+        raise InvalidInput(message)

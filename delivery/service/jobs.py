@@ -20,6 +20,7 @@ from delivery.service.checks import (
     check_id,
     check_priority,
     check_run_at,
+    check_seconds,
     check_text,
     check_word,
 )
@@ -194,9 +195,11 @@ class Jobs:
 
         Raises:
             NotFound: if there is no such job in this tenant.
+            InvalidInput: if the timeout is negative or no number.
             JobTimeout: if it is not terminal in time; it goes on by itself.
         """
         key = check_id("job id", job_id)
+        check_seconds("timeout", timeout)
         try:
             async with asyncio.timeout(timeout):
                 with self._finished.watched(key) as finished:

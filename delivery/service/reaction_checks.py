@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from delivery.errors import InvalidReaction
 from delivery.models import ReactionState
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_pattern
 from delivery.service.checks import check_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["check_condition", "check_event_types", "check_reason"]
 
@@ -24,8 +22,8 @@ def check_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidReaction: if there are none or too many, or one is not a pattern.
     """
-    if isinstance(event_types, str):
-        message = f"event_types is the text {event_types!r}; give a list of texts"
+    if isinstance(event_types, str) or not isinstance(event_types, Sequence):
+        message = f"event_types is {event_types!r}; give a list of texts"
         raise InvalidReaction(message)
     if not 1 <= len(event_types) <= _MAX_EVENT_TYPES:
         message = f"event_types must have from 1 to {_MAX_EVENT_TYPES} entries"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from delivery.errors import InvalidInput, InvalidReaction, InvalidSecret, MissingKey, NotFound
+from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
 from delivery.message.concealing import hidden_parts, restore, restore_tls
 from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
@@ -21,7 +21,7 @@ from delivery.models import (
     TlsOptions,
 )
 from delivery.service.calls import CallOptions, build_params, check_known
-from delivery.service.checks import check_id, check_priority, check_text, check_word
+from delivery.service.checks import check_id, check_priority, check_seconds, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.previews import Previews
 from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
@@ -222,9 +222,7 @@ class Reactions:
             InvalidInput: if a value cannot be used, there would be too many secrets, or the given
                 one is in use already; nothing is written.
         """
-        if keep_for is not None and not 0 <= keep_for <= _LONGEST_KEPT:
-            message = f"keep_for is {keep_for!r}; it must be from 0 to {_LONGEST_KEPT:g} seconds"
-            raise InvalidInput(message)
+        check_seconds("keep_for", keep_for, _LONGEST_KEPT)
         wanted = check_word("kind", kind, SignatureKind)
         if secret is not None:
             parse_secret(secret)

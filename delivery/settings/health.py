@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from delivery.settings.section import Section
 
 __all__ = ["HealthSettings"]
 
 _DAY = 86_400.0
+
+
+def _none_from_text(value: object) -> object:
+    """Read the word `none`: environment variables and command-line options are always text."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 class HealthSettings(Section):
@@ -28,5 +33,7 @@ class HealthSettings(Section):
     """Seconds for which an endpoint can have its reaction paused by Retry-After, at most."""
     disable_failures: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Failed calls in a row, at least, after which a reaction is disabled."""
-    disable_after: Annotated[float, Field(gt=0, le=365 * _DAY)] | None = 5 * _DAY
+    disable_after: Annotated[
+        Annotated[float, Field(gt=0, le=365 * _DAY)] | None, BeforeValidator(_none_from_text)
+    ] = 5 * _DAY
     """Seconds for which all calls must have failed before it is; none: never."""

