@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 	then command -v $$name; break; fi; done)
 UV ?= uv
 ARGS ?=
+JOBS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fuzz check format bench lock clean
@@ -40,8 +41,8 @@ $(READY): requirements/dev.lock
 demo: $(READY) ## the whole engine on 1,000 triggers, in about a minute (ARGS=--keep leaves it on)
 	$(BIN)/delivery demo $(ARGS)
 
-test: $(READY) ## all tests (ARGS="-k word" for some of them)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## all tests, a process per core (ARGS="-k word" for some of them, JOBS=0 for one process)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 fuzz: $(READY) ## the properties of parsers and policies for a minute (ARGS="--seconds 3600" for longer)
 	$(BIN)/python -m tests.property.fuzz $(ARGS)

@@ -191,7 +191,7 @@ async def test_it_recovers_after_its_server_was_killed(short_directory: Path) ->
         assert await query(database.url, "SELECT id FROM kept") == 1
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 - 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 - 1], ids=["own", "init", "highest"])
 async def test_a_stale_process_number_that_now_means_another_process_is_no_obstacle(
     pid: int,
     short_directory: Path,

@@ -68,6 +68,7 @@ def test_what_was_stored_before_there_was_a_key_is_readable_later() -> None:
 @pytest.mark.parametrize(
     "key",
     ["", "short", NEW[:-4], NEW + "AAAA", "é" * 44, base64.b64encode(b"k" * 31).decode(), "\n"],
+    ids=["empty", "short", "cut", "too long", "not ascii", "31 bytes", "newline"],
 )
 def test_what_is_no_key_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(InvalidSetting, match="generate-key") as caught:

@@ -39,7 +39,7 @@ def refused(headers: Any, body: bytes = BODY, *secrets: str, now: float = AT) ->
     return str(caught.value)
 
 
-@pytest.mark.parametrize("receiver", [SECRET, PUBLIC, PRIVATE])
+@pytest.mark.parametrize("receiver", [SECRET, PUBLIC, PRIVATE], ids=["whsec", "whpk", "whsk"])
 def test_a_signed_message_is_verified_with_any_kind_of_key(receiver: str) -> None:
     """The answer says which message it is, and of when."""
     found = delivery.verify(BODY, signed(SECRET, PRIVATE), receiver, now=AT)
