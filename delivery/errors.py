@@ -23,7 +23,7 @@ command line ends when the error reaches it. The text of an error says what is w
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "AddressInUse",
@@ -45,6 +45,11 @@ __all__ = [
 ]
 
 
+_LONGEST: Final = 1_000
+_HEAD: Final = 600
+_TAIL: Final = 300
+
+
 class DeliveryError(Exception):
     """The root of the tree: catch it to catch everything this package raises on purpose."""
 
@@ -53,10 +58,19 @@ class DeliveryError(Exception):
 
 
 class InvalidInput(DeliveryError, ValueError):
-    """A value given by the caller cannot be used; nothing was written."""
+    """A value given by the caller cannot be used; nothing was written.
+
+    A message of more than 1,000 characters is cut in its middle: values can be of any length, and
+    the advice is at the end.
+    """
 
     code = "invalid_input"
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[:_HEAD]} … {message[-_TAIL:]}"
+        super().__init__(message)
 
 
 class InvalidPayload(InvalidInput):

@@ -14,22 +14,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_deadline",
+    "check_flag",
     "check_id",
     "check_priority",
     "check_run_at",
     "check_seconds",
+    "check_status_code",
+    "check_tenant",
     "check_text",
     "check_word",
+    "is_encodable",
 ]
 
 _MAX_PRIORITY = 32_767
 _MAX_TEXT = 255
+_MIN_STATUS, _MAX_STATUS = 100, 999
+_LONGEST_SHOWN = 80
 
 WordT = TypeVar("WordT", bound="StrEnum")
 
 
 def check_text(name: str, value: object, *, max_length: int = _MAX_TEXT) -> str:
-    """A text that is not empty, not long, and that PostgreSQL can hold.
+    """Return a text that is not empty, not long, and that PostgreSQL can store.
 
     Raises:
         InvalidInput: if it is not.
@@ -43,7 +49,61 @@ def check_text(name: str, value: object, *, max_length: int = _MAX_TEXT) -> str:
     if "\0" in value:
         message = f"{name} contains a NUL character; remove it"
         raise InvalidInput(message)
+    if not is_encodable(value):
+        message = f"{name} contains a lone surrogate, which UTF-8 cannot encode; remove it"
+        raise InvalidInput(message)
     return value
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether UTF-8 can encode the text: it cannot encode lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_tenant(value: object) -> str:
+    """Return the tenant to operate on.
+
+    Raises:
+        InvalidInput: It is not a text of 1 to 255 characters.
+    """
+    return check_text("tenant_id", value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return a boolean argument.
+
+    Raises:
+        InvalidInput: It is anything else, such as the text "false", which Python takes for true.
+    """
+    if not isinstance(value, bool):
+        message = f"{name} is {_shown(value)}; it must be True or False"
+        raise InvalidInput(message)
+    return value
+
+
+def check_status_code(value: object) -> int | None:
+    """Return an HTTP status code, or None.
+
+    Raises:
+        InvalidInput: It is not a whole number from 100 to 999.
+    """
+    if value is None:
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not _MIN_STATUS <= value <= _MAX_STATUS:  # type: ignore[operator]
+        message = f"status_code is {_shown(value)}; it must be a number such as 503"
+        raise InvalidInput(message)
+    return value  # type: ignore[return-value]
+
+
+def _shown(value: object) -> str:
+    """Return a short, printable form of a wrong value for an error message."""
+    shown = ascii(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 3]}..."
 
 
 def check_id(name: str, value: UUID | str) -> UUID:
@@ -57,7 +117,7 @@ def check_id(name: str, value: UUID | str) -> UUID:
     try:
         return UUID(value)
     except (AttributeError, TypeError, ValueError):
-        message = f"{name} is {value!r}, which is not a UUID"
+        message = f"{name} is {_shown(value)}, which is not a UUID"
         raise InvalidInput(message) from None
 
 
@@ -71,8 +131,8 @@ def check_word(name: str, value: str | None, words: type[WordT]) -> WordT | None
         return None
     try:
         return words(value)
-    except ValueError:
-        message = f"{name} is {value!r}; it must be one of {', '.join(words)}"
+    except (TypeError, ValueError):
+        message = f"{name} is {_shown(value)}; it must be one of {', '.join(words)}"
         raise InvalidInput(message) from None
 
 
@@ -83,7 +143,9 @@ def check_priority(value: object) -> int:
         InvalidInput: if it is not from 0 to 32,767.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_PRIORITY:
-        message = f"priority is {value!r}; it must be a whole number from 0 to {_MAX_PRIORITY}"
+        message = (
+            f"priority is {_shown(value)}; it must be a whole number from 0 to {_MAX_PRIORITY}"
+        )
         raise InvalidInput(message)
     return value
 
@@ -112,7 +174,7 @@ def check_run_at(
     except (OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
-        message = f"delay is {delay!r}; it must be a number of seconds or a timedelta"
+        message = f"delay is {_shown(delay)}; it must be a number of seconds or a timedelta"
         raise InvalidInput(message) from None
 
 
@@ -151,5 +213,5 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= float(value) <= most:  # type: ignore[arg-type]
         up_to = "" if most == inf else f" to {most:g}"
-        message = f"{name} is {value!r}; it must be seconds, from 0{up_to}, or None"
+        message = f"{name} is {_shown(value)}; it must be seconds, from 0{up_to}, or None"
         raise InvalidInput(message)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PAGE", "check_limit", "decode_cursor", "page_of"]
 
 MAX_PAGE = 200
+_CURSOR_LENGTH = 24
+"""Characters: 16 bytes in base64, with padding."""
 
 
 class _Identified(Protocol):
@@ -33,10 +35,16 @@ def decode_cursor(cursor: str | None) -> UUID | None:
     """
     if cursor is None:
         return None
+    given: object = cursor
     try:
-        return UUID(bytes=urlsafe_b64decode(cursor + "=="))
+        if not isinstance(given, str) or len(given) > _CURSOR_LENGTH:
+            raise ValueError  # noqa: TRY301 - the same error as of a text that cannot be decoded
+        return UUID(bytes=urlsafe_b64decode(given + "=="))
     except ValueError:
-        message = f"{cursor!r} is not a cursor; give the next_cursor of the page before, unchanged"
+        message = (
+            f"{ascii(given)[:80]} is not a cursor; give the next_cursor of the page before,"
+            " unchanged"
+        )
         raise InvalidInput(message) from None
 
 
@@ -55,6 +63,6 @@ def check_limit(limit: object) -> int:
         InvalidInput: if it is not from 1 to 200.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE:
-        message = f"limit is {limit!r}; it must be from 1 to {MAX_PAGE}"
+        message = f"limit is {ascii(limit)[:80]}; it must be from 1 to {MAX_PAGE}"
         raise InvalidInput(message)
     return limit

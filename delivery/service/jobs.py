@@ -17,10 +17,12 @@ from delivery.models import Job, JobStatus, Page
 from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
     check_deadline,
+    check_flag,
     check_id,
     check_priority,
     check_run_at,
     check_seconds,
+    check_tenant,
     check_text,
     check_word,
 )
@@ -102,7 +104,7 @@ class Jobs:
             InvalidInput: if a value cannot be used; nothing is written.
             NoTransaction: if `connection` has no open transaction.
         """
-        check_text("tenant_id", tenant_id)
+        check_tenant(tenant_id)
         _refuse_lane_limits(call)
         params = build_params(call, self._settings.retry.policy(), self._settings.http)
         endpoint, _ = parse_url(plain_url(params.url))
@@ -149,7 +151,7 @@ class Jobs:
             NotFound: if there is none with this id in this tenant.
         """
         key = check_id("job id", job_id)
-        found = await jobs.get(self._pool, key, tenant_id)
+        found = await jobs.get(self._pool, key, check_tenant(tenant_id))
         if found is None:
             message = f"there is no job {key} in tenant {tenant_id!r}"
             raise NotFound(message)
@@ -169,12 +171,12 @@ class Jobs:
         """Jobs by when they were made, newest first unless `oldest_first`."""
         found = await jobs.list_page(
             self._pool,
-            tenant_id=tenant_id,
+            tenant_id=check_tenant(tenant_id),
             after=decode_cursor(cursor),
             status=check_word("status", status, JobStatus),
             trigger_id=None if trigger_id is None else check_id("trigger id", trigger_id),
             reaction_id=None if reaction_id is None else check_id("reaction id", reaction_id),
-            oldest_first=oldest_first,
+            oldest_first=check_flag("oldest_first", oldest_first),
             limit=check_limit(limit) + 1,
         )
         return page_of(found, limit)

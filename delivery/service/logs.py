@@ -8,7 +8,13 @@ from uuid import UUID
 
 from delivery.errors import InvalidInput, NotFound
 from delivery.models import DeliveryLog, Outcome, Page
-from delivery.service.checks import check_id, check_word
+from delivery.service.checks import (
+    check_flag,
+    check_id,
+    check_status_code,
+    check_tenant,
+    check_word,
+)
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
 from delivery.store import logs
 
@@ -54,7 +60,7 @@ class Logs:
             NotFound: if there is none with this id in this tenant.
         """
         key = check_id("log id", log_id)
-        found = await logs.get(self._pool, key, tenant_id, max_body=self._max_body)
+        found = await logs.get(self._pool, key, check_tenant(tenant_id), max_body=self._max_body)
         if found is None:
             message = f"there is no delivery log {key} in tenant {tenant_id!r}"
             raise NotFound(message)
@@ -117,24 +123,20 @@ class Logs:
             known = ", ".join(sorted(LogFilter.__annotations__))
             message = f"there is no filter {unknown[0]!r}; known are {known}"
             raise InvalidInput(message)
-        status_code: object = where.get("status_code")
-        if status_code is not None and not isinstance(status_code, int):
-            message = f"status_code is {status_code!r}; it must be a number such as 503"
-            raise InvalidInput(message)
 
         def id_of(name: str, value: UUID | str | None) -> UUID | None:
             return None if value is None else check_id(name, value)
 
         return await logs.list_page(
             self._pool,
-            tenant_id=where.get("tenant_id", "default"),
+            tenant_id=check_tenant(where.get("tenant_id", "default")),
             after=after,
             job_id=id_of("job id", where.get("job_id")),
             trigger_id=id_of("trigger id", where.get("trigger_id")),
             reaction_id=id_of("reaction id", where.get("reaction_id")),
             outcome=check_word("outcome", where.get("outcome"), Outcome),
-            status_code=status_code,
-            oldest_first=oldest_first,
+            status_code=check_status_code(where.get("status_code")),
+            oldest_first=check_flag("oldest_first", oldest_first),
             limit=limit,
             max_body=self._max_body,
         )

@@ -14,7 +14,7 @@ from delivery.message.payload import encode_payload
 from delivery.message.template import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
 from delivery.policy.matching import validate_event_type
-from delivery.service.checks import check_id
+from delivery.service.checks import check_flag, check_id, check_tenant
 from delivery.store import reactions
 from delivery.store.reactions import StoredVersion
 
@@ -76,6 +76,7 @@ class Previews:
             InvalidInput: if the payload or type cannot be used.
             InvalidReaction: if a placeholder has no value, or one that cannot stand in its place.
         """
+        check_flag("reveal", reveal)
         call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
         return _preview(call, rendered, reveal=reveal)
 
@@ -116,7 +117,7 @@ class Previews:
         self, reaction_id: UUID | str, payload: Any, event_type: str, tenant_id: str
     ) -> tuple[PreparedCall, Rendered]:
         key = check_id("reaction id", reaction_id)
-        stored = await reactions.get(self._pool, key, tenant_id)
+        stored = await reactions.get(self._pool, key, check_tenant(tenant_id))
         if stored is None:
             message = f"there is no reaction {key} in tenant {tenant_id!r}"
             raise NotFound(message)

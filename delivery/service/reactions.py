@@ -21,7 +21,15 @@ from delivery.models import (
     TlsOptions,
 )
 from delivery.service.calls import CallOptions, build_params, check_known
-from delivery.service.checks import check_id, check_priority, check_seconds, check_text, check_word
+from delivery.service.checks import (
+    check_flag,
+    check_id,
+    check_priority,
+    check_seconds,
+    check_tenant,
+    check_text,
+    check_word,
+)
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.previews import Previews
 from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
@@ -113,8 +121,8 @@ class Reactions:
         written = await reactions.insert(
             self._pool,
             reaction_id=self._ids.new(),
-            tenant_id=check_text("tenant_id", tenant_id),
-            area_id=None if area_id is None else check_text("area_id", area_id),
+            tenant_id=check_tenant(tenant_id),
+            area_id=_area(area_id),
             name=check_text("name", name),
             event_types=check_event_types(event_types),
             condition=check_condition(condition),
@@ -140,6 +148,7 @@ class Reactions:
             NotFound: if there is none with this id in this tenant.
             MissingKey: if it is to be revealed, and was sealed with a key that is not here.
         """
+        check_flag("reveal", reveal)
         stored = await self._stored(reaction_id, tenant_id)
         return stored.revealed(self._sealer) if reveal else stored.shown
 
@@ -154,7 +163,7 @@ class Reactions:
         """Reactions in the order they were made; deleted ones only with `state="deleted"`."""
         found = await reactions.list_page(
             self._pool,
-            tenant_id=tenant_id,
+            tenant_id=check_tenant(tenant_id),
             after=decode_cursor(cursor),
             state=check_word("state", state, ReactionState),
             limit=check_limit(limit) + 1,
@@ -272,7 +281,7 @@ class Reactions:
             NotFound: if there is none with this id in this tenant.
         """
         key = check_id("reaction id", reaction_id)
-        if not await health.reset(self._pool, key, tenant_id):
+        if not await health.reset(self._pool, key, check_tenant(tenant_id)):
             raise _not_found(key, tenant_id)
         return await self.get(key, tenant_id=tenant_id)
 
@@ -283,12 +292,12 @@ class Reactions:
             NotFound: if there is none with this id in this tenant.
         """
         key = check_id("reaction id", reaction_id)
-        if not await reactions.delete(self._pool, key, tenant_id):
+        if not await reactions.delete(self._pool, key, check_tenant(tenant_id)):
             raise _not_found(key, tenant_id)
 
     async def _stored(self, reaction_id: UUID | str, tenant_id: str) -> StoredReaction:
         key = check_id("reaction id", reaction_id)
-        found = await reactions.get(self._pool, key, tenant_id)
+        found = await reactions.get(self._pool, key, check_tenant(tenant_id))
         if found is None:
             raise _not_found(key, tenant_id)
         return found
@@ -358,7 +367,7 @@ class Reactions:
             if key in known:
                 options[key] = value  # type: ignore[literal-required]
         tls = options["tls"]
-        if tls is not None:
+        if isinstance(tls, TlsOptions):
             options["tls"] = restore_tls(tls, params.tls)
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
@@ -366,7 +375,7 @@ class Reactions:
             raise InvalidReaction(message)
         return replace(
             current,
-            area_id=changes.get("area_id", current.area_id),
+            area_id=_area(changes.get("area_id", current.area_id)),
             name=check_text("name", changes.get("name", current.name)),
             event_types=check_event_types(changes.get("event_types", current.event_types)),
             condition=check_condition(changes.get("condition", current.condition)),
@@ -375,6 +384,10 @@ class Reactions:
             state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
             params=restore(self._params(options), params),
         )
+
+
+def _area(area_id: object) -> str | None:
+    return None if area_id is None else check_text("area_id", area_id)
 
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from delivery.errors import InvalidSetting, MissingKey
+from delivery.errors import InvalidInput, InvalidSetting, MissingKey
 from delivery.message.params import decode_params, encode_params
 from delivery.message.redact import hide_names
 from delivery.message.sealing import Sealer
@@ -109,6 +109,10 @@ class Secrets:
         Raises:
             InvalidSetting: if there is no key.
         """
+        given: object = on_batch
+        if given is not None and not callable(given):
+            message = f"on_batch must be a function, not {type(given).__name__}"
+            raise InvalidInput(message)
         if not self._sealer.has_keys:
             message = (
                 "there is no key in secrets.keys to encrypt with; make one with"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from delivery.service.checks import (
     check_id,
     check_priority,
     check_run_at,
+    check_tenant,
     check_text,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
@@ -23,7 +25,6 @@ from delivery.store import triggers
 from delivery.store.caller import caller_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime, timedelta
     from uuid import UUID
 
@@ -70,8 +71,8 @@ class Triggers:
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
     ) -> list[Trigger]:
         """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
-        check_text("tenant_id", tenant_id)
-        drafts = [self._draft(_checked(request)) for request in requests]
+        check_tenant(tenant_id)
+        drafts = [self._draft(_checked(request)) for request in _listed(requests)]
         own = None if connection is None else await caller_transaction(connection)
         if not drafts:
             return []
@@ -85,7 +86,7 @@ class Triggers:
             MissingKey: if its payload was sealed with a key that is not here.
         """
         key = check_id("trigger id", trigger_id)
-        found = await triggers.get(self._pool, key, tenant_id)
+        found = await triggers.get(self._pool, key, check_tenant(tenant_id))
         if found is None:
             message = f"there is no trigger {key} in tenant {tenant_id!r}"
             raise NotFound(message)
@@ -102,9 +103,9 @@ class Triggers:
         """Triggers, newest first, without the ids of their jobs; payloads as `get` shows them."""
         found = await triggers.list_page(
             self._pool,
-            tenant_id=tenant_id,
+            tenant_id=check_tenant(tenant_id),
             after=decode_cursor(cursor),
-            event_type=type,
+            event_type=None if type is None else check_text("type", type),
             limit=check_limit(limit) + 1,
         )
         return page_of([self._shown(trigger) for trigger in found], limit)
@@ -135,6 +136,14 @@ class Triggers:
             priority=None if request.priority is None else check_priority(request.priority),
             deadline=deadline,
         )
+
+
+def _listed(requests: object) -> Iterable[object]:
+    if isinstance(requests, Mapping | str | bytes) or not isinstance(requests, Iterable):
+        kind = type(requests).__name__
+        message = f"requests is of type {kind}; give a list of delivery.TriggerRequest"
+        raise InvalidInput(message)
+    return requests
 
 
 def _checked(request: object) -> TriggerRequest:

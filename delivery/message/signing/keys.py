@@ -66,6 +66,10 @@ def parse_secret(text: str) -> bytes:
     Raises:
         InvalidSecret: if it is not one; the text never contains the secret.
     """
+    given: object = text
+    if not isinstance(given, str):
+        message = f"a signing secret must be a text, not {type(given).__name__}"
+        raise InvalidSecret(message)
     if text.startswith(_PRIVATE):
         return _private(text)
     if not text.startswith(_SYMMETRIC):
