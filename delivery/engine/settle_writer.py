@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from delivery.store.settlements import Settled, limit_lock_waits, settle
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SettleWriter"]
 
-_PATIENCE: Final = 5.0
-"""Seconds that a batch may take before it is tried carefully; more where the database is slow."""
-
 
 class SettleWriter:
     """Writes the results of one worker.
@@ -31,14 +28,24 @@ class SettleWriter:
         worker_id: Whose leases they are.
         held: The leases of this process.
         telling: Announces jobs that used up their attempts.
+        patience: Seconds that a batch may take before it is cancelled and written carefully.
+            Where the database is that slow, more.
     """
 
-    def __init__(self, pool: Pool, worker_id: UUID, held: HeldLeases, telling: Telling) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        worker_id: UUID,
+        held: HeldLeases,
+        telling: Telling,
+        *,
+        patience: float = 5.0,
+    ) -> None:
         self._pool = pool
         self._worker_id = worker_id
         self._held = held
         self._telling = telling
-        self._patience = _PATIENCE
+        self._patience = patience
 
     async def settle(self, batch: Sequence[Settlement]) -> Settled:
         """Write a batch; one that takes long is cancelled and written carefully.
