@@ -115,8 +115,6 @@ def _without_sqlstate(error: BaseException) -> Cause:
     ):
         # The driver could not encode a value, so nothing was sent.
         return Cause(Refusal.VALUE, None, None, of_one=True)
-    if isinstance(error, TimeoutError):
-        return Cause(Refusal.MOMENT, None, None, of_one=True)
     if isinstance(error, CONNECTION_ERRORS):
         return Cause(Refusal.MOMENT, None, None, of_one=False)
     return Cause(Refusal.PLACE, None, type(error).__name__, of_one=True)

@@ -307,7 +307,7 @@ async def _waits_for_a_lock(bench: Bench) -> bool:
 async def test_a_row_that_somebody_keeps_locked_holds_up_only_its_own_result(
     database_url: str,
 ) -> None:
-    async with rig(database_url, patience=0.3) as (bench, running):
+    async with rig(database_url, patience=0.3) as (_, running):
         results = await running.claimed(MANY)
         other = await asyncpg.connect(database_url)
         try:
@@ -331,7 +331,7 @@ async def test_a_row_that_somebody_keeps_locked_holds_up_only_its_own_result(
 
 
 async def test_connections_ended_every_moment_lose_no_result(database_url: str) -> None:
-    async with opened(database_url) as owner, rig(database_url) as (bench, running):
+    async with opened(database_url) as owner, rig(database_url) as (_, running):
         results = await running.claimed(1000)
 
         async def end_connections() -> None:
@@ -353,7 +353,6 @@ async def test_connections_ended_every_moment_lose_no_result(database_url: str) 
             await running.settler.drained()
         assert await running.is_settled(*results)
         assert len(running.written) == 1000
-        del bench
 
 
 # --- somebody else's decision
