@@ -60,8 +60,11 @@ class LeaseAudit:
     async def look(self) -> None:
         """Look once, and mend what was found twice in a row.
 
+        What cannot be mended now is found again next time. It must not look as if the heartbeat had
+        failed, because then the worker would start no more calls.
+
         Raises:
-            asyncpg.PostgresError, OSError: if the database cannot be reached.
+            asyncpg.PostgresError, OSError: if the leases cannot be read.
         """
         await self._compare_leases()
         await self._compare_jobs()
@@ -75,9 +78,12 @@ class LeaseAudit:
             for lease_id in reaped:
                 self._held.given_up(lease_id)
         unknown = owned - self._held.known() - open_before
-        for lease_id in unknown & self._unknown:
-            await self._reaper.recover(lease_id)
-        self._unknown = unknown
+        again, self._unknown = unknown & self._unknown, unknown
+        for lease_id in again:
+            try:
+                await self._reaper.recover(lease_id)
+            except Exception as error:  # noqa: BLE001 - see `look`
+                await self._reaper.after_refusal(lease_id, error)
 
     async def _compare_jobs(self) -> None:
         # No await within this: jobs go from hand to hand between two steps of the event loop.
@@ -93,7 +99,10 @@ class LeaseAudit:
             jobs = by_lease.setdefault(lease_id, {})
             jobs[job_id] = self._held.has_begun(lease_id, job_id)
         for lease_id, jobs in by_lease.items():
-            await self._take_over(lease_id, jobs)
+            try:
+                await self._take_over(lease_id, jobs)
+            except Exception as error:  # noqa: BLE001 - see `look`
+                await self._reaper.after_refusal(lease_id, error)
 
     async def _take_over(self, lease_id: UUID, jobs: dict[UUID, bool]) -> None:
         pairs = [(lease_id, job_id) for job_id in jobs]

@@ -138,16 +138,17 @@ class Reaper:
             if lease_id is None or classify(error) is Refusal.MOMENT:
                 raise
             refused.append(lease_id)
-            await self._after_refusal(lease_id, error)
+            await self.after_refusal(lease_id, error)
             return 0
 
-    async def _after_refusal(self, lease_id: UUID, error: BaseException) -> None:
+    async def after_refusal(self, lease_id: UUID, error: BaseException) -> None:
+        """Report why a lease could not be settled, once per cause; make missing partitions."""
         cause = cause_of(error)
         if cause != self._reported:
             self._reported = cause
             logger.critical(
-                "the jobs of lease %s, whose worker is dead, cannot be brought back now; this is"
-                " tried again, and reported once: %s",
+                "the jobs of lease %s cannot be brought back now; this is tried again, and reported"
+                " once: %s",
                 lease_id,
                 error,
             )
@@ -172,6 +173,7 @@ class Reaper:
             return len(jobs)
 
         jobs = await self._telling.transact(work)
+        self._reported = None
         if jobs is not None:
             logger.warning("%d jobs of an unanswered claim go back to the queue", jobs)
 
@@ -205,7 +207,9 @@ class Reaper:
             )
             return settlements
 
-        return await self._telling.transact(work)
+        settlements = await self._telling.transact(work)
+        self._reported = None
+        return settlements
 
     async def _settle_lease(
         self,

@@ -94,6 +94,38 @@ async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_u
         assert receiver.count() == 2
 
 
+async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
+    database_url: str,
+) -> None:
+    async with Receiver() as receiver, engine_on(database_url) as engine:
+        await engine._pool.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'not today'; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON delivery.delivery_logs FOR EACH ROW"
+            " WHEN (NEW.attempt = 1 AND NEW.tenant_id = 'b') EXECUTE FUNCTION refuse()"
+        )
+        receiver.endpoint("/r")
+        for tenant in ("a", "b"):
+            await engine.reactions.create(name="r", url=receiver.url("/r"), tenant_id=tenant)
+        (job_id,) = (await engine.trigger("x", 1, tenant_id="b")).jobs
+        async with engine.workers() as worker:
+            parked = worker._settler._parked
+
+            async def is_parked() -> bool:
+                return len(parked) == 1
+
+            await until(is_parked)
+            for key in list(parked._groups):
+                parked.take(key, 1)
+            # Longer than a worker may be silent.
+            await anyio.sleep(1.5)
+            trigger = await engine.trigger("x", 1, tenant_id="a")
+            await engine.jobs.wait(trigger.jobs[0], tenant_id="a", timeout=5)
+            await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+            job = await engine.jobs.wait(job_id, tenant_id="b", timeout=5)
+        assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+
+
 async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
