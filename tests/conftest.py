@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.databases import DatabaseServer, PrivateServer, temporary_directory
+from tests.support.databases import (
+    DatabaseServer,
+    PrivateServer,
+    role_with_rows_only,
+    temporary_directory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +67,13 @@ def database_server() -> Iterator[DatabaseServer]:
 def database_url(database_server: DatabaseServer) -> Iterator[str]:
     """A migrated database of the test's own."""
     with database_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def role_url(database_url: str) -> Iterator[str]:
+    """The same database, for a role that may read and write its rows and nothing else."""
+    with role_with_rows_only(database_url) as url:
         yield url
 
 

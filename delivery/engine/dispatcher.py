@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.held_leases import HeldLeases
+    from delivery.engine.held_leases import HeldJob, HeldLeases
     from delivery.engine.lanes import Ask
     from delivery.engine.prepared import PreparedCalls
     from delivery.engine.sender import Sender
@@ -76,6 +76,8 @@ class Dispatcher:
         """Finds lanes for this dispatcher; runs beside it."""
         self._event = asyncio.Event()
         self._stopping = False
+        self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None
+        """The jobs of a claim until the sender or the settler has them."""
         self._sender: Sender
         self._settler: Settler
 
@@ -103,6 +105,13 @@ class Dispatcher:
         # Called once a delivery: a turn that would claim nothing is not worth waking up for.
         if self._book.finished(lane, end) or self._sender.load == self._low_load:
             self._event.set()
+
+    def in_hand(self) -> Iterator[HeldJob]:
+        """The jobs that were claimed and not yet handed to the sender."""
+        if self._handing_over is not None:
+            lease_id, jobs = self._handing_over
+            for job in jobs:
+                yield lease_id, job.job_id
 
     def held_back(self, lanes: Iterable[UUID]) -> None:
         """Note that lanes must be claimed from by their limits from now on."""
@@ -179,7 +188,7 @@ class Dispatcher:
                 self._book.since,
                 limit=ask.capacity,
             )
-            self._held.opened(lease_id, len(jobs))
+            self._held.opened(lease_id, [job.job_id for job in jobs])
         if limited:
             # They gave nothing because they were left out; so they stay due.
             self._book.mark_limited(limited)
@@ -192,7 +201,7 @@ class Dispatcher:
     async def _claim_limited(self, ask: Ask) -> None:
         with self._lease() as lease_id:
             given = await claim_limited(self._pool, lease_id, self._worker_id, ask.limited)
-            self._held.opened(lease_id, len(given.jobs))
+            self._held.opened(lease_id, [job.job_id for job in given.jobs])
         self._book.mark_unlimited(given.unlimited)
         unlimited = set(given.unlimited)
         asked = [(key, quota) for key, quota in ask.limited if key[0] not in unlimited]
@@ -215,6 +224,7 @@ class Dispatcher:
 
     async def _hand_over(self, lease_id: UUID, jobs: list[ClaimedJob]) -> None:
         taken = 0
+        self._handing_over = (lease_id, jobs)
         try:
             await self._load_calls(jobs)
             now = self._clock.now()
@@ -228,6 +238,8 @@ class Dispatcher:
                 self._settler.add(results.handed_back(lease_id, job, now))
                 self._book.finished(job.lane, CallEnd.NOT_CALLED)
             raise
+        finally:
+            self._handing_over = None
         self._sender.start_waiting()
 
     def _take(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:

@@ -1,55 +1,76 @@
-"""The leases this process holds, and how many of each one's jobs are not settled yet."""
+"""The leases this process holds, and which of their jobs are not settled yet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-__all__ = ["HeldLeases"]
+__all__ = ["HeldJob", "HeldLeases"]
+
+HeldJob: TypeAlias = "tuple[UUID, UUID]"
+"""A lease and a job in it."""
 
 
 class HeldLeases:
-    """A count per lease; None while its claim is under way and the number is not known."""
+    """The unsettled jobs of each lease; None while its claim is under way and they are not known.
+
+    Jobs are kept one by one rather than counted: a result that is added twice, or that is lost,
+    must never let a lease be removed while a job in it is unsettled.
+    """
 
     def __init__(self) -> None:
-        self._unsettled: dict[UUID, int | None] = {}
+        self._unsettled: dict[UUID, dict[UUID, bool] | None] = {}
+        """Per lease its jobs, and whether their calls have begun."""
 
     def opening(self, lease_id: UUID) -> None:
         """Note that a claim into this lease is about to be sent."""
         self._unsettled[lease_id] = None
 
-    def opened(self, lease_id: UUID, jobs: int) -> None:
+    def opened(self, lease_id: UUID, jobs: Iterable[UUID]) -> None:
         """Note what the claim gave; a claim of nothing makes no lease."""
-        if jobs:
-            self._unsettled[lease_id] = jobs
+        held = dict.fromkeys(jobs, False)
+        if held:
+            self._unsettled[lease_id] = held
         else:
             self._unsettled.pop(lease_id, None)
+
+    def begun(self, lease_id: UUID, job_id: UUID) -> None:
+        """Note that a job's call begins."""
+        jobs = self._unsettled.get(lease_id)
+        if jobs is not None and job_id in jobs:
+            jobs[job_id] = True
+
+    def has_begun(self, lease_id: UUID, job_id: UUID) -> bool:
+        """Whether the call of an unsettled job has begun."""
+        jobs = self._unsettled.get(lease_id)
+        return jobs is not None and jobs.get(job_id, False)
 
     def given_up(self, lease_id: UUID) -> None:
         """Forget a lease whose claim failed (the audit finds it if it exists) or was reaped."""
         self._unsettled.pop(lease_id, None)
 
-    def finished_with(self, settled: Iterable[UUID]) -> list[UUID]:
-        """The leases that have nothing left once settlements with these lease ids are written."""
-        counts: dict[UUID, int] = {}
-        for lease_id in settled:
-            counts[lease_id] = counts.get(lease_id, 0) + 1
+    def finished_with(self, settled: Iterable[HeldJob]) -> list[UUID]:
+        """The leases that have nothing left once settlements of these jobs are written."""
+        settling: dict[UUID, set[UUID]] = {}
+        for lease_id, job_id in settled:
+            settling.setdefault(lease_id, set()).add(job_id)
         return [
-            lease_id for lease_id, count in counts.items() if self._unsettled.get(lease_id) == count
+            lease_id
+            for lease_id, jobs in settling.items()
+            if (held := self._unsettled.get(lease_id)) is not None and held.keys() <= jobs
         ]
 
-    def settled(self, settled: Iterable[UUID]) -> None:
-        """Take written settlements off their leases; a lease with none left is forgotten."""
-        for lease_id in settled:
-            left = self._unsettled.get(lease_id)
-            if left is None:
+    def settled(self, settled: Iterable[HeldJob]) -> None:
+        """Take jobs with written settlements off their leases; one with none left is forgotten."""
+        for lease_id, job_id in settled:
+            jobs = self._unsettled.get(lease_id)
+            if jobs is None:
                 continue
-            if left > 1:
-                self._unsettled[lease_id] = left - 1
-            else:
+            jobs.pop(job_id, None)
+            if not jobs:
                 del self._unsettled[lease_id]
 
     def known(self) -> set[UUID]:
@@ -58,4 +79,13 @@ class HeldLeases:
 
     def open(self) -> set[UUID]:
         """The leases whose claim was answered."""
-        return {lease_id for lease_id, count in self._unsettled.items() if count is not None}
+        return {lease_id for lease_id, jobs in self._unsettled.items() if jobs is not None}
+
+    def forgotten(self, in_hand: set[HeldJob]) -> set[HeldJob]:
+        """The unsettled jobs that are not among those that a part of the process has in hand."""
+        return {
+            held
+            for lease_id, jobs in self._unsettled.items()
+            for job_id in jobs or ()
+            if (held := (lease_id, job_id)) not in in_hand
+        }

@@ -14,24 +14,30 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.stall import after_stall
-from delivery.store import leases
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store import leases, partitions
+from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify
 from delivery.store.settlements import Settlement, settle
-from delivery.store.transaction import transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.announcer import Announcer
+    from delivery.engine.telling import Tell, Telling
     from delivery.store.connection import Connection, Pool
+    from delivery.store.failures import Cause
     from delivery.store.leases import UnsettledJob
 
 __all__ = ["Reaper"]
 
 logger = logging.getLogger(__name__)
 
+_ENSURED_DAYS: Final = 1
+_FORGOTTEN: Final = (
+    "the worker lost track of the call before the result was recorded; the request may have been"
+    " received"
+)
 _LOST: Final = "the worker died before the result was recorded; the request may have been received"
 
 
@@ -44,7 +50,7 @@ class Reaper:
         worker_id: UUID,
         clock: Clock,
         ids: IdFactory,
-        announcer: Announcer,
+        telling: Telling,
         *,
         interval: float,
         dead_after: float,
@@ -54,10 +60,12 @@ class Reaper:
         self._worker_id = worker_id
         self._clock = clock
         self._ids = ids
-        self._announcer = announcer
+        self._telling = telling
         self._interval = interval
         self._dead_after = dead_after
         self._max_stalls = max_stalls
+        self._reported: Cause | None = None
+        """Why leases were refused, as far as it was reported."""
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         """Per holder: the heartbeat as last seen, and since when it has been that."""
 
@@ -94,57 +102,135 @@ class Reaper:
         ]
 
     async def _reap(self, worker_id: UUID, seen_at: datetime | None) -> None:
+        """Settle the leases of a worker; one that is refused holds up no others."""
         lost = 0
-        while (jobs := await self._reap_lease(worker_id, seen_at)) is not None:
+        refused: list[UUID] = []
+        while (jobs := await self._reap_lease(worker_id, seen_at, refused)) is not None:
             lost += jobs
+        if not refused:
+            self._reported = None
         if lost:
             logger.warning("worker %s is dead: %d jobs that it held run again", worker_id, lost)
 
-    async def _reap_lease(self, worker_id: UUID, seen_at: datetime | None) -> int | None:
-        """Settle one of its leases; the number of jobs lost with it, None if there is none left."""
-        async with transaction(self._pool) as connection:
-            lease_id = await leases.lock_dead(connection, worker_id, seen_at)
+    async def _reap_lease(
+        self, worker_id: UUID, seen_at: datetime | None, refused: list[UUID]
+    ) -> int | None:
+        """Settle one of its leases, but none of the refused ones.
+
+        Returns the number of jobs lost with it, or None if there is none left.
+        """
+        lease_id: UUID | None = None
+
+        async def work(connection: Connection, tell: Tell) -> int | None:
+            nonlocal lease_id
+            lease_id = await leases.lock_dead(connection, worker_id, seen_at, refused)
             if lease_id is None:
                 return None
             # A statement of its own: its snapshot must be newer than any settling before the lock.
             jobs = await leases.unsettled(connection, lease_id)
-            await self._settle_lease(
-                connection, worker_id, lease_id, [self._lost(lease_id, job) for job in jobs]
-            )
+            lost = [self._lost(lease_id, job, _LOST) for job in jobs]
+            await self._settle_lease(connection, tell, worker_id, lease_id, lost)
             return len(jobs)
+
+        try:
+            return await self._telling.transact(work)
+        except CONNECTION_ERRORS as error:
+            if lease_id is None or classify(error) is Refusal.MOMENT:
+                raise
+            refused.append(lease_id)
+            await self.after_refusal(lease_id, error)
+            return 0
+
+    async def after_refusal(self, lease_id: UUID, error: BaseException) -> None:
+        """Report why a lease could not be settled, once per cause; make missing partitions."""
+        cause = cause_of(error)
+        if cause != self._reported:
+            self._reported = cause
+            logger.critical(
+                "the jobs of lease %s cannot be brought back now; this is tried again, and reported"
+                " once: %s",
+                lease_id,
+                error,
+            )
+        if cause.is_missing_partition:
+            try:
+                await partitions.ensure_partitions(self._pool, _ENSURED_DAYS)
+            except CONNECTION_ERRORS as failed:
+                logger.info("partitions could not be made: %s", failed)
 
     async def recover(self, lease_id: UUID) -> None:
         """Hand back a lease of this worker's own of which it never learned what is in it.
 
         That is a claim that was committed although its answer was lost. Its calls were never made.
         """
-        async with transaction(self._pool) as connection:
+
+        async def work(connection: Connection, tell: Tell) -> int | None:
             if not await leases.lock_own(connection, lease_id, self._worker_id):
-                return
+                return None
             jobs = await leases.unsettled(connection, lease_id)
+            handed_back = [self._handed_back(lease_id, job) for job in jobs]
+            await self._settle_lease(connection, tell, self._worker_id, lease_id, handed_back)
+            return len(jobs)
+
+        jobs = await self._telling.transact(work)
+        self._reported = None
+        if jobs is not None:
+            logger.warning("%d jobs of an unanswered claim go back to the queue", jobs)
+
+    async def take_over(
+        self, lease_id: UUID, forgotten: Mapping[UUID, bool], *, finished: bool
+    ) -> list[Settlement]:
+        """Settle forgotten jobs in a lease of this worker's own, and none of the others in it.
+
+        Args:
+            lease_id: The lease.
+            forgotten: The jobs, and whether their calls have begun. One that has may have been
+                received, so its attempt is logged as lost; one that has not goes back as it was.
+            finished: Whether no other job of the lease is unsettled.
+
+        Returns:
+            What was settled.
+        """
+
+        async def work(connection: Connection, tell: Tell) -> list[Settlement]:
+            if not await leases.lock_own(connection, lease_id, self._worker_id):
+                return []
+            settlements = [
+                self._lost(lease_id, job, _FORGOTTEN)
+                if forgotten[job.job_id]
+                else self._handed_back(lease_id, job)
+                for job in await leases.unsettled(connection, lease_id)
+                if job.job_id in forgotten
+            ]
             await self._settle_lease(
-                connection,
-                self._worker_id,
-                lease_id,
-                [self._handed_back(lease_id, job) for job in jobs],
+                connection, tell, self._worker_id, lease_id, settlements, finished=finished
             )
-        logger.warning("%d jobs of an unanswered claim go back to the queue", len(jobs))
+            return settlements
+
+        settlements = await self._telling.transact(work)
+        self._reported = None
+        return settlements
 
     async def _settle_lease(
         self,
         connection: Connection,
+        tell: Tell,
         worker_id: UUID,
         lease_id: UUID,
         settlements: list[Settlement],
+        *,
+        finished: bool = True,
     ) -> None:
         if settlements:
-            settled = await settle(connection, worker_id, settlements, [lease_id])
+            settled = await settle(
+                connection, worker_id, settlements, [lease_id] if finished else []
+            )
             if settled.exhausted:
-                await self._announcer.tell_of_exhausted(connection, settled.exhausted)
-        else:
+                await tell(connection, settled.exhausted)
+        elif finished:
             await leases.remove(connection, lease_id)
 
-    def _lost(self, lease_id: UUID, job: UnsettledJob) -> Settlement:
+    def _lost(self, lease_id: UUID, job: UnsettledJob, reason: str) -> Settlement:
         status = after_stall(job.stalls + 1, self._max_stalls)
         now = self._clock.now()
         return Settlement(
@@ -159,7 +245,7 @@ class Reaper:
             run_at=now if status is JobStatus.RETRYING else None,
             exhausted=status is JobStatus.FAILED,
             failure_kind=FailureKind.STALLED.value,
-            error=_LOST,
+            error=reason,
             status_code=None,
             finished_at=now,
             log_id=self._ids.new(),

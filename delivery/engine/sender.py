@@ -22,11 +22,12 @@ from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.health import HealthKeeper
+    from delivery.engine.held_leases import HeldJob
     from delivery.engine.prepared import PreparedCall
     from delivery.engine.settler import Settler
     from delivery.http.transport import Transport
@@ -68,6 +69,7 @@ class Sender:
             not another endpoint's place.
         may_start: Whether this worker surely holds its leases still; no call starts while it is
             False.
+        on_begun: Called with the lease and the id of each job whose call begins.
         on_finished: Called with the lane of each job that leaves the sender, and how its call
             ended.
         on_room: Called when calls were found to be slow, so that there is room for others.
@@ -83,6 +85,7 @@ class Sender:
         settings: Settings,
         *,
         may_start: Callable[[], bool],
+        on_begun: Callable[[UUID, UUID], None],
         on_finished: Callable[[UUID, CallEnd], None],
         on_room: Callable[[], None],
     ) -> None:
@@ -97,12 +100,15 @@ class Sender:
         )
         self._max_body = settings.log.max_body
         self._may_start = may_start
+        self._on_begun = on_begun
         self._on_finished = on_finished
         self._on_room = on_room
         self._waiting: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], tuple[UUID, ClaimedJob, PreparedCall]] = {}
+        """What each task is calling, slow or not."""
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[None]]] = []
         """Tasks that wait to be called on to make calls again."""
         self._looking_again: asyncio.TimerHandle | None = None
@@ -113,6 +119,12 @@ class Sender:
     def load(self) -> int:
         """Jobs held: calls in flight that are not slow, and those that wait for their turn."""
         return len(self._running) + len(self._waiting)
+
+    def in_hand(self) -> Iterator[HeldJob]:
+        """The jobs that wait here or whose calls are in flight."""
+        for held in (self._waiting, self._calls.values()):
+            for lease_id, job, _ in held:
+                yield lease_id, job.job_id
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         """Take a job; its call starts as soon as there is room."""
@@ -198,8 +210,12 @@ class Sender:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._running.pop(task, None) is None:
             self._slow.discard(task)
+        left = self._calls.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             logger.critical("a delivery ended without a result", exc_info=task.exception())
+            if left is not None:
+                # The job itself is found by the audit of leases, and taken over.
+                self._on_finished(left[1].lane, CallEnd.NOT_CALLED)
         if not self._stopping:
             self.start_waiting()
 
@@ -208,19 +224,22 @@ class Sender:
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        waiting, running = self._waiting, self._running
+        waiting, running, calls = self._waiting, self._running, self._calls
         while True:
             while waiting and task in running and not self._stopping and self._may_start():
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                await self._deliver(*waiting.popleft())
+                calls[task] = called = waiting.popleft()
+                self._on_begun(called[0], called[1].job_id)
+                await self._deliver(*called)
+                del calls[task]
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
                 return
-            called = loop.create_future()
-            self._idle.append((task, called))
-            await called
+            called_on = loop.create_future()
+            self._idle.append((task, called_on))
+            await called_on
 
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         rendered: Rendered | None = None

@@ -1,44 +1,80 @@
 """Writes what happened: collects the results of calls and settles them in batches, one at a time.
 
 While one batch is being written the next one gathers, so batches grow with the load by themselves.
-A batch that could not be written is kept and written again, unchanged, until the database is back.
+A batch that the database refuses is divided until the results that cause it are found; the others
+are written at once. What cannot be written now is parked by cause and tried again, while new
+results are written. Nothing is let go before it is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.parked import GroupKey, Parked
+from delivery.engine.refused import day_of, days_between, mended, redated, without_exchange
 from delivery.store import partitions
-from delivery.store.failures import ALREADY_THERE, CONNECTION_ERRORS, REFUSED_DATA
-from delivery.store.settlements import Settlement, settle
-from delivery.store.transaction import transaction
+from delivery.store.failures import Cause, Refusal, cause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
-    from delivery.engine.announcer import Announcer
-    from delivery.engine.held_leases import HeldLeases
+    from delivery.clock import Clock
+    from delivery.engine.disabling import Disabling
+    from delivery.engine.held_leases import HeldJob, HeldLeases
+    from delivery.engine.settle_writer import SettleWriter
     from delivery.store.connection import Pool
+    from delivery.store.settlements import Settled, Settlement
 
 __all__ = ["Settler"]
 
 logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
-_MAX_BACKOFF: Final = 5.0
+_OF_A_MOMENT: Final = frozenset({Refusal.MOMENT, Refusal.CONFLICT, Refusal.ALREADY_THERE})
+"""Refusals that the same statement may not meet again, because it then sees more recent rows."""
+
+_REFUSALS_IN_A_ROW: Final = 24
+"""After so many statements without a success the rest of a batch waits. One refused result in a
+batch is found within nine."""
+
+
+_ADVICE: Final = {
+    "25006": "the database is read-only",
+    "42501": "the role of this process lacks rights on the tables of the schema delivery",
+    "42P01": "a table is missing; delivery migrate names what is wrong with the schema",
+    "42703": "a column is missing; delivery migrate names what is wrong with the schema",
+    "42704": "a type is missing; delivery migrate names what is wrong with the schema",
+}
+"""What to look at, by SQLSTATE."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """Results that are tried in one statement."""
+
+    results: Sequence[Settlement]
+    key: GroupKey | None = None
+    """The group that they come from."""
+    repeated: bool = False
+    """Whether the same statement was tried before, in case the reason was only of that moment."""
+    step: int = 0
+    """What has been done about the values of a single result: mended, then stripped."""
 
 
 class Settler:
     """The only writer of results in this process.
 
     Args:
-        pool: Where to write.
-        worker_id: Whose leases they are.
+        pool: Where partitions are made that are missing.
+        clock: Tells when a log id was made by a clock that was wrong.
         held: The leases of this process.
-        announcer: Tells of reactions that are disabled and jobs that used up their attempts.
+        writer: Writes a batch.
+        disabling: Disables reactions whose endpoint is gone.
         on_settled: Called with every batch once it is written.
         on_healing: Called with reactions whose calls failed, and whose endpoint settles jobs again.
     """
@@ -46,21 +82,31 @@ class Settler:
     def __init__(
         self,
         pool: Pool,
-        worker_id: UUID,
+        clock: Clock,
         held: HeldLeases,
-        announcer: Announcer,
+        writer: SettleWriter,
+        disabling: Disabling,
         on_settled: Callable[[list[Settlement]], None],
         on_healing: Callable[[list[UUID]], None],
     ) -> None:
         self._pool = pool
-        self._announcer = announcer
-        self._on_healing = on_healing
-        self._worker_id = worker_id
+        self._clock = clock
         self._held = held
+        self._writer = writer
+        self._disabling = disabling
         self._on_settled = on_settled
+        self._on_healing = on_healing
         self._waiting: list[Settlement] = []
-        self._writing = 0
-        self._to_disable: dict[UUID, str] = {}
+        self._parts: list[_Part] = []
+        """What is being written, the next part last. A part leaves it once it is written, divided
+        or parked, so an error or a cancellation at any point lets nothing go."""
+        self._parked = Parked()
+        self._parked_next = False
+        self._stalled_until = 0.0
+        """While a cause concerns every statement, none is tried before this time."""
+        self._written_at = 0.0
+        self._refusals = 0
+        """Refused statements since the last one that was not."""
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,106 +119,224 @@ class Settler:
         self._waiting.append(settlement)
 
     def disable(self, reaction_id: UUID, reason: str) -> None:
-        """Disable a reaction together with the next batch that is written."""
-        self._to_disable[reaction_id] = reason
+        """Disable a reaction before the next batch is written."""
+        self._disabling.add(reaction_id, reason)
 
     @property
     def unwritten(self) -> int:
         """How many results are held in memory only."""
-        return len(self._waiting) + self._writing
+        writing = sum(len(part.results) for part in self._parts)
+        return len(self._waiting) + writing + len(self._parked)
+
+    def in_hand(self) -> Iterable[HeldJob]:
+        """The jobs whose results are held here."""
+        held: list[Iterable[Settlement]] = [self._waiting, self._parked]
+        held += [part.results for part in self._parts]
+        for results in held:
+            for result in results:
+                yield result.lease_id, result.job_id
 
     async def drained(self) -> None:
-        """Wait until all results are written."""
+        """Wait until all results are written; parked ones are tried at once."""
+        self._parked.hurry(time.monotonic())
+        self._stalled_until = 0.0
+        self._work.set()
         await self._idle.wait()
 
     async def run(self) -> None:
         """Write results until cancelled."""
         while True:
-            await self._work.wait()
-            batch = self._waiting[:_BATCH]
-            del self._waiting[: len(batch)]
-            self._writing = len(batch)
-            await self._write_until_done(batch)
-            self._writing = 0
-            if not self._waiting:
+            # Parts are left over only where this task was ended by an error in the middle.
+            await self._write_parts()
+            await self._until_work()
+            await self._begin_parts()
+            await self._write_parts()
+            if not self._waiting and not len(self._parked):
                 self._work.clear()
                 self._idle.set()
 
-    async def _write_until_done(self, batch: list[Settlement]) -> None:
-        backoff = 0.05
+    async def _until_work(self) -> None:
         while True:
+            now = time.monotonic()
+            at = now if self._waiting else self._parked.next_due()
+            if at is not None and max(at, self._stalled_until) <= now:
+                return
+            self._work.clear()
+            delay = None if at is None else max(at, self._stalled_until) - now
             try:
-                await self._write(batch)
-            except REFUSED_DATA as error:
-                await self._write_apart(batch, error)
-                return
-            except Exception as error:
-                # Also what nobody foresaw: a result that is let go here would be lost.
-                logger.log(
-                    logging.WARNING if isinstance(error, CONNECTION_ERRORS) else logging.CRITICAL,
-                    "%d results could not be written (%s); they are kept, trying again in %.1f s",
-                    self.unwritten,
-                    error,
-                    backoff,
-                    exc_info=not isinstance(error, CONNECTION_ERRORS),
-                )
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _MAX_BACKOFF)
+                async with asyncio.timeout(delay):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+
+    async def _begin_parts(self) -> None:
+        """Take the next results: new ones and a parked group by turns, if both are there."""
+        key = self._parked.due(time.monotonic())
+        if key is not None and (self._parked_next or not self._waiting):
+            self._parked_next = False
+            await self._begin_parked(key)
+            return
+        self._parked_next = True
+        batch = self._waiting[:_BATCH]
+        self._parts.append(_Part(self._without_parked_days(batch)))
+        del self._waiting[: len(batch)]
+
+    def _without_parked_days(self, batch: list[Settlement]) -> list[Settlement]:
+        """Park what is known to be refused with others, so that no statement is wasted on it."""
+        days = self._parked.days()
+        if not days:
+            return batch
+        kept = []
+        for result in batch:
+            key = days.get(day_of(result) or -1)
+            if key is None:
+                kept.append(result)
             else:
-                return
+                self._parked.add(key, result)
+        return kept
 
-    async def _write(self, batch: list[Settlement]) -> None:
-        lease_ids = [settlement.lease_id for settlement in batch]
-        finished = self._held.finished_with(lease_ids)
-        disabling = dict(self._to_disable)
-        if disabling or any(settlement.exhausted for settlement in batch):
-            # What is told, and what it tells of, are written together or not at all.
-            async with transaction(self._pool) as connection:
-                settled = await settle(connection, self._worker_id, batch, finished)
-                if disabling:
-                    await self._announcer.disable(connection, disabling)
-                if settled.exhausted:
-                    await self._announcer.tell_of_exhausted(connection, settled.exhausted)
-            for reaction_id in disabling:
-                self._to_disable.pop(reaction_id, None)
+    async def _begin_parked(self, key: GroupKey) -> None:
+        if key.day is not None and days_between(key.day, self._clock.now()) <= 1:
+            await self._make_partitions()
+        results = self._parked.take(key, _BATCH)
+        self._parts.append(_Part(results, key))
+        if key.day is not None and days_between(key.day, self._clock.now()) > 1:
+            # That day's partition is not going to be made.
+            now = self._clock.now()
+            self._parts[-1] = _Part([redated(result, now) for result in results], key)
+
+    async def _make_partitions(self) -> None:
+        try:
+            made = await partitions.ensure_partitions(self._pool, 1)
+        except Exception as error:  # noqa: BLE001 - most often a role without the right to do it
+            logger.info("partitions could not be made: %s", error)
         else:
-            settled = await settle(self._pool, self._worker_id, batch, finished)
-        self._held.settled(lease_ids)
-        self._on_settled(batch)
-        if settled.healing:
-            self._on_healing(settled.healing)
+            if made:
+                logger.warning("%d partitions were missing and have been made", made)
 
-    async def _write_apart(self, batch: list[Settlement], error: Exception) -> None:
-        """Find the results that the database refuses, by halves, so that the others are written."""
-        if len(batch) > 1:
-            # Most often a day's partition is missing, because nothing ran while it should have been
-            # made.
-            await partitions.ensure_partitions(self._pool, 1)
-            middle = len(batch) // 2
-            await self._write_until_done(batch[:middle])
-            await self._write_until_done(batch[middle:])
-            return
-        if isinstance(error, ALREADY_THERE):
-            # The same write was under way before, and its answer was lost.
-            await self._write_until_done([batch[0]._replace(log_id=None)])
-            return
-        logger.critical(
-            "the database refused the result of job %s; it is written without its exchange: %s",
-            batch[0].job_id,
-            error,
+    async def _write_parts(self) -> None:
+        """Write what was begun, until each result is written or parked."""
+        while self._parts:
+            part = self._parts[-1]
+            if not part.results:
+                self._parts.pop()
+                continue
+            try:
+                settled = await self._settle(part)
+            except Exception as error:  # noqa: BLE001 - also what nobody foresaw
+                self._after_refusal(part, error)
+            else:
+                self._parts.pop()
+                self._written(part, settled)
+        for key in self._parked.prune():
+            logger.warning("no results wait any more for this reason: %s", _advice(key.cause))
+
+    async def _settle(self, part: _Part) -> Settled:
+        await self._disabling.before_results()
+        if part.repeated or (part.key is not None and part.key.cause.refusal is Refusal.MOMENT):
+            return await self._writer.settle_carefully(part.results)
+        return await self._writer.settle(part.results)
+
+    def _written(self, part: _Part, settled: Settled) -> None:
+        self._written_at = now = time.monotonic()
+        self._refusals = 0
+        if self._stalled_until:
+            self._stalled_until = 0.0
+            self._parked.hurry(now)
+        elif part.key is not None:
+            self._parked.eased(part.key, now)
+        self._held.settled((each.lease_id, each.job_id) for each in part.results)
+        try:
+            self._on_settled(list(part.results))
+            if settled.healing:
+                self._on_healing(settled.healing)
+        except Exception:
+            logger.exception("results were written, but what follows from that failed")
+
+    def _after_refusal(self, part: _Part, error: Exception) -> None:
+        """Decide what to try next; always fewer results, a changed result, or later."""
+        self._refusals += 1
+        cause = cause_of(error)
+        same = part.key if part.key is not None and part.key.cause == cause else None
+        if same is not None and same.day is not None and _all_of(part.results, same.day):
+            self._parts.pop()
+            self._park(same, part.results, error)
+        elif not cause.of_one and not self._is_disproved(same):
+            self._park_all(GroupKey(cause), error)
+            self._stalled_until = self._parked.due_at(GroupKey(cause))
+        elif cause.refusal in _OF_A_MOMENT and not part.repeated:
+            part.repeated = True
+        elif self._refusals > _REFUSALS_IN_A_ROW:
+            self._park_all(GroupKey(cause), error)
+        elif len(part.results) > 1:
+            middle = len(part.results) // 2
+            halves = (part.results[middle:], part.results[:middle])
+            self._parts[-1:] = [_Part(half, part.key, part.repeated) for half in halves]
+        else:
+            self._after_refusal_of_one(part, cause, error)
+
+    def _is_disproved(self, key: GroupKey | None) -> bool:
+        """Whether other results were written since all of these were refused for their cause.
+
+        Then it does not concern every statement, but one of these results.
+        """
+        return key is not None and self._written_at > self._parked.refused_at(key)
+
+    def _after_refusal_of_one(self, part: _Part, cause: Cause, error: Exception) -> None:
+        (result,) = part.results
+        if cause.refusal is Refusal.VALUE and part.step == 0:
+            part.step = 1
+            if (better := mended(result)) != result:
+                part.results = [better]
+                return
+        if cause.refusal is Refusal.VALUE and part.step == 1:
+            logger.critical(
+                "the database refused the result of job %s; it is written without its exchange: %s",
+                result.job_id,
+                error,
+            )
+            part.step, part.results = 2, [without_exchange(result, str(error))]
+        elif cause.refusal is Refusal.ALREADY_THERE and result.log_id and part.step == 0:
+            # The row was written with the same id, so the attempt is logged.
+            part.step, part.results = 3, [result._replace(log_id=None)]
+        elif cause.is_missing_partition:
+            self._park_day(GroupKey(cause, day_of(result)), error)
+        else:
+            self._parts.pop()
+            self._park(GroupKey(cause), part.results, error)
+
+    def _park_day(self, key: GroupKey, error: Exception) -> None:
+        """Park all results of a day without a partition."""
+        for part in self._parts:
+            of_day = [result for result in part.results if day_of(result) == key.day]
+            if of_day:
+                part.results = [result for result in part.results if day_of(result) != key.day]
+                self._park(key, of_day, error)
+
+    def _park_all(self, key: GroupKey, error: Exception) -> None:
+        """Park all that is being written."""
+        while self._parts:
+            self._park(key, self._parts.pop().results, error)
+
+    def _park(self, key: GroupKey, results: Sequence[Settlement], error: Exception) -> None:
+        if self._parked.park(key, results, time.monotonic()):
+            logger.log(
+                logging.WARNING if key.cause.refusal is Refusal.MOMENT else logging.CRITICAL,
+                "%d results cannot be written now (%s: %s); they are kept and tried again;"
+                " reported once",
+                len(results),
+                _advice(key.cause),
+                error,
+            )
+
+
+def _all_of(results: Sequence[Settlement], day: int) -> bool:
+    return all(day_of(result) == day for result in results)
+
+
+def _advice(cause: Cause) -> str:
+    if cause.is_missing_partition:
+        return (
+            f"{cause.table} has no partition for that day; delivery migrate makes what is missing"
         )
-        await self._write_until_done([_without_exchange(batch[0], str(error))])
-
-
-def _without_exchange(refused: Settlement, reason: str) -> Settlement:
-    """The same result with only what the database cannot refuse."""
-    return refused._replace(
-        error=f"the log row could not be stored: {reason}".replace("\0", "")[:1000],
-        method="?",
-        endpoint="?",
-        remote_address=None,
-        request_head=None,
-        request_body=None,
-        response_head=None,
-        response_body=None,
-    )
+    return _ADVICE.get(cause.sqlstate or "", f"cause: {cause.refusal}")

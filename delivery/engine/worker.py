@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine.announcer import Announcer
+from delivery.engine.audit import LeaseAudit
+from delivery.engine.disabling import Disabling
 from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.health import HealthKeeper, rules_of
 from delivery.engine.heartbeat import Heartbeat
@@ -18,14 +20,15 @@ from delivery.engine.listener import Listener
 from delivery.engine.prepared import PreparedCalls
 from delivery.engine.reaper import Reaper
 from delivery.engine.sender import Sender
+from delivery.engine.settle_writer import SettleWriter
 from delivery.engine.settler import Settler
-from delivery.store import leases, workers
+from delivery.engine.telling import Telling
+from delivery.store import workers
 from delivery.store.failures import CONNECTION_ERRORS
 from delivery.store.workers import WorkerIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.wake import Waker
@@ -72,7 +75,6 @@ class Worker:
         self._settings = settings
         self._waker = waker
         self._on_settled = on_settled
-        self._suspects: set[UUID] = set()
         self.id = ids.new()
         self._held = HeldLeases()
         announcer = Announcer(pool, ids, waker)
@@ -86,8 +88,16 @@ class Worker:
             self._dispatcher.held_back,
             self._dispatcher.rest,
         )
+        self._telling = Telling(pool, announcer)
+        self._disabling = Disabling(self._telling)
         self._settler = Settler(
-            pool, self.id, self._held, announcer, self._settled, self._health.heal
+            pool,
+            clock,
+            self._held,
+            SettleWriter(pool, self.id, self._held, self._telling),
+            self._disabling,
+            self._settled,
+            self._health.heal,
         )
         self._heartbeat = Heartbeat(
             pool,
@@ -105,23 +115,27 @@ class Worker:
             ids,
             settings,
             may_start=self._heartbeat.held,
+            on_begun=self._held.begun,
             on_finished=self._dispatcher.job_left,
             on_room=self._dispatcher.look_again,
         )
         self._dispatcher.connect(self._sender, self._settler)
-        self._reaper = self._own_reaper(clock, ids, announcer)
+        self._reaper = self._own_reaper(clock, ids)
+        self._audit = LeaseAudit(
+            pool, self.id, self._held, self._dispatcher, self._sender, self._settler, self._reaper
+        )
         self._stop_timeout = worker.shutdown_timeout
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
 
-    def _own_reaper(self, clock: Clock, ids: IdFactory, announcer: Announcer) -> Reaper:
+    def _own_reaper(self, clock: Clock, ids: IdFactory) -> Reaper:
         worker = self._settings.worker
         return Reaper(
             self._pool,
             self.id,
             clock,
             ids,
-            announcer,
+            self._telling,
             interval=min(worker.heartbeat_interval, worker.dead_after / 4),
             dead_after=worker.dead_after,
             max_stalls=worker.max_stalls,
@@ -133,6 +147,8 @@ class Worker:
             self._reaper.run,
             self._dispatcher.sweeper.run,
             self._health.run,
+            self._telling.run,
+            self._disabling.run,
         ]
         if self._settings.worker.notifications:
             listener = Listener(
@@ -192,22 +208,7 @@ class Worker:
         self._on_settled(batch)
 
     async def _audit_leases(self) -> None:
-        """Compare the leases in the database with those held here.
-
-        One held here and gone there was reaped: its waiting calls must not start. One there and
-        unknown here, twice in a row, is a claim whose answer was lost: its jobs go back.
-        """
-        open_before = self._held.open()
-        owned = await leases.owned_by(self._pool, self.id)
-        reaped = (open_before & self._held.open()) - owned
-        if reaped:
-            self._sender.drop(reaped)
-            for lease_id in reaped:
-                self._held.given_up(lease_id)
-        unknown = owned - self._held.known() - open_before
-        for lease_id in unknown & self._suspects:
-            await self._reaper.recover(lease_id)
-        self._suspects = unknown
+        await self._audit.look()
 
 
 async def _kept_running(role: Callable[[], Awaitable[None]]) -> None:

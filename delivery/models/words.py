@@ -51,8 +51,9 @@ class FailureKind(StrEnum):
 class Outcome(StrEnum):
     """What one attempt led to.
 
-    `late` marks an exchange whose worker had lost its lease when it was recorded, so it changed
-    nothing; `lost` an attempt of which nothing is known, because its worker died.
+    `late` marks an exchange that changed nothing, because its worker had lost its lease, or the job
+    was gone, when it was recorded; `lost` an attempt of which nothing is known, because its worker
+    died.
     """
 
     SUCCEEDED = "succeeded"

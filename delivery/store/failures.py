@@ -1,14 +1,16 @@
-"""Which errors of the database say "later", and which say "never"."""
+"""Which errors of the database say "later", which say "never", and which say "not here"."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import asyncpg
 
-from delivery.errors import DatabaseUnavailable
+from delivery.errors import DatabaseError
 
-__all__ = ["ALREADY_THERE", "CONNECTION_ERRORS", "REFUSED_DATA"]
+__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify"]
 
 CONNECTION_ERRORS: Final = (
     OSError,
@@ -16,17 +18,122 @@ CONNECTION_ERRORS: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    DatabaseUnavailable,
+    DatabaseError,
 )
 """The statement did not succeed, or it is not known whether it did; the same again may succeed."""
 
-REFUSED_DATA: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-)
-"""The values themselves are refused: the same again never succeeds. Caught before the wider
-ones."""
 
-ALREADY_THERE: Final = asyncpg.UniqueViolationError
-"""What was to be written for the first time is there."""
+class Refusal(StrEnum):
+    """Why the database did not execute a statement."""
+
+    VALUE = "value"
+    """These values cannot be stored: the same again never succeeds."""
+    MOMENT = "moment"
+    """Connection, contention or resources: the same again succeeds later."""
+    PLACE = "place"
+    """A partition, a right, or a part of the schema is missing: somebody must restore it."""
+    CONFLICT = "conflict"
+    """The row has changed meanwhile, so the change that was asked for is not legal any more."""
+    ALREADY_THERE = "already_there"
+    """A row with this key exists: most often the same write, of which the response was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause of refusals. Equal causes are reported once and removed together."""
+
+    refusal: Refusal
+    sqlstate: str | None
+    """None: the error did not come from the server."""
+    table: str | None
+    """The table that the server named."""
+    of_one: bool
+    """Whether single values may cause it. Otherwise the whole statement is refused, whatever its
+    values are."""
+
+    @property
+    def is_missing_partition(self) -> bool:
+        """Whether a row's day has no partition."""
+        return self.refusal is Refusal.PLACE and self.sqlstate == _CHECK_VIOLATION
+
+
+_CHECK_VIOLATION: Final = "23514"
+_UNIQUE_VIOLATION: Final = "23505"
+
+_MOMENTS: Final = ("08", "40", "53", "55", "57", "58", "72", "25P0")
+"""Connections, rolled back by contention, resources, objects in use, operators, the system,
+snapshots, sessions that were ended: SQLSTATEs by prefix."""
+
+_VALUES: Final = ("22", "23", "21", "44", "54")
+"""Data, constraints, cardinality, views with a check option, limits of a row or value."""
+
+_OF_ONE_MOMENT: Final = ("40", "55", "57014")
+"""Deadlocks, serialization, locks and cancelled statements: one row in use may be the reason."""
+
+_WHOLE_PLACES: Final = ("25", "26", "28", "0A", "3D", "3F", "42")
+"""Read-only, prepared statements behind a pooler, credentials, features, databases, schemas, and
+tables, columns, types or rights that are missing."""
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
+
+
+def _original(error: BaseException) -> BaseException:
+    """The driver's error beneath errors of ours."""
+    while isinstance(error, DatabaseError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def classify(error: BaseException) -> Refusal:
+    """Return why a statement was refused.
+
+    What nobody foresaw counts as `PLACE`: it waits, is reported, and nothing is thrown away.
+    """
+    return cause_of(error).refusal
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Return the cause of a refusal, as far as the error tells."""
+    error = _original(error)
+    sqlstate = _sqlstate(error)
+    if sqlstate is None:
+        return _without_sqlstate(error)
+    assert isinstance(error, asyncpg.PostgresError)
+    refusal = _by_sqlstate(sqlstate, error)
+    if refusal is Refusal.MOMENT:
+        of_one = sqlstate.startswith(_OF_ONE_MOMENT)
+    else:
+        of_one = refusal is not Refusal.PLACE or not sqlstate.startswith(_WHOLE_PLACES)
+    return Cause(refusal, sqlstate, error.table_name, of_one)
+
+
+def _without_sqlstate(error: BaseException) -> Cause:
+    if isinstance(error, (UnicodeError, OverflowError)) or (
+        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    ):
+        # The driver could not encode a value, so nothing was sent.
+        return Cause(Refusal.VALUE, None, None, of_one=True)
+    if isinstance(error, CONNECTION_ERRORS):
+        return Cause(Refusal.MOMENT, None, None, of_one=False)
+    return Cause(Refusal.PLACE, None, type(error).__name__, of_one=True)
+
+
+def _by_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> Refusal:
+    if sqlstate == _UNIQUE_VIOLATION:
+        return Refusal.ALREADY_THERE
+    if sqlstate == _CHECK_VIOLATION:
+        return _by_check(error)
+    if sqlstate.startswith(_VALUES):
+        return Refusal.VALUE
+    # A read-only transaction is a place; an idle or long one that was ended is a moment.
+    return Refusal.MOMENT if sqlstate.startswith(_MOMENTS) else Refusal.PLACE
+
+
+def _by_check(error: asyncpg.PostgresError) -> Refusal:
+    """Tell apart three errors with one SQLSTATE by what they name; texts depend on the language."""
+    if error.constraint_name:
+        return Refusal.VALUE
+    # A row without a partition names the table; the trigger on job states names nothing.
+    return Refusal.PLACE if error.table_name else Refusal.CONFLICT

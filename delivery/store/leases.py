@@ -11,6 +11,7 @@ from delivery.message.redact import redact_url
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -51,10 +52,15 @@ async def owned_by(executor: Executor, worker_id: UUID) -> set[UUID]:
     return {row["id"] for row in rows}
 
 
-async def lock_dead(executor: Executor, worker_id: UUID, seen_at: datetime | None) -> UUID | None:
-    """Lock one lease of a worker not seen since `seen_at`, within the caller's transaction."""
+async def lock_dead(
+    executor: Executor, worker_id: UUID, seen_at: datetime | None, but: Sequence[UUID]
+) -> UUID | None:
+    """Lock one lease of a worker not seen since `seen_at`, within the caller's transaction.
+
+    The leases in `but` are left out.
+    """
     return await executor.fetchval(  # type: ignore[no-any-return]
-        statement("lock_dead_lease"), worker_id, seen_at
+        statement("lock_dead_lease"), worker_id, seen_at, but
     )
 
 

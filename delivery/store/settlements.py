@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Executor
 
-__all__ = ["Settled", "Settlement", "settle"]
+__all__ = ["Settled", "Settlement", "limit_lock_waits", "settle"]
 
 
 class Settlement(NamedTuple):
@@ -94,3 +94,8 @@ async def settle(
     )
     assert row is not None
     return Settled(*row)
+
+
+async def limit_lock_waits(executor: Executor) -> None:
+    """Let statements of the caller's transaction fail soon where they wait for a lock."""
+    await executor.execute(statement("limit_lock_waits"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["DatabaseServer", "PrivateServer", "temporary_directory"]
+__all__ = ["DatabaseServer", "PrivateServer", "role_with_rows_only", "temporary_directory"]
 
 _QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 """A server that only processes die on, never the machine, needs no flushing to disk."""
@@ -177,3 +177,35 @@ class DatabaseServer:
                 await connection.close()
 
         anyio.run(run)
+
+
+@contextmanager
+def role_with_rows_only(url: str) -> Iterator[str]:
+    """The URL of a migrated database for a role of its own without any right but on rows."""
+    role = f"rows_{secrets.token_hex(4)}"
+    _run(
+        url,
+        f"CREATE ROLE {role} LOGIN PASSWORD '{role}'",
+        f"GRANT USAGE ON SCHEMA delivery TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA delivery TO {role}",
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA delivery TO {role}",
+    )
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = f"?{parts.query}" if parts.query else ""
+    try:
+        yield f"{parts.scheme}://{role}:{role}@{host}{parts.path}{query}"
+    finally:
+        _run(url, f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
+
+
+def _run(url: str, *statements: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    anyio.run(run)

@@ -7,16 +7,17 @@ from uuid import UUID
 from delivery.engine.held_leases import HeldLeases
 
 A, B = UUID(int=1), UUID(int=2)
+J, K, L = UUID(int=11), UUID(int=12), UUID(int=13)
 
 
 def test_a_lease_is_finished_with_its_last_settlement() -> None:
     held = HeldLeases()
     held.opening(A)
-    held.opened(A, 3)
-    assert held.finished_with([A, A]) == []
-    held.settled([A, A])
-    assert held.finished_with([A]) == [A]
-    held.settled([A])
+    held.opened(A, [J, K, L])
+    assert held.finished_with([(A, J), (A, K)]) == []
+    held.settled([(A, J), (A, K)])
+    assert held.finished_with([(A, L)]) == [A]
+    held.settled([(A, L)])
     assert held.known() == set()
 
 
@@ -25,15 +26,35 @@ def test_a_claim_of_nothing_holds_nothing() -> None:
     held.opening(A)
     assert held.known() == {A}
     assert held.open() == set()
-    held.opened(A, 0)
+    held.opened(A, [])
     assert held.known() == set()
 
 
 def test_results_of_a_lease_that_was_given_up_change_nothing() -> None:
     held = HeldLeases()
     held.opening(A)
-    held.opened(A, 2)
-    held.opened(B, 1)
+    held.opened(A, [J, K])
+    held.opened(B, [L])
     held.given_up(A)
-    held.settled([A, A])
-    assert held.finished_with([A, B]) == [B]
+    held.settled([(A, J), (A, K)])
+    assert held.finished_with([(A, J), (B, L)]) == [B]
+
+
+def test_a_job_that_is_settled_twice_does_not_finish_a_lease_with_another() -> None:
+    held = HeldLeases()
+    held.opened(A, [J, K])
+    assert held.finished_with([(A, J), (A, J)]) == []
+    held.settled([(A, J), (A, J)])
+    assert held.known() == {A}
+
+
+def test_jobs_that_nobody_has_in_hand_are_forgotten_ones() -> None:
+    held = HeldLeases()
+    held.opening(B)
+    held.opened(A, [J, K, L])
+    held.begun(A, K)
+    assert held.forgotten({(A, J), (A, L)}) == {(A, K)}
+    assert held.has_begun(A, K)
+    assert not held.has_begun(A, J)
+    held.settled([(A, K)])
+    assert held.forgotten({(A, J), (A, L)}) == set()

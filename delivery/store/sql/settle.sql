@@ -1,9 +1,14 @@
--- Writes what became of a batch of claimed jobs: every log row, and for those whose lease still stands
--- the record, the retry's queue row and the dead letter; then frees their slots, and removes the leases
--- that are finished ($2). Entries without a log id (never called) write no log row. In an ordered lane a
--- job that was ever called and goes back waits before all others, which is what holds the lane ($4).
--- Repeating the statement changes nothing: a log row is written with its job's change, or, where the lease
--- is gone, unless it is there. ON CONFLICT would say the same and cost a record in the WAL for each row.
+-- Writes the results of a batch of claimed jobs: every log row, and for jobs whose lease still exists the
+-- record, the retry's queue row and the dead letter. It then frees their slots and deletes the leases that
+-- are finished ($2). Entries without a log id (never called) write no log row. In an ordered lane a job that
+-- was ever called and goes back waits before all others, which holds the lane ($4).
+--
+-- A job that somebody else ended or suspended during its call keeps that state: only its counters change,
+-- it does not go back to the queue, and its attempt is logged. Such a call is never `retried`. The state is
+-- read from the row itself, not from the snapshot, so a change during this statement counts as well.
+--
+-- Repeating the statement changes nothing: a log row is written with its job's change, or as `late`, where
+-- nothing was changed, unless it exists. ON CONFLICT would do the same for a WAL record per row.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($3::delivery.settlement[])
 ),
@@ -16,15 +21,19 @@ fence AS MATERIALIZED (
 updated AS (
     UPDATE delivery.jobs
     SET
-        status = given.status::delivery.job_status,
+        status = CASE WHEN jobs.status IN ('queued', 'retrying')
+            THEN given.status::delivery.job_status ELSE jobs.status
+        END,
         attempt = given.attempt,
         uncounted = given.uncounted,
         stalls = jobs.stalls + given.stalled::integer,
         claims = given.claim,
         run_at = coalesce(to_timestamp(given.run_at), jobs.run_at),
-        exhausted = given.exhausted,
-        failure_kind = given.failure_kind,
-        error = given.error,
+        exhausted = CASE WHEN jobs.status IN ('queued', 'retrying') THEN given.exhausted ELSE jobs.exhausted END,
+        failure_kind = CASE WHEN jobs.status IN ('queued', 'retrying')
+            THEN given.failure_kind ELSE jobs.failure_kind
+        END,
+        error = CASE WHEN jobs.status IN ('queued', 'retrying') THEN given.error ELSE jobs.error END,
         status_code = given.status_code,
         started_at = coalesce(
             jobs.started_at,
@@ -32,7 +41,8 @@ updated AS (
                 THEN to_timestamp(given.finished_at - coalesce(given.duration_ms, 0) / 1000.0)
             END
         ),
-        finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'canceled', 'skipped')
+        finished_at = CASE WHEN jobs.status NOT IN ('queued', 'retrying') THEN jobs.finished_at
+            WHEN given.status IN ('succeeded', 'failed', 'canceled', 'skipped')
             THEN to_timestamp(given.finished_at)
         END,
         updated_at = now()
@@ -41,7 +51,7 @@ updated AS (
     WHERE jobs.id = given.job_id AND jobs.claims < given.claim
     RETURNING
         jobs.id, jobs.run_at, jobs.status, jobs.exhausted, jobs.failure_kind, given.lane, given.priority, given.claim,
-        jobs.attempt
+        jobs.attempt, given.status AS answered
 ),
 logged AS (
     INSERT INTO delivery.delivery_logs (
@@ -53,18 +63,27 @@ logged AS (
     SELECT
         log_id, job_id, trigger_id, reaction_id, $1, to_timestamp(finished_at), attempt, duration_ms,
         dns_ms, connect_ms, tls_ms, send_ms, first_byte_ms, request_size, response_size, status_code,
-        reused, truncated, CASE WHEN fence.id IS NULL THEN 'late' ELSE outcome END, failure_kind,
-        tenant_id, method, endpoint, remote_address, error,
+        reused, truncated,
+        CASE
+            WHEN NOT settled THEN 'late'
+            WHEN outcome = 'retried' AND job_id IN (
+                SELECT updated.id FROM updated WHERE status NOT IN ('queued', 'retrying')
+            ) THEN 'failed'
+            ELSE outcome
+        END,
+        failure_kind, tenant_id, method, endpoint, remote_address, error,
         request_head, request_body, response_head, response_body
-    FROM given
-    LEFT JOIN fence ON fence.id = given.lease_id
-    WHERE log_id IS NOT NULL AND CASE
-        WHEN fence.id IS NULL THEN (
-            SELECT count(*) = 0
-            FROM (SELECT FROM delivery.delivery_logs WHERE delivery_logs.id = log_id LIMIT 1) AS present
-        )
-        ELSE job_id IN (SELECT updated.id FROM updated)
-    END
+    FROM (
+        -- OFFSET 0 keeps the planner from looking each job up twice.
+        SELECT *, (job_id, claim) IN (SELECT updated.id, updated.claim FROM updated) AS settled
+        FROM given
+        WHERE log_id IS NOT NULL
+        OFFSET 0
+    ) AS answered
+    WHERE settled OR (
+        SELECT count(*) = 0
+        FROM (SELECT FROM delivery.delivery_logs WHERE delivery_logs.id = log_id LIMIT 1) AS present
+    )
 ),
 queued AS (
     INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
@@ -103,7 +122,7 @@ SELECT
         SELECT array_agg(reaction_id) FROM delivery.reaction_health
         WHERE reaction_id IN (
             SELECT lane FROM updated
-            WHERE status = 'succeeded'
-                OR (status = 'failed' AND failure_kind = 'http_status' AND NOT exhausted)
+            WHERE answered = 'succeeded'
+                OR (answered = 'failed' AND failure_kind = 'http_status' AND NOT exhausted)
         )
     ) AS healing;

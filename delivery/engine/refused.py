@@ -1,0 +1,104 @@
+"""What is stored of a result whose values the database refuses: pure functions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from delivery.clock import Clock, IdFactory
+
+if TYPE_CHECKING:
+    from delivery.store.settlements import Settlement
+
+__all__ = ["day_of", "days_between", "mended", "redated", "without_exchange"]
+
+N = TypeVar("N", int, float)
+
+_DAY: Final = 86_400
+_MAX_INTEGER: Final = 2**31 - 1
+_MAX_SMALL: Final = 2**15 - 1
+_MAX_REAL: Final = 3e38
+_SLACK: Final = 1.0
+"""Seconds by which clocks may differ."""
+_MAX_REASON: Final = 1_000
+
+
+def day_of(result: Settlement) -> int | None:
+    """Return the day since the epoch to which the log row belongs; None: there is no log row."""
+    return None if result.log_id is None else (result.log_id.int >> 80) // (_DAY * 1000)
+
+
+def days_between(day: int, now: float) -> int:
+    """Return how many days a day is away from today."""
+    return abs(day - int(now // _DAY))
+
+
+def redated(result: Settlement, now: float) -> Settlement:
+    """Return the result with a log id of now, and without times from a clock that was ahead.
+
+    Its id belongs to a day that has no partition and gets none, so no row with it was ever written.
+    """
+    # A factory of its own: one that saw the wild clock never goes back.
+    changed = result._replace(log_id=IdFactory(Clock(now - Clock().now())).new())
+    ahead = result.finished_at - now
+    if ahead <= _SLACK:
+        return changed
+    run_at = None if result.run_at is None else result.run_at - ahead
+    return changed._replace(finished_at=now, run_at=run_at)
+
+
+def mended(result: Settlement) -> Settlement:
+    """Return the result with texts and numbers that every database can store.
+
+    What is not ASCII is escaped, because the encoding of the database may be the reason. Bodies and
+    heads are bytes, which are never refused.
+    """
+    return result._replace(
+        error=_escaped(result.error),
+        method=_escaped(result.method),
+        endpoint=_escaped(result.endpoint),
+        remote_address=_escaped(result.remote_address),
+        status_code=_within(result.status_code, _MAX_SMALL),
+        duration_ms=_within(result.duration_ms, _MAX_REAL),
+        dns_ms=_within(result.dns_ms, _MAX_REAL),
+        connect_ms=_within(result.connect_ms, _MAX_REAL),
+        tls_ms=_within(result.tls_ms, _MAX_REAL),
+        send_ms=_within(result.send_ms, _MAX_REAL),
+        first_byte_ms=_within(result.first_byte_ms, _MAX_REAL),
+        request_size=_within(result.request_size, _MAX_INTEGER),
+        response_size=_within(result.response_size, _MAX_INTEGER),
+    )
+
+
+def _escaped(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\0", "\\x00")
+
+
+def _within(number: N | None, most: float) -> N | None:
+    if number is None or not math.isfinite(number) or abs(number) > most:
+        return None
+    return number
+
+
+def without_exchange(result: Settlement, reason: str) -> Settlement:
+    """Return the result with only what the database cannot refuse."""
+    return mended(result)._replace(
+        error=_escaped(f"the exchange could not be stored: {reason}"[:_MAX_REASON]),
+        method="?",
+        endpoint="?",
+        duration_ms=None,
+        dns_ms=None,
+        connect_ms=None,
+        tls_ms=None,
+        send_ms=None,
+        first_byte_ms=None,
+        remote_address=None,
+        request_head=None,
+        request_body=None,
+        request_size=None,
+        response_head=None,
+        response_body=None,
+        response_size=None,
+    )

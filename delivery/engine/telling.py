@@ -1,0 +1,170 @@
+"""Announcements of results: written with them, or noted and written later.
+
+Own triggers of the engine are written in the transaction of what they announce. Where that fails,
+for whatever reason, results and states are written without them, and a row in `delivery.untold`
+says what is still to be announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from delivery.policy.own_triggers import OwnType
+from delivery.store import health, reactions, untold
+from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify
+from delivery.store.transaction import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from delivery.engine.announcer import Announcer
+    from delivery.store.connection import Connection, Pool
+    from delivery.store.untold import Untold
+
+    Tell: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
+
+__all__ = ["Telling"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_INTERVAL: Final = 30.0
+"""Seconds between two looks for what others could not announce."""
+_AT_ONCE: Final = 20
+
+
+class _NotTold(Exception):
+    """The announcement failed, rather than what it is about."""
+
+
+class Telling:
+    """Runs transactions that announce something, so that announcing never makes them fail.
+
+    Args:
+        pool: The database.
+        announcer: Writes the triggers.
+    """
+
+    def __init__(self, pool: Pool, announcer: Announcer) -> None:
+        self._pool = pool
+        self._announcer = announcer
+        self._noted = asyncio.Event()
+        self._reported: str | None = None
+
+    async def transact(self, work: Callable[[Connection, Tell], Awaitable[T]]) -> T:
+        """Run `work` in a transaction; it calls its second argument with exhausted jobs.
+
+        If their announcement fails, `work` runs again in a new transaction, which only notes them.
+        """
+        try:
+            async with transaction(self._pool) as connection:
+                return await work(connection, self._tell)
+        except _NotTold as error:
+            self._report(error.__cause__)
+        async with transaction(self._pool) as connection:
+            return await work(connection, self._note)
+
+    def _report(self, error: BaseException | None) -> None:
+        """Log why something could not be announced, once for each reason in a row."""
+        if str(error) != self._reported:
+            self._reported = str(error)
+            logger.error(
+                "an announcement could not be written (%s); what it is about is written without"
+                " it, and it is tried again later",
+                error,
+            )
+
+    async def _tell(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
+        try:
+            await self._announcer.tell_of_exhausted(connection, job_ids)
+        except Exception as error:
+            raise _NotTold from error
+
+    async def _note(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
+        await self._note_all(connection, OwnType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
+
+    async def _note_all(
+        self, connection: Connection, told: OwnType, subjects: Mapping[UUID, str | None]
+    ) -> None:
+        try:
+            # A savepoint: the results are written even if this cannot be noted.
+            async with connection.transaction():
+                await untold.note(connection, told.value, subjects)
+        except CONNECTION_ERRORS as error:
+            if classify(error) is Refusal.MOMENT:
+                raise
+            ids = ", ".join(map(str, subjects))
+            logger.critical("%s of %s will not be announced: %s", told.value, ids, error)
+        else:
+            self._noted.set()
+
+    async def disable(self, reasons: Mapping[UUID, str]) -> None:
+        """Disable reactions and announce it; what cannot be announced now is noted.
+
+        Raises:
+            Exception: One or more could not be disabled.
+        """
+        try:
+            async with transaction(self._pool) as connection:
+                await self._announcer.disable(connection, reasons)
+        except Exception as error:
+            if classify(error) is Refusal.MOMENT:
+                raise
+            self._report(error)
+        else:
+            return
+        async with transaction(self._pool) as connection:
+            disabled = await reactions.disable(connection, dict(reasons))
+            of_those = {each: reasons[each] for each in disabled}
+            await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+
+    async def run(self) -> None:
+        """Write noted announcements until cancelled."""
+        pause = _INTERVAL
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._noted.wait()
+            except TimeoutError:
+                pass
+            self._noted.clear()
+            try:
+                pause = await self._write_noted()
+            except CONNECTION_ERRORS as error:
+                logger.warning("noted announcements could not be written: %s", error)
+                pause = _INTERVAL
+
+    async def _write_noted(self) -> float:
+        """Write those that are due, each in a transaction; how long to wait for the next look."""
+        due = await untold.due(self._pool, _AT_ONCE)
+        failed = 0
+        for each in due:
+            try:
+                await self._write_one(each)
+            except Exception as error:
+                if classify(error) is Refusal.MOMENT:
+                    raise
+                failed += 1
+                await untold.postpone(self._pool, each)
+                logger.warning("%s of %s cannot be announced yet: %s", *each[:2], error)
+        if failed:
+            return 1.0
+        return 0.0 if len(due) == _AT_ONCE else _INTERVAL
+
+    async def _write_one(self, noted: Untold) -> None:
+        async with transaction(self._pool) as connection:
+            if not await untold.remove(connection, noted):
+                return
+            if noted.type == OwnType.JOB_EXHAUSTED:
+                await self._announcer.tell_of_exhausted(connection, [noted.subject])
+            else:
+                told = OwnType(noted.type)
+                locked = await health.lock(connection, {noted.subject: None})
+                for reaction_id, stands in locked.items():
+                    await self._announcer.tell_of_reaction(
+                        connection, told, reaction_id, stands, stands.health, noted.reason
+                    )

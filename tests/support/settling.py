@@ -1,0 +1,91 @@
+"""A settler on a database without a worker around it, and claims to settle."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from delivery.clock import Clock
+from delivery.engine.announcer import Announcer
+from delivery.engine.disabling import Disabling
+from delivery.engine.held_leases import HeldLeases
+from delivery.engine.settle_writer import SettleWriter
+from delivery.engine.settler import Settler
+from delivery.engine.telling import Telling
+from delivery.engine.wake import Waker
+from tests.support.queues import succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Any
+    from uuid import UUID
+
+    from delivery.store.settlements import Settlement
+    from tests.support.queues import Bench
+
+__all__ = ["Settling", "settling"]
+
+
+@dataclass(slots=True)
+class Settling:
+    """A running settler, and what it has written."""
+
+    bench: Bench
+    held: HeldLeases
+    settler: Settler
+    telling: Telling
+    written: list[Settlement] = field(default_factory=list)
+
+    async def claimed(self, count: int, **changes: Any) -> list[Settlement]:
+        """Enqueue and claim jobs in one lease; results that say that their calls succeeded."""
+        await self.bench.enqueue(count)
+        lease_id, jobs = await self.bench.claim(count)
+        self.held.opened(lease_id, [job.job_id for job in jobs])
+        return [succeeded(self.bench, lease_id, job, **changes) for job in jobs]
+
+    def add(self, *results: Settlement) -> None:
+        """Hand results to the settler."""
+        for result in results:
+            self.settler.add(result)
+
+    async def log_of(self, job_id: UUID) -> Any:
+        """The one log row of a job."""
+        (row,) = await self.bench.pool.fetch(
+            "SELECT * FROM delivery.delivery_logs WHERE job_id = $1", job_id
+        )
+        return row
+
+    async def is_settled(self, *results: Settlement) -> bool:
+        """Whether the jobs of all these results succeeded and are logged."""
+        ids = [result.job_id for result in results]
+        counts = await self.bench.pool.fetchrow(
+            "SELECT (SELECT count(*) FROM delivery.jobs WHERE id = ANY ($1)"
+            " AND status = 'succeeded'),"
+            " (SELECT count(*) FROM delivery.delivery_logs WHERE job_id = ANY ($1))",
+            ids,
+        )
+        assert counts is not None
+        return tuple(counts) == (len(ids), len(ids))
+
+
+@asynccontextmanager
+async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Settling]:
+    """A settler that runs within the block."""
+    held = HeldLeases()
+    telling = Telling(
+        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+    )
+    disabling = Disabling(telling)
+    written: list[Settlement] = []
+    writer = SettleWriter(bench.pool, bench.worker_id, held, telling, patience=patience)
+    settler = Settler(bench.pool, Clock(), held, writer, disabling, written.extend, lambda _: None)
+    running = [asyncio.create_task(role()) for role in (settler.run, telling.run, disabling.run)]
+    try:
+        yield Settling(bench, held, settler, telling, written)
+    finally:
+        for task in running:
+            assert not task.done(), "no error ends a role"
+            task.cancel()
+        await asyncio.wait(running)

@@ -1,0 +1,100 @@
+"""Errors of the database are told apart by what they name, never by their text."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from delivery.errors import DatabaseUnavailable
+from delivery.store.failures import Refusal, cause_of, classify
+
+
+def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
+    """An error as the driver makes it from the fields of the server's message."""
+    error = asyncpg.PostgresError.new({"C": sqlstate, "M": "text in any language", **fields})
+    assert isinstance(error, asyncpg.PostgresError)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "expected"),
+    [
+        ("22001", Refusal.VALUE),
+        ("22003", Refusal.VALUE),
+        ("22021", Refusal.VALUE),
+        ("22P05", Refusal.VALUE),
+        ("23502", Refusal.VALUE),
+        ("54000", Refusal.VALUE),
+        ("08006", Refusal.MOMENT),
+        ("25P03", Refusal.MOMENT),
+        ("40001", Refusal.MOMENT),
+        ("40P01", Refusal.MOMENT),
+        ("53100", Refusal.MOMENT),
+        ("53300", Refusal.MOMENT),
+        ("55P03", Refusal.MOMENT),
+        ("57014", Refusal.MOMENT),
+        ("57P01", Refusal.MOMENT),
+        ("57P03", Refusal.MOMENT),
+        ("58030", Refusal.MOMENT),
+        ("23505", Refusal.ALREADY_THERE),
+        ("25006", Refusal.PLACE),
+        ("26000", Refusal.PLACE),
+        ("28P01", Refusal.PLACE),
+        ("3F000", Refusal.PLACE),
+        ("42501", Refusal.PLACE),
+        ("42703", Refusal.PLACE),
+        ("42704", Refusal.PLACE),
+        ("42P01", Refusal.PLACE),
+        ("P0001", Refusal.PLACE),
+        ("XX000", Refusal.PLACE),
+    ],
+)
+def test_each_state_of_the_server_has_its_refusal(sqlstate: str, expected: Refusal) -> None:
+    assert classify(server_error(sqlstate)) is expected
+
+
+def test_check_violations_are_told_apart_by_what_they_name() -> None:
+    missing = server_error("23514", s="delivery", t="delivery_logs")
+    assert classify(missing) is Refusal.PLACE
+    assert cause_of(missing).is_missing_partition
+    constraint = server_error("23514", t="delivery_logs", n="delivery_logs_outcome_check")
+    assert classify(constraint) is Refusal.VALUE
+    assert classify(server_error("23514")) is Refusal.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "of_one"),
+    [
+        (ConnectionRefusedError(), Refusal.MOMENT, False),
+        (TimeoutError(), Refusal.MOMENT, False),
+        (asyncpg.InterfaceError("connection is closed"), Refusal.MOMENT, False),
+        (
+            asyncpg.InternalClientError("got result for unknown protocol state"),
+            Refusal.MOMENT,
+            False,
+        ),
+        (DatabaseUnavailable("cannot connect"), Refusal.MOMENT, False),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), Refusal.VALUE, True),
+        (OverflowError("value out of int32 range"), Refusal.VALUE, True),
+        (AttributeError("a mistake of ours"), Refusal.PLACE, True),
+    ],
+)
+def test_errors_without_a_state_have_a_refusal_too(
+    error: Exception, expected: Refusal, *, of_one: bool
+) -> None:
+    cause = cause_of(error)
+    assert (cause.refusal, cause.of_one) == (expected, of_one)
+
+
+def test_an_error_of_ours_is_judged_by_the_drivers_error_beneath_it() -> None:
+    ours = DatabaseUnavailable("the password is wrong")
+    ours.__cause__ = server_error("28P01")
+    assert classify(ours) is Refusal.PLACE
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "of_one"),
+    [("42501", False), ("57P01", False), ("40P01", True), ("P0001", True), ("22021", True)],
+)
+def test_it_is_known_whether_a_single_row_may_be_the_reason(sqlstate: str, *, of_one: bool) -> None:
+    assert cause_of(server_error(sqlstate)).of_one is of_one

@@ -1,0 +1,94 @@
+"""What is stored of a result that the database refuses keeps as much as can be stored."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.engine.refused import day_of, days_between, mended, redated, without_exchange
+from delivery.store.settlements import Settlement
+
+DAY = 86_400.0
+
+
+def result(**changes: object) -> Settlement:
+    plain = Settlement(
+        lease_id=UUID(int=1),
+        job_id=UUID(int=2),
+        claim=1,
+        lane=UUID(int=3),
+        priority=0,
+        status="retrying",
+        attempt=1,
+        uncounted=0,
+        run_at=None,
+        exhausted=False,
+        failure_kind=None,
+        error=None,
+        status_code=200,
+        finished_at=time.time(),
+        method="POST",
+        endpoint="http://127.0.0.1:9/",
+        response_body=b"thanks",
+    )
+    return plain._replace(**changes)  # type: ignore[arg-type]
+
+
+def id_at(seconds: float) -> UUID:
+    return UUID(int=int(seconds * 1000) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
+@given(text=st.text(), status=st.integers(), lasted=st.floats())
+def test_what_is_mended_can_be_stored_by_any_database(
+    text: str, status: int, lasted: float
+) -> None:
+    better = mended(
+        result(
+            error=text, endpoint=text, remote_address=text, status_code=status, duration_ms=lasted
+        )
+    )
+    for stored in (better.error, better.endpoint, better.remote_address):
+        assert stored is not None
+        assert stored.isascii()
+        assert "\0" not in stored
+    assert better.status_code is None or -(2**15) <= better.status_code < 2**15
+    assert better.duration_ms is None or abs(better.duration_ms) <= 3e38
+    assert better.response_body == b"thanks"
+
+
+def test_what_can_be_stored_anyway_is_not_changed() -> None:
+    plain = result(error="refused", duration_ms=1.5)
+    assert mended(plain) == plain
+
+
+def test_without_its_exchange_a_result_keeps_what_became_of_the_job() -> None:
+    bare = without_exchange(result(log_id=id_at(1.0), request_head=b"POST /"), "a reason\0")
+    assert (bare.status, bare.status_code, bare.log_id) == ("retrying", 200, id_at(1.0))
+    assert bare.error == "the exchange could not be stored: a reason\\x00"
+    assert bare.response_body is None
+    assert bare.request_head is None
+
+
+def test_an_id_of_another_day_becomes_one_of_today() -> None:
+    now = time.time()
+    wild = result(
+        log_id=id_at(now + 10 * DAY), finished_at=now + 10 * DAY, run_at=now + 10 * DAY + 30
+    )
+    day = day_of(wild)
+    assert day is not None
+    assert days_between(day, now) == 10
+    again = redated(wild, now)
+    assert days_between(day_of(again) or 0, now) == 0
+    assert again.finished_at == pytest.approx(now)
+    assert again.run_at == pytest.approx(now + 30)
+
+
+def test_times_that_are_not_ahead_are_kept() -> None:
+    now = time.time()
+    old = result(log_id=id_at(now - 10 * DAY), finished_at=now - 5, run_at=now + 30)
+    again = redated(old, now)
+    assert (again.finished_at, again.run_at) == (now - 5, now + 30)
