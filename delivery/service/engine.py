@@ -234,7 +234,7 @@ async def connect(
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
         pool = await open_pool(settings, url)
-        stack.push_async_callback(_close_pool, pool)
+        stack.push_async_callback(pool.close)
         clock = Clock()
         await workers.synchronise(pool, clock)
         keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
@@ -289,15 +289,6 @@ async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> Non
             await check_schema(connection)
     finally:
         await connection.close()
-
-
-async def _close_pool(pool: Pool) -> None:
-    """Close the pool, but let no server that has stopped answering hold up the program's end."""
-    try:
-        async with asyncio.timeout(5):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:

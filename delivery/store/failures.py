@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from delivery.errors import DatabaseUnavailable
+from delivery.errors import DatabaseError, DuplicateValue, ValueRefused
 
 __all__ = ["ALREADY_THERE", "CONNECTION_ERRORS", "REFUSED_DATA"]
 
@@ -16,7 +16,7 @@ CONNECTION_ERRORS: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    DatabaseUnavailable,
+    DatabaseError,
 )
 """The statement did not succeed, or it is not known whether it did; the same again may succeed."""
 
@@ -24,9 +24,10 @@ REFUSED_DATA: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
+    ValueRefused,
 )
 """The values themselves are refused: the same again never succeeds. Caught before the wider
 ones."""
 
-ALREADY_THERE: Final = asyncpg.UniqueViolationError
+ALREADY_THERE: Final = (asyncpg.UniqueViolationError, DuplicateValue)
 """What was to be written for the first time is there."""
