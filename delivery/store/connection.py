@@ -145,8 +145,7 @@ def _wanted(url: str) -> Any:
         query = parse_qs(parts.query)
     except ValueError:
         return None
-    hosts = ",".join([parts.netloc, *query.get("host", ())])
-    several = "," in hosts.strip(",")
+    several = any("," in hosts for hosts in (parts.netloc, *query.get("host", ())))
     return "read-write" if several and "target_session_attrs" not in query else None
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from delivery.store.connection import Connection
 
 __all__ = [
+    "MIGRATION_TIMEOUT",
     "AppliedMigration",
     "Migration",
     "applied",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 OLDEST_SERVER: Final = 15
+MIGRATION_TIMEOUT: Final = 3600.0
+"""Seconds for one migration, and for waiting for another program's."""
 _ENCODING: Final = "UTF8"
 _FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
 

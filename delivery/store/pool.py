@@ -21,6 +21,7 @@ from delivery.errors import (
     PoolExhausted,
     PreparedStatementsLost,
     ReadOnlyDatabase,
+    TooManyConnections,
 )
 from delivery.store.driver_errors import Harm
 from delivery.store.statements import statement
@@ -42,7 +43,9 @@ _ASKED: Final = 2.0
 _UNUSED: Final = 300.0
 """Seconds unused after which a session is closed, unless it is the last one."""
 _LOOK: Final = 60.0
-_CLOSING: Final = 2.0
+_FULL: Final = 1.0
+"""Seconds before more connections are tried after the server has refused one."""
+_CLOSING: Final = 1.0
 """Seconds for closing everything in good order."""
 
 _CLOSED: Final = "the engine is closed; use it within its `async with` block"
@@ -89,6 +92,8 @@ class Pool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[Session | None]] = deque()
         self._generation = 0
+        self._full_until = 0.0
+        """Until when no more are opened, as the server has refused one."""
         self._closed = False
         self._released = asyncio.Event()
         self._trimming: asyncio.TimerHandle | None = None
@@ -210,11 +215,29 @@ class Pool:
                 idle = asyncio.get_running_loop().time() - session.idle_since
                 if idle < _DOUBTFUL or await self._responds(session):
                     return session
-        room = self._size + 1 if _urgent.get() else self._size
-        if self.get_size() < room:
-            self._opening += 1
-            return await self._open()
-        return await self._turn()
+        has_place = self._has_room()
+        self._opening += has_place
+        while True:
+            if has_place:
+                try:
+                    return await self._open()
+                except TooManyConnections:
+                    if not self._busy:
+                        raise
+                    # Those there are must do.
+                    self._full_until = asyncio.get_running_loop().time() + _FULL
+            given = await self._turn()
+            if given is not None:
+                return given
+            has_place = True
+
+    def _has_room(self) -> bool:
+        """Return whether one more session may be opened."""
+        if self._full_until and self._busy:
+            if asyncio.get_running_loop().time() < self._full_until:
+                return False
+            self._full_until = 0.0
+        return self.get_size() < self._size + _urgent.get()
 
     async def _responds(self, session: Session) -> bool:
         """Ask a session that was not used for some time; give it back if it does not respond."""
@@ -235,6 +258,10 @@ class Pool:
         generation = self._generation
         try:
             session = await self._open_session()
+        except TooManyConnections:
+            # Whoever waits would meet the same.
+            self._opening -= 1
+            raise
         except BaseException:
             self._opening -= 1
             self._serve()
@@ -248,13 +275,13 @@ class Pool:
             self._refuse_if_closed()
         return session
 
-    async def _turn(self) -> Session:
-        """Wait for a session or a place for one, in order of arrival."""
+    async def _turn(self) -> Session | None:
+        """Wait for a session, or None for a place for one, in order of arrival."""
         turn: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(self._acquire_timeout):
-                session = await turn
+                return await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._hand_back(turn.result())
@@ -268,7 +295,6 @@ class Pool:
         finally:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-        return await self._open() if session is None else session
 
     def _hand_back(self, granted: Session | None) -> None:
         """Take back what was handed to somebody who no longer waits."""
@@ -287,7 +313,7 @@ class Pool:
                 granted = self._idle.pop()
                 if granted.is_closed():
                     continue
-            elif self.get_size() >= self._size:
+            elif not self._has_room():
                 return
             turn = self._waiting.popleft()
             if turn.done():

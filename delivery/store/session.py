@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_FAREWELL: Final = 1.0
+_FAREWELL: Final = 0.5
 """Seconds for closing in good order."""
 _CANCEL: Final = 3.0
 """Seconds for a request to cancel in the background."""
