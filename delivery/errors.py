@@ -14,8 +14,23 @@ command line ends when the error reaches it. The text of an error says what is w
     ├── NotFound                       not_found             no such trigger, reaction, job or log
     ├── NoTransaction                  no_transaction        `connection=` has no open transaction
     ├── JobTimeout                     job_timeout           `wait` ended before the job did
-    ├── DatabaseError                  database_error
-    │   ├── DatabaseUnavailable        database_unavailable  cannot connect, refused, wrong password
+    ├── DatabaseError                  database_error        the database failed
+    │   ├── DatabaseUnavailable        database_unavailable  no connection can be made
+    │   │   ├── LoginRefused           login_refused         wrong password, role or database name
+    │   │   ├── DatabaseRestarting     database_restarting   starting, stopping or recovering
+    │   │   └── TooManyConnections     too_many_connections  the server has no connection left
+    │   ├── ConnectionLost             connection_lost       closed in the middle of a statement
+    │   ├── StatementTimeout           statement_timeout     no response within the deadline
+    │   ├── PoolExhausted              pool_exhausted        no connection of the pool became free
+    │   ├── ReadOnlyDatabase           read_only_database    a standby, or a read-only session
+    │   ├── MissingRights              missing_rights        the role may not do this
+    │   ├── WrongEncoding              wrong_encoding        the database is not UTF-8
+    │   ├── DiskFull                   disk_full             the server's disk is full
+    │   ├── DatabaseOverloaded         database_overloaded   out of memory or another resource
+    │   ├── DatabaseConflict           database_conflict     deadlock or lock timeout
+    │   ├── PreparedStatementsLost     prepared_statements   a pooler does not keep them
+    │   ├── ValueRefused               value_refused         a value that cannot be stored
+    │   │   └── DuplicateValue         duplicate_value       it is there already
     │   ├── EmbeddedDatabaseError      embedded_database     the embedded PostgreSQL cannot be used
     │   └── SchemaMismatch             schema_mismatch       schema missing, older, newer or altered
     └── AddressInUse                   address_in_use        a port to listen on is taken
@@ -27,9 +42,15 @@ from typing import ClassVar, Final
 
 __all__ = [
     "AddressInUse",
+    "ConnectionLost",
+    "DatabaseConflict",
     "DatabaseError",
+    "DatabaseOverloaded",
+    "DatabaseRestarting",
     "DatabaseUnavailable",
     "DeliveryError",
+    "DiskFull",
+    "DuplicateValue",
     "EmbeddedDatabaseError",
     "InvalidInput",
     "InvalidPayload",
@@ -38,10 +59,19 @@ __all__ = [
     "InvalidSetting",
     "InvalidSignature",
     "JobTimeout",
+    "LoginRefused",
     "MissingKey",
+    "MissingRights",
     "NoTransaction",
     "NotFound",
+    "PoolExhausted",
+    "PreparedStatementsLost",
+    "ReadOnlyDatabase",
     "SchemaMismatch",
+    "StatementTimeout",
+    "TooManyConnections",
+    "ValueRefused",
+    "WrongEncoding",
 ]
 
 
@@ -132,16 +162,122 @@ class JobTimeout(DeliveryError, TimeoutError):
 
 
 class DatabaseError(DeliveryError):
-    """Something about the database keeps the engine from working."""
+    """The database failed, or something about it keeps the engine from working."""
 
     code = "database_error"
     exit_code = 3
+    passing: ClassVar[bool] = False
+    """Whether the same may succeed later without a change to settings, rights or schema."""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """No connection could be made: unreachable, refused, or the credentials are wrong."""
+    """No connection can be made: the server is unreachable, or the URL is wrong."""
 
     code = "database_unavailable"
+    passing = True
+
+
+class LoginRefused(DatabaseUnavailable):
+    """The server refused the password, the role or the name of the database."""
+
+    code = "login_refused"
+    passing = False
+
+
+class DatabaseRestarting(DatabaseUnavailable):
+    """The server is starting, stopping or recovering.
+
+    If it ended the session in the middle of a statement, it is unknown whether the statement was
+    executed.
+    """
+
+    code = "database_restarting"
+
+
+class TooManyConnections(DatabaseUnavailable):
+    """The server or a pooler has no connection left."""
+
+    code = "too_many_connections"
+
+
+class ConnectionLost(DatabaseError):
+    """The connection was closed during a statement; it is unknown whether it was executed."""
+
+    code = "connection_lost"
+    passing = True
+
+
+class StatementTimeout(DatabaseError):
+    """A statement had no response in time; it is unknown whether it was executed."""
+
+    code = "statement_timeout"
+    passing = True
+
+
+class PoolExhausted(DatabaseError):
+    """No connection of the pool became free in time; nothing was executed."""
+
+    code = "pool_exhausted"
+    passing = True
+
+
+class ReadOnlyDatabase(DatabaseError):
+    """The server is a standby, or sessions are read-only by default; nothing was written."""
+
+    code = "read_only_database"
+    passing = True
+
+
+class MissingRights(DatabaseError):
+    """The role lacks the rights for a statement; nothing was written."""
+
+    code = "missing_rights"
+
+
+class WrongEncoding(DatabaseError):
+    """The encoding of the database is not UTF-8."""
+
+    code = "wrong_encoding"
+
+
+class DiskFull(DatabaseError):
+    """The disk of the server is full."""
+
+    code = "disk_full"
+    passing = True
+
+
+class DatabaseOverloaded(DatabaseError):
+    """The server lacks memory or another resource."""
+
+    code = "database_overloaded"
+    passing = True
+
+
+class DatabaseConflict(DatabaseError):
+    """Another transaction was in the way: a deadlock or a lock timeout; nothing was written."""
+
+    code = "database_conflict"
+    passing = True
+
+
+class PreparedStatementsLost(DatabaseError):
+    """A pooler between here and the server does not keep prepared statements."""
+
+    code = "prepared_statements"
+
+
+class ValueRefused(DatabaseError):
+    """The database refused a value; nothing was written."""
+
+    code = "value_refused"
+    exit_code = 2
+
+
+class DuplicateValue(ValueRefused):
+    """What was to be written for the first time is there already."""
+
+    code = "duplicate_value"
 
 
 class EmbeddedDatabaseError(DatabaseError):

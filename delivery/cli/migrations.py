@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load
+from delivery.http.tls import has_authorities
 from delivery.service.database import check_database_schema, migrate_database, name_database
 
 __all__ = ["migrate"]
@@ -21,6 +22,11 @@ async def migrate(
 ) -> None:
     """Bring the database's schema up to date. Several may run at once."""
     settings = load(common)
+    if not has_authorities():
+        common.output.note(
+            "This machine has no certificates of authorities: calls by https will fail"
+            " (Debian, Ubuntu: apt-get install ca-certificates)."
+        )
     state = await (check_database_schema(settings) if check else migrate_database(settings))
     if common.json:
         common.output.json(

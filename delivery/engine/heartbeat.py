@@ -10,29 +10,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from delivery.store import workers
 from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.pool import urgent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from delivery.clock import Clock
-    from delivery.store.connection import Executor
+    from delivery.store.connection import Pool
     from delivery.store.workers import WorkerIdentity
 
 __all__ = ["Heartbeat"]
 
 logger = logging.getLogger(__name__)
 
+_SURE: Final = 0.8
+"""The part of `dead_after` for which a worker trusts in its last heartbeat."""
+
 
 class Heartbeat:
-    """Renews this worker's row every `interval` seconds, then awaits `after_beat`."""
+    """Renews this worker's row every `interval` seconds, then awaits `after_beat`.
+
+    One heartbeat may take so long that a second one, on a new connection, still comes in time.
+    """
 
     def __init__(
         self,
-        executor: Executor,
+        pool: Pool,
         identity: WorkerIdentity,
         clock: Clock,
         *,
@@ -40,12 +47,15 @@ class Heartbeat:
         dead_after: float,
         after_beat: Callable[[], Awaitable[None]],
     ) -> None:
-        self._executor = executor
+        self._pool = pool
         self._identity = identity
         self._clock = clock
         self._interval = interval
         self._dead_after = dead_after
         self._after_beat = after_beat
+        self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
+        self._pause = min(interval, self._limit / 4)
+        """Seconds before the next heartbeat after one that failed."""
         self._valid_until = 0.0
 
     def held(self) -> bool:
@@ -56,14 +66,24 @@ class Heartbeat:
         """Write the heartbeat once.
 
         Raises:
-            asyncpg.PostgresError, OSError: if the database cannot be written to.
+            DatabaseError: if the database cannot be written to.
+            TimeoutError: if it does not respond in time.
         """
         asked_at = time.monotonic()
-        await workers.beat(self._executor, self._identity, self._clock)
-        # Leases are checked before the worker counts as alive again: they may be another's by now.
-        await self._after_beat()
+        try:
+            # Other statements may hold all connections, and wait longer than this one may.
+            with urgent():
+                async with asyncio.timeout(self._limit):
+                    await workers.beat(self._pool, self._identity, self._clock)
+                    # Leases are checked before the worker counts as alive again: they may be
+                    # another's by now.
+                    await self._after_beat()
+        except TimeoutError as error:
+            self._pool.expire()
+            message = f"no response within {self._limit:.1f} s"
+            raise TimeoutError(message) from error
         # Others count from the moment the row was written, which is not before `asked_at`.
-        self._valid_until = asked_at + self._dead_after * 0.8
+        self._valid_until = asked_at + self._dead_after * _SURE
 
     async def run(self) -> None:
         """Keep the heartbeat up until cancelled."""
@@ -74,8 +94,9 @@ class Heartbeat:
             except CONNECTION_ERRORS as error:
                 logger.warning("the heartbeat could not be written: %s", error)
                 failed = True
+                await asyncio.sleep(self._pause)
             else:
                 if failed:
-                    logger.info("the database answers again")
+                    logger.info("the heartbeat is written again")
                 failed = False
-            await asyncio.sleep(self._interval)
+                await asyncio.sleep(self._interval)

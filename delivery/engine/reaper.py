@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.stall import after_stall
 from delivery.store import leases, partitions
@@ -68,6 +69,8 @@ class Reaper:
         """Why leases were refused, as far as it was reported."""
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         """Per holder: the heartbeat as last seen, and since when it has been that."""
+        self._paused_at = 0.0
+        """When the last look, with all that followed from it, was over."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -75,8 +78,11 @@ class Reaper:
             try:
                 for worker_id, seen_at in await self._dead_holders():
                     await self._reap(worker_id, seen_at)
+                self._paused_at = time.monotonic()
             except CONNECTION_ERRORS as error:
                 self._watched.clear()
+                if isinstance(error, ReadOnlyDatabase):
+                    self._pool.expire()
                 logger.warning("leases could not be looked through: %s", error)
             await asyncio.sleep(self._interval)
 
@@ -84,8 +90,11 @@ class Reaper:
         asked_at = time.monotonic()
         holders = await leases.holders(self._pool)
         answered_at = time.monotonic()
-        if answered_at - asked_at > self._dead_after / 2:
-            # An answer this late says that the database was not answering others either.
+        late = answered_at - asked_at > self._dead_after / 2
+        unwatched = asked_at - self._paused_at > self._dead_after / 2 + self._interval
+        if late or unwatched:
+            # A response this late says that the database did not respond to others either; after a
+            # pause this long nobody knows whether it did.
             self._watched.clear()
         watched: dict[UUID, tuple[datetime | None, float]] = {}
         for worker_id, seen_at in holders.items():

@@ -32,6 +32,9 @@ _INTERVAL: Final = 0.02
 """Seconds between two notifications of a process: NOTIFY takes a lock over the whole server that is
 held across the commit."""
 
+_LAST_NOTIFICATION: Final = 0.5
+"""Seconds for what is unsent when the process ends."""
+
 _AHEAD: Final = 5
 """Notifications that may come at once after a pause, so that single triggers need not wait."""
 
@@ -139,6 +142,9 @@ class Waker:
             self._sending = None
 
     async def aclose(self) -> None:
-        """Send what is unsent."""
+        """Send what is unsent, if the database takes it at once."""
         if self._sending is not None:
-            await self._sending
+            sending = self._sending
+            await asyncio.wait([sending], timeout=_LAST_NOTIFICATION)
+            sending.cancel()
+            await asyncio.wait([sending])

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from delivery.engine.announcer import Announcer
 from delivery.engine.audit import LeaseAudit
@@ -45,6 +46,11 @@ logger = logging.getLogger(__name__)
 _RESTART_PAUSE: Final = 1.0
 _LAST_CLAIM: Final = 5.0
 """Seconds that a claim under way is given when the worker stops."""
+_LAST_WRITE: Final = 3.0
+"""Seconds at least for writing the last results."""
+_SIGN_OFF: Final = 1.0
+_HURRY: Final = 0.5
+"""Seconds for each of these once the worker is to stop at once."""
 
 
 class Worker:
@@ -125,6 +131,7 @@ class Worker:
             pool, self.id, self._held, self._dispatcher, self._sender, self._settler, self._reaper
         )
         self._stop_timeout = worker.shutdown_timeout
+        self._hurry = asyncio.Event()
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
 
@@ -165,7 +172,7 @@ class Worker:
         """Work within the block; at its end stop claiming, wait for calls, and hand the rest back.
 
         Raises:
-            asyncpg.PostgresError, OSError: if the worker cannot be registered.
+            DatabaseError: if the worker cannot be registered.
         """
         await self._heartbeat.beat()
         claiming = asyncio.create_task(_kept_running(self._dispatcher.run))
@@ -176,32 +183,55 @@ class Worker:
             yield self
         finally:
             self._waker.unsubscribe(self._dispatcher)
-            self._dispatcher.stop()
-            await asyncio.wait([claiming], timeout=_LAST_CLAIM)
-            await _end(claiming)
-            await self._sender.stop(self._stop_timeout)
-            await self._write_the_rest()
-            await _end(settling, *keeping)
-            try:
-                await workers.remove(self._pool, self.id)
-            except CONNECTION_ERRORS as error:
-                logger.warning("the worker could not be signed off and will be reaped: %s", error)
+            await self._stop(claiming, settling, keeping)
 
     def stop_at_once(self) -> None:
         """Give running calls no more time: with this, leaving `running` cuts them off."""
         self._stop_timeout = 0.0
+        self._hurry.set()
         self._sender.cut_off()
 
-    async def _write_the_rest(self) -> None:
-        """Write all results; with the database away, give up after as long as calls were given."""
-        try:
-            async with asyncio.timeout(max(self._stop_timeout, 5.0)):
-                await self._settler.drained()
-        except TimeoutError:
+    async def _stop(
+        self,
+        claiming: asyncio.Task[None],
+        settling: asyncio.Task[None],
+        keeping: list[asyncio.Task[None]],
+    ) -> None:
+        """Stop in good order, in a time that does not depend on the database."""
+        began = time.monotonic()
+        self._dispatcher.stop()
+        await self._for_a_while(claiming, _LAST_CLAIM)
+        await _end(claiming)
+        # The claim has used up some of the time.
+        await self._sender.stop(max(self._stop_timeout - (time.monotonic() - began), 0.0))
+        rest = began + self._stop_timeout - time.monotonic()
+        writing = asyncio.create_task(self._settler.drained())
+        if not await self._for_a_while(writing, max(rest, _LAST_WRITE)):
             logger.critical(
                 "%d results could not be written before the worker stopped; their jobs run again",
                 self._settler.unwritten,
             )
+        await _end(writing, settling, *keeping)
+        removing = asyncio.create_task(self._sign_off())
+        if not await self._for_a_while(removing, _SIGN_OFF):
+            logger.warning("the worker could not be signed off in time and will be reaped")
+        await _end(removing)
+
+    async def _for_a_while(self, task: asyncio.Task[None], seconds: float) -> bool:
+        """Wait for a task, but not long if the worker is to stop at once; whether it has ended."""
+        hurried = asyncio.create_task(self._hurry.wait())
+        waiting: set[asyncio.Task[Any]] = {task, hurried}
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not task.done() and self._hurry.is_set():
+            await asyncio.wait([task], timeout=_HURRY)
+        return task.done()
+
+    async def _sign_off(self) -> None:
+        try:
+            await workers.remove(self._pool, self.id)
+        except CONNECTION_ERRORS as error:
+            logger.warning("the worker could not be signed off and will be reaped: %s", error)
 
     def _settled(self, batch: list[Settlement]) -> None:
         self._dispatcher.settled(batch)
@@ -224,6 +254,9 @@ async def _kept_running(role: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait for their end, which no statement holds up."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    _, late = await asyncio.wait(tasks, timeout=_LAST_CLAIM)
+    for task in late:
+        logger.critical("a part of the worker does not end: %r", task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tempfile
 from dataclasses import replace
@@ -15,8 +16,10 @@ from delivery.errors import InvalidReaction
 if TYPE_CHECKING:
     from delivery.models import TlsOptions
 
-__all__ = ["check_tls", "context_for", "with_minimum"]
+__all__ = ["check_tls", "context_for", "has_authorities", "with_minimum"]
 
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")
+"""How OpenSSL names certificates in a directory."""
 _MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -55,6 +58,18 @@ def context_for(options: TlsOptions) -> ssl.SSLContext:
         message = "tls.client_key is of no use without tls.client_certificate; give both or neither"
         raise InvalidReaction(message)
     return context
+
+
+def has_authorities() -> bool:
+    """Return whether this machine has certificates of authorities, without which https fails."""
+    if ssl.create_default_context().cert_store_stats()["x509_ca"]:
+        return True
+    # Those of a directory are loaded only when they are needed.
+    directory = ssl.get_default_verify_paths().capath
+    if not directory:
+        return False
+    with os.scandir(directory) as entries:
+        return any(_HASHED.fullmatch(entry.name) for entry in entries)
 
 
 def _minimum(version: str) -> ssl.TLSVersion:

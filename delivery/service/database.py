@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from delivery.settings import without_password
 from delivery.store.connection import connect
 from delivery.store.embedded import default_directory, start_embedded
-from delivery.store.migrate import applied, check_schema
+from delivery.store.migrate import MIGRATION_TIMEOUT, applied, check_schema
 from delivery.store.migrate import migrate as apply_migrations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from delivery.settings import Settings
-    from delivery.store.connection import Connection
+    from delivery.store.connection import Session
 
 __all__ = ["SchemaState", "check_database_schema", "migrate_database", "name_database", "reach"]
 
@@ -38,10 +38,16 @@ def name_database(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection, Settings]]:
+async def reach(
+    settings: Settings, *, statement_timeout: float | None = None
+) -> AsyncIterator[tuple[str, Session, Settings]]:
     """The database's URL, a connection to it, and the settings with the embedded one's key.
 
     The embedded one is started.
+
+    Args:
+        settings: Which database.
+        statement_timeout: Seconds for a statement; None: as the settings say.
 
     Raises:
         DatabaseUnavailable: if no connection can be made.
@@ -58,6 +64,7 @@ async def reach(settings: Settings) -> AsyncIterator[tuple[str, Connection, Sett
             url,
             settings.database.connect_timeout,
             statement_cache_size=settings.database.statement_cache_size,
+            statement_timeout=statement_timeout or settings.database.statement_timeout,
         )
         stack.push_async_callback(connection.close)
         yield url, connection, settings
@@ -70,7 +77,7 @@ async def migrate_database(settings: Settings) -> SchemaState:
         DatabaseError: if the database cannot be used.
         SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
     """
-    async with reach(settings) as (_, connection, _):
+    async with reach(settings, statement_timeout=MIGRATION_TIMEOUT) as (_, connection, _):
         labels = await apply_migrations(connection)
         return SchemaState(tuple(labels), len(await applied(connection)))
 

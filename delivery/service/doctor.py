@@ -1,4 +1,4 @@
-"""Checks of what deliveries need: database, schema, clock and notifications.
+"""Checks of what deliveries need: certificates, database, schema, clock and notifications.
 
 The delivery itself is checked by those who have a receiver at hand: see `delivery doctor`.
 """
@@ -13,11 +13,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from delivery.clock import Clock
-from delivery.errors import DeliveryError, SchemaMismatch
+from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
+from delivery.http.tls import has_authorities
 from delivery.message.sealing import Sealer
 from delivery.service.database import name_database, reach
 from delivery.store import sealed_rows
-from delivery.store.migrate import OLDEST_SERVER, applied, check_schema, migrate
+from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema, migrate
 from delivery.store.notifications import listening, send
 from delivery.store.workers import synchronise
 
@@ -29,7 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Finding", "Verdict", "examine"]
 
-CHECKS: Final = ("database", "schema", "clock", "notifications", "secrets", "delivery")
+CHECKS: Final = (
+    "certificates",
+    "database",
+    "schema",
+    "clock",
+    "notifications",
+    "secrets",
+    "delivery",
+)
+_STATEMENT_TIMEOUT: Final = 5.0
+_CHECK_TIMEOUT: Final = 15.0
+"""Seconds for one check altogether."""
+_DELIVERY_TIMEOUT: Final = 60.0
 _NOTIFICATION_TIMEOUT: Final = 3.0
 _NOTICEABLE_SKEW: Final = 1.0
 _TOLERATED_SKEW: Final = 60.0
@@ -74,32 +87,76 @@ async def examine(
     """
     done = 0
     try:
-        async with reach(settings) as (url, connection, reached):
+        yield _check_certificates()
+        done = 1
+        async with reach(settings, statement_timeout=_STATEMENT_TIMEOUT) as reached:
+            url, connection, known = reached
             if settings.database.url is None:
                 await migrate(connection)
-            yield await _check_database(settings, connection)
-            done = 1
-            schema = await _check_schema(connection)
-            yield schema
-            yield await _check_clock(connection)
-            yield await _check_notifications(url, connection, settings)
-            done = 4
-            if schema.verdict is Verdict.FAILED:
-                yield Finding("secrets", Verdict.SKIPPED, "not without the schema")
-            else:
-                yield await _check_secrets(connection, reached)
-            done = 5
+            async for finding in _examine_database(url, connection, settings, known):
+                yield finding
+                done += 1
+                if finding.check == "schema":
+                    schema = finding
+            # A pooler may have few sessions.
+            await connection.close()
             if deliver is None:
                 yield Finding("delivery", Verdict.SKIPPED, "not asked for")
             elif schema.verdict is Verdict.FAILED:
                 yield Finding("delivery", Verdict.SKIPPED, "not without the schema")
             else:
-                yield await deliver(url, reached)
-            done = 6
+                yield await _in_time(deliver(url, known), _DELIVERY_TIMEOUT)
+            done += 1
     except DeliveryError as error:
         yield Finding(CHECKS[done], Verdict.FAILED, *_problem_and_advice(error))
         for name in CHECKS[done + 1 :]:
             yield Finding(name, Verdict.SKIPPED, f"not without the {CHECKS[done]}")
+
+
+async def _examine_database(
+    url: str, connection: Connection, settings: Settings, known: Settings
+) -> AsyncIterator[Finding]:
+    """Check what needs no more than a connection, each within its time."""
+    yield await _in_time(_check_database(settings, connection))
+    schema = await _in_time(_check_schema(connection))
+    yield schema
+    yield await _in_time(_check_clock(connection))
+    yield await _in_time(_check_notifications(url, connection, settings))
+    if schema.verdict is Verdict.FAILED:
+        yield Finding("secrets", Verdict.SKIPPED, "not without the schema")
+    else:
+        yield await _in_time(_check_secrets(connection, known))
+
+
+async def _in_time(check: Awaitable[Finding], seconds: float = _CHECK_TIMEOUT) -> Finding:
+    """Await a check.
+
+    Raises:
+        StatementTimeout: if it takes too long.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await check
+    except TimeoutError as error:
+        message = (
+            f"the check did not end within {seconds:g} s; see what the database is busy with, and"
+            " how many sessions a pooler before it has"
+        )
+        raise StatementTimeout(message) from error
+
+
+def _check_certificates() -> Finding:
+    """Whether certificates of https endpoints can be verified."""
+    name = "certificates"
+    if has_authorities():
+        return Finding(name, Verdict.OK, "there are authorities to verify https endpoints by")
+    return Finding(
+        name,
+        Verdict.FAILED,
+        "there are no certificates of authorities on this machine, so every call by https fails",
+        "install them (Debian, Ubuntu: apt-get install ca-certificates), or name a file of them in"
+        " SSL_CERT_FILE",
+    )
 
 
 def _problem_and_advice(error: DeliveryError) -> tuple[str, str | None]:
@@ -116,6 +173,10 @@ async def _check_database(settings: Settings, connection: Connection) -> Finding
     if version.major < OLDEST_SERVER:
         advice = f"upgrade the server to PostgreSQL {OLDEST_SERVER} or later"
         return Finding("database", Verdict.FAILED, name, advice)
+    try:
+        await check_encoding(connection)
+    except WrongEncoding as error:
+        return Finding("database", Verdict.FAILED, *_problem_and_advice(error))
     return Finding("database", Verdict.OK, name)
 
 

@@ -27,8 +27,9 @@ from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
+from delivery.store.driver_errors import driver_errors_translated
 from delivery.store.embedded import start_embedded
-from delivery.store.migrate import check_schema
+from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
 from delivery.store.migrate import migrate as migrate_schema
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class Engine:
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
             NoTransaction: if `connection` has no open transaction.
+            DatabaseError: if the database fails. After `ConnectionLost`, `StatementTimeout` and
+                `DatabaseRestarting` it is unknown whether the trigger was written.
         """
         request = TriggerRequest(
             type, payload, user_id, run_at, delay, priority=priority, deadline=deadline
@@ -134,7 +137,11 @@ class Engine:
         connection: Any = None,
     ) -> list[Trigger]:
         """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
-        return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
+        # Errors of the caller's own connection are the driver's.
+        with driver_errors_translated():
+            return await self.triggers.create_many(
+                requests, tenant_id=tenant_id, connection=connection
+            )
 
     @asynccontextmanager
     async def workers(self) -> AsyncIterator[Worker]:
@@ -218,6 +225,7 @@ async def connect(
     Raises:
         InvalidSetting: if a setting is unknown or out of range.
         DatabaseUnavailable: if no connection can be made.
+        DatabaseError: if the database cannot be used for another reason; see `delivery.errors`.
         EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
         SchemaMismatch: if the schema is missing, older or newer than this engine.
     """
@@ -234,7 +242,7 @@ async def connect(
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
         pool = await open_pool(settings, url)
-        stack.push_async_callback(_close_pool, pool)
+        stack.push_async_callback(pool.close)
         clock = Clock()
         await workers.synchronise(pool, clock)
         keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
@@ -280,6 +288,7 @@ async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> Non
         url,
         settings.database.connect_timeout,
         statement_cache_size=settings.database.statement_cache_size,
+        statement_timeout=MIGRATION_TIMEOUT if migrate else settings.database.statement_timeout,
     )
     try:
         if migrate:
@@ -289,15 +298,6 @@ async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> Non
             await check_schema(connection)
     finally:
         await connection.close()
-
-
-async def _close_pool(pool: Pool) -> None:
-    """Close the pool, but let no server that has stopped answering hold up the program's end."""
-    try:
-        async with asyncio.timeout(5):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:

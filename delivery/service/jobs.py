@@ -27,9 +27,11 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.patience import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
 from delivery.store.caller import caller_transaction
+from delivery.store.driver_errors import driver_errors_translated
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -119,22 +121,23 @@ class Jobs:
         latest = check_deadline(deadline, now)
         body = encode_payload(payload, self._settings.limits.max_payload_bytes)
         wake = self._waker.notification({key}, to_this_process=connection is not None)
-        await triggers.insert_direct_job(
-            own,
-            job_id=job_id,
-            lane=lane,
-            params=stored.params,
-            credentials=stored.credentials,
-            payload=seal_payload(body, payload, self._sealer),
-            priority=priority,
-            run_at=due,
-            tenant_id=tenant_id,
-            max_attempts=params.retry.max_attempts,
-            deadline=latest,
-            user_id=None if user_id is None else check_text("user_id", user_id),
-            wake=wake,
-        )
-        written = await jobs.get(own, job_id, tenant_id)
+        with driver_errors_translated():
+            await triggers.insert_direct_job(
+                own,
+                job_id=job_id,
+                lane=lane,
+                params=stored.params,
+                credentials=stored.credentials,
+                payload=seal_payload(body, payload, self._sealer),
+                priority=priority,
+                run_at=due,
+                tenant_id=tenant_id,
+                max_attempts=params.retry.max_attempts,
+                deadline=latest,
+                user_id=None if user_id is None else check_text("user_id", user_id),
+                wake=wake,
+            )
+            written = await jobs.get(own, job_id, tenant_id)
         if connection is None or wake is None:
             self._waker.announce(
                 {key}, notified=wake is not None, to_this_process=connection is not None
@@ -190,6 +193,8 @@ class Jobs:
     ) -> Job:
         """Wait until the job is terminal, and return it. Without workers anywhere it never is.
 
+        The wait goes on over an outage of the database.
+
         Args:
             job_id: Which job.
             timeout: Seconds to wait; None: as long as it takes.
@@ -213,7 +218,7 @@ class Jobs:
     async def _wait(self, job_id: UUID, tenant_id: str, finished: asyncio.Event) -> Job:
         pause = _FIRST_LOOK
         while True:
-            job = await self.get(job_id, tenant_id=tenant_id)
+            job = await read_patiently(lambda: self.get(job_id, tenant_id=tenant_id))
             if job.status in TERMINAL:
                 return job
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
+from delivery.service.patience import read_patiently
 from delivery.store import logs
 
 if TYPE_CHECKING:
@@ -88,16 +90,20 @@ class Logs:
             yield log
 
     async def follow(self, **where: Unpack[LogFilter]) -> AsyncIterator[DeliveryLog]:
-        """Log rows from now on, as they are written, for ever."""
+        """Log rows from now on, as they are written, for ever.
+
+        Goes on over outages of the database.
+        """
         now = self._clock.now()
         start = _first_id(now)
         seen: set[UUID] = set()
-        async for log in self._read_all(where, _first_id(now - _LATE_COMMITS), oldest_first=True):
+        horizon = _first_id(now - _LATE_COMMITS)
+        async for log in self._read_all(where, horizon, oldest_first=True, patient=True):
             if log.id < start:
                 seen.add(log.id)
         while True:
             horizon = _first_id(self._clock.now() - _LATE_COMMITS)
-            async for log in self._read_all(where, horizon, oldest_first=True):
+            async for log in self._read_all(where, horizon, oldest_first=True, patient=True):
                 if log.id not in seen:
                     seen.add(log.id)
                     yield log
@@ -105,10 +111,11 @@ class Logs:
             await asyncio.sleep(_FOLLOW_PAUSE)
 
     async def _read_all(
-        self, where: LogFilter, after: UUID | None, *, oldest_first: bool
+        self, where: LogFilter, after: UUID | None, *, oldest_first: bool, patient: bool = False
     ) -> AsyncIterator[DeliveryLog]:
         while True:
-            found = await self._read(where, after, oldest_first=oldest_first, limit=MAX_PAGE)
+            read = partial(self._read, where, after, oldest_first=oldest_first, limit=MAX_PAGE)
+            found = await (read_patiently(read) if patient else read())
             for log in found:
                 yield log
             if len(found) < MAX_PAGE:

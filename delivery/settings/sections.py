@@ -59,6 +59,10 @@ class DatabaseSettings(Section):
     """Connections a process opens at most."""
     connect_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds to wait for a connection."""
+    statement_timeout: Annotated[float, Field(ge=0.1, le=3_600)] = 30.0
+    """Seconds to wait for the response to a statement, and for a free connection of the pool. A
+    connection without a response is closed. Heartbeats wait for a part of `worker.dead_after`
+    only."""
     statement_cache_size: Annotated[int, Field(ge=0, le=100_000)] = 1024
     """Prepared statements kept per connection; 0 behind a PgBouncer older than 1.21 in transaction
     mode, which cannot keep them."""

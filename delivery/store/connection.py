@@ -5,23 +5,25 @@ from __future__ import annotations
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from delivery.errors import DatabaseUnavailable
+from delivery.errors import DatabaseUnavailable, ReadOnlyDatabase
 from delivery.settings import without_password
+from delivery.store.driver_errors import DRIVER_ERRORS, unavailable
+from delivery.store.pool import Pool
+from delivery.store.session import Session
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     from delivery.settings import Settings
 
-__all__ = ["Connection", "Executor", "Pool", "connect", "open_pool"]
+__all__ = ["Connection", "Executor", "Pool", "Session", "connect", "open_pool"]
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-"""One connection, on which a transaction can be opened."""
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+"""One connection, on which a transaction can be opened: a `Session`, or a caller's own."""
 Executor: TypeAlias = "Connection | Pool"
 """Anything a single statement can be executed on."""
 
@@ -65,29 +67,30 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
 async def open_pool(settings: Settings, url: str) -> Pool:
     """Open a pool of connections to `url`, of the size in `settings.database`.
 
-    Statements are planned anew after a while: a plan that scans a partition of the day because it
+    Statements are planned again after a while: a plan that scans a partition of the day because it
     was tiny must not be used for long when it has grown.
 
-    Connections go back to the pool without the usual RESET and UNLISTEN round trip: a transaction
-    left open is rolled back, and no other session state may be made on them.
+    Connections go back to the pool without the usual RESET and UNLISTEN round trip, so no session
+    state may be made on them.
 
     Raises:
         DatabaseUnavailable: The first connection cannot be made.
     """
     database = settings.database
-    try:
-        return await asyncpg.create_pool(
+
+    async def open_session() -> Session:
+        return await connect(
             url,
-            min_size=1,
-            max_size=database.pool_size,
-            timeout=database.connect_timeout,
+            database.connect_timeout,
             statement_cache_size=database.statement_cache_size,
-            max_cached_statement_lifetime=_PLAN_LIFETIME,
-            server_settings=_SERVER_SETTINGS,
-            reset=_keep,
+            statement_timeout=database.statement_timeout,
+            plan_lifetime=_PLAN_LIFETIME,
         )
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _unavailable(error, url, database.connect_timeout) from error
+
+    pool = Pool(open_session, size=database.pool_size, acquire_timeout=database.statement_timeout)
+    # What keeps connections from being made is said at once.
+    async with pool.acquire():
+        return pool
 
 
 async def connect(
@@ -95,26 +98,55 @@ async def connect(
     timeout: float,
     *,
     statement_cache_size: int = 1024,
-) -> asyncpg.Connection[asyncpg.Record]:
+    statement_timeout: float = 30.0,
+    plan_lifetime: int = 300,
+) -> Session:
     """Open one connection to `url` within `timeout` seconds.
+
+    Of several hosts the first that accepts writes is taken, unless the URL says otherwise.
+
+    Args:
+        url: Where to connect.
+        timeout: Seconds for it.
+        statement_cache_size: How many prepared statements are kept.
+        statement_timeout: Seconds for a statement that sets no other timeout.
+        plan_lifetime: Seconds for which a prepared statement is kept.
 
     Raises:
         DatabaseUnavailable: It cannot be made.
+        ReadOnlyDatabase: None of several hosts accepts writes.
     """
     try:
-        return await asyncpg.connect(
+        session: Session = await asyncpg.connect(
             url,
             timeout=timeout,
             statement_cache_size=statement_cache_size,
+            max_cached_statement_lifetime=plan_lifetime,
             server_settings=_SERVER_SETTINGS,
+            connection_class=Session,
+            target_session_attrs=_wanted(url),
         )
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        message = (
+            f"none of the servers of {without_password(url)} accepts writes; see which one is the"
+            " primary"
+        )
+        raise ReadOnlyDatabase(message) from error
+    except (*DRIVER_ERRORS, ValueError) as error:
         raise _unavailable(error, url, timeout) from error
+    session.statement_timeout = statement_timeout
+    return session
 
 
-async def _keep(connection: asyncpg.Connection[Any]) -> None:
-    """Leave the session as it is; asyncpg itself has rolled an open transaction back by now."""
-    del connection
+def _wanted(url: str) -> Any:
+    """Ask for a server that accepts writes where there is a choice that the URL leaves open."""
+    try:
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+    except ValueError:
+        return None
+    several = any("," in hosts for hosts in (parts.netloc, *query.get("host", ())))
+    return "read-write" if several and "target_session_attrs" not in query else None
 
 
 def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnavailable:
@@ -126,7 +158,7 @@ def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnav
         # A shorter one stands in many a word by chance.
         if len(password) >= _RECOGNISABLE:
             reason = reason.replace(password, "***")
-    return DatabaseUnavailable(f"cannot connect to {without_password(url)}: {reason}")
+    return unavailable(error)(f"cannot connect to {without_password(url)}: {reason}")
 
 
 def _reason(error: BaseException, timeout: float) -> str:

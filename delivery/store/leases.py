@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from delivery.errors import ReadOnlyDatabase
 from delivery.message.redact import redact_url
 from delivery.store.statements import statement
 
@@ -41,8 +42,15 @@ class UnsettledJob:
 
 
 async def holders(executor: Executor) -> dict[UUID, datetime | None]:
-    """The workers that hold leases, and when each was last seen (None: never registered)."""
+    """Return the workers that hold leases, and when each was last seen (None: never registered).
+
+    Raises:
+        ReadOnlyDatabase: What a standby says about heartbeats may be old.
+    """
     rows = await executor.fetch(statement("list_lease_holders"))
+    if rows and rows[0]["is_read_only"]:
+        message = "heartbeats cannot be judged on a read-only connection"
+        raise ReadOnlyDatabase(message)
     return {row["worker_id"]: row["seen_at"] for row in rows}
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from delivery.errors import DatabaseError, SchemaMismatch
+from delivery.errors import DatabaseError, MissingRights, SchemaMismatch, WrongEncoding
 from delivery.store.statements import statement
+from delivery.store.transaction import transaction_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from delivery.store.connection import Connection
 
 __all__ = [
+    "MIGRATION_TIMEOUT",
     "AppliedMigration",
     "Migration",
     "applied",
+    "check_encoding",
     "check_schema",
     "load_migrations",
     "migrate",
@@ -37,6 +40,9 @@ __all__ = [
 ]
 
 OLDEST_SERVER: Final = 15
+MIGRATION_TIMEOUT: Final = 3600.0
+"""Seconds for one migration, and for waiting for another program's."""
+_ENCODING: Final = "UTF8"
 _FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
 
 
@@ -174,9 +180,11 @@ async def migrate(
 
     Raises:
         SchemaMismatch: The schema is newer or altered; nothing was changed.
+        WrongEncoding: The database is not UTF-8; nothing was changed.
         DatabaseError: The server is too old, or refused a statement.
     """
     _check_server(connection)
+    await check_encoding(connection)
     known = load_migrations() if migrations is None else migrations
     labels: list[str] = []
     while (label := await _apply_next(connection, known)) is not None:
@@ -188,18 +196,15 @@ async def _apply_next(connection: Connection, known: Sequence[Migration]) -> str
     """Apply the first missing migration; None if there is none. Looks only once it has the lock."""
     label = "the table of migrations"
     try:
-        async with connection.transaction(isolation="read_committed"):
+        async with transaction_on(connection):
             await connection.execute(statement("migrations_lock"))
             done = await applied(connection)
-            problem = mismatch(known, done)
-            if problem is not None:
-                raise SchemaMismatch(problem)
-            if len(done) == len(known):
+            following = _following(known, done)
+            if following is None:
                 return None
             if not done:
                 await connection.execute(statement("migrations_create_schema"))
                 await connection.execute(statement("migrations_create_table"))
-            following = known[len(done)]
             label = f"migration {following.label}"
             await connection.execute(following.text)
             await connection.execute(
@@ -209,12 +214,47 @@ async def _apply_next(connection: Connection, known: Sequence[Migration]) -> str
                 following.checksum,
             )
             return following.label
-    except asyncpg.PostgresError as error:
-        advice = ""
-        if isinstance(error, asyncpg.InsufficientPrivilegeError):
-            advice = "; grant the user CREATE on the database, or migrate as its owner"
-        message = f"{label} failed and left nothing behind: {error}{advice}"
+    except SchemaMismatch as error:
+        if error.__cause__ is None:
+            raise
+        message = f"{label} failed and left nothing behind: {error.__cause__}"
         raise DatabaseError(message) from error
+    except (DatabaseError, asyncpg.PostgresError) as error:
+        raise _failed(label, error) from error
+
+
+def _following(known: Sequence[Migration], done: Sequence[AppliedMigration]) -> Migration | None:
+    """Return the first missing migration, if there is one."""
+    problem = mismatch(known, done)
+    if problem is not None:
+        raise SchemaMismatch(problem)
+    return known[len(done)] if len(done) < len(known) else None
+
+
+def _failed(label: str, error: Exception) -> DatabaseError:
+    """The error to raise for a migration that failed."""
+    reason = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
+    if isinstance(reason, asyncpg.InsufficientPrivilegeError):
+        advice = "; grant the user CREATE on the database, or migrate as its owner"
+        return MissingRights(f"{label} failed and left nothing behind: {reason}{advice}")
+    kind = type(error) if isinstance(error, DatabaseError) else DatabaseError
+    return kind(f"{label} failed and left nothing behind: {reason}")
+
+
+async def check_encoding(connection: Connection) -> None:
+    """Make sure that the database stores text as UTF-8.
+
+    Raises:
+        WrongEncoding: It does not; the text says what to do.
+    """
+    encoding = await connection.fetchval(statement("database_encoding"))
+    if encoding != _ENCODING:
+        message = (
+            f"the database's encoding is {encoding}, which cannot store every text; create one with"
+            f" CREATE DATABASE … ENCODING '{_ENCODING}' TEMPLATE template0, and name it in"
+            " database.url"
+        )
+        raise WrongEncoding(message)
 
 
 def _check_server(connection: Connection) -> None:

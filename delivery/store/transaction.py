@@ -1,20 +1,62 @@
-"""One transaction on one connection of the pool."""
+"""One transaction on one connection.
+
+The driver's own transaction block sends ROLLBACK in the place of a cancellation, and raises what
+that meets instead of the cancellation. Here the error that ends a block is the one that leaves it.
+"""
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from delivery.errors import DatabaseError
+from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from delivery.store.connection import Connection, Pool
 
-__all__ = ["transaction"]
+__all__ = ["transaction", "transaction_on"]
+
+logger = logging.getLogger(__name__)
+
+_ROLLBACK: Final = 5.0
+"""Seconds for a rollback, after which the connection is closed instead."""
 
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """Commits at the end, rolls back on an error; READ COMMITTED, as all statements expect."""
-    async with pool.acquire() as connection, connection.transaction(isolation="read_committed"):
-        yield connection
+    """Commit at the end, roll back on an error; READ COMMITTED, as all statements expect."""
+    async with pool.acquire() as session, transaction_on(session):
+        yield session
+
+
+@asynccontextmanager
+async def transaction_on(connection: Connection) -> AsyncIterator[None]:
+    """Do the same on a connection that is in no transaction yet."""
+    await connection.execute(statement("begin"))
+    try:
+        yield
+    except Exception:
+        await _roll_back(connection)
+        raise
+    except BaseException:
+        # Canceled: closing rolls back too, and waits for nobody.
+        connection.terminate()
+        raise
+    if await connection.execute(statement("commit")) != "COMMIT":
+        message = "a transaction was rolled back, as one of its statements had failed"
+        raise DatabaseError(message)
+
+
+async def _roll_back(connection: Connection) -> None:
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute(statement("rollback"), timeout=_ROLLBACK)
+    except CONNECTION_ERRORS as error:
+        logger.debug("a transaction was rolled back by closing its connection: %s", error)
+        connection.terminate()

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from delivery.message.sealing import generate_key
 from tests.cli.running import call, run
+from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.databases import DatabaseServer
+
 pytestmark = pytest.mark.anyio
 
-CHECKS = ["settings", "database", "schema", "clock", "notifications", "secrets", "delivery"]
+CHECKS = [
+    "settings",
+    "certificates",
+    "database",
+    "schema",
+    "clock",
+    "notifications",
+    "secrets",
+    "delivery",
+]
 WITH_A_KEY = ("--set", f"secrets.keys={generate_key()}")
 
 
@@ -49,8 +62,9 @@ async def test_without_a_database_the_rest_is_skipped() -> None:
     assert ended.code == 1
     assert verdicts(ended.object) == {
         "settings": "ok",
+        "certificates": "ok",
         "database": "failed",
-        **dict.fromkeys(CHECKS[2:], "skipped"),
+        **dict.fromkeys(CHECKS[3:], "skipped"),
     }
 
 
@@ -77,3 +91,45 @@ async def test_the_embedded_database_is_started_and_migrated(short_directory: Pa
     assert ended.code == 0, ended.out
     assert f"embedded in {short_directory}" in ended.out
     assert "all is well" in ended.out
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_that_is_not_utf8_is_found_before_anything_is_written(
+    database_server: DatabaseServer, encoding: str
+) -> None:
+    with database_server.database(migrated=False, encoding=encoding) as url:
+        ended = await call("doctor", "--database-url", url)
+        assert ended.code == 1
+        assert f"✗ database       the database's encoding is {encoding}" in ended.out
+        assert "→ create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0" in ended.out
+        ended = await call("migrate", "--json", "--database-url", url)
+        assert ended.code == 3
+        assert json.loads(ended.err)["error"]["code"] == "wrong_encoding"
+        ended = await call("migrate", "--check", "--database-url", url)
+        assert "has no delivery schema yet" in ended.err
+
+
+async def test_missing_certificates_of_authorities_are_found(
+    database_url: str, tmp_path: Path
+) -> None:
+    """As in a slim container image."""
+    nowhere = {"SSL_CERT_FILE": str(tmp_path / "none.pem"), "SSL_CERT_DIR": str(tmp_path)}
+    ended = await run(
+        *("doctor", "--skip-delivery", "--database-url", database_url), environment=nowhere
+    )
+    assert ended.code == 1
+    assert "✗ certificates" in ended.out
+    assert "apt-get install ca-certificates" in ended.out
+    ended = await run("migrate", "--database-url", database_url, environment=nowhere)
+    assert ended.code == 0
+    assert "no certificates of authorities" in ended.err
+
+
+async def test_a_silent_database_is_a_finding_soon(database_url: str) -> None:
+    async with Proxy(database_url) as proxy:
+        proxy.swallow()
+        ended = await call(
+            *("doctor", "--database-url", proxy.url, "--set", "database.connect_timeout=0.3")
+        )
+    assert ended.code == 1
+    assert "no answer within 0.3 s" in ended.out

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import anyio
-import asyncpg
 import pytest
 
 from delivery import InvalidInput, InvalidPayload, TriggerRequest
 from delivery.clock import job_id_for
+from delivery.errors import DuplicateValue
 from tests.support.engines import engine_on
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def test_one_trigger_and_reaction_can_have_only_one_job(database_url: str)
     async with engine_on(database_url) as engine:
         reaction = await _reaction(engine, "x")
         trigger = await engine.trigger("x", 1)
-        with pytest.raises(asyncpg.UniqueViolationError):
+        with pytest.raises(DuplicateValue):
             await engine._pool.execute(
                 "INSERT INTO delivery.jobs (id, trigger_id, reaction_id, max_attempts, priority,"
                 " run_at, tenant_id) VALUES ($1, $2, $3, 1, 100, now(), 'default')",

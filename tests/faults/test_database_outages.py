@@ -28,7 +28,7 @@ async def _patiently(engine: delivery.Engine, jobs: list[UUID]) -> list[delivery
         while True:
             try:
                 return await wait_for_all(engine, jobs, timeout=60)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except delivery.DatabaseError:
                 await anyio.sleep(0.1)
 
 

@@ -64,10 +64,13 @@ class PrivateServer:
     A context manager; blocking, as a start takes a tenth of a second.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory / "server"
+    def __init__(self, directory: Path, *, primary: PrivateServer | None = None) -> None:
+        self.directory = directory / ("server" if primary is None else "standby")
         self._cluster = prepare(self.directory)
-        initialise(self._cluster, self.directory)
+        if primary is None:
+            initialise(self._cluster, self.directory)
+        else:
+            self._copy(primary)
         self._sockets = make_socket_directory(self._cluster, self.directory)
         self.url = f"postgresql://postgres@/postgres?host={self._sockets}&port=5432"
         """The same after every restart."""
@@ -91,6 +94,29 @@ class PrivateServer:
     def stop(self) -> None:
         """Stop it in good order; harmless if it does not run."""
         self._cluster.stop()
+
+    def standby(self) -> PrivateServer:
+        """Return a hot standby of this server, beside it; to be started as any other."""
+        return PrivateServer(self.directory.parent, primary=self)
+
+    def promote(self) -> None:
+        """Make this standby a primary of its own."""
+        printed = self._cluster._run(
+            "pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self._cluster.data)
+        )
+        assert printed is None, printed
+
+    def _copy(self, primary: PrivateServer) -> None:
+        data, account = self._cluster.data, self._cluster.account
+        data.mkdir(mode=0o700)
+        if account is not None:
+            os.chown(data, account.uid, account.gid)
+        printed = self._cluster._run(
+            "pg_basebackup",
+            *("--host", str(primary._sockets), "--port", "5432", "--username", "postgres"),
+            *("--pgdata", str(data), "--checkpoint", "fast", "--write-recovery-conf"),
+        )
+        assert printed is None, printed
 
     def require_passwords(self, role: str) -> None:
         """Let `role` in by password only, after a restart."""
@@ -123,10 +149,10 @@ class DatabaseServer:
         self._made = 0
 
     @contextmanager
-    def database(self, *, migrated: bool = True) -> Iterator[str]:
+    def database(self, *, migrated: bool = True, encoding: str = "UTF8") -> Iterator[str]:
         """The URL of a database that exists within the block."""
         template = self._migrated_template() if migrated else "template0"
-        name = self._create(template)
+        name = self._create(template, encoding)
         try:
             yield self.url_of(name)
         finally:
@@ -161,11 +187,12 @@ class DatabaseServer:
             self._template = name
         return self._template
 
-    def _create(self, template: str) -> str:
+    def _create(self, template: str, encoding: str = "UTF8") -> str:
         self._made += 1
         name = f"{self._prefix}_{self._made}"
         # The default strategy takes twice as long.
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        other = "" if encoding == "UTF8" else f" ENCODING '{encoding}' LOCALE 'C'"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy{other}')
         return name
 
     def _execute(self, text: str) -> None:

@@ -112,4 +112,6 @@ def _modest(settings: Settings, port: int) -> Settings:
     http = settings.http.model_copy(
         update={"allowed_ports": None if ports is None else (*ports, port)}
     )
-    return settings.model_copy(update={"worker": worker, "http": http})
+    # Few sessions, as a pooler may have no more; and errors soon.
+    database = settings.database.model_copy(update={"pool_size": 2, "statement_timeout": 5.0})
+    return settings.model_copy(update={"worker": worker, "http": http, "database": database})

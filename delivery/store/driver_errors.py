@@ -1,0 +1,250 @@
+"""The driver's errors in the terms of this package, and what they say about the session.
+
+Nothing here does I/O. `translate` is what every statement's error passes through.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from delivery.errors import (
+    ConnectionLost,
+    DatabaseConflict,
+    DatabaseError,
+    DatabaseOverloaded,
+    DatabaseRestarting,
+    DatabaseUnavailable,
+    DiskFull,
+    DuplicateValue,
+    LoginRefused,
+    MissingRights,
+    PreparedStatementsLost,
+    ReadOnlyDatabase,
+    SchemaMismatch,
+    StatementTimeout,
+    TooManyConnections,
+    ValueRefused,
+    WrongEncoding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "DRIVER_ERRORS",
+    "Harm",
+    "Translation",
+    "driver_errors_translated",
+    "translate",
+    "unavailable",
+]
+
+DRIVER_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""Everything that the driver raises; TimeoutError is an OSError."""
+
+
+class Harm(Enum):
+    """What an error says about the session it occurred on."""
+
+    NONE = "none"
+    """The session can be used again."""
+    SESSION = "session"
+    """This session is of no use any more."""
+    SERVER = "server"
+    """The server stops, is read-only or has changed its role: no session to it can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An error to raise, and what becomes of the session."""
+
+    error: DatabaseError
+    harm: Harm
+
+
+_Rule = tuple[type[DatabaseError], Harm, str]
+
+_LOST: Final = (
+    "the connection to the database was lost ({error}); whether the statement was executed is not"
+    " known"
+)
+_RESTARTING: Final = (
+    "the database is starting, stopping or recovering ({error}); try again when it runs"
+)
+_SCHEMA: Final = (
+    "the database's schema is missing or altered ({error}); run `delivery migrate`, and check that"
+    " database.url names the right database"
+)
+_POOLER: Final = (
+    "a pooler does not keep prepared statements ({error}); set database.statement_cache_size=0, or"
+    " max_prepared_statements in PgBouncer 1.21 or later"
+)
+_CONFLICT: Final = "another transaction was in the way ({error}); try again"
+_READ_ONLY: Final = (
+    "the database is read-only ({error}); use the primary server's address in database.url, or"
+    " switch default_transaction_read_only off"
+)
+_RIGHTS: Final = "the database role lacks rights ({error}); grant them, or use another role"
+_SERVER_FAULT: Final = "the database failed ({error}); see the server's log"
+
+_BY_SQLSTATE: Final[dict[str, _Rule]] = {
+    "0A000": (DatabaseError, Harm.SESSION, _SERVER_FAULT),
+    "22P05": (
+        WrongEncoding,
+        Harm.NONE,
+        "the database's encoding lacks a character ({error}); use a database of encoding UTF8",
+    ),
+    "23505": (DuplicateValue, Harm.NONE, "the database has this value already: {error}"),
+    "25006": (ReadOnlyDatabase, Harm.SERVER, _READ_ONLY),
+    "25P03": (ConnectionLost, Harm.SESSION, _LOST),
+    "25P04": (ConnectionLost, Harm.SESSION, _LOST),
+    "26000": (PreparedStatementsLost, Harm.SESSION, _POOLER),
+    "3F000": (SchemaMismatch, Harm.NONE, _SCHEMA),
+    # A standby cancels what conflicts with its replay in this way, and READ COMMITTED rarely fails
+    # so otherwise.
+    "40001": (DatabaseConflict, Harm.SERVER, _CONFLICT),
+    "40P01": (DatabaseConflict, Harm.NONE, _CONFLICT),
+    "42501": (MissingRights, Harm.NONE, _RIGHTS),
+    "42703": (SchemaMismatch, Harm.SESSION, _SCHEMA),
+    "42704": (SchemaMismatch, Harm.SESSION, _SCHEMA),
+    "42804": (SchemaMismatch, Harm.SESSION, _SCHEMA),
+    "42883": (SchemaMismatch, Harm.SESSION, _SCHEMA),
+    "42P01": (SchemaMismatch, Harm.SESSION, _SCHEMA),
+    "42P05": (PreparedStatementsLost, Harm.SESSION, _POOLER),
+    "53100": (
+        DiskFull,
+        Harm.NONE,
+        "the disk of the database server is full ({error}); make room on it",
+    ),
+    "53300": (
+        TooManyConnections,
+        Harm.SESSION,
+        "{error}; raise the server's max_connections, or lower database.pool_size",
+    ),
+    "55006": (DatabaseConflict, Harm.NONE, _CONFLICT),
+    "55P03": (DatabaseConflict, Harm.NONE, _CONFLICT),
+    "57014": (
+        StatementTimeout,
+        Harm.NONE,
+        "the server canceled a statement ({error}); raise its statement_timeout",
+    ),
+    "57P01": (DatabaseRestarting, Harm.SERVER, _RESTARTING),
+    "57P02": (DatabaseRestarting, Harm.SERVER, _RESTARTING),
+    "57P03": (DatabaseRestarting, Harm.SERVER, _RESTARTING),
+    "57P04": (ConnectionLost, Harm.SERVER, _LOST),
+    "57P05": (ConnectionLost, Harm.SESSION, _LOST),
+}
+
+_BY_CLASS: Final[dict[str, _Rule]] = {
+    "08": (ConnectionLost, Harm.SESSION, _LOST),
+    "22": (ValueRefused, Harm.NONE, "the database refused a value: {error}"),
+    "23": (ValueRefused, Harm.NONE, "the database refused a value: {error}"),
+    "28": (
+        MissingRights,
+        Harm.SESSION,
+        "the database refused the role ({error}); check the user in database.url",
+    ),
+    "40": (DatabaseConflict, Harm.NONE, _CONFLICT),
+    "53": (
+        DatabaseOverloaded,
+        Harm.SESSION,
+        "the database server lacks a resource ({error}); see its log",
+    ),
+    "54": (ValueRefused, Harm.NONE, "the database refused a value: {error}"),
+    "58": (DatabaseError, Harm.SESSION, _SERVER_FAULT),
+    "XX": (DatabaseError, Harm.SESSION, _SERVER_FAULT),
+}
+
+_ARGUMENT: Final = re.compile(r"\$\d+")
+
+
+def translate(error: BaseException) -> Translation | None:
+    """Return what to raise for an error of the driver; None if it is not one of the driver's."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _of_server(error)
+    found: DatabaseError
+    if isinstance(error, TimeoutError):
+        found = StatementTimeout(
+            "the database did not respond in time; raise database.statement_timeout"
+        )
+    elif isinstance(error, (asyncpg.InterfaceError, OSError)):
+        found = ConnectionLost(_LOST.format(error=_line(error)))
+    elif isinstance(error, asyncpg.InternalClientError):
+        found = DatabaseError(_SERVER_FAULT.format(error=_line(error)))
+    else:
+        return None
+    return Translation(found, Harm.SESSION)
+
+
+@contextmanager
+def driver_errors_translated() -> Iterator[None]:
+    """Raise the driver's errors in the block as errors of this package.
+
+    For statements on a connection that is not ours.
+    """
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        translation = translate(error)
+        if translation is None:
+            raise
+        raise translation.error from error
+
+
+def _of_server(error: asyncpg.PostgresError) -> Translation:
+    cause = error.__cause__
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError) and isinstance(
+        cause, asyncpg.PostgresError
+    ):
+        # The server said why it closed the connection.
+        error = cause
+    state = getattr(error, "sqlstate", None) or ""
+    kind, harm, words = _BY_SQLSTATE.get(state) or _BY_CLASS.get(
+        state[:2], (DatabaseError, Harm.NONE, _SERVER_FAULT)
+    )
+    severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    if severity in {"FATAL", "PANIC"} and harm is Harm.NONE:
+        harm = Harm.SESSION
+    text = _line(error)
+    if kind is ValueRefused and severity is None:
+        # The driver could not encode it, and shows the value, which may be secret.
+        argument = _ARGUMENT.search(text)
+        text = f"argument {argument[0] if argument else '?'} has the wrong type or range"
+    if state.startswith("08") and "too many" in text.lower():
+        kind, words = TooManyConnections, "{error}; raise the pooler's limit"
+    return Translation(kind(words.format(error=text)), harm)
+
+
+def _line(error: BaseException) -> str:
+    """Return an error's own message on one line, without details that may show stored values."""
+    text = str(error.args[0]) if error.args and isinstance(error, asyncpg.PostgresError) else ""
+    text = text or str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+def unavailable(error: BaseException) -> type[DatabaseUnavailable]:
+    """Return the class for an error that kept a connection from being made."""
+    if isinstance(
+        error,
+        (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+            asyncpg.InsufficientPrivilegeError,
+        ),
+    ):
+        return LoginRefused
+    translation = translate(error)
+    if translation is not None and isinstance(translation.error, DatabaseUnavailable):
+        return type(translation.error)
+    return DatabaseUnavailable

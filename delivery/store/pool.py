@@ -1,0 +1,404 @@
+"""The pool of sessions that every statement of the engine goes through.
+
+Waiting for a session has a deadline, as every statement has. A session that an error has shown to
+be useless is thrown away. If the error says that the server stops, is read-only or does not
+respond, no session that was opened before is used again: within one statement everything has
+connected anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from delivery.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    PoolExhausted,
+    PreparedStatementsLost,
+    ReadOnlyDatabase,
+    TooManyConnections,
+)
+from delivery.store.driver_errors import Harm
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Iterator
+    from types import TracebackType
+
+    from delivery.store.session import Session
+
+__all__ = ["Pool", "urgent"]
+
+logger = logging.getLogger(__name__)
+
+_DOUBTFUL: Final = 20.0
+"""Seconds unused after which a session is asked whether it still responds."""
+_ASKED: Final = 2.0
+"""Seconds that it has for that."""
+_UNUSED: Final = 300.0
+"""Seconds unused after which a session is closed, unless it is the last one."""
+_LOOK: Final = 60.0
+_FULL: Final = 1.0
+"""Seconds before more connections are tried after the server has refused one."""
+_CLOSING: Final = 1.0
+"""Seconds for closing everything in good order."""
+
+_CLOSED: Final = "the engine is closed; use it within its `async with` block"
+
+_T = TypeVar("_T")
+
+_urgent: ContextVar[bool] = ContextVar("urgent", default=False)
+
+
+@contextmanager
+def urgent() -> Iterator[None]:
+    """Let what runs in the block open one session more where all sessions of the pool are busy.
+
+    For what must not wait behind statements that may be stuck.
+    """
+    token = _urgent.set(True)
+    try:
+        yield
+    finally:
+        _urgent.reset(token)
+
+
+class Pool:
+    """Sessions to one database, at most `size` at once, the one used last first.
+
+    Args:
+        open_session: Makes a session, or raises a `DatabaseError`.
+        size: How many there may be.
+        acquire_timeout: Seconds to wait for one at most.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[Session]],
+        *,
+        size: int,
+        acquire_timeout: float,
+    ) -> None:
+        self._open_session = open_session
+        self._size = size
+        self._acquire_timeout = acquire_timeout
+        self._idle: list[Session] = []
+        self._busy: set[Session] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Session | None]] = deque()
+        self._generation = 0
+        self._full_until = 0.0
+        """Until when no more are opened, as the server has refused one."""
+        self._closed = False
+        self._released = asyncio.Event()
+        self._trimming: asyncio.TimerHandle | None = None
+        self._closings: set[asyncio.Task[None]] = set()
+
+    async def fetch(
+        self,
+        query: str,
+        *args: object,
+        timeout: float | None = None,
+        record_class: Any = None,
+    ) -> list[Any]:
+        """Run a statement on one of the sessions and return its rows."""
+        return await self._run(
+            lambda session: session.fetch(query, *args, timeout=timeout, record_class=record_class)
+        )
+
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> Any:
+        """Run a statement on one of the sessions and return its first row."""
+        return await self._run(lambda session: session.fetchrow(query, *args, timeout=timeout))
+
+    async def fetchval(
+        self, query: str, *args: object, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        """Run a statement on one of the sessions and return a value of its first row."""
+        return await self._run(
+            lambda session: session.fetchval(query, *args, column=column, timeout=timeout)
+        )
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        """Run a statement on one of the sessions."""
+        return await self._run(lambda session: session.execute(query, *args, timeout=timeout))
+
+    def acquire(self) -> _Acquired:
+        """Return a context manager that takes a session, also to be awaited; see `release`."""
+        return _Acquired(self)
+
+    async def release(self, session: Session) -> None:
+        """Give back a session that was acquired."""
+        self._give_back(session)
+
+    def expire(self) -> None:
+        """Use no session again that is open now; those in use are closed when they come back."""
+        self._generation += 1
+        for session in self._idle:
+            session.terminate()
+        self._idle.clear()
+        self._serve()
+
+    def get_max_size(self) -> int:
+        """Return how many sessions there may be."""
+        return self._size
+
+    def get_size(self) -> int:
+        """Return how many sessions there are, or are being opened."""
+        return len(self._idle) + len(self._busy) + self._opening
+
+    async def close(self, timeout: float = _CLOSING) -> None:
+        """Wait for sessions in use, close all, and stop waiting after `timeout` seconds."""
+        self._closed = True
+        self._stop_waiting()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._busy or self._opening:
+                    self._released.clear()
+                    await self._released.wait()
+                await asyncio.gather(*(session.close() for session in self._idle))
+                while self._closings:
+                    await asyncio.wait(self._closings)
+        except TimeoutError:
+            logger.debug("connections were closed without waiting for the server")
+        finally:
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Close all sessions at once."""
+        self._closed = True
+        self._stop_waiting()
+        for session in (*self._idle, *self._busy):
+            session.terminate()
+        self._idle.clear()
+        for task in self._closings:
+            task.cancel()
+
+    async def __aenter__(self) -> Self:
+        """Use the pool, and close it at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def _run(self, call: Callable[[Session], Awaitable[_T]]) -> _T:
+        """Run one statement, and once more if it was not executed and may be on another session."""
+        session = await self._take()
+        try:
+            return await call(session)
+        except (ReadOnlyDatabase, PreparedStatementsLost):
+            # A session that was opened for this statement says what every other would say.
+            if session.fresh:
+                raise
+        finally:
+            self._give_back(session)
+        async with self.acquire() as other:
+            return await call(other)
+
+    async def _take(self) -> Session:
+        """Take the session that was used last, or open one, or wait for one."""
+        self._refuse_if_closed()
+        while self._idle:
+            session = self._idle.pop()
+            if not session.is_closed():
+                self._busy.add(session)
+                idle = asyncio.get_running_loop().time() - session.idle_since
+                if idle < _DOUBTFUL or await self._responds(session):
+                    return session
+        has_place = self._has_room()
+        self._opening += has_place
+        while True:
+            if has_place:
+                try:
+                    return await self._open()
+                except TooManyConnections:
+                    if not self._busy:
+                        raise
+                    # Those there are must do.
+                    self._full_until = asyncio.get_running_loop().time() + _FULL
+            given = await self._turn()
+            if given is not None:
+                return given
+            has_place = True
+
+    def _has_room(self) -> bool:
+        """Return whether one more session may be opened."""
+        if self._full_until and self._busy:
+            if asyncio.get_running_loop().time() < self._full_until:
+                return False
+            self._full_until = 0.0
+        return self.get_size() < self._size + _urgent.get()
+
+    async def _responds(self, session: Session) -> bool:
+        """Ask a session that was not used for some time; give it back if it does not respond."""
+        try:
+            await session.execute(statement("ping"), timeout=_ASKED)
+        except DatabaseError as error:
+            logger.debug("an idle connection no longer works: %s", error)
+            session.terminate()
+            self._give_back(session)
+            return False
+        except BaseException:
+            self._give_back(session)
+            raise
+        return True
+
+    async def _open(self) -> Session:
+        """Open a session in the place that the caller has counted in `_opening`."""
+        generation = self._generation
+        try:
+            session = await self._open_session()
+        except TooManyConnections:
+            # Whoever waits would meet the same.
+            self._opening -= 1
+            raise
+        except BaseException:
+            self._opening -= 1
+            self._serve()
+            raise
+        self._opening -= 1
+        session.generation = generation
+        session.watch(self._harmed)
+        self._busy.add(session)
+        if self._closed:
+            self._give_back(session)
+            self._refuse_if_closed()
+        return session
+
+    async def _turn(self) -> Session | None:
+        """Wait for a session, or None for a place for one, in order of arrival."""
+        turn: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._acquire_timeout):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._hand_back(turn.result())
+            if isinstance(error, TimeoutError):
+                message = (
+                    f"no connection became free within {self._acquire_timeout:g} s; all"
+                    f" {self._size} are in use: raise database.pool_size"
+                )
+                raise PoolExhausted(message) from error
+            raise
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def _hand_back(self, granted: Session | None) -> None:
+        """Take back what was handed to somebody who no longer waits."""
+        if granted is not None:
+            self._give_back(granted)
+        else:
+            self._opening -= 1
+            self._serve()
+
+    def _serve(self) -> None:
+        """Hand sessions and free places to those who wait, in order of arrival."""
+        self._released.set()
+        while self._waiting and not self._closed:
+            granted: Session | None = None
+            if self._idle:
+                granted = self._idle.pop()
+                if granted.is_closed():
+                    continue
+            elif not self._has_room():
+                return
+            turn = self._waiting.popleft()
+            if turn.done():
+                if granted is not None:
+                    self._idle.append(granted)
+                continue
+            if granted is not None:
+                self._busy.add(granted)
+            else:
+                self._opening += 1
+            turn.set_result(granted)
+
+    def _give_back(self, session: Session) -> None:
+        if session not in self._busy:
+            return
+        self._busy.discard(session)
+        session.fresh = False
+        if session.is_closed() or self._closed or session.is_occupied():
+            # The server rolls back what is left open by a connection that ends.
+            session.terminate()
+        elif session.generation != self._generation or self.get_size() >= self._size:
+            self._close_later(session)
+        else:
+            loop = asyncio.get_running_loop()
+            session.idle_since = loop.time()
+            self._idle.append(session)
+            if self._trimming is None:
+                self._trimming = loop.call_later(_LOOK, self._trim)
+        self._serve()
+
+    def _harmed(self, session: Session, harm: Harm) -> None:
+        if harm is Harm.SERVER and session.generation == self._generation:
+            logger.debug("all connections to the database are made again")
+            self.expire()
+
+    def _trim(self) -> None:
+        """Close what was not used for long, except for the last session."""
+        loop = asyncio.get_running_loop()
+        self._trimming = None
+        while len(self._idle) > 1 and loop.time() - self._idle[0].idle_since > _UNUSED:
+            self._close_later(self._idle.pop(0))
+        if self._idle and not self._closed:
+            self._trimming = loop.call_later(_LOOK, self._trim)
+
+    def _close_later(self, session: Session) -> None:
+        task = asyncio.get_running_loop().create_task(session.close())
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+
+    def _stop_waiting(self) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
+            self._trimming = None
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(DatabaseUnavailable(_CLOSED))
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise DatabaseUnavailable(_CLOSED)
+
+
+class _Acquired:
+    """A session for a block, or for as long as it takes until `release`."""
+
+    __slots__ = ("_pool", "_session")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        return self._pool._take().__await__()  # noqa: SLF001 - its own module
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._pool._take()  # noqa: SLF001 - its own module
+        return self._session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            self._pool._give_back(self._session)  # noqa: SLF001 - its own module
+            self._session = None

@@ -1,0 +1,2 @@
+-- How the database stores text.
+SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database();

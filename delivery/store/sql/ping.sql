@@ -1,0 +1,2 @@
+-- Shows whether a connection still works.
+SELECT 1;

@@ -1,0 +1,264 @@
+"""The server changes under the engine: read-only and back, failover, ended sessions, no room."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import asyncpg
+import pytest
+
+import delivery
+from delivery import JobStatus, Outcome, TriggerRequest
+from delivery.errors import ReadOnlyDatabase, TooManyConnections
+from delivery.store.migrate import migrate
+from delivery.testing import Answer, Receiver
+from tests.support.conditions import until
+from tests.support.engines import all_logs, engine_on, wait_for_all
+from tests.support.proxies import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from uuid import UUID
+
+    from tests.support.databases import DatabaseServer, PrivateServer
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+"""Seconds in which everything works again: what was reported took minutes."""
+
+
+async def run_on(url: str, *texts: str) -> None:
+    """Run statements on a connection of their own."""
+    connection = await asyncpg.connect(url)
+    try:
+        for text in texts:
+            await connection.execute(text)
+    finally:
+        await connection.close()
+
+
+async def trigger_works(engine: delivery.Engine) -> bool:
+    """Whether a trigger is accepted."""
+    try:
+        await engine.trigger("y", 1)
+    except delivery.DatabaseError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def read_only(server: DatabaseServer, url: str) -> AsyncIterator[None]:
+    """Make a database read-only for new sessions, and end the others."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    setting = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
+    await run_on(server.url, f"{setting} = on", end)
+    try:
+        yield
+    finally:
+        # The sessions that were opened meanwhile stay, and stay read-only.
+        await run_on(server.url, f"{setting} = off")
+
+
+async def test_a_producer_recovers_from_a_read_only_database(
+    database_server: DatabaseServer, database_url: str
+) -> None:
+    async with engine_on(database_url) as engine:
+        async with read_only(database_server, database_url):
+            await until(lambda: refused(engine), timeout=SOON)
+            # Sessions for reading, of which none may be kept for writing.
+            await asyncio.gather(*(engine.jobs.list() for _ in range(20)))
+        with anyio.fail_after(SOON):
+            for _ in range(20):
+                await engine.trigger("x", 1)
+
+
+async def refused(engine: delivery.Engine) -> bool:
+    """Whether a trigger is refused because the database is read-only."""
+    try:
+        await engine.trigger("x", 1)
+    except ReadOnlyDatabase:
+        return True
+    except delivery.DatabaseError:
+        # A session that was ended.
+        return False
+    return False
+
+
+async def test_a_worker_recovers_from_a_read_only_database(
+    database_server: DatabaseServer, database_url: str
+) -> None:
+    async with (
+        Receiver(default=Answer()) as receiver,
+        engine_on(database_url) as engine,
+        engine_on(database_url) as other,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        async with engine.workers(), other.workers():
+            await engine.trigger("x", 1)
+            await receiver.wait_for(1)
+            async with read_only(database_server, database_url):
+                await until(lambda: refused(engine), timeout=SOON)
+                await anyio.sleep(1.5)
+            with anyio.fail_after(SOON):
+                while not await trigger_works(engine):
+                    await anyio.sleep(0.05)
+                trigger = await engine.trigger("x", 2)
+                (job,) = await wait_for_all(engine, trigger.jobs)
+        assert job.status is JobStatus.SUCCEEDED
+        assert {log.outcome for log in await all_logs(engine)} == {Outcome.SUCCEEDED}
+        assert set(receiver.counts.values()) == {1}
+
+
+async def test_a_failover_to_another_server_is_followed_within_seconds(
+    private_server: PrivateServer,
+) -> None:
+    """The old primary stays, read-only, and so do the connections to it."""
+    connection = await asyncpg.connect(private_server.url)
+    await migrate(connection)
+    await connection.close()
+    with private_server.standby() as standby:
+        async with (
+            Proxy(private_server.url) as proxy,
+            Receiver(default=Answer(delay=0.05)) as receiver,
+            engine_on(proxy.url, worker={"concurrency": 5, "dead_after": 4.0}) as engine,
+            engine_on(proxy.url, worker={"concurrency": 5, "dead_after": 4.0}) as other,
+        ):
+            await engine.reactions.create(name="r", url=receiver.url("/r"))
+            accepted: list[UUID] = []
+            async with engine.workers(), other.workers():
+                for number in range(30):
+                    accepted += (await engine.trigger("x", number)).jobs
+                await receiver.wait_for(5)
+                await run_on(
+                    private_server.url,
+                    "ALTER SYSTEM SET default_transaction_read_only = on",
+                    "SELECT pg_reload_conf()",
+                )
+                await until(lambda: caught_up(private_server.url, standby.url))
+                await anyio.to_thread.run_sync(standby.promote)
+                proxy.redirect(standby.url)
+                with anyio.fail_after(SOON):
+                    while not await trigger_works(engine):
+                        await anyio.sleep(0.05)
+                for number in range(30):
+                    accepted += (await engine.trigger("x", number)).jobs
+                done = await wait_for_all(engine, accepted, timeout=20)
+            assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+            received = {message for _, message in receiver.counts}
+            assert {f"msg_{job.hex}" for job in accepted} <= received
+            assert {log.outcome for log in await all_logs(engine)} == {Outcome.SUCCEEDED}
+
+
+async def caught_up(primary: str, standby: str) -> bool:
+    """Whether a standby has replayed all that its primary has written."""
+    one, two = await asyncpg.connect(primary), await asyncpg.connect(standby)
+    try:
+        return bool(
+            await two.fetchval(
+                "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn",
+                await one.fetchval("SELECT pg_current_wal_lsn()::text"),
+            )
+        )
+    finally:
+        await one.close()
+        await two.close()
+
+
+async def test_of_several_hosts_the_one_that_accepts_writes_is_taken(
+    private_server: PrivateServer,
+) -> None:
+    connection = await asyncpg.connect(private_server.url)
+    await migrate(connection)
+    await connection.close()
+    with private_server.standby() as standby:
+        async with Proxy(standby.url) as one, Proxy(private_server.url) as two:
+            url = one.url.replace(
+                f"127.0.0.1:{one.port}", f"127.0.0.1:{one.port},127.0.0.1:{two.port}"
+            )
+            async with delivery.connect(url) as engine:
+                await engine.trigger("x", 1)
+            two.redirect(standby.url)
+            with pytest.raises(ReadOnlyDatabase, match="none of the servers"):
+                async with delivery.connect(url):
+                    pass
+
+
+async def test_what_is_accepted_arrives_while_backends_are_terminated(
+    database_server: DatabaseServer, database_url: str
+) -> None:
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    stop = asyncio.Event()
+
+    async def terminate() -> None:
+        killer = await asyncpg.connect(database_server.url)
+        while not stop.is_set():
+            await killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
+            await anyio.sleep(0.4)
+        await killer.close()
+
+    async with (
+        Receiver(default=Answer(delay=0.01)) as receiver,
+        engine_on(database_url, worker={"dead_after": 3.0}) as engine,
+        engine_on(database_url) as producer,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        accepted: list[UUID] = []
+        async with engine.workers():
+            killing = asyncio.create_task(terminate())
+            unknown = 0
+            with anyio.move_on_after(3.0):
+                while True:
+                    try:
+                        written = await producer.trigger_many([TriggerRequest("x", 1)] * 5)
+                    except delivery.DatabaseError:
+                        unknown += 1
+                    else:
+                        accepted += [job for trigger in written for job in trigger.jobs]
+                    await anyio.sleep(0.01)
+            stop.set()
+            await killing
+            done = await wait_for_all(engine, accepted, timeout=30)
+        assert len(accepted) > 50
+        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+        received = {message for _, message in receiver.counts}
+        assert {f"msg_{job.hex}" for job in accepted} <= received
+        assert set(receiver.counts.values()) == {1}
+
+
+@asynccontextmanager
+async def role_with_connections(server: DatabaseServer, url: str, count: int) -> AsyncIterator[str]:
+    """The URL for a role that may open so many connections."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    await run_on(
+        server.url,
+        f'CREATE ROLE "{name}" LOGIN CONNECTION LIMIT {count} IN ROLE postgres',
+    )
+    try:
+        yield url.replace("postgres@", f"{name}@")
+    finally:
+        await run_on(
+            server.url,
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'",
+            f'DROP ROLE "{name}"',
+        )
+
+
+async def test_with_fewer_connections_than_its_pool_may_have_an_engine_works(
+    database_server: DatabaseServer, database_url: str
+) -> None:
+    """Statements wait for the connections that there are."""
+    async with role_with_connections(database_server, database_url, 2) as url:
+        async with engine_on(url, database={"pool_size": 8}) as engine:
+            triggers = await asyncio.gather(*(engine.trigger("x", n) for n in range(30)))
+            assert len({trigger.id for trigger in triggers}) == 30
+            with pytest.raises(TooManyConnections, match="max_connections"):
+                async with engine_on(url) as other:
+                    await asyncio.gather(*(other.trigger("x", n) for n in range(2)))
+                    pytest.fail("there is a third connection")
