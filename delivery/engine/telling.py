@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health, reactions, untold
 from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify
-from delivery.store.transaction import transaction
+from delivery.store.transaction import savepoint, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ class Telling:
     ) -> None:
         try:
             # A savepoint: the results are written even if this cannot be noted.
-            async with connection.transaction():
+            async with savepoint(connection):
                 await untold.note(connection, told.value, subjects)
         except CONNECTION_ERRORS as error:
             if classify(error) is Refusal.MOMENT:

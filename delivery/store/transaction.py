@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Connection, Pool
 
-__all__ = ["transaction", "transaction_on"]
+__all__ = ["savepoint", "transaction", "transaction_on"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,19 @@ async def transaction_on(connection: Connection) -> AsyncIterator[None]:
     if await connection.execute(statement("commit")) != "COMMIT":
         message = "a transaction was rolled back, as one of its statements had failed"
         raise DatabaseError(message)
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """Undo the block alone on an error; the transaction around it goes on."""
+    await connection.execute(statement("savepoint"))
+    try:
+        yield
+    except Exception:
+        if not connection.is_closed():
+            await connection.execute(statement("rollback_to_savepoint"))
+        raise
+    await connection.execute(statement("release_savepoint"))
 
 
 async def _roll_back(connection: Connection) -> None:

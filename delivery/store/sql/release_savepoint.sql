@@ -1,0 +1,2 @@
+-- Keeps the statements since the savepoint.
+RELEASE SAVEPOINT delivery;
