@@ -13,11 +13,12 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.logged_once import LoggedOnce
 from delivery.models import ReactionState
 from delivery.policy.health import Answer, Change, Health, HealthRules, Observed, judge, observe
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.failures import CONNECTION_ERRORS, is_passing
 from delivery.store.transaction import transaction
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class HealthKeeper:
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
         self._work = asyncio.Event()
+        self._failures = LoggedOnce(logger)
 
     def note(
         self,
@@ -129,7 +131,7 @@ class HealthKeeper:
             if not self.observed:
                 self._work.clear()
             try:
-                await self._judge(gathered)
+                await self._judge_all(gathered)
             except CONNECTION_ERRORS as error:
                 self._take_back(gathered)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
@@ -140,6 +142,24 @@ class HealthKeeper:
                 )
             else:
                 backoff = _GATHERING
+
+    async def _judge_all(self, gathered: dict[UUID, Observed]) -> None:
+        """Judge all of them, and those apart that one of them keeps from being judged together."""
+        try:
+            await self._judge(gathered)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            if len(gathered) > 1:
+                for reaction_id, observed in gathered.items():
+                    await self._judge_all({reaction_id: observed})
+                return
+            (reaction_id,) = gathered
+            self._failures.error(
+                f"the health of reaction {reaction_id} cannot be judged or written: {error};"
+                " its calls go on as if nothing had been observed",
+                error,
+            )
 
     def _take_back(self, gathered: dict[UUID, Observed]) -> None:
         """Keep what could not be written; what came in since is the newer."""

@@ -119,6 +119,7 @@ class Engine:
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
             NoTransaction: if `connection` has no open transaction.
+            UnusableConnection: if `connection` is closed, failed or leads to another database.
         """
         request = TriggerRequest(
             type, payload, user_id, run_at, delay, priority=priority, deadline=deadline

@@ -27,7 +27,7 @@ from delivery.service.checks import (
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
-from delivery.store.caller import caller_transaction
+from delivery.store.caller import CallerConnections
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
     from delivery.service.finished import FinishedJobs
     from delivery.settings import Settings
-    from delivery.store.connection import Executor, Pool
+    from delivery.store.connection import Pool
 
 __all__ = ["Jobs"]
 
@@ -68,6 +68,7 @@ class Jobs:
         self._finished = finished
         self._sealer = sealer
         self._settings = settings
+        self._callers = CallerConnections(pool)
 
     async def create(
         self,
@@ -101,6 +102,7 @@ class Jobs:
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
             NoTransaction: if `connection` has no open transaction.
+            UnusableConnection: if `connection` is closed, failed or leads to another database.
         """
         check_text("tenant_id", tenant_id)
         _refuse_lane_limits(call)
@@ -109,16 +111,16 @@ class Jobs:
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
         lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
         now = self._clock.now_datetime()
-        own: Executor = self._pool if connection is None else await caller_transaction(connection)
+        callers = None if connection is None else await self._callers.transaction(connection)
         key = (lane, check_priority(priority))
         job_id = self._ids.new()
         stored = encode_params(params, self._sealer)
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
+        user = None if user_id is None else check_text("user_id", user_id)
         body = encode_payload(payload, self._settings.limits.max_payload_bytes)
-        wake = self._waker.notification({key}, to_this_process=connection is not None)
-        await triggers.insert_direct_job(
-            own,
+        created_at = await triggers.insert_direct_job(
+            self._pool if callers is None else callers,
             job_id=job_id,
             lane=lane,
             params=stored.params,
@@ -129,18 +131,37 @@ class Jobs:
             tenant_id=tenant_id,
             max_attempts=params.retry.max_attempts,
             deadline=latest,
-            user_id=None if user_id is None else check_text("user_id", user_id),
-            wake=wake,
+            user_id=user,
         )
-        written = await jobs.get(own, job_id, tenant_id)
-        if connection is None or wake is None:
-            self._waker.announce(
-                {key}, notified=wake is not None, to_this_process=connection is not None
-            )
-        if written is None:
-            message = f"job {job_id} was written and is gone already"
-            raise NotFound(message)
-        return written
+        if callers is None:
+            self._waker.announce({key})
+        else:
+            self._waker.announce_after(callers.connection, {key})
+        return Job(
+            id=job_id,
+            tenant_id=tenant_id,
+            user_id=user,
+            trigger_id=None,
+            reaction_id=None,
+            reaction_version=None,
+            priority=priority,
+            status=JobStatus.QUEUED,
+            attempt=0,
+            max_attempts=params.retry.max_attempts,
+            run_at=created_at if due is None else due,
+            deadline=latest,
+            failure_kind=None,
+            exhausted=False,
+            status_code=None,
+            error=None,
+            stalls=0,
+            locked_by=None,
+            locked_at=None,
+            created_at=created_at,
+            started_at=None,
+            finished_at=None,
+            updated_at=created_at,
+        )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
         """One job.
