@@ -13,7 +13,7 @@ command line ends when the error reaches it. The text of an error says what is w
     ├── MissingKey                     missing_key           sealed with a key that is not here
     ├── NotFound                       not_found             no such trigger, reaction, job or log
     ├── NoTransaction                  no_transaction        `connection=` has no open transaction
-    ├── UnusableConnection             unusable_connection   `connection=` is closed, failed, elsewhere
+    ├── UnusableConnection             unusable_connection   `connection=` is closed or failed
     ├── JobTimeout                     job_timeout           `wait` ended before the job did
     ├── DatabaseError                  database_error
     │   ├── DatabaseUnavailable        database_unavailable  cannot connect, refused, wrong password

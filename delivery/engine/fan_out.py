@@ -136,7 +136,7 @@ class FanOutWriter:
     async def write_within(
         self, tenant_id: str, drafts: Sequence[TriggerDraft], connection: Connection
     ) -> list[Trigger]:
-        """Write all of them in a transaction of the engine's own that may have changed reactions."""
+        """Write all of them in a transaction of the engine's, which may have changed reactions."""
 
         async def read(_outdated: _TenantCopy | None) -> _TenantCopy:
             # Not on the pool: waiting for a second connection while holding one could be for ever.

@@ -223,9 +223,15 @@ class Sender:
             await called
 
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
+        now = self._clock.now()
+        late = results.too_late(lease_id, job, call, now)
+        if late is not None:
+            self._settler.add(late)
+            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+            return
         rendered: Rendered | None = None
         try:
-            rendered = call.render(job, self._clock.now())
+            rendered = call.render(job, now)
             request = Request(
                 call.endpoint,
                 call.method,
@@ -258,7 +264,7 @@ class Sender:
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
         except MissingKey as error:
-            self._settler.add(results.without_key(lease_id, job, self._clock.now(), error))
+            self._settler.add(results.not_yet(lease_id, job, self._clock.now(), error))
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             return
         except TemplateError as error:
@@ -292,6 +298,7 @@ class Sender:
             created_at=job.created_at,
             deadline=job.deadline,
             draw=random.random,
+            due_at=job.due_at,
         )
         if verdict is not SUCCESS or self._health.observed:
             self._note(job, verdict, exchange, now)

@@ -22,7 +22,14 @@ from delivery.models import (
 if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
 
-__all__ = ["StoredCall", "decode_params", "encode_params", "encode_shown", "same_request", "shown_params"]
+__all__ = [
+    "StoredCall",
+    "decode_params",
+    "encode_params",
+    "encode_shown",
+    "same_request",
+    "shown_params",
+]
 
 _NOTHING: Final = "{}"
 """The credentials of a call in which nothing is secret; not worth sealing."""

@@ -301,6 +301,9 @@ class Reactions:
         Raises:
             MissingKey: if what is secret in it cannot be read, and is not all given anew.
         """
+        if not changes.keys() & CallOptions.__annotations__.keys():
+            # What is stored stays byte for byte, also where it could not be read or be saved again.
+            return self._changed(stored.shown, changes), stored.call
         try:
             current = decode_params(stored.call, self._sealer)
         except MissingKey:
@@ -334,7 +337,37 @@ class Reactions:
         return build_params(call, self._settings.retry.policy(), self._settings.http)
 
     def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
-        params = current.params
+        """The reaction with the changes; only what is changed is checked, and may be refused."""
+        state = check_word("state", changes.get("state"), ReactionState) or current.state
+        if state is ReactionState.DELETED:
+            message = "a reaction is deleted by reactions.delete, not by its state"
+            raise InvalidReaction(message)
+        changed = replace(
+            current,
+            state=state,
+            state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
+            params=self._changed_params(current.params, changes),
+        )
+        if "area_id" in changes:
+            area_id = changes["area_id"]
+            changed = replace(
+                changed, area_id=None if area_id is None else check_text("area_id", area_id)
+            )
+        if "name" in changes:
+            changed = replace(changed, name=check_text("name", changes["name"]))
+        if "event_types" in changes:
+            changed = replace(changed, event_types=check_event_types(changes["event_types"]))
+        if "condition" in changes:
+            changed = replace(changed, condition=check_condition(changes["condition"]))
+        if "priority" in changes:
+            changed = replace(changed, priority=check_priority(changes["priority"]))
+        return changed
+
+    def _changed_params(self, params: HttpParams, changes: ReactionChanges) -> HttpParams:
+        known = CallOptions.__annotations__
+        given = {key: value for key, value in changes.items() if key in known}
+        if not given:
+            return params
         options: CallOptions = {
             "url": params.url,
             "method": params.method,
@@ -353,28 +386,11 @@ class Reactions:
             "live": params.live,
             "tls": params.tls,
         }
-        known = CallOptions.__annotations__
-        for key, value in changes.items():
-            if key in known:
-                options[key] = value  # type: ignore[literal-required]
+        options.update(given)  # type: ignore[typeddict-item]
         tls = options["tls"]
         if tls is not None:
             options["tls"] = restore_tls(tls, params.tls)
-        state = check_word("state", changes.get("state"), ReactionState) or current.state
-        if state is ReactionState.DELETED:
-            message = "a reaction is deleted by reactions.delete, not by its state"
-            raise InvalidReaction(message)
-        return replace(
-            current,
-            area_id=changes.get("area_id", current.area_id),
-            name=check_text("name", changes.get("name", current.name)),
-            event_types=check_event_types(changes.get("event_types", current.event_types)),
-            condition=check_condition(changes.get("condition", current.condition)),
-            priority=check_priority(changes.get("priority", current.priority)),
-            state=state,
-            state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
-            params=restore(self._params(options), params),
-        )
+        return restore(self._params(options), params)
 
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:

@@ -49,6 +49,7 @@ _ANY_FORMAT: Final = -1
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
+
 def is_open(connection: Connection) -> bool:
     """Whether a transaction is open on the connection; looks at the client's side only."""
     try:
@@ -84,9 +85,7 @@ class CallersTransaction:
         with _translated():
             return await self._copied(name, parameters)
 
-    async def _copied(
-        self, name: str, parameters: tuple[Any, ...]
-    ) -> list[tuple[str | None, ...]]:
+    async def _copied(self, name: str, parameters: tuple[Any, ...]) -> list[tuple[str | None, ...]]:
         parts: list[bytes] = []
 
         async def take(data: bytes) -> None:
@@ -183,7 +182,9 @@ class CallerConnections:
             # Ours may have been replaced by another database since it was looked at.
             self._identity = await self._pool.fetchval(statement("identify_database"))
         if theirs is None or theirs != self._identity:
-            which = "without the schema of delivery" if theirs is None else "other than the engine's"
+            which = (
+                "without the schema of delivery" if theirs is None else "other than the engine's"
+            )
             message = (
                 f"the connection leads to a database {which};"
                 " give a connection to the database that the engine uses"
@@ -256,8 +257,7 @@ _UNUSABLE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     ),
     (
         asyncpg.InterfaceError,
-        "the connection cannot be used now: {error}; use one connection for one thing at a time,"
-        " and only while it is open",
+        "the connection cannot be used now: {error}; use it while it is open, and for one thing",
     ),
 )
 """What is wrong with the connection rather than the database; the first that fits counts."""
@@ -288,6 +288,5 @@ def _translated() -> Iterator[None]:
 
 
 def _lost(error: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"the connection was lost, and its transaction with it: {error or type(error).__name__}"
-    )
+    reason = str(error) or type(error).__name__
+    return DatabaseUnavailable(f"the connection was lost, and its transaction with it: {reason}")

@@ -18,8 +18,6 @@ from delivery.store.caller import CallersTransaction
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from delivery.store.connection import Executor
 
 __all__ = ["Catalog", "CatalogEntry", "load_catalog"]
@@ -52,11 +50,10 @@ class Catalog:
 
 async def load_catalog(executor: Executor | CallersTransaction, tenant_id: str) -> Catalog:
     """Read the tenant's enabled reactions, in one snapshot with the version of the whole."""
-    rows: Sequence[Sequence[Any]]
     if isinstance(executor, CallersTransaction):
-        rows = await executor.texts("load_catalog", tenant_id)
+        rows: list[tuple[Any, ...]] = list(await executor.texts("load_catalog", tenant_id))
     else:
-        rows = await executor.fetch(statement("load_catalog"), tenant_id)
+        rows = [tuple(row) for row in await executor.fetch(statement("load_catalog"), tenant_id)]
     entries: list[CatalogEntry] = []
     faults: list[tuple[UUID, str]] = []
     for row in rows:
@@ -67,7 +64,7 @@ async def load_catalog(executor: Executor | CallersTransaction, tenant_id: str) 
     return Catalog(int(rows[0][0]), tuple(entries), tuple(faults))
 
 
-def _entry(row: Sequence[Any]) -> tuple[CatalogEntry, list[str]]:
+def _entry(row: tuple[Any, ...]) -> tuple[CatalogEntry, list[str]]:
     """Convert one row; its values may also be in PostgreSQL's text form."""
     _, reaction_id, version, event_types, condition, priority, max_attempts, params = row
     faults: list[str] = []

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["inlined", "literal"]
 
@@ -36,25 +36,13 @@ def literal(value: object) -> str:
     Raises:
         TypeError: if there is no literal for values of its type.
     """
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int():
-            return f"({value})"
-        case bytes():
-            return rf"E'\\x{value.hex()}'::pg_catalog.bytea"
-        case str():
-            return _quoted(value)
-        case UUID():
-            return f"'{value}'::pg_catalog.uuid"
-        case datetime():
-            return f"'{value.isoformat()}'::pg_catalog.timestamptz"
-        case list() | tuple():
-            if not value:
-                return "'{}'"
-            return f"ARRAY[{', '.join(map(literal, value))}]"
+    if value is None:
+        return "NULL"
+    if isinstance(value, (list, tuple)):
+        return f"ARRAY[{', '.join(map(literal, value))}]" if value else "'{}'"
+    for kind, write in _WRITERS:
+        if isinstance(value, kind):
+            return write(value)
     message = f"there is no literal for {type(value).__name__}"
     raise TypeError(message)
 
@@ -63,3 +51,14 @@ def _quoted(text: str) -> str:
     # With E the meaning of a backslash does not depend on standard_conforming_strings.
     escaped = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{escaped}'"
+
+
+_WRITERS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
+    (bool, lambda value: "TRUE" if value else "FALSE"),
+    (int, lambda value: f"({value})"),
+    (bytes, lambda value: rf"E'\\x{value.hex()}'::pg_catalog.bytea"),
+    (str, _quoted),
+    (UUID, lambda value: f"'{value}'::pg_catalog.uuid"),
+    (datetime, lambda value: f"'{value.isoformat()}'::pg_catalog.timestamptz"),
+)
+"""How values of a type are written; the first that fits counts."""

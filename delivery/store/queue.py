@@ -144,6 +144,26 @@ class ClaimedJob(asyncpg.Record):
         """Of the reaction's signing secrets now; None for a direct job."""
         return self[19]  # type: ignore[no-any-return]
 
+    @property
+    def due_at(self) -> float | None:
+        """When its first attempt was asked for, in seconds since the epoch; None: at once."""
+        return self[20]  # type: ignore[no-any-return]
+
+    @property
+    def failure_kind(self) -> str | None:
+        """Of its last failure; None before the first."""
+        return self[21]  # type: ignore[no-any-return]
+
+    @property
+    def error(self) -> str | None:
+        """Of its last failure; None before the first, or if there was a response."""
+        return self[22]  # type: ignore[no-any-return]
+
+    @property
+    def status_code(self) -> int | None:
+        """Of the last response; None if there was none."""
+        return self[23]  # type: ignore[no-any-return]
+
 
 class Claim(NamedTuple):
     """What a claim gave: jobs in order of time, and the lanes left out because of their limits."""

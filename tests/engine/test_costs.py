@@ -54,7 +54,8 @@ async def test_a_trigger_is_one_statement_however_many_jobs_it_makes(
         executed = await statements_of(engine)
         trigger = await engine.trigger("x", 1)
         assert len(trigger.jobs) == 100
-        assert len(executed) == 1
+        # Notifications are statements of their own, at most one in 20 ms.
+        assert len([text for text in executed if "delivery." in text]) == 1
 
 
 async def test_in_a_callers_transaction_a_trigger_is_one_statement_as_well(
