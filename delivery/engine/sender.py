@@ -214,7 +214,9 @@ class Sender:
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                await self._deliver(*waiting.popleft())
+                entry = waiting.popleft()
+                if not self._refuses(*entry):
+                    await self._deliver(*entry)
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
                 return
@@ -222,16 +224,21 @@ class Sender:
             self._idle.append((task, called))
             await called
 
+    def _refuses(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> bool:
+        """Settle a job that has waited here for too long to be called; say whether it has."""
+        if job.deadline is None and call.policy.max_elapsed is None:
+            return False
+        late = results.too_late(lease_id, job, call, self._clock.now())
+        if late is None:
+            return False
+        self._settler.add(late)
+        self._on_finished(job.lane, CallEnd.NOT_CALLED)
+        return True
+
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
-        now = self._clock.now()
-        late = results.too_late(lease_id, job, call, now)
-        if late is not None:
-            self._settler.add(late)
-            self._on_finished(job.lane, CallEnd.NOT_CALLED)
-            return
         rendered: Rendered | None = None
         try:
-            rendered = call.render(job, now)
+            rendered = call.render(job, self._clock.now())
             request = Request(
                 call.endpoint,
                 call.method,

@@ -102,7 +102,7 @@ def check_run_at(
     """When a job is to run first; None: now.
 
     Raises:
-        InvalidInput: if both are given, the time has no zone or is before 1970 or after 2200, or the
+        InvalidInput: if both are given, the time has no zone or is not from 1970 to 2200, or the
             delay is negative or too long.
     """
     if run_at is not None and delay is not None:

@@ -13,7 +13,7 @@ from delivery.message.params import encode_params
 from delivery.message.payload import encode_payload
 from delivery.message.stored_payload import seal_payload
 from delivery.message.url import parse_url
-from delivery.models import Job, JobStatus, Page
+from delivery.models import JobStatus
 from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
     check_deadline,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from delivery.clock import Clock, IdFactory
     from delivery.engine.wake import Waker
     from delivery.message.sealing import Sealer
+    from delivery.models import Job, Page
     from delivery.service.finished import FinishedJobs
     from delivery.settings import Settings
     from delivery.store.connection import Pool
@@ -137,30 +138,15 @@ class Jobs:
             self._waker.announce({key})
         else:
             self._waker.announce_after(callers.connection, {key})
-        return Job(
-            id=job_id,
-            tenant_id=tenant_id,
+        return jobs.new_direct_job(
+            job_id,
+            tenant_id,
             user_id=user,
-            trigger_id=None,
-            reaction_id=None,
-            reaction_version=None,
             priority=priority,
-            status=JobStatus.QUEUED,
-            attempt=0,
             max_attempts=params.retry.max_attempts,
-            run_at=created_at if due is None else due,
+            run_at=due,
             deadline=latest,
-            failure_kind=None,
-            exhausted=False,
-            status_code=None,
-            error=None,
-            stalls=0,
-            locked_by=None,
-            locked_at=None,
             created_at=created_at,
-            started_at=None,
-            finished_at=None,
-            updated_at=created_at,
         )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:

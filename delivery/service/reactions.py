@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.concealing import hidden_parts, restore, restore_tls
+from delivery.message.concealing import hidden_parts
 from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.storing import encode_signing, rotate_signing
@@ -20,11 +20,16 @@ from delivery.models import (
     SigningSecret,
     TlsOptions,
 )
-from delivery.service.calls import CallOptions, build_params, check_known
+from delivery.service.calls import CallOptions, build_params, changed_params, check_known
 from delivery.service.checks import check_id, check_priority, check_seconds, check_text, check_word
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.previews import Previews
-from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
+from delivery.service.reaction_checks import (
+    check_condition,
+    check_event_types,
+    check_reason,
+    checked_fields,
+)
 from delivery.store import health, reactions
 
 if TYPE_CHECKING:
@@ -308,6 +313,8 @@ class Reactions:
             current = decode_params(stored.call, self._sealer)
         except MissingKey:
             return self._change_unopened(stored, changes)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _unreadable(stored.shown.id) from error
         changed = self._changed(replace(stored.shown, params=current), changes)
         return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
 
@@ -342,60 +349,26 @@ class Reactions:
         if state is ReactionState.DELETED:
             message = "a reaction is deleted by reactions.delete, not by its state"
             raise InvalidReaction(message)
-        changed = replace(
+        return replace(
             current,
             state=state,
             state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
-            params=self._changed_params(current.params, changes),
+            params=changed_params(
+                current.params, changes, self._settings.retry.policy(), self._settings.http
+            ),
+            **checked_fields(changes),
         )
-        if "area_id" in changes:
-            area_id = changes["area_id"]
-            changed = replace(
-                changed, area_id=None if area_id is None else check_text("area_id", area_id)
-            )
-        if "name" in changes:
-            changed = replace(changed, name=check_text("name", changes["name"]))
-        if "event_types" in changes:
-            changed = replace(changed, event_types=check_event_types(changes["event_types"]))
-        if "condition" in changes:
-            changed = replace(changed, condition=check_condition(changes["condition"]))
-        if "priority" in changes:
-            changed = replace(changed, priority=check_priority(changes["priority"]))
-        return changed
-
-    def _changed_params(self, params: HttpParams, changes: ReactionChanges) -> HttpParams:
-        known = CallOptions.__annotations__
-        given = {key: value for key, value in changes.items() if key in known}
-        if not given:
-            return params
-        options: CallOptions = {
-            "url": params.url,
-            "method": params.method,
-            "headers": params.headers,
-            "query": params.query,
-            "body": params.body,
-            "compression": params.compression,
-            "redirects": params.redirects,
-            "timeout": params.timeout,
-            "connect_timeout": params.connect_timeout,
-            "retry": params.retry,
-            "status_actions": dict(params.status_actions),
-            "concurrency": params.concurrency,
-            "rate_limit": params.rate_limit,
-            "ordered": params.ordered,
-            "live": params.live,
-            "tls": params.tls,
-        }
-        options.update(given)  # type: ignore[typeddict-item]
-        tls = options["tls"]
-        if tls is not None:
-            options["tls"] = restore_tls(tls, params.tls)
-        return restore(self._params(options), params)
 
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
     return InvalidReaction(
         f"reaction {reaction_id} is being changed by others all the time; try again"
+    )
+
+
+def _unreadable(reaction_id: UUID) -> InvalidReaction:
+    return InvalidReaction(
+        f"the stored call of reaction {reaction_id} cannot be read; delete it, and make it again"
     )
 
 

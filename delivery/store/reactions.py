@@ -7,7 +7,7 @@ stored.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.message.params import StoredCall, decode_params, shown_params
 from delivery.message.redact import REDACTED
@@ -48,6 +48,10 @@ class StoredVersion(NamedTuple):
     area_id: str | None
 
 
+_UNREADABLE: Final = HttpParams("(what is stored cannot be read)")
+"""What is shown for a call that is not stored as the engine stores it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredReaction:
     """A reaction as it may be shown, with what stands behind that."""
@@ -85,15 +89,19 @@ def _stored(row: asyncpg.Record) -> StoredReaction:
 
 
 def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
-    secrets = shown_signing(row["signing"])
+    try:
+        secrets, params = shown_signing(row["signing"]), shown_params(call)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # One row that was changed by hand must not hide the others of a listing.
+        secrets, params = (), _UNREADABLE
     return Reaction(
         id=row["id"],
         tenant_id=row["tenant_id"],
         area_id=row["area_id"],
         name=row["name"],
-        event_types=tuple(row["event_types"]),
+        event_types=tuple(each for each in row["event_types"] if isinstance(each, str)),
         condition=row["condition"],
-        params=replace(shown_params(call), secrets=(REDACTED,) * len(secrets)),
+        params=replace(params, secrets=(REDACTED,) * len(secrets)),
         priority=row["priority"],
         state=ReactionState(row["state"]),
         state_reason=row["state_reason"],
