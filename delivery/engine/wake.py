@@ -39,6 +39,9 @@ held across the commit."""
 _AHEAD: Final = 5
 """Notifications that may come at once after a pause, so that single triggers need not wait."""
 
+_OWN_FIRST: Final = 0.005
+"""Seconds that the dispatchers of this process are ahead of those of others."""
+
 _AFTER_FAILURE: Final = 1.0
 """Seconds until the next notification after one that failed."""
 
@@ -163,7 +166,8 @@ class Waker:
         """Send what is unsent, keeping to the rate; after an error less often."""
         try:
             while self._unsent:
-                await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
+                pause = self._next_at - time.monotonic()
+                await asyncio.sleep(max(pause, _OWN_FIRST if self._local else 0.0))
                 text = encode_lanes(self._unsent, self.source)
                 self._unsent.clear()
                 earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from delivery.store.literals import inlined
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -223,4 +224,5 @@ async def claim(
 
 async def notify(executor: Executor, lanes: str) -> None:
     """Tell listening workers of lanes with new jobs; see `delivery.engine.wake` for the text."""
-    await executor.execute(statement("notify_wake"), lanes)
+    # With the text as a literal it is one message to the server; nothing is prepared for it.
+    await executor.execute(inlined(statement("notify_wake"), [lanes]))
