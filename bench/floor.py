@@ -21,6 +21,7 @@ from delivery.http.request import Request
 from delivery.message.sealing import Sealer
 from delivery.settings import Settings, load_settings
 from delivery.store import queue, reactions
+from delivery.store.catalogs import load_catalog
 from delivery.store.connection import open_pool
 from delivery.store.settlements import Settlement, settle
 
@@ -57,7 +58,7 @@ class _Floor:
         self.ready = asyncio.Event()
 
     async def prepare(self, settings: Settings) -> None:
-        catalog = await reactions.load_catalog(self.pool, "bench")
+        catalog = await load_catalog(self.pool, "bench")
         stored = await reactions.load_versions(
             self.pool, [(entry.id, entry.version) for entry in catalog.entries]
         )

@@ -19,6 +19,7 @@ from delivery.errors import (
     NotFound,
     NoTransaction,
     SchemaMismatch,
+    UnusableConnection,
 )
 from delivery.message.signing import VerifiedMessage, verify
 from delivery.models import (
@@ -100,6 +101,7 @@ __all__ = [
     "TlsOptions",
     "Trigger",
     "TriggerRequest",
+    "UnusableConnection",
     "VerifiedMessage",
     "connect",
     "load_settings",

@@ -13,6 +13,7 @@ command line ends when the error reaches it. The text of an error says what is w
     ├── MissingKey                     missing_key           sealed with a key that is not here
     ├── NotFound                       not_found             no such trigger, reaction, job or log
     ├── NoTransaction                  no_transaction        `connection=` has no open transaction
+    ├── UnusableConnection             unusable_connection   `connection=` is closed or failed
     ├── JobTimeout                     job_timeout           `wait` ended before the job did
     ├── DatabaseError                  database_error        the database failed
     │   ├── DatabaseUnavailable        database_unavailable  no connection can be made
@@ -70,6 +71,7 @@ __all__ = [
     "SchemaMismatch",
     "StatementTimeout",
     "TooManyConnections",
+    "UnusableConnection",
     "ValueRefused",
     "WrongEncoding",
 ]
@@ -151,6 +153,16 @@ class NoTransaction(DeliveryError):
     """`connection=` was given a connection or session on which no transaction is open."""
 
     code = "no_transaction"
+    exit_code = 2
+
+
+class UnusableConnection(DeliveryError):
+    """`connection=` is closed or busy, its transaction has failed, or it leads elsewhere.
+
+    Nothing was written. The error of the driver, if there was one, is the `__cause__`.
+    """
+
+    code = "unusable_connection"
     exit_code = 2
 
 

@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Writes triggers that tell of reactions and jobs; see `delivery.policy.own_triggers`."""
+    """Writes triggers about reactions and jobs; see `delivery.policy.own_triggers`.
+
+    It raises the errors of the database. `Telling` keeps them from failing the work around it.
+    """
 
     def __init__(self, pool: Pool, ids: IdFactory, waker: Waker) -> None:
         self._fan_out = FanOutWriter(pool, ids, waker)
@@ -41,11 +44,13 @@ class Announcer:
     ) -> None:
         """Raise a trigger about a reaction."""
         payload = reaction_payload(told, reaction_id, stands.name, reason, now_stands)
-        await self._write(connection, stands.tenant_id, [_draft(told, payload)])
+        await self._fan_out.write_within(stands.tenant_id, [_draft(told, payload)], connection)
 
     async def disable(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         """Disable the enabled ones among these reactions, and raise a trigger for each."""
         disabled = await reactions.disable(connection, dict(reasons))
+        if not disabled:
+            return
         for reaction_id, stands in (await health.lock(connection, dict.fromkeys(disabled))).items():
             logger.warning(
                 "reaction %s (%s) is disabled: %s", reaction_id, stands.name, reasons[reaction_id]
@@ -60,24 +65,14 @@ class Announcer:
             )
 
     async def tell_of_exhausted(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
-        """Raise a trigger for each job, but for those that were themselves to tell of something."""
+        """Raise a trigger for each job, except those of the engine's own triggers."""
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await health.describe_exhausted(connection, job_ids, OWN_TYPES):
             drafts.setdefault(described["tenant_id"], []).append(
                 _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
-            await self._write(connection, tenant_id, of_tenant)
-
-    async def _write(
-        self, connection: Connection, tenant_id: str, drafts: Sequence[TriggerDraft]
-    ) -> None:
-        try:
-            await self._fan_out.write(tenant_id, drafts, connection)
-        finally:
-            # The transaction may have changed the tenant's reactions, and may yet be rolled back:
-            # what was read in it must not be taken for what holds after it.
-            self._fan_out.forget(tenant_id)
+            await self._fan_out.write_within(tenant_id, of_tenant, connection)
 
 
 def _draft(told: OwnType, payload: bytes) -> TriggerDraft:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine import results
 from delivery.engine.lanes import LaneBook
 from delivery.engine.limited_claims import claim_limited
+from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.sweeper import Sweeper
 from delivery.engine.windows import CallEnd
+from delivery.models import FailureKind
 from delivery.store import queue
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.failures import CONNECTION_ERRORS, is_passing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
@@ -42,6 +44,9 @@ _REMEMBERED: Final = 60.0
 """Seconds ahead for which the times of retries are kept in memory."""
 
 _MAX_BACKOFF: Final = 5.0
+
+_SET_ASIDE_FOR: Final = 60.0
+"""Seconds for which a lane is left alone that cannot be claimed from."""
 
 
 class Dispatcher:
@@ -78,6 +83,7 @@ class Dispatcher:
         self._stopping = False
         self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None
         """The jobs of a claim until the sender or the settler has them."""
+        self._failures = LoggedOnce(logger)
         self._sender: Sender
         self._settler: Settler
 
@@ -164,9 +170,9 @@ class Dispatcher:
         if capacity > 0 and self._book.has_due():
             ask = self._book.quotas(capacity, now)
             if ask.plain:
-                await self._claim(ask)
+                await self._claim_apart(self._claim, ask, ask.plain)
             if ask.limited:
-                await self._claim_limited(ask)
+                await self._claim_apart(self._claim_limited, ask, ask.limited)
             if ask.plain or ask.limited:
                 return
         await self._wait()
@@ -177,6 +183,40 @@ class Dispatcher:
             return 0
         room = self._most_held - self._sender.load
         return min(room, self._batch_size) if room >= self._worth_it else 0
+
+    async def _claim_apart(
+        self,
+        claim: Callable[[Ask], Awaitable[None]],
+        ask: Ask,
+        lanes: list[tuple[LaneKey, int]],
+    ) -> None:
+        """Claim, and from each lane apart if a row of one of them makes the whole claim fail."""
+        try:
+            await claim(ask)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            # A claim of nothing fails as well if the fault is not in a row.
+            await queue.claim(self._pool, self._ids.new(), self._worker_id, [], {})
+            for key, quota in lanes:
+                lane = [(key, quota)]
+                alone = ask._replace(
+                    plain=lane if lanes is ask.plain else [],
+                    limited=lane if lanes is ask.limited else [],
+                    capacity=min(quota, self._capacity()),
+                )
+                if len(lanes) == 1:
+                    self._set_aside(key[0], error)
+                elif alone.capacity > 0:
+                    await self._claim_apart(claim, alone, lane)
+
+    def _set_aside(self, lane: UUID, error: Exception) -> None:
+        self._book.rest(lane, time.monotonic() + _SET_ASIDE_FOR)
+        self._failures.error(
+            f"jobs of {lane} (a reaction, or direct jobs to one origin) cannot be claimed: {error};"
+            f" it is left alone, and tried again every {_SET_ASIDE_FOR:.0f} s",
+            error,
+        )
 
     async def _claim(self, ask: Ask) -> None:
         with self._lease() as lease_id:
@@ -202,6 +242,11 @@ class Dispatcher:
         with self._lease() as lease_id:
             given = await claim_limited(self._pool, lease_id, self._worker_id, ask.limited)
             self._held.opened(lease_id, [job.job_id for job in given.jobs])
+        for lane, fault in given.faulty.items():
+            self._failures.error(
+                f"the limits of reaction {lane} in delivery.lane_limits cannot be used ({fault});"
+                " its jobs wait until they are corrected, for instance by updating the reaction"
+            )
         self._book.mark_unlimited(given.unlimited)
         unlimited = set(given.unlimited)
         asked = [(key, quota) for key, quota in ask.limited if key[0] not in unlimited]
@@ -229,7 +274,7 @@ class Dispatcher:
             await self._load_calls(jobs)
             now = self._clock.now()
             for job in jobs:
-                self._take(lease_id, job, now)
+                self._take_or_fail(lease_id, job, now)
                 taken += 1
         except BaseException:
             # Stopping, or a mistake of ours: what is claimed and not handed over goes back.
@@ -241,6 +286,18 @@ class Dispatcher:
         finally:
             self._handing_over = None
         self._sender.start_waiting()
+
+    def _take_or_fail(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:
+        try:
+            self._take(lease_id, job, now)
+        except Exception as error:
+            # A job that cannot be handled must not come back with all the others for ever.
+            logger.exception("job %s cannot be prepared and fails", job.job_id)
+            reason = f"the job cannot be prepared: {type(error).__name__}: {error}"
+            self._settler.add(
+                results.failed_unsent(lease_id, job, now, FailureKind.INTERNAL, reason)
+            )
+            self._book.finished(job.lane, CallEnd.NOT_CALLED)
 
     def _take(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:
         call = self._calls.get(job)

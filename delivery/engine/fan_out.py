@@ -2,7 +2,12 @@
 
 Each producer matches against its own copy of a tenant's reactions, so that the only round trip is
 the one that writes. The statement writes only if that copy is current; otherwise the copy is read
-anew and the statement repeated.
+again and the statement repeated.
+
+The copy that all triggers of the process share holds only what was read on the engine's own
+connections outside of a transaction that may have changed reactions. A caller's transaction may see
+other reactions, because it has changed some or because its snapshot is older. Then they are read in
+it, and used for this one write only.
 """
 
 from __future__ import annotations
@@ -11,27 +16,30 @@ import asyncio
 import logging
 from collections import OrderedDict
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
+from delivery.engine.logged_once import LoggedOnce
 from delivery.message.payload import decode_payload
 from delivery.models import Trigger
 from delivery.policy.matching import MatchEntry, Matcher
-from delivery.store import reactions, triggers
+from delivery.store import triggers
+from delivery.store.catalogs import load_catalog
 from delivery.store.transaction import transaction
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from delivery.clock import IdFactory
     from delivery.engine.wake import Waker
+    from delivery.store.caller import CallersTransaction
+    from delivery.store.catalogs import CatalogEntry
     from delivery.store.connection import Connection, Executor, Pool
     from delivery.store.queue import LaneKey
-    from delivery.store.reactions import CatalogEntry
 
 __all__ = ["FanOutWriter", "TriggerDraft"]
 
@@ -64,6 +72,8 @@ class TriggerDraft:
 class _TenantCopy:
     version: int
     matcher: Matcher[CatalogEntry]
+    is_private: bool = False
+    """Whether it was read in a transaction that may see other reactions than everybody else."""
 
 
 @dataclass(slots=True)
@@ -84,53 +94,94 @@ class FanOutWriter:
         self._ids = ids
         self._waker = waker
         self._copies: OrderedDict[str, _TenantCopy] = OrderedDict()
+        self._faults = LoggedOnce(logger)
 
-    async def write(
-        self, tenant_id: str, drafts: Sequence[TriggerDraft], connection: Connection | None
-    ) -> list[Trigger]:
-        """Write all of them, or none; on the caller's transaction if a `connection` is given."""
-        if connection is not None:
-            written, lanes, notified = await self._write_all(
-                connection, tenant_id, drafts, callers=True
-            )
-            if lanes and not notified:
-                # Too soon after the last notification, and when the caller commits is not known:
-                # one a little later may still come too early, and then polling finds the jobs.
-                self._waker.announce(lanes, notified=False, to_this_process=True)
-            return written
+    async def write(self, tenant_id: str, drafts: Sequence[TriggerDraft]) -> list[Trigger]:
+        """Write all of them, or none, in a transaction of their own."""
         if len(drafts) == 1:
-            written, lanes, notified = await self._write_all(self._pool, tenant_id, drafts)
+            written, lanes = await self._write_all(
+                self._pool, tenant_id, drafts, self._shared(self._pool, tenant_id)
+            )
         else:
             async with transaction(self._pool) as own:
-                written, lanes, notified = await self._write_all(own, tenant_id, drafts)
-        self._waker.announce(lanes, notified=notified)
+                written, lanes = await self._write_all(
+                    own, tenant_id, drafts, self._shared(own, tenant_id)
+                )
+        self._waker.announce(lanes)
         return written
 
-    def forget(self, tenant_id: str) -> None:
-        """Read the tenant's reactions anew next time."""
-        self._copies.pop(tenant_id, None)
+    async def write_for_caller(
+        self, tenant_id: str, drafts: Sequence[TriggerDraft], callers: CallersTransaction
+    ) -> list[Trigger]:
+        """Write all of them in a caller's transaction, which commits or rolls them back.
+
+        Raises:
+            UnusableConnection: if the transaction has failed, or its connection cannot be used.
+            DatabaseError: if the database refuses it; the transaction has then failed.
+        """
+
+        async def read(outdated: _TenantCopy | None) -> _TenantCopy:
+            if outdated is None or not outdated.is_private:
+                known = self._copies.get(tenant_id)
+                if known is None or known is outdated:
+                    known = await self._read_shared(self._pool, tenant_id)
+                if outdated is None or known.version != outdated.version:
+                    return known
+            return await self._read_private(callers, tenant_id)
+
+        written, lanes = await self._write_all(callers, tenant_id, drafts, read)
+        self._waker.announce_after(callers.connection, lanes)
+        return written
+
+    async def write_within(
+        self, tenant_id: str, drafts: Sequence[TriggerDraft], connection: Connection
+    ) -> list[Trigger]:
+        """Write all of them in a transaction of the engine's, which may have changed reactions."""
+
+        async def read(_outdated: _TenantCopy | None) -> _TenantCopy:
+            # Not on the pool: waiting for a second connection while holding one could be for ever.
+            return await self._read_private(connection, tenant_id)
+
+        written, lanes = await self._write_all(connection, tenant_id, drafts, read)
+        self._waker.announce_after(connection, lanes)
+        return written
+
+    def _shared(
+        self, executor: Executor, tenant_id: str
+    ) -> Callable[[_TenantCopy | None], Awaitable[_TenantCopy]]:
+        async def read(outdated: _TenantCopy | None) -> _TenantCopy:
+            known = self._copies.get(tenant_id)
+            if known is None or outdated is not None:
+                return await self._read_shared(executor, tenant_id)
+            self._copies.move_to_end(tenant_id)
+            return known
+
+        return read
 
     async def _write_all(
         self,
-        executor: Executor,
+        executor: Executor | CallersTransaction,
         tenant_id: str,
         drafts: Sequence[TriggerDraft],
-        *,
-        callers: bool = False,
-    ) -> tuple[list[Trigger], set[LaneKey], bool]:
-        """Write them; `callers`: in a transaction of the caller's, whose end is not known here."""
+        read: Callable[[_TenantCopy | None], Awaitable[_TenantCopy]],
+    ) -> tuple[list[Trigger], set[LaneKey]]:
+        """Write them.
+
+        Args:
+            executor: Where to write.
+            tenant_id: Whose they are.
+            drafts: What to write.
+            read: Gives the tenant's reactions, at first for None, and then again for each copy that
+                was not current.
+        """
         written: list[Trigger] = []
         lanes: set[LaneKey] = set()
-        notified = False
-        copy = await self._copy(executor, tenant_id)
+        copy = await read(None)
         following = self._plan(tenant_id, copy, drafts)
         while following.triggers:
             planned = following
-            wake = None
-            if planned.lanes:
-                wake = self._waker.notification(planned.lanes, to_this_process=callers)
             rest = drafts[len(written) + len(planned.triggers) :]
-            write = triggers.write_fan_out(executor, planned.rows, wake)
+            write = triggers.write_fan_out(executor, planned.rows)
             if rest:
                 # The server works on one part while the next is put together.
                 async with _meanwhile(write) as writing:
@@ -140,15 +191,14 @@ class FanOutWriter:
                 following = _Part(FanOut(tenant_id, copy.version))
                 created_at = await write
             if created_at is None:
-                copy = await self._read_anew(executor, tenant_id)
+                copy = await read(copy)
                 following = self._plan(tenant_id, copy, drafts[len(written) :])
                 continue
-            notified = notified or wake is not None
             lanes |= planned.lanes
             written += [
                 _trigger(tenant_id, row, created_at, jobs) for row, jobs in planned.triggers
             ]
-        return written, lanes, notified
+        return written, lanes
 
     def _plan(self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]) -> _Part:
         """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
@@ -198,23 +248,28 @@ class FanOutWriter:
             )
         return matched
 
-    async def _copy(self, executor: Executor, tenant_id: str) -> _TenantCopy:
-        copy = self._copies.get(tenant_id)
-        if copy is None:
-            return await self._read_anew(executor, tenant_id)
-        self._copies.move_to_end(tenant_id)
-        return copy
-
-    async def _read_anew(self, executor: Executor, tenant_id: str) -> _TenantCopy:
-        catalog = await reactions.load_catalog(executor, tenant_id)
-        matcher = Matcher(
-            [MatchEntry(entry, entry.event_types, entry.condition) for entry in catalog.entries]
-        )
-        copy = self._copies[tenant_id] = _TenantCopy(catalog.version, matcher)
+    async def _read_shared(self, executor: Executor, tenant_id: str) -> _TenantCopy:
+        """Read the tenant's reactions for all triggers of this process."""
+        copy = self._copies[tenant_id] = await self._read(executor, tenant_id)
         self._copies.move_to_end(tenant_id)
         while len(self._copies) > _TENANTS_KEPT:
             self._copies.popitem(last=False)
         return copy
+
+    async def _read_private(
+        self, executor: Connection | CallersTransaction, tenant_id: str
+    ) -> _TenantCopy:
+        """Read the tenant's reactions as a transaction sees them, which others may not."""
+        return replace(await self._read(executor, tenant_id), is_private=True)
+
+    async def _read(self, executor: Executor | CallersTransaction, tenant_id: str) -> _TenantCopy:
+        catalog = await load_catalog(executor, tenant_id)
+        for reaction_id, fault in catalog.faults:
+            self._faults.error(f"reaction {reaction_id} is not stored as it should be: {fault}")
+        matcher = Matcher(
+            [MatchEntry(entry, entry.event_types, entry.condition) for entry in catalog.entries]
+        )
+        return _TenantCopy(catalog.version, matcher)
 
 
 @asynccontextmanager

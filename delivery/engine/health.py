@@ -13,11 +13,12 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.logged_once import LoggedOnce
 from delivery.models import ReactionState
 from delivery.policy.health import Answer, Change, Health, HealthRules, Observed, judge, observe
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.failures import CONNECTION_ERRORS, is_passing
 from delivery.store.transaction import transaction
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
-    from delivery.engine.announcer import Announcer
+    from delivery.engine.telling import Telling
     from delivery.settings import HealthSettings
     from delivery.store.connection import Pool
     from delivery.store.health import LockedHealth
@@ -60,7 +61,7 @@ class HealthKeeper:
         pool: Where to read and write.
         clock: Tells when calls end and pauses are over.
         rules: What to judge by.
-        announcer: Raises the engine's own triggers.
+        telling: Announces changes.
         on_held: Called with lanes that must be claimed from by their limits from now on.
         on_asked: Called with a lane that is to be left alone at once, and for how many seconds;
             until that is written for all workers.
@@ -71,19 +72,20 @@ class HealthKeeper:
         pool: Pool,
         clock: Clock,
         rules: HealthRules,
-        announcer: Announcer,
+        telling: Telling,
         on_held: Callable[[Iterable[UUID]], None],
         on_asked: Callable[[UUID, float], None],
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._rules = rules
-        self._announcer = announcer
+        self._telling = telling
         self._on_held = on_held
         self._on_asked = on_asked
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
         self._work = asyncio.Event()
+        self._failures = LoggedOnce(logger)
 
     def note(
         self,
@@ -129,7 +131,7 @@ class HealthKeeper:
             if not self.observed:
                 self._work.clear()
             try:
-                await self._judge(gathered)
+                await self._judge_all(gathered)
             except CONNECTION_ERRORS as error:
                 self._take_back(gathered)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
@@ -140,6 +142,24 @@ class HealthKeeper:
                 )
             else:
                 backoff = _GATHERING
+
+    async def _judge_all(self, gathered: dict[UUID, Observed]) -> None:
+        """Judge all of them, and those apart that one of them keeps from being judged together."""
+        try:
+            await self._judge(gathered)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            if len(gathered) > 1:
+                for reaction_id, observed in gathered.items():
+                    await self._judge_all({reaction_id: observed})
+                return
+            (reaction_id,) = gathered
+            self._failures.error(
+                f"the health of reaction {reaction_id} cannot be judged or written: {error};"
+                " its calls go on as if nothing had been observed",
+                error,
+            )
 
     def _take_back(self, gathered: dict[UUID, Observed]) -> None:
         """Keep what could not be written; what came in since is the newer."""
@@ -182,10 +202,10 @@ class HealthKeeper:
                 if change.told is OwnType.REACTION_DISABLED
             }
             if disabled:
-                await self._announcer.disable(connection, disabled)
+                await self._telling.disable_within(connection, disabled)
             for reaction_id, change in changes.items():
                 if change.told is not None and reaction_id not in disabled:
-                    await self._announcer.tell_of_reaction(
+                    await self._telling.announce_within(
                         connection, change.told, reaction_id, locked[reaction_id], change.health
                     )
         self._on_held(each for each, change in changes.items() if change.health.paused_until)

@@ -31,6 +31,9 @@ _LONGEST_WAIT: Final = 1.0
 _LONGEST_WAIT_PAUSED: Final = 5.0
 """The same of a paused lane, of which there may be many when a large receiver is down."""
 
+_LONGEST_WAIT_FAULTY: Final = 60.0
+"""The same of a lane with limits that mean nothing."""
+
 _LOCKED_FOR: Final = 0.01
 """Seconds after which lanes that another worker was claiming from are looked at again."""
 
@@ -45,6 +48,8 @@ class LimitedClaim:
     they may have more; None: when a call ends somewhere."""
     unlimited: list[UUID] = field(default_factory=list)
     """Lanes that have no limit any more; nothing was taken from them."""
+    faulty: dict[UUID, str] = field(default_factory=dict)
+    """Lanes with limits that mean nothing, and why; nothing was taken from them."""
 
 
 async def claim_limited(
@@ -67,7 +72,13 @@ async def claim_limited(
             if not state.limited:
                 claim.unlimited.append(lane)
                 continue
-            decision = _decide(locked.get(lane), wanted, state)
+            try:
+                decision = _decide(locked.get(lane), wanted, state)
+            except (ArithmeticError, TypeError, ValueError) as error:
+                # Changed by hand: a rate of nothing, a time that is none.
+                claim.faulty[lane] = f"{type(error).__name__}: {error}"
+                claim.retry_in[lane] = _LONGEST_WAIT_FAULTY
+                continue
             if decision.quota:
                 due = priority if decision.priority is None else decision.priority
                 granted.append(((lane, due), decision.quota))

@@ -6,10 +6,12 @@ signing secrets are the reaction's own, whatever the version, and are counted ap
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
@@ -27,7 +29,9 @@ from delivery.message.template import has_placeholders
 from delivery.message.url import add_query, parse_url
 from delivery.observe.hiding import hide_secrets_of
 from delivery.policy.outcome import OutcomeRules, compile_actions
+from delivery.policy.retry import validate_policy
 from delivery.store import reactions
+from delivery.store.failures import is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,12 +50,18 @@ if TYPE_CHECKING:
     _Key = tuple[UUID, int, int]
     """A reaction, its version, and that of its signing secrets."""
 
-__all__ = ["PreparedCall", "PreparedCalls", "prepare", "prepare_stored"]
+__all__ = ["PreparedCall", "PreparedCalls", "UnreadableCall", "prepare", "prepare_stored"]
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 _KEPT: Final = 20_000
 _NO_KEYS: Final = Sealer()
+
+
+class UnreadableCall(Exception):
+    """The database does not give a version of a reaction; its jobs wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +204,8 @@ def prepare(
             scrubber=scrubber,
         ),
         rules=compile_actions(params.status_actions),
-        policy=params.retry,
+        # Also one that was stored by hand: judging a result must not fail.
+        policy=validate_policy(params.retry),
         timeout=timeout,
         connect_timeout=min(connect_timeout, timeout),
         concurrency=params.concurrency,
@@ -237,6 +248,7 @@ class PreparedCalls:
         self._settings = settings
         self._sealer = sealer
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
+        self._failures = LoggedOnce(logger)
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
         """Read the versions these jobs need and that are not here yet.
@@ -249,15 +261,35 @@ class PreparedCalls:
             for job in jobs
             if job.reaction_id is not None
         }
-        # What could not be opened may have been sealed anew since, with a key that is here.
+        # What could not be opened or read before may have been mended since.
         missing = {
             key
             for key in wanted
-            if key not in self._calls or isinstance(self._calls[key], MissingKey)
+            if key not in self._calls or isinstance(self._calls[key], (MissingKey, UnreadableCall))
         }
-        if not missing:
+        if missing:
+            await self._load_all(missing)
+        while len(self._calls) > _KEPT:
+            self._calls.popitem(last=False)
+
+    async def _load_all(self, missing: set[_Key]) -> None:
+        """Read these, and each apart if one of them keeps the others from being read."""
+        try:
+            stored = await reactions.load_versions(self._executor, {key[:2] for key in missing})
+        except Exception as error:
+            if is_passing(error):
+                raise
+            if len(missing) > 1:
+                for key in missing:
+                    await self._load_all({key})
+                return
+            ((reaction_id, version, _),) = missing
+            self._failures.error(
+                f"version {version} of reaction {reaction_id} cannot be read: {error};"
+                " its jobs wait until it can"
+            )
+            self._calls.update(dict.fromkeys(missing, UnreadableCall(str(error))))
             return
-        stored = await reactions.load_versions(self._executor, {key[:2] for key in missing})
         for key in missing:
             # Signing secrets newer than those that were current at the claim are as good.
             found = stored.get(key[:2])
@@ -265,8 +297,6 @@ class PreparedCalls:
                 self._calls[key] = LookupError("the reaction's version is not in the database")
             else:
                 self._calls[key] = self._attempt(prepare_stored, found)
-        while len(self._calls) > _KEPT:
-            self._calls.popitem(last=False)
 
     def get(self, job: ClaimedJob) -> PreparedCall | Exception:
         """The job's call, or why there is none; `load` must have been called for the job."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.prepared import UnreadableCall
 from delivery.errors import MissingKey
 from delivery.message.keeping import kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
+from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
 
 if TYPE_CHECKING:
@@ -23,13 +25,20 @@ __all__ = [
     "delivered",
     "failed_unsent",
     "handed_back",
+    "not_yet",
     "refusal",
     "skipped",
-    "without_key",
+    "too_late",
 ]
 
 _LOOKED_FOR_AGAIN: Final = 60.0
-"""Seconds after which a job is tried again whose key was missing."""
+"""Seconds after which a job is tried again that could not be prepared."""
+
+_SKIPPED: Final[dict[str | None, str]] = {
+    ReactionState.DISABLED: "reaction_disabled",
+    ReactionState.DELETED: "reaction_deleted",
+}
+"""Why a job of a reaction in this state is skipped."""
 
 _CUT_OFF: Final = "the worker stopped before the call ended; the request may have been received"
 
@@ -140,8 +149,8 @@ def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
     return _unlogged(lease_id, job, now, JobStatus.QUEUED)
 
 
-def without_key(lease_id: UUID, job: ClaimedJob, now: float, error: MissingKey) -> Settlement:
-    """This worker cannot open what is secret of the call; another, or a later one, may."""
+def not_yet(lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> Settlement:
+    """The call cannot be read, or what is secret of it opened, now and here; the job waits."""
     waiting = _unlogged(
         lease_id, job, now, JobStatus.QUEUED, None, f"the call cannot be made yet: {error}"
     )
@@ -188,9 +197,51 @@ def cut_off(
     )
 
 
+def too_late(lease_id: UUID, job: ClaimedJob, call: PreparedCall, now: float) -> Settlement | None:
+    """Return the result of a job whose next attempt must not start any more; None if it may.
+
+    Asked when a job is claimed and again right before its call: between the two it may wait.
+    """
+    return _past_deadline(lease_id, job, now) or _past_max_elapsed(lease_id, job, call, now)
+
+
+def _past_deadline(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement | None:
+    if job.deadline is None or now < job.deadline:
+        return None
+    return failed_unsent(
+        lease_id,
+        job,
+        now,
+        FailureKind.DEADLINE,
+        "the deadline passed before the call could start",
+    )
+
+
+def _past_max_elapsed(
+    lease_id: UUID, job: ClaimedJob, call: PreparedCall, now: float
+) -> Settlement | None:
+    policy = call.policy
+    if policy.max_elapsed is None or not elapsed(
+        policy,
+        attempts=job.attempt - job.uncounted,
+        created_at=job.created_at,
+        due_at=job.due_at,
+        now=now,
+    ):
+        return None
+    # The last failure is kept, with the reason added. No attempt was made, so none is logged.
+    reason = f"not tried again: max_elapsed of {policy.max_elapsed:.15g} s was over"
+    error = reason if job.error is None else f"{job.error}; {reason}"
+    return _unlogged(lease_id, job, now, JobStatus.FAILED, None, error)._replace(
+        exhausted=True,
+        failure_kind=job.failure_kind or FailureKind.INTERNAL.value,
+        status_code=job.status_code,
+    )
+
+
 def _without_call(lease_id: UUID, job: ClaimedJob, reason: Exception, now: float) -> Settlement:
-    if isinstance(reason, MissingKey):
-        return without_key(lease_id, job, now, reason)
+    if isinstance(reason, (MissingKey, UnreadableCall)):
+        return not_yet(lease_id, job, now, reason)
     error = f"the call cannot be made: {reason}"
     return failed_unsent(lease_id, job, now, FailureKind.MISCONFIGURED, error)
 
@@ -199,21 +250,13 @@ def refusal(
     lease_id: UUID, job: ClaimedJob, call: PreparedCall | Exception, now: float
 ) -> Settlement | None:
     """What becomes of a claimed job whose call is not to be made at all; None if it is."""
-    if job.reaction_state == ReactionState.DISABLED:
-        return skipped(lease_id, job, now, "reaction_disabled")
-    if job.reaction_state == ReactionState.DELETED:
-        return skipped(lease_id, job, now, "reaction_deleted")
-    if job.deadline is not None and now >= job.deadline:
-        return failed_unsent(
-            lease_id,
-            job,
-            now,
-            FailureKind.DEADLINE,
-            "the deadline passed before the call could start",
-        )
+    if job.reaction_state in _SKIPPED:
+        return skipped(lease_id, job, now, _SKIPPED[job.reaction_state])
     if isinstance(call, Exception):
-        return _without_call(lease_id, job, call, now)
-    if job.payload is None:
+        late = _past_deadline(lease_id, job, now)
+        return _without_call(lease_id, job, call, now) if late is None else late
+    late = too_late(lease_id, job, call, now)
+    if late is None and job.payload is None:
         return failed_unsent(
             lease_id,
             job,
@@ -221,4 +264,4 @@ def refusal(
             FailureKind.MISCONFIGURED,
             "the payload is not in the database any more",
         )
-    return None
+    return late

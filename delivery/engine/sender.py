@@ -231,8 +231,9 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 calls[task] = called = waiting.popleft()
-                self._on_begun(called[0], called[1].job_id)
-                await self._deliver(*called)
+                if not self._refuses(*called):
+                    self._on_begun(called[0], called[1].job_id)
+                    await self._deliver(*called)
                 del calls[task]
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
@@ -240,6 +241,17 @@ class Sender:
             called_on = loop.create_future()
             self._idle.append((task, called_on))
             await called_on
+
+    def _refuses(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> bool:
+        """Settle a job that has waited here for too long to be called; say whether it has."""
+        if job.deadline is None and call.policy.max_elapsed is None:
+            return False
+        late = results.too_late(lease_id, job, call, self._clock.now())
+        if late is None:
+            return False
+        self._settler.add(late)
+        self._on_finished(job.lane, CallEnd.NOT_CALLED)
+        return True
 
     async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         rendered: Rendered | None = None
@@ -277,7 +289,7 @@ class Sender:
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             raise
         except MissingKey as error:
-            self._settler.add(results.without_key(lease_id, job, self._clock.now(), error))
+            self._settler.add(results.not_yet(lease_id, job, self._clock.now(), error))
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
             return
         except TemplateError as error:
@@ -311,6 +323,7 @@ class Sender:
             created_at=job.created_at,
             deadline=job.deadline,
             draw=random.random,
+            due_at=job.due_at,
         )
         if verdict is not SUCCESS or self._health.observed:
             self._note(job, verdict, exchange, now)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health, reactions, untold
-from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify
+from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify, is_passing
 from delivery.store.transaction import savepoint, transaction
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.engine.announcer import Announcer
+    from delivery.policy.health import Health
     from delivery.store.connection import Connection, Pool
+    from delivery.store.health import LockedHealth
     from delivery.store.untold import Untold
 
     Tell: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
@@ -103,24 +105,50 @@ class Telling:
             self._noted.set()
 
     async def disable(self, reasons: Mapping[UUID, str]) -> None:
-        """Disable reactions and announce it; what cannot be announced now is noted.
+        """Disable reactions and announce it, in a transaction of its own.
 
         Raises:
             Exception: One or more could not be disabled.
         """
+        async with transaction(self._pool) as connection:
+            await self.disable_within(connection, reasons)
+
+    async def disable_within(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
+        """Disable reactions and announce it; note the announcement if it cannot be written now."""
         try:
-            async with transaction(self._pool) as connection:
+            async with savepoint(connection):
                 await self._announcer.disable(connection, reasons)
         except Exception as error:
-            if classify(error) is Refusal.MOMENT:
+            if is_passing(error):
                 raise
             self._report(error)
         else:
             return
-        async with transaction(self._pool) as connection:
-            disabled = await reactions.disable(connection, dict(reasons))
-            of_those = {each: reasons[each] for each in disabled}
-            await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+        disabled = await reactions.disable(connection, dict(reasons))
+        of_those = {each: reasons[each] for each in disabled}
+        await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+
+    async def announce_within(
+        self,
+        connection: Connection,
+        told: OwnType,
+        reaction_id: UUID,
+        stands: LockedHealth,
+        now_stands: Health,
+    ) -> None:
+        """Announce a change of a reaction; note the announcement if it cannot be written now."""
+        try:
+            async with savepoint(connection):
+                await self._announcer.tell_of_reaction(
+                    connection, told, reaction_id, stands, now_stands
+                )
+        except Exception as error:
+            if is_passing(error):
+                raise
+            self._report(error)
+        else:
+            return
+        await self._note_all(connection, told, {reaction_id: None})
 
     async def run(self) -> None:
         """Write noted announcements until cancelled."""

@@ -1,4 +1,7 @@
-"""Waking dispatchers, here at once, elsewhere by NOTIFY. A hint only; polling is the truth."""
+"""Wake-ups of dispatchers: direct in this process, by NOTIFY in others.
+
+They are hints that make deliveries start sooner. Without them polling finds the jobs.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ import asyncio
 import logging
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from delivery.store import queue
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.caller import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.store.connection import Executor
+    from delivery.store.connection import Connection, Executor
     from delivery.store.queue import LaneKey
 
 __all__ = ["ANY_LANE", "Wakeable", "Waker", "decode_lanes", "encode_lanes"]
@@ -38,6 +42,20 @@ _LAST_NOTIFICATION: Final = 0.5
 _AHEAD: Final = 5
 """Notifications that may come at once after a pause, so that single triggers need not wait."""
 
+_OWN_FIRST: Final = 0.005
+"""Seconds that the dispatchers of this process are ahead of those of others."""
+
+_AFTER_FAILURE: Final = 1.0
+"""Seconds until the next notification after one that failed."""
+
+_LAST_SEND: Final = 1.0
+
+_FIRST_LOOK: Final = 0.001
+"""Seconds before a caller's transaction is first looked at; each pause is a quarter of its age."""
+
+_LONGEST_PAUSE: Final = 0.05
+_LONGEST_WATCH: Final = 60.0
+
 
 def encode_lanes(lanes: Iterable[LaneKey], source: str = "") -> str:
     """The lanes as the text of a notification, `*` where they are too many, and who sends it."""
@@ -59,6 +77,16 @@ def decode_lanes(text: str) -> tuple[str, list[LaneKey] | None]:
         return source, None
 
 
+@dataclass(slots=True)
+class _Watched:
+    """A transaction that has written work and is still open."""
+
+    connection: Connection
+    lanes: set[LaneKey]
+    since: float
+    timer: asyncio.TimerHandle | None = None
+
+
 class Wakeable(Protocol):
     """What can be woken: a dispatcher of this process."""
 
@@ -67,18 +95,24 @@ class Wakeable(Protocol):
 
 
 class Waker:
-    """Tells dispatchers of new work, those of other processes at most once in 20 ms on average."""
+    """Announces new work: in this process at once, to others at most once in 20 ms on average.
+
+    Announcing never fails the work: notifications are statements of their own, sent after the
+    commit on the engine's own pool, and their errors are only logged.
+    """
 
     def __init__(self, executor: Executor, *, notifications: bool) -> None:
         self.source = secrets.token_hex(4)
-        """Stands in notifications of what dispatchers of this process were woken for directly."""
+        """Names this process in its notifications, so that its own listener can skip them."""
         self._executor = executor
         self._notifications = notifications
         self._local: set[Wakeable] = set()
         self._unsent: set[LaneKey] = set()
-        self._unsent_source = self.source
         self._next_at = 0.0
         self._sending: asyncio.Task[None] | None = None
+        self._failing = False
+        self._watched: dict[int, _Watched] = {}
+        """Transactions of callers that have written work, by the id of their connection."""
 
     def subscribe(self, dispatcher: Wakeable) -> None:
         """Wake this dispatcher directly from now on."""
@@ -88,63 +122,88 @@ class Waker:
         """Stop waking this dispatcher."""
         self._local.discard(dispatcher)
 
-    def notification(self, lanes: Iterable[LaneKey], *, to_this_process: bool) -> str | None:
-        """The text to notify with in the statement that writes the work, if it is time for one.
-
-        It then goes out with the commit. None: too early after the last ones, or switched off.
-
-        Args:
-            lanes: What there is work for.
-            to_this_process: Whether dispatchers of this process are to hear it as well, since they
-                will not be woken directly.
-        """
-        if not self._notifications or time.monotonic() < self._next_at:
-            return None
-        self._take_turn()
-        return encode_lanes(lanes, "" if to_this_process else self.source)
-
-    def _take_turn(self) -> None:
-        earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)
-        self._next_at = max(self._next_at, earliest) + _INTERVAL
-
-    def announce(
-        self, lanes: Iterable[LaneKey], *, notified: bool, to_this_process: bool = False
-    ) -> None:
-        """Wake for work that was committed; notify soon, unless the statement did (`notified`).
-
-        `to_this_process`: let dispatchers of this process hear the notification as well, since the
-        work may be committed only later.
-        """
+    def announce(self, lanes: Iterable[LaneKey]) -> None:
+        """Wake dispatchers for work that was committed."""
         keys = set(lanes)
         if not keys:
             return
         for dispatcher in self._local:
             dispatcher.wake(keys)
-        if self._notifications and not notified:
+        if self._notifications:
             self._unsent |= keys
-            if to_this_process:
-                self._unsent_source = ""
             if self._sending is None:
-                self._sending = asyncio.create_task(self._send_later())
+                self._sending = asyncio.create_task(self._send())
 
-    async def _send_later(self) -> None:
+    def announce_after(self, connection: Connection, lanes: Iterable[LaneKey]) -> None:
+        """Announce work written in a transaction that is still open, once it has ended.
+
+        Whether it ended is looked at locally, without a statement, with growing pauses. A
+        connection that was closed or released counts as ended. After a minute the work is announced
+        in any case and the transaction is forgotten; if it commits later, polling finds its jobs.
+        """
+        keys = set(lanes)
+        if not keys:
+            return
+        watched = self._watched.get(id(connection))
+        if watched is not None:
+            # The same transaction, or the first one on this connection has ended unnoticed.
+            watched.lanes |= keys
+            return
+        watched = _Watched(connection, keys, time.monotonic())
+        self._watched[id(connection)] = watched
+        self._look_later(watched, _FIRST_LOOK)
+
+    def _look_later(self, watched: _Watched, pause: float) -> None:
+        loop = asyncio.get_running_loop()
+        watched.timer = loop.call_later(pause, self._look, watched)
+
+    def _look(self, watched: _Watched) -> None:
+        age = time.monotonic() - watched.since
+        if is_open(watched.connection) and age < _LONGEST_WATCH:
+            self._look_later(watched, min(max(age / 4, _FIRST_LOOK), _LONGEST_PAUSE))
+        else:
+            del self._watched[id(watched.connection)]
+            self.announce(watched.lanes)
+
+    async def _send(self) -> None:
+        """Send what is unsent, keeping to the rate; after an error less often."""
         try:
             while self._unsent:
-                await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
-                text = encode_lanes(self._unsent, self._unsent_source)
+                pause = self._next_at - time.monotonic()
+                await asyncio.sleep(max(pause, _OWN_FIRST if self._local else 0.0))
+                text = encode_lanes(self._unsent, self.source)
                 self._unsent.clear()
-                self._unsent_source = self.source
-                self._take_turn()
-                await queue.notify(self._executor, text)
-        except CONNECTION_ERRORS as error:
-            logger.warning("workers of other processes were not notified and will poll: %s", error)
+                earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)
+                self._next_at = max(self._next_at, earliest) + _INTERVAL
+                await self._send_one(text)
         finally:
             self._sending = None
 
+    async def _send_one(self, text: str) -> None:
+        try:
+            await queue.notify(self._executor, text)
+        except Exception as error:  # noqa: BLE001 - announcing must not fail anything else
+            self._next_at = time.monotonic() + _AFTER_FAILURE
+            if not self._failing:
+                logger.warning(
+                    "workers of other processes cannot be notified (%s);"
+                    " they find new jobs by polling until this is over",
+                    error,
+                )
+            self._failing = True
+        else:
+            if self._failing:
+                logger.info("workers of other processes are notified again")
+            self._failing = False
+
     async def aclose(self) -> None:
-        """Send what is unsent, if the database takes it at once."""
+        """Stop watching transactions, and send what is unsent if that takes no longer than 1 s."""
+        for watched in self._watched.values():
+            if watched.timer is not None:
+                watched.timer.cancel()
+        self._watched.clear()
         if self._sending is not None:
-            sending = self._sending
-            await asyncio.wait([sending], timeout=_LAST_NOTIFICATION)
-            sending.cancel()
-            await asyncio.wait([sending])
+            _, unfinished = await asyncio.wait([self._sending], timeout=_LAST_SEND)
+            for task in unfinished:
+                task.cancel()
+                await asyncio.wait([task], timeout=_LAST_SEND)

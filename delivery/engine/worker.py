@@ -83,18 +83,17 @@ class Worker:
         self._on_settled = on_settled
         self.id = ids.new()
         self._held = HeldLeases()
-        announcer = Announcer(pool, ids, waker)
+        self._telling = Telling(pool, Announcer(pool, ids, waker))
         calls = PreparedCalls(pool, settings.http, sealer)
         self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
         self._health = HealthKeeper(
             pool,
             clock,
             rules_of(settings.health),
-            announcer,
+            self._telling,
             self._dispatcher.held_back,
             self._dispatcher.rest,
         )
-        self._telling = Telling(pool, announcer)
         self._disabling = Disabling(self._telling)
         self._settler = Settler(
             pool,

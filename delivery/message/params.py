@@ -22,17 +22,27 @@ from delivery.models import (
 if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
 
-__all__ = ["StoredCall", "decode_params", "encode_params", "encode_shown", "shown_params"]
+__all__ = [
+    "StoredCall",
+    "decode_params",
+    "encode_params",
+    "encode_shown",
+    "same_request",
+    "shown_params",
+]
 
 _NOTHING: Final = "{}"
 """The credentials of a call in which nothing is secret; not worth sealing."""
+
+_NOT_SENT: Final = frozenset({"retry", "concurrency", "rate_limit", "ordered", "live"})
+"""Keys of a stored call that say nothing about what is sent."""
 
 
 class StoredCall(NamedTuple):
     """A call as it is stored."""
 
     params: str
-    """JSON of what may be shown of it; SQL reads the retry policy in it."""
+    """JSON of what may be shown of it. No statement reads values out of it."""
     credentials: str
     """Sealed JSON of the parts that are concealed in `params`; `{}` if none is."""
 
@@ -116,6 +126,24 @@ def shown_params(call: StoredCall) -> HttpParams:
     # What was stored by an earlier version is concealed only now.
     sealed = not call.credentials.startswith("{")
     return conceal(_decoded(call.params, {} if sealed else orjson.loads(call.credentials)))
+
+
+def same_request(one: StoredCall, other: StoredCall) -> bool:
+    """Whether two stored calls send the same, whenever and however often they do.
+
+    Texts that cannot be read are the same only if they are equal.
+    """
+    if one.credentials != other.credentials:
+        return False
+    try:
+        return _what_is_sent(one.params) == _what_is_sent(other.params)
+    except (TypeError, ValueError):
+        return one.params == other.params
+
+
+def _what_is_sent(params: str) -> dict[str, Any]:
+    stored = dict(orjson.loads(params))
+    return {key: value for key, value in stored.items() if key not in _NOT_SENT}
 
 
 def _decoded(shown: str, hidden: dict[str, Any]) -> HttpParams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
@@ -70,6 +71,7 @@ def validate_params(params: HttpParams) -> HttpParams:
         raise InvalidReaction(message)
     headers = _checked_headers(params.headers)
     query = _checked_query(params.query)
+    _check_storable("the body", params.body.content)
     _check_body(params.body, {name.lower() for name, _ in headers})
     _check_seconds("timeout", params.timeout)
     _check_seconds("connect_timeout", params.connect_timeout)
@@ -172,6 +174,7 @@ def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, s
         except UnicodeEncodeError:
             message = f"query: {name[:80]!a} has a lone surrogate in it, which has no UTF-8"
             raise InvalidReaction(message) from None
+        _check_storable("query", (name, value))
         pairs.append((name, value))
         length += len(quote_value(name))
         length += 0 if has_placeholders(value) else len(quote_value(value))
@@ -182,6 +185,25 @@ def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, s
         message = f"query has {len(pairs)} entries; at most {_MOST_HEADERS} are allowed"
         raise InvalidReaction(message)
     return tuple(pairs)
+
+
+def _check_storable(where: str, value: object) -> None:
+    """Refuse NUL anywhere in a value: what PostgreSQL reads out of JSON cannot contain it.
+
+    Raises:
+        InvalidReaction: naming where it was given.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            if "\0" in each:
+                message = f"{where} has a NUL character in it, which cannot be stored; remove it"
+                raise InvalidReaction(message)
+        elif isinstance(each, Mapping):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            waiting += each
 
 
 def _check_live(value: object) -> None:

@@ -25,7 +25,7 @@ from typing import Final
 
 from delivery.errors import InvalidReaction
 from delivery.models import FailureKind, JobStatus, Outcome, RetryPolicy, StatusAction
-from delivery.policy.retry import backoff
+from delivery.policy.retry import backoff, elapses_at
 
 __all__ = [
     "DEFAULT_RULES",
@@ -169,6 +169,7 @@ def decide(
     created_at: float,
     deadline: float | None,
     draw: Callable[[], float],
+    due_at: float | None = None,
 ) -> Verdict:
     """What an attempt led to. Times are seconds since the epoch.
 
@@ -182,9 +183,10 @@ def decide(
         rules: Gives the meaning of the status.
         retry_after: Called at most once, for a retry: the seconds the answer asks to wait, if any.
         now: When the attempt ended.
-        created_at: When the job was made; `max_elapsed` runs from here.
+        created_at: When the job was made; `max_elapsed` runs from here, or from `due_at`.
         deadline: The next attempt must begin before it.
         draw: Called at most once, for a retry: a random number from 0 to 1.
+        due_at: When the first attempt was asked for, if the job was delayed on purpose.
     """
     disable = False
     if status_code is not None and (
@@ -210,7 +212,8 @@ def decide(
     run_at = now + delay
     if deadline is not None and run_at >= deadline:
         return _failed(FailureKind.DEADLINE)
-    if policy.max_elapsed is not None and run_at > created_at + policy.max_elapsed:
+    latest = elapses_at(policy, created_at, due_at)
+    if latest is not None and run_at > latest:
         return _failed(kind, exhausted=True)
     return Verdict(JobStatus.RETRYING, Outcome.RETRIED, run_at, kind)
 

@@ -27,6 +27,8 @@ __all__ = [
     "MOST_ATTEMPTS",
     "backoff",
     "documented_delays",
+    "elapsed",
+    "elapses_at",
     "policy_from_mapping",
     "validate_policy",
 ]
@@ -62,6 +64,46 @@ def backoff(policy: RetryPolicy, attempt: int, draw: float) -> float:
 def documented_delays(policy: RetryPolicy) -> tuple[float, ...]:
     """All delays of the policy in seconds, without jitter: one fewer than its attempts."""
     return tuple(_plain_delay(policy, attempt) for attempt in range(1, policy.max_attempts))
+
+
+def elapses_at(policy: RetryPolicy, created_at: float, due_at: float | None) -> float | None:
+    """Until when a retry may start, in seconds since the epoch; None: at any time.
+
+    Args:
+        policy: Gives `max_elapsed`.
+        created_at: When the job was made.
+        due_at: When its first attempt was asked for, if it was delayed on purpose: the delay does
+            not count.
+    """
+    if policy.max_elapsed is None:
+        return None
+    since = created_at if due_at is None else max(created_at, due_at)
+    return since + policy.max_elapsed
+
+
+def elapsed(
+    policy: RetryPolicy,
+    *,
+    attempts: int,
+    created_at: float,
+    due_at: float | None,
+    now: float,
+) -> bool:
+    """Whether the next attempt must not start any more, because `max_elapsed` is over.
+
+    The first attempt always may.
+
+    Args:
+        policy: Gives `max_elapsed`.
+        attempts: Attempts that were made and count.
+        created_at: When the job was made.
+        due_at: When its first attempt was asked for, if it was delayed on purpose.
+        now: When the attempt would start.
+    """
+    if policy.max_elapsed is None or attempts < 1:
+        return False
+    latest = elapses_at(policy, created_at, due_at)
+    return latest is not None and now > latest
 
 
 def _plain_delay(policy: RetryPolicy, attempt: int) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from delivery.errors import InvalidReaction, InvalidSecret
 from delivery.http.choice import guard_for
 from delivery.http.tls import check_tls
+from delivery.message.concealing import restore, restore_tls
 from delivery.message.filling import plain_url
 from delivery.message.url import parse_url
 from delivery.message.validate import validate_params
@@ -29,7 +30,7 @@ from delivery.policy.retry import policy_from_mapping, validate_policy
 if TYPE_CHECKING:
     from delivery.settings import HttpSettings
 
-__all__ = ["CallOptions", "build_params", "check_known"]
+__all__ = ["CallOptions", "build_params", "changed_params", "check_known"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -96,6 +97,48 @@ def build_params(
     guard_for(settings).check(endpoint)
     check_tls(params.tls)
     return params
+
+
+def changed_params(
+    params: HttpParams,
+    changes: Mapping[str, Any],
+    default_retry: RetryPolicy,
+    settings: HttpSettings,
+) -> HttpParams:
+    """Return a call with those of the changes that are options of it, checked as a whole.
+
+    `***` for a value that was shown so leaves it as it is. Without such a change the call is not
+    checked again.
+
+    Raises:
+        InvalidReaction, InvalidSecret: see `build_params`.
+    """
+    given = {key: value for key, value in changes.items() if key in CallOptions.__annotations__}
+    if not given:
+        return params
+    options: CallOptions = {
+        "url": params.url,
+        "method": params.method,
+        "headers": params.headers,
+        "query": params.query,
+        "body": params.body,
+        "compression": params.compression,
+        "redirects": params.redirects,
+        "timeout": params.timeout,
+        "connect_timeout": params.connect_timeout,
+        "retry": params.retry,
+        "status_actions": dict(params.status_actions),
+        "concurrency": params.concurrency,
+        "rate_limit": params.rate_limit,
+        "ordered": params.ordered,
+        "live": params.live,
+        "tls": params.tls,
+    }
+    options.update(given)  # type: ignore[typeddict-item]
+    tls = options["tls"]
+    if isinstance(tls, TlsOptions):
+        options["tls"] = restore_tls(tls, params.tls)
+    return restore(build_params(options, default_retry, settings), params)
 
 
 def check_known(options: Mapping[str, object], kind: type) -> None:

@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 _MAX_PRIORITY = 32_767
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Times before and after these are mistakes, and some are infinite for PostgreSQL."""
 _MAX_TEXT = 255
 _MIN_STATUS, _MAX_STATUS = 100, 999
 _LONGEST_SHOWN = 80
@@ -156,7 +159,8 @@ def check_run_at(
     """When a job is to run first; None: now.
 
     Raises:
-        InvalidInput: if both are given, the time has no zone, or the delay is negative or too long.
+        InvalidInput: if both are given, the time has no zone or is not from 1970 to 2200, or the
+            delay is negative or too long.
     """
     if run_at is not None and delay is not None:
         message = "give either run_at or delay, not both"
@@ -170,7 +174,7 @@ def check_run_at(
         if length < timedelta(0):
             message = f"delay is {delay}; it must not be negative"
             raise InvalidInput(message)
-        return now + length
+        return _aware("delay", now + length)
     except (OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
@@ -186,10 +190,11 @@ def check_deadline(deadline: datetime | None, now: datetime) -> datetime | None:
     """
     if deadline is None:
         return None
-    if _aware("deadline", deadline) <= now:
+    checked = _aware("deadline", deadline)
+    if checked <= now:
         message = f"deadline {deadline.isoformat()} is not in the future"
         raise InvalidInput(message)
-    return deadline
+    return checked
 
 
 def _aware(name: str, value: object) -> datetime:
@@ -199,7 +204,17 @@ def _aware(name: str, value: object) -> datetime:
     if value.tzinfo is None:
         message = f"{name} has no time zone; give one, for instance datetime.now(UTC)"
         raise InvalidInput(message)
-    return value.astimezone(UTC)
+    try:
+        instant = value.astimezone(UTC)
+    except (OverflowError, ValueError):
+        instant = None
+    if instant is None or not _EARLIEST <= instant <= _LATEST:
+        message = (
+            f"{name} leads to {value.isoformat()}; it must be from"
+            f" {_EARLIEST:%Y-%m-%d} to {_LATEST:%Y-%m-%d}"
+        )
+        raise InvalidInput(message)
+    return instant
 
 
 def check_seconds(name: str, value: object, most: float = inf) -> None:

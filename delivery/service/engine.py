@@ -122,6 +122,7 @@ class Engine:
             NoTransaction: if `connection` has no open transaction.
             DatabaseError: if the database fails. After `ConnectionLost`, `StatementTimeout` and
                 `DatabaseRestarting` it is unknown whether the trigger was written.
+            UnusableConnection: if `connection` is closed, failed or leads to another database.
         """
         request = TriggerRequest(
             type, payload, user_id, run_at, delay, priority=priority, deadline=deadline

@@ -13,7 +13,7 @@ from delivery.message.params import encode_params
 from delivery.message.payload import encode_payload
 from delivery.message.stored_payload import seal_payload
 from delivery.message.url import parse_url
-from delivery.models import Job, JobStatus, Page
+from delivery.models import JobStatus
 from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
     check_deadline,
@@ -30,8 +30,7 @@ from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.patience import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
-from delivery.store.caller import caller_transaction
-from delivery.store.driver_errors import driver_errors_translated
+from delivery.store.caller import CallerConnections
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -40,9 +39,10 @@ if TYPE_CHECKING:
     from delivery.clock import Clock, IdFactory
     from delivery.engine.wake import Waker
     from delivery.message.sealing import Sealer
+    from delivery.models import Job, Page
     from delivery.service.finished import FinishedJobs
     from delivery.settings import Settings
-    from delivery.store.connection import Executor, Pool
+    from delivery.store.connection import Pool
 
 __all__ = ["Jobs"]
 
@@ -72,6 +72,7 @@ class Jobs:
         self._finished = finished
         self._sealer = sealer
         self._settings = settings
+        self._callers = CallerConnections(pool)
 
     async def create(
         self,
@@ -105,6 +106,7 @@ class Jobs:
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
             NoTransaction: if `connection` has no open transaction.
+            UnusableConnection: if `connection` is closed, failed or leads to another database.
         """
         check_tenant(tenant_id)
         _refuse_lane_limits(call)
@@ -113,39 +115,42 @@ class Jobs:
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
         lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
         now = self._clock.now_datetime()
-        own: Executor = self._pool if connection is None else await caller_transaction(connection)
+        callers = None if connection is None else await self._callers.transaction(connection)
         key = (lane, check_priority(priority))
         job_id = self._ids.new()
         stored = encode_params(params, self._sealer)
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
+        user = None if user_id is None else check_text("user_id", user_id)
         body = encode_payload(payload, self._settings.limits.max_payload_bytes)
-        wake = self._waker.notification({key}, to_this_process=connection is not None)
-        with driver_errors_translated():
-            await triggers.insert_direct_job(
-                own,
-                job_id=job_id,
-                lane=lane,
-                params=stored.params,
-                credentials=stored.credentials,
-                payload=seal_payload(body, payload, self._sealer),
-                priority=priority,
-                run_at=due,
-                tenant_id=tenant_id,
-                max_attempts=params.retry.max_attempts,
-                deadline=latest,
-                user_id=None if user_id is None else check_text("user_id", user_id),
-                wake=wake,
-            )
-            written = await jobs.get(own, job_id, tenant_id)
-        if connection is None or wake is None:
-            self._waker.announce(
-                {key}, notified=wake is not None, to_this_process=connection is not None
-            )
-        if written is None:
-            message = f"job {job_id} was written and is gone already"
-            raise NotFound(message)
-        return written
+        created_at = await triggers.insert_direct_job(
+            self._pool if callers is None else callers,
+            job_id=job_id,
+            lane=lane,
+            params=stored.params,
+            credentials=stored.credentials,
+            payload=seal_payload(body, payload, self._sealer),
+            priority=priority,
+            run_at=due,
+            tenant_id=tenant_id,
+            max_attempts=params.retry.max_attempts,
+            deadline=latest,
+            user_id=user,
+        )
+        if callers is None:
+            self._waker.announce({key})
+        else:
+            self._waker.announce_after(callers.connection, {key})
+        return jobs.new_direct_job(
+            job_id,
+            tenant_id,
+            user_id=user,
+            priority=priority,
+            max_attempts=params.retry.max_attempts,
+            run_at=due,
+            deadline=latest,
+            created_at=created_at,
+        )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
         """One job.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from delivery.errors import InvalidReaction
 from delivery.models import ReactionState
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_pattern
-from delivery.service.checks import check_text
+from delivery.service.checks import check_priority, check_text
 
-__all__ = ["check_condition", "check_event_types", "check_reason"]
+__all__ = ["check_condition", "check_event_types", "check_reason", "checked_fields"]
 
 _MAX_EVENT_TYPES: Final = 1_000
 
@@ -47,3 +47,23 @@ def check_reason(state: ReactionState, reason: str | None) -> str | None:
     if state is ReactionState.ENABLED or reason is None:
         return None
     return check_text("state_reason", reason, max_length=1_000)
+
+
+def checked_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the changes that are neither of the call nor of the state.
+
+    Raises:
+        InvalidInput: if one cannot be used. What is not changed is not checked: a reaction with a
+            stored value that would be refused today can still be disabled, or mended field by
+            field.
+    """
+    return {key: check(changes[key]) for key, check in _FIELDS.items() if key in changes}
+
+
+_FIELDS: Final[dict[str, Callable[[Any], Any]]] = {
+    "area_id": lambda area_id: None if area_id is None else check_text("area_id", area_id),
+    "name": lambda name: check_text("name", name),
+    "event_types": check_event_types,
+    "condition": check_condition,
+    "priority": check_priority,
+}

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.concealing import hidden_parts, restore, restore_tls
+from delivery.message.concealing import hidden_parts
 from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.storing import encode_signing, rotate_signing
@@ -20,7 +20,7 @@ from delivery.models import (
     SigningSecret,
     TlsOptions,
 )
-from delivery.service.calls import CallOptions, build_params, check_known
+from delivery.service.calls import CallOptions, build_params, changed_params, check_known
 from delivery.service.checks import (
     check_flag,
     check_id,
@@ -32,7 +32,12 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.previews import Previews
-from delivery.service.reaction_checks import check_condition, check_event_types, check_reason
+from delivery.service.reaction_checks import (
+    check_condition,
+    check_event_types,
+    check_reason,
+    checked_fields,
+)
 from delivery.store import health, reactions
 
 if TYPE_CHECKING:
@@ -122,7 +127,7 @@ class Reactions:
             self._pool,
             reaction_id=self._ids.new(),
             tenant_id=check_tenant(tenant_id),
-            area_id=_area(area_id),
+            area_id=None if area_id is None else check_text("area_id", area_id),
             name=check_text("name", name),
             event_types=check_event_types(event_types),
             condition=check_condition(condition),
@@ -310,10 +315,15 @@ class Reactions:
         Raises:
             MissingKey: if what is secret in it cannot be read, and is not all given anew.
         """
+        if not changes.keys() & CallOptions.__annotations__.keys():
+            # What is stored stays byte for byte, also where it could not be read or be saved again.
+            return self._changed(stored.shown, changes), stored.call
         try:
             current = decode_params(stored.call, self._sealer)
         except MissingKey:
             return self._change_unopened(stored, changes)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _unreadable(stored.shown.id) from error
         changed = self._changed(replace(stored.shown, params=current), changes)
         return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
 
@@ -343,56 +353,31 @@ class Reactions:
         return build_params(call, self._settings.retry.policy(), self._settings.http)
 
     def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
-        params = current.params
-        options: CallOptions = {
-            "url": params.url,
-            "method": params.method,
-            "headers": params.headers,
-            "query": params.query,
-            "body": params.body,
-            "compression": params.compression,
-            "redirects": params.redirects,
-            "timeout": params.timeout,
-            "connect_timeout": params.connect_timeout,
-            "retry": params.retry,
-            "status_actions": dict(params.status_actions),
-            "concurrency": params.concurrency,
-            "rate_limit": params.rate_limit,
-            "ordered": params.ordered,
-            "live": params.live,
-            "tls": params.tls,
-        }
-        known = CallOptions.__annotations__
-        for key, value in changes.items():
-            if key in known:
-                options[key] = value  # type: ignore[literal-required]
-        tls = options["tls"]
-        if isinstance(tls, TlsOptions):
-            options["tls"] = restore_tls(tls, params.tls)
+        """The reaction with the changes; only what is changed is checked, and may be refused."""
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
             message = "a reaction is deleted by reactions.delete, not by its state"
             raise InvalidReaction(message)
         return replace(
             current,
-            area_id=_area(changes.get("area_id", current.area_id)),
-            name=check_text("name", changes.get("name", current.name)),
-            event_types=check_event_types(changes.get("event_types", current.event_types)),
-            condition=check_condition(changes.get("condition", current.condition)),
-            priority=check_priority(changes.get("priority", current.priority)),
             state=state,
             state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
-            params=restore(self._params(options), params),
+            params=changed_params(
+                current.params, changes, self._settings.retry.policy(), self._settings.http
+            ),
+            **checked_fields(changes),
         )
-
-
-def _area(area_id: object) -> str | None:
-    return None if area_id is None else check_text("area_id", area_id)
 
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
     return InvalidReaction(
         f"reaction {reaction_id} is being changed by others all the time; try again"
+    )
+
+
+def _unreadable(reaction_id: UUID) -> InvalidReaction:
+    return InvalidReaction(
+        f"the stored call of reaction {reaction_id} cannot be read; delete it, and make it again"
     )
 
 

@@ -22,7 +22,7 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.store import triggers
-from delivery.store.caller import caller_transaction
+from delivery.store.caller import CallerConnections
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -65,6 +65,7 @@ class Triggers:
         self._sealer = sealer
         self._clock = clock
         self._fan_out = fan_out
+        self._callers = CallerConnections(pool)
         self._limits = settings.limits
 
     async def create_many(
@@ -73,10 +74,12 @@ class Triggers:
         """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
         check_tenant(tenant_id)
         drafts = [self._draft(_checked(request)) for request in _listed(requests)]
-        own = None if connection is None else await caller_transaction(connection)
+        callers = None if connection is None else await self._callers.transaction(connection)
         if not drafts:
             return []
-        return await self._fan_out.write(tenant_id, drafts, own)
+        if callers is None:
+            return await self._fan_out.write(tenant_id, drafts)
+        return await self._fan_out.write_for_caller(tenant_id, drafts, callers)
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
         """One trigger with the ids of its jobs; what looks secret in its payload is `***`.

@@ -10,7 +10,7 @@ import asyncpg
 
 from delivery.errors import DatabaseError
 
-__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify"]
+__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify", "is_passing"]
 
 CONNECTION_ERRORS: Final = (
     OSError,
@@ -92,6 +92,15 @@ def classify(error: BaseException) -> Refusal:
     What nobody foresaw counts as `PLACE`: it waits, is reported, and nothing is thrown away.
     """
     return cause_of(error).refusal
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the error is about this moment, so that the same statement may succeed later.
+
+    A session or server that is read-only is replaced by another one, so that counts too.
+    """
+    cause = cause_of(error)
+    return cause.refusal is Refusal.MOMENT or (cause.sqlstate or "").startswith("25")
 
 
 def cause_of(error: BaseException) -> Cause:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from delivery.message.params import StoredCall, same_request
 from delivery.models import ReactionState
 from delivery.policy.health import HEALTHY, Health
 from delivery.store.statements import statement
@@ -46,10 +47,20 @@ async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UU
             row["name"],
             ReactionState(row["state"]),
             _health(row),
-            row["is_about_it"],
+            row["is_latest"] or _is_same(row),
         )
         for row in rows
     }
+
+
+def _is_same(row: asyncpg.Record) -> bool:
+    """Whether the version that was called and the latest one make the same request."""
+    if row["called_params"] is None or row["latest_params"] is None:
+        return False
+    return same_request(
+        StoredCall(row["called_params"], row["called_credentials"]),
+        StoredCall(row["latest_params"], row["latest_credentials"]),
+    )
 
 
 def _health(row: asyncpg.Record) -> Health:

@@ -9,13 +9,14 @@ from delivery.models import FailureKind, Job, JobStatus
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     import asyncpg
 
     from delivery.store.connection import Executor
 
-__all__ = ["get", "list_page"]
+__all__ = ["get", "list_page", "new_direct_job"]
 
 
 def _job(row: asyncpg.Record) -> Job:
@@ -43,6 +44,45 @@ def _job(row: asyncpg.Record) -> Job:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         updated_at=row["updated_at"],
+    )
+
+
+def new_direct_job(
+    job_id: UUID,
+    tenant_id: str,
+    *,
+    user_id: str | None,
+    priority: int,
+    max_attempts: int,
+    run_at: datetime | None,
+    deadline: datetime | None,
+    created_at: datetime,
+) -> Job:
+    """Return a direct job as it is after it was written, without reading it."""
+    return Job(
+        id=job_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        trigger_id=None,
+        reaction_id=None,
+        reaction_version=None,
+        priority=priority,
+        status=JobStatus.QUEUED,
+        attempt=0,
+        max_attempts=max_attempts,
+        run_at=created_at if run_at is None else run_at,
+        deadline=deadline,
+        failure_kind=None,
+        exhausted=False,
+        status_code=None,
+        error=None,
+        stalls=0,
+        locked_by=None,
+        locked_at=None,
+        created_at=created_at,
+        started_at=None,
+        finished_at=None,
+        updated_at=created_at,
     )
 
 

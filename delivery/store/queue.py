@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from delivery.store.literals import inlined
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -144,6 +145,26 @@ class ClaimedJob(asyncpg.Record):
         """Of the reaction's signing secrets now; None for a direct job."""
         return self[19]  # type: ignore[no-any-return]
 
+    @property
+    def due_at(self) -> float | None:
+        """When its first attempt was asked for, in seconds since the epoch; None: at once."""
+        return self[20]  # type: ignore[no-any-return]
+
+    @property
+    def failure_kind(self) -> str | None:
+        """Of its last failure; None before the first."""
+        return self[21]  # type: ignore[no-any-return]
+
+    @property
+    def error(self) -> str | None:
+        """Of its last failure; None before the first, or if there was a response."""
+        return self[22]  # type: ignore[no-any-return]
+
+    @property
+    def status_code(self) -> int | None:
+        """Of the last response; None if there was none."""
+        return self[23]  # type: ignore[no-any-return]
+
 
 class Claim(NamedTuple):
     """What a claim gave: jobs in order of time, and the lanes left out because of their limits."""
@@ -203,4 +224,5 @@ async def claim(
 
 async def notify(executor: Executor, lanes: str) -> None:
     """Tell listening workers of lanes with new jobs; see `delivery.engine.wake` for the text."""
-    await executor.execute(statement("notify_wake"), lanes)
+    # With the text as a literal it is one message to the server; nothing is prepared for it.
+    await executor.execute(inlined(statement("notify_wake"), [lanes]))

@@ -1,4 +1,4 @@
-"""Reactions, their versions, and the catalog a producer matches against.
+"""Reactions and their versions.
 
 A reaction is read as it may be shown, which needs no key; what it hides comes along as it is
 stored.
@@ -7,7 +7,7 @@ stored.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.message.params import StoredCall, decode_params, shown_params
 from delivery.message.redact import REDACTED
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from delivery.store.connection import Executor
 
 __all__ = [
-    "Catalog",
-    "CatalogEntry",
     "StoredReaction",
     "StoredVersion",
     "delete",
@@ -34,31 +32,10 @@ __all__ = [
     "get",
     "insert",
     "list_page",
-    "load_catalog",
     "load_versions",
     "rotate",
     "update",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """As much of a reaction as fan-out needs."""
-
-    id: UUID
-    version: int
-    event_types: tuple[str, ...]
-    condition: str | None
-    priority: int
-    max_attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """A tenant's enabled reactions, in the order they were made, as of one version of them all."""
-
-    version: int
-    entries: tuple[CatalogEntry, ...]
 
 
 class StoredVersion(NamedTuple):
@@ -69,6 +46,10 @@ class StoredVersion(NamedTuple):
     """The reaction's signing secrets now; see `delivery.message.signing.storing`."""
     name: str
     area_id: str | None
+
+
+_UNREADABLE: Final = HttpParams("(what is stored cannot be read)")
+"""What is shown for a call that is not stored as the engine stores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +89,19 @@ def _stored(row: asyncpg.Record) -> StoredReaction:
 
 
 def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
-    secrets = shown_signing(row["signing"])
+    try:
+        secrets, params = shown_signing(row["signing"]), shown_params(call)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # One row that was changed by hand must not hide the others of a listing.
+        secrets, params = (), _UNREADABLE
     return Reaction(
         id=row["id"],
         tenant_id=row["tenant_id"],
         area_id=row["area_id"],
         name=row["name"],
-        event_types=tuple(row["event_types"]),
+        event_types=tuple(each for each in row["event_types"] if isinstance(each, str)),
         condition=row["condition"],
-        params=replace(shown_params(call), secrets=(REDACTED,) * len(secrets)),
+        params=replace(params, secrets=(REDACTED,) * len(secrets)),
         priority=row["priority"],
         state=ReactionState(row["state"]),
         state_reason=row["state_reason"],
@@ -170,6 +155,7 @@ async def insert(
         *_limits(params),
         signing,
         params.live,
+        params.retry.max_attempts,
     )
     assert row is not None
     return _stored(row)
@@ -211,6 +197,7 @@ async def update(
         signing,
         signing_version,
         changed.params.live,
+        changed.params.retry.max_attempts,
     )
     return None if row is None else _stored(row)
 
@@ -259,26 +246,6 @@ async def list_page(
         statement("list_reactions"), tenant_id, after, None if state is None else state.value, limit
     )
     return [_stored(row) for row in rows]
-
-
-async def load_catalog(executor: Executor, tenant_id: str) -> Catalog:
-    """The tenant's enabled reactions, in one snapshot with the version that stands for them."""
-    rows = await executor.fetch(statement("load_catalog"), tenant_id)
-    return Catalog(
-        version=rows[0]["catalog_version"],
-        entries=tuple(
-            CatalogEntry(
-                id=row["id"],
-                version=row["version"],
-                event_types=tuple(row["event_types"]),
-                condition=row["condition"],
-                priority=row["priority"],
-                max_attempts=row["max_attempts"],
-            )
-            for row in rows
-            if row["id"] is not None
-        ),
-    )
 
 
 async def load_versions(

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import jobs_of_trigger
 from delivery.models import Trigger
+from delivery.store.caller import one_number
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     import asyncpg
 
+    from delivery.store.caller import CallersTransaction
     from delivery.store.connection import Executor
 
 __all__ = ["FanOut", "get", "insert_direct_job", "list_page", "write_fan_out"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -43,27 +47,31 @@ def _columns(rows: list[Any], width: int) -> list[Any]:
     ]
 
 
-async def write_fan_out(executor: Executor, fan_out: FanOut, wake: str | None) -> datetime | None:
-    """Write it all in one statement, and wake listening workers with `wake` unless that is None.
+async def write_fan_out(
+    executor: Executor | CallersTransaction, fan_out: FanOut
+) -> datetime | None:
+    """Write it all in one statement.
 
     Returns the time of creation, or None, with nothing written, if the tenant's reactions have
     changed since `catalog_version`.
     """
-    row = await executor.fetchrow(
-        statement("fan_out"),
+    created_at = await one_number(
+        executor,
+        "fan_out",
         fan_out.tenant_id,
         fan_out.catalog_version,
         *_columns(fan_out.triggers, 3),
         *_columns(fan_out.jobs, 9),
-        wake,
     )
-    assert row is not None
-    created_at: datetime = row["created_at"]
-    return created_at if row["written"] else None
+    return None if created_at is None else _time_of(created_at)
+
+
+def _time_of(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 async def insert_direct_job(
-    executor: Executor,
+    executor: Executor | CallersTransaction,
     *,
     job_id: UUID,
     lane: UUID,
@@ -76,11 +84,14 @@ async def insert_direct_job(
     max_attempts: int,
     deadline: datetime | None,
     user_id: str | None,
-    wake: str | None,
-) -> None:
-    """Write a job without a stored reaction; `params` and `credentials` are of `encode_params`."""
-    await executor.fetchrow(
-        statement("insert_direct_job"),
+) -> datetime:
+    """Write a job without a stored reaction, and return when that was.
+
+    `params` and `credentials` are of `encode_params`.
+    """
+    created_at = await one_number(
+        executor,
+        "insert_direct_job",
         job_id,
         lane,
         params,
@@ -92,8 +103,9 @@ async def insert_direct_job(
         max_attempts,
         deadline,
         user_id,
-        wake,
     )
+    assert created_at is not None
+    return _time_of(created_at)
 
 
 def _trigger(row: asyncpg.Record) -> Trigger:

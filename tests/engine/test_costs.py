@@ -6,6 +6,8 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.lowlevel
 import asyncpg
 import pytest
 
@@ -54,7 +56,9 @@ async def test_a_trigger_is_one_statement_however_many_jobs_it_makes(
         executed = await statements_of(engine)
         trigger = await engine.trigger("x", 1)
         assert len(trigger.jobs) == 100
-        assert len(executed) == 1
+        await anyio.lowlevel.checkpoint()  # The driver logs in the next turn of the event loop.
+        # Notifications are statements of their own, at most one in 20 ms.
+        assert len([text for text in executed if "delivery." in text]) == 1
 
 
 async def test_in_a_callers_transaction_a_trigger_is_one_statement_as_well(
@@ -66,6 +70,7 @@ async def test_in_a_callers_transaction_a_trigger_is_one_statement_as_well(
         executed = await statements_of(engine)
         async with engine._pool.acquire() as connection, connection.transaction():
             await engine.trigger("x", 1, connection=connection)
+        await anyio.lowlevel.checkpoint()
         assert len([text for text in executed if "delivery." in text]) == 1
 
 
@@ -75,6 +80,7 @@ async def test_many_triggers_are_a_few_statements(database_url: str, receiver: R
         await engine.trigger("x", 0)
         executed = await statements_of(engine)
         await engine.trigger_many([TriggerRequest("x", n) for n in range(JOBS)])
+        await anyio.lowlevel.checkpoint()
         writing = [text for text in executed if "delivery." in text]
         assert len(writing) <= JOBS * 2 / 500
 

@@ -61,10 +61,14 @@ def temporary_directory() -> Iterator[Path]:
 class PrivateServer:
     """A PostgreSQL server from the wheel's binaries, alone in its directory, for killing.
 
-    A context manager; blocking, as a start takes a tenth of a second.
+    A context manager; blocking, as a start takes a tenth of a second. `options` are settings of the
+    server.
     """
 
-    def __init__(self, directory: Path, *, primary: PrivateServer | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, primary: PrivateServer | None = None, **options: str
+    ) -> None:
+        self._options = {**_QUICK, **options}
         self.directory = directory / ("server" if primary is None else "standby")
         self._cluster = prepare(self.directory)
         if primary is None:
@@ -89,7 +93,7 @@ class PrivateServer:
 
     def start(self) -> None:
         """Start it, through recovery if it was killed, and wait until it is ready."""
-        self._cluster.start(self._sockets, _QUICK, timeout=60.0)
+        self._cluster.start(self._sockets, self._options, timeout=60.0)
 
     def stop(self) -> None:
         """Stop it in good order; harmless if it does not run."""

@@ -13,6 +13,7 @@ from delivery.message.sealing import Sealer
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
 from delivery.store import queue, reactions, triggers
+from delivery.store.catalogs import load_catalog
 from delivery.store.connection import open_pool
 from delivery.store.partitions import ensure_partitions
 from delivery.store.settlements import Settlement
@@ -57,7 +58,7 @@ class Bench:
     ) -> list[UUID]:
         """Write a trigger and a job each; the ids of the jobs."""
         reaction = reaction_id or self.reaction_id
-        catalog = await reactions.load_catalog(self.pool, "default")
+        catalog = await load_catalog(self.pool, "default")
         fan_out = FanOut("default", catalog.version)
         for number in range(count):
             trigger_id = self.ids.new()
@@ -75,7 +76,7 @@ class Bench:
                     None,
                 )
             )
-        assert await triggers.write_fan_out(self.pool, fan_out, None) is not None
+        assert await triggers.write_fan_out(self.pool, fan_out) is not None
         return [row[0] for row in fan_out.jobs]
 
     async def claim(

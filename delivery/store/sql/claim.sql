@@ -43,9 +43,12 @@ lease AS (
 ),
 slots AS (
     INSERT INTO delivery.held_slots (job_id, lane, claim)
-    SELECT job_id, lane, claim
+    -- One slot a job, and none for a row without a job: nobody would free it.
+    SELECT DISTINCT ON (job_id) job_id, lane, claim
     FROM popped
     WHERE $7::boolean
+        AND EXISTS (SELECT FROM (SELECT FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS present)
+    ORDER BY job_id, claim DESC
     ON CONFLICT (job_id) DO UPDATE SET claim = excluded.claim
 ),
 taken AS (
@@ -69,7 +72,11 @@ taken AS (
         direct_jobs.credentials,
         reactions.state AS reaction_state,
         extract(epoch FROM popped.run_at)::float8 AS run_at,
-        reactions.signing_version
+        reactions.signing_version,
+        extract(epoch FROM jobs.due_at)::float8 AS due_at,
+        jobs.failure_kind,
+        jobs.error,
+        jobs.status_code
     FROM popped
     CROSS JOIN LATERAL (SELECT * FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS jobs
     LEFT JOIN LATERAL (
@@ -86,7 +93,7 @@ SELECT * FROM taken
 UNION ALL
 SELECT
     NULL, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM wanted
 WHERE limited
 ORDER BY run_at, job_id;

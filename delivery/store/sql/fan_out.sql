@@ -1,5 +1,6 @@
 -- Writes triggers, their jobs and the queue rows, if the producer's copy of the tenant's reactions is
--- current ($2); else writes nothing and says so. run_at NULL means now.
+-- current ($2); else writes nothing. run_at NULL means now. Returns the time of creation in microseconds since
+-- the epoch, or NULL where nothing was written: one number, which any session's codecs leave as it is.
 WITH current AS MATERIALIZED (
     SELECT 1
     WHERE coalesce((SELECT version FROM delivery.catalogs WHERE tenant_id = $1), 0) = $2
@@ -20,22 +21,19 @@ given_jobs AS (
 ),
 new_jobs AS (
     INSERT INTO delivery.jobs (
-        id, tenant_id, trigger_id, reaction_id, reaction_version, priority, max_attempts, run_at, deadline, user_id
+        id, tenant_id, trigger_id, reaction_id, reaction_version, priority, max_attempts, run_at, due_at, deadline,
+        user_id
     )
     SELECT
         id, $1, trigger_id, reaction_id, reaction_version, priority, max_attempts,
-        coalesce(run_at, now()), deadline, user_id
+        coalesce(run_at, now()), run_at, deadline, user_id
     FROM given_jobs
 ),
 queued AS (
     INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
     SELECT reaction_id, priority, coalesce(run_at, now()), id, 1
     FROM given_jobs
-),
-notified AS MATERIALIZED (
-    SELECT pg_notify('delivery_wake', $15) FROM current WHERE $15::text IS NOT NULL
 )
-SELECT
-    (SELECT count(*) FROM current) = 1 AS written,
-    now() AS created_at,
-    (SELECT count(*) FROM notified) AS notifications;
+SELECT CASE WHEN (SELECT count(*) FROM current) = 1
+    THEN (extract(epoch FROM now()) * 1000000)::bigint
+END AS created_at;

@@ -1,5 +1,6 @@
 -- The lanes with waiting jobs, each priority apart, after a cursor, with the time their first job is due:
--- a loose index scan, one descent a row, whatever the number of jobs.
+-- a loose index scan, one descent a row, whatever the number of jobs. Times are compared as numbers: PostgreSQL
+-- before 17 cannot subtract infinite ones, and one such row would fail the whole statement.
 WITH RECURSIVE found AS (
     (
         SELECT lane, priority, run_at
@@ -21,7 +22,7 @@ WITH RECURSIVE found AS (
 SELECT
     lane,
     priority,
-    extract(epoch FROM run_at - now())::float8 AS due_in,
+    extract(epoch FROM run_at)::float8 - extract(epoch FROM now())::float8 AS due_in,
     extract(epoch FROM run_at)::float8 AS run_at
 FROM found
 LIMIT $3;

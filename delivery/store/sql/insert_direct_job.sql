@@ -1,18 +1,21 @@
--- Writes a job that has no stored reaction, what it sends, and its queue row. run_at NULL means now.
+-- Writes a job that has no stored reaction, what it sends, and its queue row. run_at NULL means now. Returns
+-- the time of creation in microseconds since the epoch.
 WITH direct AS (
     INSERT INTO delivery.direct_jobs (id, lane, params, credentials, payload)
-    VALUES ($1, $2, $3, $4, $5)
+    VALUES ($1::uuid, $2::uuid, $3::text, $4::text, $5::bytea)
 ),
 queued AS (
     INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)
-    VALUES ($2, $6, coalesce($7::timestamptz, now()), $1, 1)
-),
-notified AS MATERIALIZED (
-    SELECT pg_notify('delivery_wake', $12) WHERE $12::text IS NOT NULL
+    VALUES ($2::uuid, $6::smallint, coalesce($7::timestamptz, now()), $1::uuid, 1)
 ),
 written AS (
-    INSERT INTO delivery.jobs (id, tenant_id, priority, max_attempts, run_at, deadline, user_id)
-    VALUES ($1, $8, $6, $9, coalesce($7, now()), $10::timestamptz, $11::text)
-    RETURNING run_at, created_at
+    INSERT INTO delivery.jobs (
+        id, tenant_id, priority, max_attempts, run_at, due_at, deadline, user_id
+    )
+    VALUES (
+        $1::uuid, $8::text, $6::smallint, $9::smallint, coalesce($7::timestamptz, now()), $7::timestamptz,
+        $10::timestamptz, $11::text
+    )
+    RETURNING id
 )
-SELECT run_at, created_at, (SELECT count(*) FROM notified) AS notifications FROM written;
+SELECT (extract(epoch FROM now()) * 1000000)::bigint AS created_at FROM written;

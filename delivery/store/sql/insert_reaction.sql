@@ -13,8 +13,8 @@ written AS (
     RETURNING *
 ),
 versioned AS (
-    INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials)
-    SELECT id, version, $8, $9 FROM written
+    INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials, max_attempts)
+    SELECT id, version, $8, $9, $16::integer FROM written
     RETURNING params, credentials
 ),
 limited AS (

@@ -5,7 +5,7 @@ SELECT
     EXISTS (SELECT FROM delivery.lane_limits WHERE lane_limits.lane = given.lane) AS limited,
     (SELECT count(*) FROM delivery.held_slots WHERE held_slots.lane = given.lane) AS in_flight,
     first.priority,
-    extract(epoch FROM first.run_at - now())::float8 AS due_in,
+    extract(epoch FROM first.run_at)::float8 - extract(epoch FROM now())::float8 AS due_in,
     extract(epoch FROM clock_timestamp())::float8 AS now
 FROM unnest($1::uuid[]) AS given (lane)
 LEFT JOIN LATERAL (

@@ -19,8 +19,8 @@ moved AS (
     ON CONFLICT (tenant_id) DO UPDATE SET version = catalogs.version + 1
 ),
 versioned AS (
-    INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials)
-    SELECT id, version, $11, $12 FROM written
+    INSERT INTO delivery.reaction_versions (reaction_id, version, params, credentials, max_attempts)
+    SELECT id, version, $11, $12, $20::integer FROM written
     RETURNING params, credentials
 ),
 limited AS (

@@ -1,0 +1,64 @@
+"""Statements with their parameters written into them as literals.
+
+For sessions whose codecs are not known. Everything is written so that it means the same whatever
+the session's settings are.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["inlined", "literal"]
+
+_COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
+_PLACEHOLDER: Final = re.compile(r"\$(\d+)")
+
+
+def inlined(text: str, parameters: Sequence[object]) -> str:
+    """Return a statement with a literal in place of each `$n`.
+
+    The statement must cast every placeholder whose type the context does not give.
+    """
+    literals = [literal(parameter) for parameter in parameters]
+    # Comments name placeholders too, and a literal with a line break would end the comment.
+    return _PLACEHOLDER.sub(lambda found: literals[int(found[1]) - 1], _COMMENT.sub("", text))
+
+
+def literal(value: object) -> str:
+    """Return a value as SQL.
+
+    Raises:
+        TypeError: if there is no literal for values of its type.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, (list, tuple)):
+        return f"ARRAY[{', '.join(map(literal, value))}]" if value else "'{}'"
+    for kind, write in _WRITERS:
+        if isinstance(value, kind):
+            return write(value)
+    message = f"there is no literal for {type(value).__name__}"
+    raise TypeError(message)
+
+
+def _quoted(text: str) -> str:
+    # With E the meaning of a backslash does not depend on standard_conforming_strings.
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
+
+
+_WRITERS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
+    (bool, lambda value: "TRUE" if value else "FALSE"),
+    (int, lambda value: f"({value})"),
+    (bytes, lambda value: rf"E'\\x{value.hex()}'::pg_catalog.bytea"),
+    (str, _quoted),
+    (UUID, lambda value: f"'{value}'::pg_catalog.uuid"),
+    (datetime, lambda value: f"'{value.isoformat()}'::pg_catalog.timestamptz"),
+)
+"""How values of a type are written; the first that fits counts."""
