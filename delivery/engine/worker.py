@@ -90,15 +90,7 @@ class Worker:
         )
         self._telling = Telling(pool, announcer)
         self._disabling = Disabling(self._telling)
-        self._settler = Settler(
-            pool,
-            clock,
-            self._held,
-            SettleWriter(pool, self.id, self._held, self._telling),
-            self._disabling,
-            self._settled,
-            self._health.heal,
-        )
+        self._settler = self._own_settler(clock)
         self._heartbeat = Heartbeat(
             pool,
             WorkerIdentity(self.id, socket.gethostname(), os.getpid(), version),
@@ -127,6 +119,17 @@ class Worker:
         self._stop_timeout = worker.shutdown_timeout
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
+
+    def _own_settler(self, clock: Clock) -> Settler:
+        return Settler(
+            self._pool,
+            clock,
+            self._held,
+            SettleWriter(self._pool, self.id, self._held, self._telling),
+            self._disabling,
+            self._settled,
+            self._health.heal,
+        )
 
     def _own_reaper(self, clock: Clock, ids: IdFactory) -> Reaper:
         worker = self._settings.worker
