@@ -10,7 +10,7 @@ import asyncpg
 
 from delivery.errors import DatabaseError
 
-__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify"]
+__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify", "text_of"]
 
 CONNECTION_ERRORS: Final = (
     OSError,
@@ -92,6 +92,14 @@ def classify(error: BaseException) -> Refusal:
     What nobody foresaw counts as `PLACE`: it waits, is reported, and nothing is thrown away.
     """
     return cause_of(error).refusal
+
+
+def text_of(error: BaseException) -> str:
+    """Return the message of an error without the server's details, which may quote the row."""
+    original = _original(error)
+    if isinstance(original, asyncpg.PostgresError):
+        return str(original.args[0]) if original.args else original.sqlstate or ""
+    return str(error) or type(error).__name__
 
 
 def cause_of(error: BaseException) -> Cause:
