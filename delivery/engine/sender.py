@@ -231,7 +231,7 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 calls[task] = called = waiting.popleft()
-                self._on_begun(called[0], called[1].job_id)
+                self._on_begun(called[0], called[1][0])
                 await self._deliver(*called)
                 del calls[task]
             # A call that was counted as slow has had its place taken by another.

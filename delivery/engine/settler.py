@@ -245,7 +245,7 @@ class Settler:
             self._parked.hurry(now)
         elif part.key is not None:
             self._parked.eased(part.key, now)
-        self._held.settled((each.lease_id, each.job_id) for each in part.results)
+        self._held.settled(part.results)
         try:
             self._on_settled(list(part.results))
             if settled.healing:
