@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from delivery.store.failures import text_of
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -64,7 +66,7 @@ class Disabling:
                 logger.warning(
                     "%d reactions could not be disabled (%s); trying again in %.1f s",
                     len(reasons),
-                    error,
+                    text_of(error),
                     backoff,
                 )
                 await asyncio.sleep(backoff)

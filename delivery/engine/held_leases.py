@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
 __all__ = ["HeldJob", "HeldLeases"]
@@ -52,26 +52,33 @@ class HeldLeases:
         """Forget a lease whose claim failed (the audit finds it if it exists) or was reaped."""
         self._unsettled.pop(lease_id, None)
 
-    def finished_with(self, settled: Iterable[HeldJob]) -> list[UUID]:
-        """The leases that have nothing left once settlements of these jobs are written."""
+    def finished_with(self, settled: Iterable[Sequence[Any]]) -> list[UUID]:
+        """The leases that have nothing left once settlements of these jobs are written.
+
+        A lease and a job are the first two fields of each; this runs once per delivery.
+        """
         settling: dict[UUID, set[UUID]] = {}
-        for lease_id, job_id in settled:
-            settling.setdefault(lease_id, set()).add(job_id)
+        for each in settled:
+            jobs = settling.get(each[0])
+            if jobs is None:
+                settling[each[0]] = {each[1]}
+            else:
+                jobs.add(each[1])
         return [
             lease_id
             for lease_id, jobs in settling.items()
             if (held := self._unsettled.get(lease_id)) is not None and held.keys() <= jobs
         ]
 
-    def settled(self, settled: Iterable[HeldJob]) -> None:
+    def settled(self, settled: Iterable[Sequence[Any]]) -> None:
         """Take jobs with written settlements off their leases; one with none left is forgotten."""
-        for lease_id, job_id in settled:
-            jobs = self._unsettled.get(lease_id)
-            if jobs is None:
-                continue
-            jobs.pop(job_id, None)
-            if not jobs:
-                del self._unsettled[lease_id]
+        unsettled = self._unsettled
+        for each in settled:
+            jobs = unsettled.get(each[0])
+            if jobs is not None:
+                jobs.pop(each[1], None)
+                if not jobs:
+                    del unsettled[each[0]]
 
     def known(self) -> set[UUID]:
         """All leases held or about to be."""

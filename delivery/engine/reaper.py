@@ -16,7 +16,7 @@ from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.stall import after_stall
 from delivery.store import leases, partitions
-from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify
+from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify, text_of
 from delivery.store.settlements import Settlement, settle
 
 if TYPE_CHECKING:
@@ -81,9 +81,13 @@ class Reaper:
                 self._paused_at = time.monotonic()
             except CONNECTION_ERRORS as error:
                 self._watched.clear()
+<<<<<<< HEAD
                 if isinstance(error, ReadOnlyDatabase):
                     self._pool.expire()
                 logger.warning("leases could not be looked through: %s", error)
+=======
+                logger.warning("leases could not be looked through: %s", text_of(error))
+>>>>>>> h1
             await asyncio.sleep(self._interval)
 
     async def _dead_holders(self) -> list[tuple[UUID, datetime | None]]:
@@ -159,13 +163,13 @@ class Reaper:
                 "the jobs of lease %s cannot be brought back now; this is tried again, and reported"
                 " once: %s",
                 lease_id,
-                error,
+                text_of(error),
             )
         if cause.is_missing_partition:
             try:
                 await partitions.ensure_partitions(self._pool, _ENSURED_DAYS)
             except CONNECTION_ERRORS as failed:
-                logger.info("partitions could not be made: %s", failed)
+                logger.info("partitions could not be made: %s", text_of(failed))
 
     async def recover(self, lease_id: UUID) -> None:
         """Hand back a lease of this worker's own of which it never learned what is in it.

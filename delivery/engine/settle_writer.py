@@ -90,4 +90,4 @@ class SettleWriter:
         return await self._telling.transact(work)
 
     def _finished(self, batch: Sequence[Settlement]) -> list[UUID]:
-        return self._held.finished_with((each.lease_id, each.job_id) for each in batch)
+        return self._held.finished_with(batch)

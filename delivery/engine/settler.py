@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine.parked import GroupKey, Parked
 from delivery.engine.refused import day_of, days_between, mended, redated, without_exchange
 from delivery.store import partitions
-from delivery.store.failures import Cause, Refusal, cause_of
+from delivery.store.failures import Cause, Refusal, cause_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -209,7 +209,7 @@ class Settler:
         try:
             made = await partitions.ensure_partitions(self._pool, 1)
         except Exception as error:  # noqa: BLE001 - most often a role without the right to do it
-            logger.info("partitions could not be made: %s", error)
+            logger.info("partitions could not be made: %s", text_of(error))
         else:
             if made:
                 logger.warning("%d partitions were missing and have been made", made)
@@ -245,7 +245,7 @@ class Settler:
             self._parked.hurry(now)
         elif part.key is not None:
             self._parked.eased(part.key, now)
-        self._held.settled((each.lease_id, each.job_id) for each in part.results)
+        self._held.settled(part.results)
         try:
             self._on_settled(list(part.results))
             if settled.healing:
@@ -293,9 +293,9 @@ class Settler:
             logger.critical(
                 "the database refused the result of job %s; it is written without its exchange: %s",
                 result.job_id,
-                error,
+                text_of(error),
             )
-            part.step, part.results = 2, [without_exchange(result, str(error))]
+            part.step, part.results = 2, [without_exchange(result, text_of(error))]
         elif cause.refusal is Refusal.ALREADY_THERE and result.log_id and part.step == 0:
             # The row was written with the same id, so the attempt is logged.
             part.step, part.results = 3, [result._replace(log_id=None)]
@@ -326,7 +326,7 @@ class Settler:
                 " reported once",
                 len(results),
                 _advice(key.cause),
-                error,
+                text_of(error),
             )
 
 

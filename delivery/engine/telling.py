@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health, reactions, untold
+<<<<<<< HEAD
 from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify, is_passing
 from delivery.store.transaction import savepoint, transaction
+=======
+from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify, text_of
+from delivery.store.transaction import transaction
+>>>>>>> h1
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,7 +28,11 @@ if TYPE_CHECKING:
     from delivery.engine.announcer import Announcer
     from delivery.policy.health import Health
     from delivery.store.connection import Connection, Pool
+<<<<<<< HEAD
     from delivery.store.health import LockedHealth
+=======
+    from delivery.store.failures import Cause
+>>>>>>> h1
     from delivery.store.untold import Untold
 
     Tell: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
@@ -42,6 +51,10 @@ _AT_ONCE: Final = 20
 class _NotTold(Exception):
     """The announcement failed, rather than what it is about."""
 
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
 
 class Telling:
     """Runs transactions that announce something, so that announcing never makes them fail.
@@ -55,7 +68,7 @@ class Telling:
         self._pool = pool
         self._announcer = announcer
         self._noted = asyncio.Event()
-        self._reported: str | None = None
+        self._reported: Cause | None = None
 
     async def transact(self, work: Callable[[Connection, Tell], Awaitable[T]]) -> T:
         """Run `work` in a transaction; it calls its second argument with exhausted jobs.
@@ -66,25 +79,25 @@ class Telling:
             async with transaction(self._pool) as connection:
                 return await work(connection, self._tell)
         except _NotTold as error:
-            self._report(error.__cause__)
+            self._report(error.reason)
         async with transaction(self._pool) as connection:
             return await work(connection, self._note)
 
-    def _report(self, error: BaseException | None) -> None:
-        """Log why something could not be announced, once for each reason in a row."""
-        if str(error) != self._reported:
-            self._reported = str(error)
+    def _report(self, error: BaseException) -> None:
+        """Log why something could not be announced, once for each cause in a row."""
+        if cause_of(error) != self._reported:
+            self._reported = cause_of(error)
             logger.error(
                 "an announcement could not be written (%s); what it is about is written without"
                 " it, and it is tried again later",
-                error,
+                text_of(error),
             )
 
     async def _tell(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
         try:
             await self._announcer.tell_of_exhausted(connection, job_ids)
         except Exception as error:
-            raise _NotTold from error
+            raise _NotTold(error) from error
 
     async def _note(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
         await self._note_all(connection, OwnType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
@@ -100,7 +113,7 @@ class Telling:
             if classify(error) is Refusal.MOMENT:
                 raise
             ids = ", ".join(map(str, subjects))
-            logger.critical("%s of %s will not be announced: %s", told.value, ids, error)
+            logger.critical("%s of %s will not be announced: %s", told.value, ids, text_of(error))
         else:
             self._noted.set()
 
@@ -163,25 +176,24 @@ class Telling:
             try:
                 pause = await self._write_noted()
             except CONNECTION_ERRORS as error:
-                logger.warning("noted announcements could not be written: %s", error)
+                logger.warning("noted announcements could not be written: %s", text_of(error))
                 pause = _INTERVAL
 
     async def _write_noted(self) -> float:
         """Write those that are due, each in a transaction; how long to wait for the next look."""
-        due = await untold.due(self._pool, _AT_ONCE)
-        failed = 0
-        for each in due:
+        noted = await untold.first(self._pool, _AT_ONCE)
+        for each in noted:
+            if each.due_in > 0:
+                return min(each.due_in, _INTERVAL)
             try:
                 await self._write_one(each)
             except Exception as error:
                 if classify(error) is Refusal.MOMENT:
                     raise
-                failed += 1
                 await untold.postpone(self._pool, each)
-                logger.warning("%s of %s cannot be announced yet: %s", *each[:2], error)
-        if failed:
-            return 1.0
-        return 0.0 if len(due) == _AT_ONCE else _INTERVAL
+                logger.warning("%s of %s cannot be announced yet: %s", *each[:2], text_of(error))
+        # Those that failed are due in a second, and there may be more than were looked at.
+        return 0.0 if len(noted) == _AT_ONCE else 1.0 if noted else _INTERVAL
 
     async def _write_one(self, noted: Untold) -> None:
         async with transaction(self._pool) as connection:

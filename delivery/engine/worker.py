@@ -95,15 +95,7 @@ class Worker:
             self._dispatcher.rest,
         )
         self._disabling = Disabling(self._telling)
-        self._settler = Settler(
-            pool,
-            clock,
-            self._held,
-            SettleWriter(pool, self.id, self._held, self._telling),
-            self._disabling,
-            self._settled,
-            self._health.heal,
-        )
+        self._settler = self._own_settler(clock)
         self._heartbeat = Heartbeat(
             pool,
             WorkerIdentity(self.id, socket.gethostname(), os.getpid(), version),
@@ -133,6 +125,17 @@ class Worker:
         self._hurry = asyncio.Event()
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
+
+    def _own_settler(self, clock: Clock) -> Settler:
+        return Settler(
+            self._pool,
+            clock,
+            self._held,
+            SettleWriter(self._pool, self.id, self._held, self._telling),
+            self._disabling,
+            self._settled,
+            self._health.heal,
+        )
 
     def _own_reaper(self, clock: Clock, ids: IdFactory) -> Reaper:
         worker = self._settings.worker

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Executor
 
-__all__ = ["Untold", "due", "note", "postpone", "remove"]
+__all__ = ["Untold", "first", "note", "postpone", "remove"]
 
 
 class Untold(NamedTuple):
@@ -21,6 +21,8 @@ class Untold(NamedTuple):
     type: str
     subject: UUID
     reason: str | None
+    due_in: float
+    """Seconds until it is to be tried."""
 
 
 async def note(executor: Executor, type_: str, subjects: Mapping[UUID, str | None]) -> None:
@@ -28,8 +30,8 @@ async def note(executor: Executor, type_: str, subjects: Mapping[UUID, str | Non
     await executor.execute(statement("note_untold"), type_, list(subjects), list(subjects.values()))
 
 
-async def due(executor: Executor, limit: int) -> list[Untold]:
-    """Return those that are due."""
+async def first(executor: Executor, limit: int) -> list[Untold]:
+    """Return those that are due first."""
     rows = await executor.fetch(statement("list_untold"), limit)
     return [Untold(*row) for row in rows]
 

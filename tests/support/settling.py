@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from delivery.clock import Clock
 from delivery.engine.announcer import Announcer
 from delivery.engine.disabling import Disabling
@@ -15,7 +17,7 @@ from delivery.engine.settle_writer import SettleWriter
 from delivery.engine.settler import Settler
 from delivery.engine.telling import Telling
 from delivery.engine.wake import Waker
-from tests.support.queues import succeeded
+from tests.support.queues import opened, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from delivery.store.settlements import Settlement
     from tests.support.queues import Bench
 
-__all__ = ["Settling", "settling"]
+__all__ = ["Settling", "owning", "rig", "settling"]
 
 
 @dataclass(slots=True)
@@ -89,3 +91,20 @@ async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Sett
             assert not task.done(), "no error ends a role"
             task.cancel()
         await asyncio.wait(running)
+
+
+@asynccontextmanager
+async def rig(url: str, *, patience: float = 5.0) -> AsyncIterator[tuple[Bench, Settling]]:
+    """A bench on this database, and a settler that runs on it."""
+    async with opened(url) as bench, settling(bench, patience=patience) as running:
+        yield bench, running
+
+
+@asynccontextmanager
+async def owning(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of the owner's, apart from any pool."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from delivery.errors import DatabaseUnavailable
-from delivery.store.failures import Refusal, cause_of, classify
+from delivery.store.failures import Refusal, cause_of, classify, text_of
 
 
 def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
@@ -98,3 +98,9 @@ def test_an_error_of_ours_is_judged_by_the_drivers_error_beneath_it() -> None:
 )
 def test_it_is_known_whether_a_single_row_may_be_the_reason(sqlstate: str, *, of_one: bool) -> None:
     assert cause_of(server_error(sqlstate)).of_one is of_one
+
+
+def test_the_text_of_an_error_does_not_quote_the_row() -> None:
+    error = server_error("23514", D="Failing row contains (secret).", t="triggers", n="no_own")
+    assert text_of(error) == "text in any language"
+    assert text_of(ConnectionRefusedError()) == "ConnectionRefusedError"

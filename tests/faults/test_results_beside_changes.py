@@ -1,0 +1,174 @@
+"""Results of jobs that somebody decided meanwhile, of stopping workers, and announcements."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
+from delivery.testing import Answer, Receiver
+from tests.support.conditions import until
+from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
+from tests.support.settling import owning, rig
+
+if TYPE_CHECKING:
+    from delivery import Engine
+
+pytestmark = pytest.mark.anyio
+
+SLOW = Answer(delay=0.4, body=b"thanks")
+
+
+# --- somebody else's decision
+
+
+@pytest.mark.parametrize("decision", ["canceled", "suspended", "skipped", "failed"])
+async def test_a_state_set_during_a_call_stands_and_the_attempt_is_logged(
+    database_url: str, decision: str
+) -> None:
+    async with Receiver(default=SLOW) as receiver, engine_on(database_url) as engine:
+        await engine.reactions.create(name="r", url=receiver.url("/r"), concurrency=2)
+        triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
+        decided, other = (each.jobs[0] for each in triggers)
+        async with engine.workers():
+            await receiver.wait_for(2)
+            await engine._pool.execute(
+                "UPDATE delivery.jobs SET status = $2::text::delivery.job_status,"
+                " error = 'decided', finished_at = now() WHERE id = $1",
+                decided,
+                decision,
+            )
+            await wait_for_all(engine, [other], timeout=5)
+            await until(lambda: _no_leases(engine), timeout=5)
+        job = await engine.jobs.get(decided)
+        assert (job.status, job.error, job.attempt) == (decision, "decided", 1)
+        (log,) = await all_logs(engine, job_id=decided)
+        assert log.outcome is Outcome.SUCCEEDED
+        assert log.response is not None
+        assert log.response.body == b"thanks"
+        for table in ("queue", "held_slots"):
+            assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
+
+
+async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
+    database_url: str,
+) -> None:
+    async with (
+        Receiver(default=Answer(503, delay=0.4)) as receiver,
+        engine_on(database_url) as engine,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
+        (job_id,) = (await engine.trigger("x", 1)).jobs
+        async with engine.workers():
+            await receiver.wait_for(1)
+            await engine._pool.execute(
+                "UPDATE delivery.jobs SET status = 'canceled' WHERE id = $1", job_id
+            )
+            await until(lambda: _no_leases(engine), timeout=5)
+        assert (await engine.jobs.get(job_id)).status is JobStatus.CANCELED
+        (log,) = await all_logs(engine)
+        assert log.outcome is Outcome.FAILED
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 0
+        assert receiver.count() == 1
+
+
+async def test_a_result_whose_job_is_gone_is_logged_as_late(database_url: str) -> None:
+    async with rig(database_url) as (bench, running):
+        results = await running.claimed(2)
+        await bench.pool.execute("DELETE FROM delivery.jobs WHERE id = $1", results[0].job_id)
+        running.add(*results)
+        with anyio.fail_after(5):
+            await running.settler.drained()
+        assert (await running.log_of(results[0].job_id))["outcome"] == "late"
+        assert (await running.log_of(results[1].job_id))["outcome"] == "succeeded"
+        assert await bench.pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
+
+
+async def _no_leases(engine: Engine) -> bool:
+    return bool(await engine._pool.fetchval("SELECT count(*) = 0 FROM delivery.leases"))
+
+
+# --- stopping
+
+
+async def test_parked_results_are_tried_again_when_the_worker_stops(
+    database_url: str, role_url: str
+) -> None:
+    async with (
+        owning(database_url) as owner,
+        Receiver(default=Answer(delay=0.1)) as receiver,
+        engine_on(role_url) as engine,
+    ):
+        role = await engine._pool.fetchval("SELECT current_user")
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        trigger = await engine.trigger("x", 1)
+        async with engine.workers() as worker:
+            await receiver.wait_for(1)
+            await owner.execute(f"REVOKE INSERT ON delivery.delivery_logs FROM {role}")
+            await until(lambda: _is_parked(worker))
+            asyncio.get_running_loop().call_later(
+                0.3,
+                lambda: asyncio.ensure_future(
+                    owner.execute(f"GRANT INSERT ON delivery.delivery_logs TO {role}")
+                ),
+            )
+        job = await engine.jobs.get(trigger.jobs[0])
+        assert job.status is JobStatus.SUCCEEDED
+
+
+async def _is_parked(worker: object) -> bool:
+    return len(worker._settler._parked) == 1  # type: ignore[attr-defined]
+
+
+# --- announcements
+
+_REFUSE_OWN = (
+    "ALTER TABLE delivery.triggers ADD CONSTRAINT no_own CHECK (type NOT LIKE '%.exhausted'"
+    " AND type NOT LIKE '%.disabled')"
+)
+
+
+async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
+    database_url: str,
+) -> None:
+    async with (
+        Receiver(default=Answer(500)) as receiver,
+        engine_on(database_url) as engine,
+    ):
+        await engine._pool.execute(_REFUSE_OWN)
+        await engine.reactions.create(
+            name="r", url=receiver.url("/r"), retry={**QUICK_RETRIES, "max_attempts": 1}
+        )
+        (job_id,) = (await engine.trigger("x", 1)).jobs
+        async with engine.workers():
+            (job,) = await wait_for_all(engine, [job_id], timeout=5)
+            assert job.status is JobStatus.FAILED
+            assert job.exhausted
+            assert len(await all_logs(engine)) == 1
+            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
+            await until(lambda: _told(engine, "job.exhausted"), timeout=10)
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.untold") == 0
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.dead_letters") == 1
+
+
+async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_later(
+    database_url: str,
+) -> None:
+    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+        await engine._pool.execute(_REFUSE_OWN)
+        reaction = await engine.reactions.create(name="r", url=receiver.url("/r"))
+        trigger = await engine.trigger("x", 1)
+        async with engine.workers():
+            (job,) = await wait_for_all(engine, trigger.jobs, timeout=5)
+            assert job.status is JobStatus.FAILED
+            state = (await engine.reactions.get(reaction.id)).state
+            assert state is ReactionState.DISABLED
+            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
+            await until(lambda: _told(engine, "reaction.disabled"), timeout=10)
+
+
+async def _told(engine: Engine, type_: str) -> bool:
+    return len((await engine.triggers.list(type=type_)).items) == 1
