@@ -81,13 +81,9 @@ class Reaper:
                 self._paused_at = time.monotonic()
             except CONNECTION_ERRORS as error:
                 self._watched.clear()
-<<<<<<< HEAD
                 if isinstance(error, ReadOnlyDatabase):
                     self._pool.expire()
-                logger.warning("leases could not be looked through: %s", error)
-=======
                 logger.warning("leases could not be looked through: %s", text_of(error))
->>>>>>> h1
             await asyncio.sleep(self._interval)
 
     async def _dead_holders(self) -> list[tuple[UUID, datetime | None]]:

@@ -231,14 +231,9 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 calls[task] = called = waiting.popleft()
-<<<<<<< HEAD
                 if not self._refuses(*called):
-                    self._on_begun(called[0], called[1].job_id)
+                    self._on_begun(called[0], called[1][0])
                     await self._deliver(*called)
-=======
-                self._on_begun(called[0], called[1][0])
-                await self._deliver(*called)
->>>>>>> h1
                 del calls[task]
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:

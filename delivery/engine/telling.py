@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health, reactions, untold
-<<<<<<< HEAD
-from delivery.store.failures import CONNECTION_ERRORS, Refusal, classify, is_passing
+from delivery.store.failures import (
+    CONNECTION_ERRORS,
+    Refusal,
+    cause_of,
+    classify,
+    is_passing,
+    text_of,
+)
 from delivery.store.transaction import savepoint, transaction
-=======
-from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify, text_of
-from delivery.store.transaction import transaction
->>>>>>> h1
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,11 +30,8 @@ if TYPE_CHECKING:
     from delivery.engine.announcer import Announcer
     from delivery.policy.health import Health
     from delivery.store.connection import Connection, Pool
-<<<<<<< HEAD
-    from delivery.store.health import LockedHealth
-=======
     from delivery.store.failures import Cause
->>>>>>> h1
+    from delivery.store.health import LockedHealth
     from delivery.store.untold import Untold
 
     Tell: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]

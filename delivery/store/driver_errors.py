@@ -40,6 +40,7 @@ __all__ = [
     "DRIVER_ERRORS",
     "Harm",
     "Translation",
+    "describe",
     "driver_errors_translated",
     "translate",
     "unavailable",
@@ -179,9 +180,9 @@ def translate(error: BaseException) -> Translation | None:
             "the database did not respond in time; raise database.statement_timeout"
         )
     elif isinstance(error, (asyncpg.InterfaceError, OSError)):
-        found = ConnectionLost(_LOST.format(error=_line(error)))
+        found = ConnectionLost(_LOST.format(error=describe(error)))
     elif isinstance(error, asyncpg.InternalClientError):
-        found = DatabaseError(_SERVER_FAULT.format(error=_line(error)))
+        found = DatabaseError(_SERVER_FAULT.format(error=describe(error)))
     else:
         return None
     return Translation(found, Harm.SESSION)
@@ -216,7 +217,7 @@ def _of_server(error: asyncpg.PostgresError) -> Translation:
     severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
     if severity in {"FATAL", "PANIC"} and harm is Harm.NONE:
         harm = Harm.SESSION
-    text = _line(error)
+    text = describe(error)
     if kind is ValueRefused and severity is None:
         # The driver could not encode it, and shows the value, which may be secret.
         argument = _ARGUMENT.search(text)
@@ -226,11 +227,11 @@ def _of_server(error: asyncpg.PostgresError) -> Translation:
     return Translation(kind(words.format(error=text)), harm)
 
 
-def _line(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return an error's own message on one line, without details that may show stored values."""
-    text = str(error.args[0]) if error.args and isinstance(error, asyncpg.PostgresError) else ""
-    text = text or str(error) or type(error).__name__
-    return " ".join(text.split())
+    own = str(error.args[0]) if error.args else ""
+    text = own if isinstance(error, asyncpg.PostgresError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def unavailable(error: BaseException) -> type[DatabaseUnavailable]:

@@ -10,11 +10,15 @@ import asyncpg
 
 from delivery.errors import DatabaseError
 
-<<<<<<< HEAD
-__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify", "is_passing"]
-=======
-__all__ = ["CONNECTION_ERRORS", "Cause", "Refusal", "cause_of", "classify", "text_of"]
->>>>>>> h1
+__all__ = [
+    "CONNECTION_ERRORS",
+    "Cause",
+    "Refusal",
+    "cause_of",
+    "classify",
+    "is_passing",
+    "text_of",
+]
 
 CONNECTION_ERRORS: Final = (
     OSError,
@@ -98,7 +102,6 @@ def classify(error: BaseException) -> Refusal:
     return cause_of(error).refusal
 
 
-<<<<<<< HEAD
 def is_passing(error: BaseException) -> bool:
     """Return whether the error is about this moment, so that the same statement may succeed later.
 
@@ -106,14 +109,14 @@ def is_passing(error: BaseException) -> bool:
     """
     cause = cause_of(error)
     return cause.refusal is Refusal.MOMENT or (cause.sqlstate or "").startswith("25")
-=======
+
+
 def text_of(error: BaseException) -> str:
     """Return the message of an error without the server's details, which may quote the row."""
     original = _original(error)
     if isinstance(original, asyncpg.PostgresError):
         return str(original.args[0]) if original.args else original.sqlstate or ""
     return str(error) or type(error).__name__
->>>>>>> h1
 
 
 def cause_of(error: BaseException) -> Cause:

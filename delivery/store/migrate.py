@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from delivery.errors import DatabaseError, MissingRights, SchemaMismatch, WrongEncoding
+from delivery.store.driver_errors import describe
 from delivery.store.statements import statement
 from delivery.store.transaction import transaction_on
 
@@ -217,7 +218,7 @@ async def _apply_next(connection: Connection, known: Sequence[Migration]) -> str
     except SchemaMismatch as error:
         if error.__cause__ is None:
             raise
-        message = f"{label} failed and left nothing behind: {error.__cause__}"
+        message = f"{label} failed and left nothing behind: {describe(error.__cause__)}"
         raise DatabaseError(message) from error
     except (DatabaseError, asyncpg.PostgresError) as error:
         raise _failed(label, error) from error
@@ -236,9 +237,10 @@ def _failed(label: str, error: Exception) -> DatabaseError:
     reason = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
     if isinstance(reason, asyncpg.InsufficientPrivilegeError):
         advice = "; grant the user CREATE on the database, or migrate as its owner"
-        return MissingRights(f"{label} failed and left nothing behind: {reason}{advice}")
+        message = f"{label} failed and left nothing behind: {describe(reason)}{advice}"
+        return MissingRights(message)
     kind = type(error) if isinstance(error, DatabaseError) else DatabaseError
-    return kind(f"{label} failed and left nothing behind: {reason}")
+    return kind(f"{label} failed and left nothing behind: {describe(reason)}")
 
 
 async def check_encoding(connection: Connection) -> None:

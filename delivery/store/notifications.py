@@ -26,14 +26,20 @@ async def listening(
     *,
     timeout: float,
 ) -> AsyncIterator[Connection]:
-    """A connection of its own that listens.
+    """Open a connection that listens, and close it at the end of the block.
 
-    `heard` is called with each notification's text, `dropped` when the connection is lost.
+    Args:
+        url: Where to connect.
+        heard: Called with each notification's text.
+        dropped: Called when the connection is lost.
+        timeout: Seconds for connecting, and for each statement.
 
     Raises:
         DatabaseUnavailable: if no connection could be made.
+        StatementTimeout: if the server does not take the statement in time.
     """
-    connection = await connect(url, timeout)
+    # Prepared statements would be of no use to it, and are not kept by every pooler.
+    connection = await connect(url, timeout, statement_cache_size=0, statement_timeout=timeout)
 
     def callback(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
         heard(str(payload))

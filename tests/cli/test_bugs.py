@@ -7,6 +7,7 @@ import json
 import asyncpg
 import pytest
 
+import delivery
 from tests.cli.running import call
 
 pytestmark = pytest.mark.anyio
@@ -14,9 +15,11 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def damaged(database_url: str) -> str:
-    """A database whose schema is not what its table of migrations says."""
+    """A database with a row that no engine could have written."""
+    async with delivery.connect(database_url) as engine:
+        await engine.reactions.create(name="r", url="https://example.org/")
     connection = await asyncpg.connect(database_url)
-    await connection.execute("ALTER TABLE delivery.reactions RENAME TO elsewhere")
+    await connection.execute("UPDATE delivery.reactions SET signing = '5'")
     await connection.close()
     return database_url
 
@@ -24,7 +27,7 @@ async def damaged(database_url: str) -> str:
 async def test_it_is_called_a_bug_on_one_line(damaged: str) -> None:
     ended = await call("reactions", "list", "--database-url", damaged)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith("error: UndefinedTableError: ")
+    assert ended.err.startswith("error: TypeError: ")
     assert "this is a bug; --debug shows where" in ended.err
     assert ended.err.count("\n") == 1
 

@@ -12,6 +12,7 @@ from tests.cli.running import call, run
 from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.databases import DatabaseServer
@@ -93,20 +94,28 @@ async def test_the_embedded_database_is_started_and_migrated(short_directory: Pa
     assert "all is well" in ended.out
 
 
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+@pytest.fixture(params=["SQL_ASCII", "LATIN1"])
+def other_encoding(
+    request: pytest.FixtureRequest, database_server: DatabaseServer
+) -> Iterator[tuple[str, str]]:
+    """An encoding that is not UTF-8, and the URL of a database of it."""
+    with database_server.database(migrated=False, encoding=request.param) as url:
+        yield request.param, url
+
+
 async def test_a_database_that_is_not_utf8_is_found_before_anything_is_written(
-    database_server: DatabaseServer, encoding: str
+    other_encoding: tuple[str, str],
 ) -> None:
-    with database_server.database(migrated=False, encoding=encoding) as url:
-        ended = await call("doctor", "--database-url", url)
-        assert ended.code == 1
-        assert f"✗ database       the database's encoding is {encoding}" in ended.out
-        assert "→ create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0" in ended.out
-        ended = await call("migrate", "--json", "--database-url", url)
-        assert ended.code == 3
-        assert json.loads(ended.err)["error"]["code"] == "wrong_encoding"
-        ended = await call("migrate", "--check", "--database-url", url)
-        assert "has no delivery schema yet" in ended.err
+    encoding, url = other_encoding
+    ended = await call("doctor", "--database-url", url)
+    assert ended.code == 1
+    assert f"the database's encoding is {encoding}" in ended.out
+    assert "→ create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0" in ended.out
+    ended = await call("migrate", "--json", "--database-url", url)
+    assert ended.code == 3
+    assert json.loads(ended.err)["error"]["code"] == "wrong_encoding"
+    ended = await call("migrate", "--check", "--database-url", url)
+    assert "has no delivery schema yet" in ended.err
 
 
 async def test_missing_certificates_of_authorities_are_found(
