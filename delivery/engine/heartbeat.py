@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from delivery.store import workers
@@ -50,7 +49,8 @@ class Heartbeat:
 
     def held(self) -> bool:
         """Whether what this worker has leased is surely still its own."""
-        return time.monotonic() < self._valid_until
+        # Unlike `time.monotonic`, this clock also counts while the machine sleeps, as others do.
+        return self._clock.steady() < self._valid_until
 
     async def beat(self) -> None:
         """Write the heartbeat once.
@@ -58,7 +58,7 @@ class Heartbeat:
         Raises:
             asyncpg.PostgresError, OSError: if the database cannot be written to.
         """
-        asked_at = time.monotonic()
+        asked_at = self._clock.steady()
         await workers.beat(self._executor, self._identity, self._clock)
         # Leases are checked before the worker counts as alive again: they may be another's by now.
         await self._after_beat()

@@ -14,6 +14,7 @@ from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.health import HealthKeeper, rules_of
 from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.held_leases import HeldLeases
+from delivery.engine.keeper import Keeper
 from delivery.engine.listener import Listener
 from delivery.engine.prepared import PreparedCalls
 from delivery.engine.reaper import Reaper
@@ -40,6 +41,8 @@ __all__ = ["Worker"]
 logger = logging.getLogger(__name__)
 
 _RESTART_PAUSE: Final = 1.0
+_FIRST_ROUND: Final = 5.0
+"""Seconds that the start waits for partitions to be made."""
 _LAST_CLAIM: Final = 5.0
 """Seconds that a claim under way is given when the worker stops."""
 
@@ -110,6 +113,7 @@ class Worker:
         )
         self._dispatcher.connect(self._sender, self._settler)
         self._reaper = self._own_reaper(clock, ids, announcer)
+        self._keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
         self._stop_timeout = worker.shutdown_timeout
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
@@ -131,6 +135,7 @@ class Worker:
         roles: list[Callable[[], Awaitable[None]]] = [
             self._heartbeat.run,
             self._reaper.run,
+            self._keeper.run,
             self._dispatcher.sweeper.run,
             self._health.run,
         ]
@@ -152,6 +157,7 @@ class Worker:
             asyncpg.PostgresError, OSError: if the worker cannot be registered.
         """
         await self._heartbeat.beat()
+        await self._make_partitions()
         claiming = asyncio.create_task(_kept_running(self._dispatcher.run))
         settling = asyncio.create_task(_kept_running(self._settler.run))
         keeping = [asyncio.create_task(_kept_running(role)) for role in self._roles]
@@ -170,6 +176,14 @@ class Worker:
                 await workers.remove(self._pool, self.id)
             except CONNECTION_ERRORS as error:
                 logger.warning("the worker could not be signed off and will be reaped: %s", error)
+
+    async def _make_partitions(self) -> None:
+        """Make missing partitions before the first result needs them, if that can be done soon."""
+        try:
+            async with asyncio.timeout(_FIRST_ROUND):
+                await self._keeper.round()
+        except TimeoutError:
+            logger.warning("partitions could not be made within %.0f s", _FIRST_ROUND)
 
     def stop_at_once(self) -> None:
         """Give running calls no more time: with this, leaving `running` cuts them off."""

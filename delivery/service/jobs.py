@@ -25,6 +25,7 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.missing_partitions import making_partitions
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
 from delivery.store.caller import caller_transaction
@@ -69,6 +70,7 @@ class Jobs:
         self._sealer = sealer
         self._settings = settings
 
+    @making_partitions
     async def create(
         self,
         *,

@@ -19,8 +19,10 @@ from delivery.service.checks import (
     check_text,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.missing_partitions import make_missing_partition
 from delivery.store import triggers
 from delivery.store.caller import caller_transaction
+from delivery.store.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,7 @@ class Triggers:
         self._clock = clock
         self._fan_out = fan_out
         self._limits = settings.limits
+        self._days_ahead = settings.partitions.days_ahead
 
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
@@ -75,6 +78,10 @@ class Triggers:
         own = None if connection is None else await caller_transaction(connection)
         if not drafts:
             return []
+        try:
+            return await self._fan_out.write(tenant_id, drafts, own)
+        except CONNECTION_ERRORS as error:
+            await make_missing_partition(self._pool, self._days_ahead, error, is_own=own is None)
         return await self._fan_out.write(tenant_id, drafts, own)
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
