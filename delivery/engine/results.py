@@ -23,6 +23,7 @@ __all__ = [
     "delivered",
     "failed_unsent",
     "handed_back",
+    "postponed",
     "refusal",
     "skipped",
     "without_key",
@@ -138,6 +139,14 @@ def _unlogged(
 def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
     """The worker stops before the call was begun."""
     return _unlogged(lease_id, job, now, JobStatus.QUEUED)
+
+
+def postponed(
+    lease_id: UUID, job: ClaimedJob, now: float, run_at: float, reason: str | None
+) -> Settlement:
+    """Return the job to the queue with its attempt: this worker could not make the call."""
+    error = f"the call could not be made yet: {reason}"
+    return _unlogged(lease_id, job, now, JobStatus.QUEUED, None, error)._replace(run_at=run_at)
 
 
 def without_key(lease_id: UUID, job: ClaimedJob, now: float, error: MissingKey) -> Settlement:

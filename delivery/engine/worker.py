@@ -16,10 +16,12 @@ from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.held_leases import HeldLeases
 from delivery.engine.keeper import Keeper
 from delivery.engine.listener import Listener
+from delivery.engine.own_load import within_files
 from delivery.engine.prepared import PreparedCalls
 from delivery.engine.reaper import Reaper
 from delivery.engine.sender import Sender
 from delivery.engine.settler import Settler
+from delivery.http.open_files import current_shares
 from delivery.store import leases, workers
 from delivery.store.failures import CONNECTION_ERRORS
 from delivery.store.workers import WorkerIdentity
@@ -43,6 +45,8 @@ logger = logging.getLogger(__name__)
 _RESTART_PAUSE: Final = 1.0
 _FIRST_ROUND: Final = 5.0
 """Seconds that the start waits for partitions to be made."""
+_LISTENERS: Final = 2
+"""Connections to the database besides the pool's."""
 _LAST_CLAIM: Final = 5.0
 """Seconds that a claim under way is given when the worker stops."""
 
@@ -70,7 +74,9 @@ class Worker:
         on_settled: Callable[[list[Settlement]], None],
         sealer: Sealer,
     ) -> None:
-        worker = settings.worker
+        reserved = settings.database.pool_size + _LISTENERS
+        worker = within_files(settings.worker, current_shares(reserved))
+        settings = settings.model_copy(update={"worker": worker})
         self._pool = pool
         self._settings = settings
         self._waker = waker

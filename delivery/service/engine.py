@@ -19,7 +19,7 @@ from delivery.service.database import bring_up_to_date
 from delivery.service.finished import FinishedJobs
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
-from delivery.service.own_process import collect_less_often
+from delivery.service.own_process import allow_open_files, collect_less_often
 from delivery.service.reactions import Reactions
 from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
@@ -166,9 +166,10 @@ class Engine:
         """Deliver until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once.
 
         For a process that does nothing else: it also lets Python's garbage collector run less
-        often.
+        often, and raises the limit of open files as far as the user may.
         """
         collect_less_often()
+        allow_open_files()
         asked = asyncio.Event()
         # Outside of the block: a second signal counts until the last call has ended.
         with ExitStack() as told:
@@ -238,7 +239,9 @@ async def connect(
         stack.push_async_callback(_close_pool, pool)
         clock = Clock()
         await workers.synchronise(pool, clock)
-        opened = await stack.enter_async_context(open_transport(settings.http, transport))
+        opened = await stack.enter_async_context(
+            open_transport(settings.http, transport, settings.database.pool_size)
+        )
         engine = Engine(pool, url, settings, clock, opened)
         watch = DatabaseWatch(pool, clock, days_ahead=settings.partitions.days_ahead)
         watching = asyncio.create_task(watch.run())
