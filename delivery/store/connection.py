@@ -85,6 +85,7 @@ async def open_pool(settings: Settings, url: str) -> Pool:
             max_cached_statement_lifetime=_PLAN_LIFETIME,
             server_settings=_SERVER_SETTINGS,
             reset=_keep,
+            **_without_environment(url),
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _unavailable(error, url, database.connect_timeout) from error
@@ -107,9 +108,19 @@ async def connect(
             timeout=timeout,
             statement_cache_size=statement_cache_size,
             server_settings=_SERVER_SETTINGS,
+            **_without_environment(url),
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _unavailable(error, url, timeout) from error
+
+
+def _without_environment(url: str) -> dict[str, Any]:
+    """Return arguments against variables that no URL can override for every version of libpq.
+
+    PGSSLNEGOTIATION and PGGSSLIB would keep a connection without TLS, such as that to the embedded
+    server, from being tried.
+    """
+    return {"direct_tls": False, "gsslib": "gssapi"} if "sslmode=disable" in url else {}
 
 
 async def _keep(connection: asyncpg.Connection[Any]) -> None:
