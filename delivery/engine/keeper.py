@@ -1,10 +1,11 @@
-"""Keeps house: makes the partitions of the days ahead, and forgets workers that are long gone."""
+"""Housekeeping of workers: partitions for the days ahead, and workers that are long gone."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from delivery.store import partitions, workers
 from delivery.store.failures import CONNECTION_ERRORS
@@ -16,9 +17,16 @@ __all__ = ["Keeper"]
 
 logger = logging.getLogger(__name__)
 
+_REPEATED_AFTER: Final = 3600.0
+"""Seconds after which the same failure is logged again."""
+
 
 class Keeper:
-    """Does its round every `interval` seconds, and sooner again after one that failed."""
+    """Does its round every `interval` seconds, and sooner after one that failed.
+
+    Nothing rests on a single round: partitions are made days before they are needed. So a failure
+    is logged, and stops nothing.
+    """
 
     def __init__(
         self, pool: Pool, *, days_ahead: int, interval: float = 3600.0, retry_after: float = 30.0
@@ -27,23 +35,31 @@ class Keeper:
         self._days_ahead = days_ahead
         self._interval = interval
         self._retry_after = retry_after
+        self._logged = ""
+        self._logged_at = 0.0
 
-    async def round(self) -> None:
-        """Do what is due now.
-
-        Raises:
-            asyncpg.PostgresError, OSError: if the database cannot be reached.
-        """
-        await partitions.ensure_partitions(self._pool, self._days_ahead)
-        await workers.forget_old(self._pool)
+    async def round(self) -> bool:
+        """Do what is due; return False if something failed, which is logged."""
+        try:
+            made = await partitions.ensure_partitions(self._pool, self._days_ahead)
+            if made:
+                logger.info("made %d partitions", made)
+            await workers.forget_old(self._pool)
+        except CONNECTION_ERRORS as error:
+            self._log(str(error) or type(error).__name__)
+            return False
+        self._logged = ""
+        return True
 
     async def run(self) -> None:
-        """Keep house until cancelled."""
+        """Do rounds until cancelled."""
         while True:
-            try:
-                await self.round()
-            except CONNECTION_ERRORS as error:
-                logger.warning("partitions could not be looked after: %s", error)
-                await asyncio.sleep(self._retry_after)
-            else:
-                await asyncio.sleep(self._interval)
+            succeeded = await self.round()
+            await asyncio.sleep(self._interval if succeeded else self._retry_after)
+
+    def _log(self, reason: str) -> None:
+        """Log a failure, unless the same one was logged within the hour."""
+        now = time.monotonic()
+        if reason != self._logged or now - self._logged_at >= _REPEATED_AFTER:
+            self._logged, self._logged_at = reason, now
+            logger.warning("partitions for the days ahead could not be made: %s", reason)

@@ -26,6 +26,7 @@ __all__ = [
     "failed_unsent",
     "handed_back",
     "not_yet",
+    "postponed",
     "refusal",
     "skipped",
     "too_late",
@@ -147,6 +148,14 @@ def _unlogged(
 def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
     """The worker stops before the call was begun."""
     return _unlogged(lease_id, job, now, JobStatus.QUEUED)
+
+
+def postponed(
+    lease_id: UUID, job: ClaimedJob, now: float, run_at: float, reason: str | None
+) -> Settlement:
+    """Return the job to the queue with its attempt: this worker could not make the call."""
+    error = f"the call could not be made yet: {reason}"
+    return _unlogged(lease_id, job, now, JobStatus.QUEUED, None, error)._replace(run_at=run_at)
 
 
 def not_yet(lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> Settlement:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import resource
-import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.own_load import OwnLoad
 from delivery.engine.windows import CallEnd
 from delivery.errors import MissingKey
 from delivery.http.request import Request
@@ -49,6 +48,9 @@ next jobs too, and few connections do what many would, with less to do for both 
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks for such calls while jobs wait for a place."""
+
+_POSTPONED_BY: Final = (1.0, 3.0)
+"""Seconds, from and to, after which a job is tried again that this process could not call."""
 
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
@@ -94,10 +96,8 @@ class Sender:
         self._health = health
         self._clock = clock
         self._ids = ids
-        self._concurrency = settings.worker.concurrency
-        self._slow_concurrency = min(
-            settings.worker.slow_concurrency, _affordable_sockets() - self._concurrency
-        )
+        self._load = OwnLoad(settings.worker.concurrency, self.start_waiting)
+        self._slow_concurrency = settings.worker.slow_concurrency
         self._max_body = settings.log.max_body
         self._may_start = may_start
         self._on_begun = on_begun
@@ -134,7 +134,7 @@ class Sender:
         """Start as many waiting calls as there is room for."""
         self._starting_more = False
         waiting = self._waiting
-        room = self._concurrency - len(self._running)
+        room = self._load.limit - len(self._running)
         callers = min(len(waiting), room, _STARTED_AT_ONCE)
         if callers > 0 and self._may_start():
             now = time.monotonic()
@@ -186,6 +186,7 @@ class Sender:
     async def stop(self, timeout: float) -> None:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
+        self._load.stop()
         while self._waiting:
             lease_id, job, _ = self._waiting.popleft()
             self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
@@ -225,8 +226,15 @@ class Sender:
         assert task is not None
         loop = asyncio.get_running_loop()
         waiting, running, calls = self._waiting, self._running, self._calls
+        load = self._load
         while True:
-            while waiting and task in running and not self._stopping and self._may_start():
+            while (
+                waiting
+                and task in running
+                and len(running) <= load.limit
+                and not self._stopping
+                and self._may_start()
+            ):
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
@@ -300,7 +308,18 @@ class Sender:
             exchange = Exchange(
                 failure_kind=FailureKind.INTERNAL, error=f"{type(error).__name__}: {error}"
             )
-        self._conclude(lease_id, job, call, rendered, exchange)
+        if exchange.failure_kind is FailureKind.LOCAL:
+            self._postpone(lease_id, job, exchange)
+        else:
+            self._conclude(lease_id, job, call, rendered, exchange)
+
+    def _postpone(self, lease_id: UUID, job: ClaimedJob, exchange: Exchange) -> None:
+        """Hand a job back with its attempt, since this process lacks what the call needs."""
+        now = self._clock.now()
+        run_at = now + random.uniform(*_POSTPONED_BY)  # noqa: S311 - spreads load
+        self._settler.add(results.postponed(lease_id, job, now, run_at, exchange.error))
+        self._load.lower(len(self._running), exchange.error)
+        self._on_finished(job.lane, CallEnd.NOT_CALLED)
 
     def _conclude(
         self,
@@ -363,9 +382,3 @@ class Sender:
                 exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
             )
-
-
-def _affordable_sockets() -> int:
-    """How many calls can be in flight, three in four of the files this process may have open."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit * 3 // 4

@@ -17,13 +17,16 @@ from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.health import HealthKeeper, rules_of
 from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.held_leases import HeldLeases
+from delivery.engine.keeper import Keeper
 from delivery.engine.listener import Listener
+from delivery.engine.own_load import within_files
 from delivery.engine.prepared import PreparedCalls
 from delivery.engine.reaper import Reaper
 from delivery.engine.sender import Sender
 from delivery.engine.settle_writer import SettleWriter
 from delivery.engine.settler import Settler
 from delivery.engine.telling import Telling
+from delivery.http.open_files import current_shares
 from delivery.store import workers
 from delivery.store.failures import CONNECTION_ERRORS
 from delivery.store.workers import WorkerIdentity
@@ -44,6 +47,10 @@ __all__ = ["Worker"]
 logger = logging.getLogger(__name__)
 
 _RESTART_PAUSE: Final = 1.0
+_FIRST_ROUND: Final = 5.0
+"""Seconds that the start waits for partitions to be made."""
+_LISTENERS: Final = 2
+"""Connections to the database besides the pool's."""
 _LAST_CLAIM: Final = 5.0
 """Seconds that a claim under way is given when the worker stops."""
 _LAST_WRITE: Final = 3.0
@@ -76,7 +83,9 @@ class Worker:
         on_settled: Callable[[list[Settlement]], None],
         sealer: Sealer,
     ) -> None:
-        worker = settings.worker
+        reserved = settings.database.pool_size + _LISTENERS
+        worker = within_files(settings.worker, current_shares(reserved))
+        settings = settings.model_copy(update={"worker": worker})
         self._pool = pool
         self._settings = settings
         self._waker = waker
@@ -118,6 +127,7 @@ class Worker:
         )
         self._dispatcher.connect(self._sender, self._settler)
         self._reaper = self._own_reaper(clock, ids)
+        self._keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
         self._audit = LeaseAudit(
             pool, self.id, self._held, self._dispatcher, self._sender, self._settler, self._reaper
         )
@@ -154,6 +164,7 @@ class Worker:
         roles: list[Callable[[], Awaitable[None]]] = [
             self._heartbeat.run,
             self._reaper.run,
+            self._keeper.run,
             self._dispatcher.sweeper.run,
             self._health.run,
             self._telling.run,
@@ -177,6 +188,7 @@ class Worker:
             DatabaseError: if the worker cannot be registered.
         """
         await self._heartbeat.beat()
+        await self._make_partitions()
         claiming = asyncio.create_task(_kept_running(self._dispatcher.run))
         settling = asyncio.create_task(_kept_running(self._settler.run))
         keeping = [asyncio.create_task(_kept_running(role)) for role in self._roles]
@@ -186,6 +198,14 @@ class Worker:
         finally:
             self._waker.unsubscribe(self._dispatcher)
             await self._stop(claiming, settling, keeping)
+
+    async def _make_partitions(self) -> None:
+        """Make missing partitions before the first result needs them, if that can be done soon."""
+        try:
+            async with asyncio.timeout(_FIRST_ROUND):
+                await self._keeper.round()
+        except TimeoutError:
+            logger.warning("partitions could not be made within %.0f s", _FIRST_ROUND)
 
     def stop_at_once(self) -> None:
         """Give running calls no more time: with this, leaving `running` cuts them off."""

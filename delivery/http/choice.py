@@ -39,9 +39,15 @@ def guard_for(settings: HttpSettings) -> Guard:
 
 @asynccontextmanager
 async def open_transport(
-    settings: HttpSettings, given: AnyTransport | None
+    settings: HttpSettings, given: AnyTransport | None, reserved_files: int = 0
 ) -> AsyncIterator[Transport]:
-    """The transport for these settings, closed at the end unless it is the caller's own."""
+    """Open the transport for these settings; close it at the end unless it is the caller's own.
+
+    Args:
+        settings: The section `http`.
+        given: The caller's own transport, if any.
+        reserved_files: Files that the rest of the process will open.
+    """
     guard = guard_for(settings)
     caps = (settings.max_response_head, settings.max_response_body)
     if isinstance(given, httpx.AsyncBaseTransport):
@@ -59,7 +65,9 @@ async def open_transport(
         )
         opened = HttpxTransport(TlsAwareHttpxTransport(limits, guard), guard, *caps)
     else:
-        opened = NativeTransport(guard, settings.keepalive, settings.connections_per_origin, *caps)
+        opened = NativeTransport(
+            guard, settings.keepalive, settings.connections_per_origin, *caps, reserved_files
+        )
     try:
         yield opened
     finally:

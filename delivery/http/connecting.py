@@ -6,6 +6,7 @@ Whatever goes wrong is written into the `Exchange`, with the step that failed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -17,6 +18,7 @@ from delivery.http.guard import AddressBlocked
 from delivery.http.pace import Pace
 from delivery.http.secured import SecuredTransport
 from delivery.http.sessions import Sessions
+from delivery.http.shortage import LocalShortage, is_out_of_ports, is_shortage
 from delivery.http.tls import context_for
 from delivery.http.tls_errors import describe_tls_error
 from delivery.models import FailureKind
@@ -70,17 +72,8 @@ class Connector:
             exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
         except InvalidReaction as error:
             exchange.failure_kind, exchange.error = FailureKind.MISCONFIGURED, str(error)
-        except (socket.gaierror, UnicodeError) as error:
-            exchange.failure_kind = FailureKind.DNS
-            exchange.error = f"{request.endpoint.host} cannot be resolved: {_reason(error)}"
-        except ssl.SSLError as error:
-            exchange.failure_kind = FailureKind.TLS
-            exchange.error = describe_tls_error(error, request.endpoint)
-        except OSError as error:
-            during_tls = exchange.connect_ms is not None and request.endpoint.scheme == "https"
-            exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
-            doing = "the TLS handshake failed" if during_tls else "cannot connect"
-            exchange.error = f"{doing}: {_reason(error)}"
+        except (OSError, UnicodeError) as error:
+            _explain(error, request.endpoint, exchange)
         return None
 
     async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> Connection:
@@ -124,6 +117,24 @@ class Connector:
         return connection
 
 
+def _explain(error: OSError | UnicodeError, endpoint: Endpoint, exchange: Exchange) -> None:
+    """Say in the exchange why there is no connection."""
+    if is_shortage(error):
+        exchange.failure_kind = FailureKind.LOCAL
+        exchange.error = _reason(error)
+    elif isinstance(error, (socket.gaierror, UnicodeError)):
+        exchange.failure_kind = FailureKind.DNS
+        exchange.error = f"{endpoint.host} cannot be resolved: {_reason(error)}"
+    elif isinstance(error, ssl.SSLError):
+        exchange.failure_kind = FailureKind.TLS
+        exchange.error = describe_tls_error(error, endpoint)
+    else:
+        during_tls = exchange.connect_ms is not None and endpoint.scheme == "https"
+        exchange.failure_kind = FailureKind.TLS if during_tls else FailureKind.TRANSPORT
+        doing = "the TLS handshake failed" if during_tls else "cannot connect"
+        exchange.error = f"{doing}: {_reason(error)}"
+
+
 def _step(endpoint: Endpoint, exchange: Exchange) -> str:
     if exchange.dns_ms is None:
         return f"the name {endpoint.host} was being resolved"
@@ -158,6 +169,9 @@ async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.s
             async with asyncio.timeout(share):
                 return await _open_one(address, port)
         except OSError as error:
+            if is_shortage(error):
+                # The next address would fare no better.
+                raise
             # A TimeoutError is one too, be it the system's or that of the share.
             reason = "no answer" if isinstance(error, TimeoutError) else _reason(error)
             failures.append(f"{address} port {port}: {reason}")
@@ -171,7 +185,14 @@ async def _open_one(address: str, port: int) -> socket.socket:
         opened.settimeout(0)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(opened, (address, port))
-    except BaseException:
+    except BaseException as error:
         opened.close()
+        if (
+            isinstance(error, OSError)
+            and error.errno == errno.EADDRNOTAVAIL
+            and is_out_of_ports(family, address, port)
+        ):
+            message = "all local ports for connections to this address are in use"
+            raise LocalShortage(message) from error
         raise
     return opened

@@ -21,6 +21,7 @@ from delivery.http.body import ResponseBody, is_unfolded
 from delivery.http.guard import AddressBlocked
 from delivery.http.pinned import PinnedHttpxTransport
 from delivery.http.request import Request
+from delivery.http.shortage import is_shortage
 from delivery.http.tls import context_for
 from delivery.http.tls_errors import describe_tls_error
 from delivery.message.head import message_headers
@@ -306,6 +307,10 @@ def _step(exchange: Exchange) -> str:
 def _failure(error: Exception, request: Request) -> tuple[FailureKind, str]:
     """What failed, which httpx tells by what its errors were caused by."""
     causes = list(_causes(error))
+    # Once the request was being sent, it may have arrived, and that has to be recorded.
+    was_connecting = isinstance(error, httpx.ConnectError) or not isinstance(error, httpx.HTTPError)
+    if was_connecting and is_shortage(error):
+        return FailureKind.LOCAL, next(filter(None, map(str, reversed(causes))), "")
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return FailureKind.TLS, describe_tls_error(cause, request.endpoint)

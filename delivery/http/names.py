@@ -18,6 +18,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from delivery.http.addresses import parse_address
+from delivery.http.open_files import current_shares
+from delivery.http.shortage import LocalShortage, is_out_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Names", "system_addresses"]
 
 _AT_ONCE: Final = 32
+"""Lookups that do, at once; fewer where few files may be open."""
 _SLOW_AFTER: Final = 0.5
 """Seconds after which a lookup no longer counts among those."""
-_SLOW_AT_ONCE: Final = 500
-"""Of those that do not, at once: each is a thread."""
 
 
 def system_addresses(name: str) -> list[str]:
@@ -52,8 +53,9 @@ class Names:
 
     def __init__(self, resolver: Callable[[str], Iterable[str]] = system_addresses) -> None:
         self._resolver = resolver
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._threads = asyncio.Semaphore(_AT_ONCE + _SLOW_AT_ONCE)
+        self._most = 0
+        self._places: asyncio.Semaphore
+        self._threads: asyncio.Semaphore
         self._under_way: dict[str, asyncio.Task[list[Address]]] = {}
 
     async def addresses(self, name: str) -> list[Address]:
@@ -61,8 +63,14 @@ class Names:
 
         Raises:
             socket.gaierror, UnicodeError: if the name cannot be resolved.
+            LocalShortage: if this process has no thread or file left to resolve it.
         """
         lookup = self._under_way.get(name)
+        if not self._most:
+            # Not before: a program may raise its limit of open files when it begins to deliver.
+            self._most = current_shares(0).lookups
+            self._places = asyncio.Semaphore(min(_AT_ONCE, self._most))
+            self._threads = asyncio.Semaphore(self._most)
         if lookup is None:
             lookup = self._under_way[name] = asyncio.create_task(self._look_up(name))
             lookup.add_done_callback(lambda done: self._ended(name, done))
@@ -73,12 +81,16 @@ class Names:
         async with self._threads:
             async with self._places:
                 found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
-                Thread(
+                thread = Thread(
                     target=_resolve,
                     args=(self._resolver, name, found),
                     name=f"delivery-resolve-{name}",
                     daemon=True,
-                ).start()
+                )
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise LocalShortage(str(error)) from error
                 await asyncio.wait([found], timeout=_SLOW_AFTER)
             return await found
 
@@ -96,6 +108,8 @@ def _resolve(
     try:
         addresses = list(dict.fromkeys(map(parse_address, resolver(name))))
     except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+        if isinstance(error, socket.gaierror) and is_out_of_files():
+            error = LocalShortage("no file could be opened to resolve the name")
         settle = partial(found.set_exception, error)
     else:
         settle = partial(found.set_result, addresses)

@@ -7,13 +7,13 @@ resolved, judged by the guard and connected to, at the very address that was jud
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from delivery.http.connecting import Connector
 from delivery.http.connection import Connection
+from delivery.http.open_files import current_shares
 from delivery.http.pool import Pool
 from delivery.models import Exchange, FailureKind
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeTransport"]
 
-_UNLIMITED: Final = 1_000_000
 _LOOKED_AT_AFTER: Final = 1.0
 """Seconds after which a free connection is looked at before it is used. Servers that close what is
 idle do so after more than that; looking costs a system call, which busy connections are spared."""
@@ -39,6 +38,7 @@ class NativeTransport:
         connections_per_origin: Connections to one endpoint at once; more exchanges wait.
         max_response_head: Bytes of status line and headers above which a response is a failure.
         max_response_body: Bytes of a body that are read.
+        reserved_files: Files that the rest of the process will open.
     """
 
     def __init__(
@@ -48,13 +48,17 @@ class NativeTransport:
         connections_per_origin: int,
         max_response_head: int,
         max_response_body: int,
+        reserved_files: int = 0,
     ) -> None:
         self._connector = Connector(
             guard, lambda: Connection(max_response_head, max_response_body, self._forget)
         )
         self._keepalive = keepalive
         self._per_origin = connections_per_origin
-        self._max_free = _affordable_free_connections()
+        self._reserved_files = reserved_files
+        self._max_sockets = 0
+        """Connections that there may be, free ones included; 0: not known before the first."""
+        self._connecting = 0
         self._pools: dict[Endpoint, Pool] = {}
         self._open: set[Connection] = set()
         self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
@@ -151,9 +155,16 @@ class NativeTransport:
         """Make the exchange on a new connection; None: there was none."""
         connection = None
         if not self._closed:
-            connection = await self._connector.connect(
-                request, exchange, request.timeout - (time.perf_counter() - began)
-            )
+            await self._make_room()
+            self._connecting += 1
+            try:
+                connection = await self._connector.connect(
+                    request, exchange, request.timeout - (time.perf_counter() - began)
+                )
+            finally:
+                self._connecting -= 1
+            if exchange.failure_kind is FailureKind.LOCAL:
+                self._close_all_free()
         if self._closed:
             if connection is not None:
                 connection.abort()
@@ -190,8 +201,6 @@ class NativeTransport:
         connection.idle_since = loop.time()
         pool.free.append(connection)
         self._free[connection] = (endpoint, pool)
-        if len(self._free) > self._max_free:
-            self._close_free(next(iter(self._free)))
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._keepalive, self._sweep)
 
@@ -206,6 +215,23 @@ class NativeTransport:
                 self._sweeper = loop.call_at(ends, self._sweep)
                 return
             self._close_free(connection)
+
+    async def _make_room(self) -> None:
+        """Close free connections while there are too many for the files that may be open."""
+        if not self._max_sockets:
+            # Not before: a program may raise its limit of open files when it begins to deliver.
+            self._max_sockets = current_shares(self._reserved_files).sockets
+        has_closed = False
+        while self._free and len(self._open) + self._connecting >= self._max_sockets:
+            self._close_free(next(iter(self._free)))
+            has_closed = True
+        if has_closed:
+            # Lets the event loop release the socket.
+            await asyncio.sleep(0)
+
+    def _close_all_free(self) -> None:
+        while self._free:
+            self._close_free(next(iter(self._free)))
 
     def _close_free(self, connection: Connection) -> None:
         self._forget(connection)
@@ -228,9 +254,3 @@ class NativeTransport:
 
 def _was_closed_idle(exchange: Exchange) -> bool:
     return exchange.failure_kind is FailureKind.TRANSPORT and exchange.first_byte_ms is None
-
-
-def _affordable_free_connections() -> int:
-    """Half of the files this process may have open: the rest is for connections in use."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _UNLIMITED if limit == resource.RLIM_INFINITY else max(limit // 2, 1)

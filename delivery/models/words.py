@@ -46,6 +46,8 @@ class FailureKind(StrEnum):
     MISCONFIGURED = "misconfigured"
     HANDLER = "handler"
     INTERNAL = "internal"
+    LOCAL = "local"
+    """The worker's own machine lacks something; never recorded, as it is no attempt."""
 
 
 class Outcome(StrEnum):

@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING
 from delivery.settings import without_password
 from delivery.store.connection import connect
 from delivery.store.embedded import default_directory, start_embedded
+from delivery.store.grants import grant_reader, grant_worker, renew_grants
 from delivery.store.migrate import MIGRATION_TIMEOUT, applied, check_schema
 from delivery.store.migrate import migrate as apply_migrations
+from delivery.store.partitions import ensure_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from delivery.settings import Settings
-    from delivery.store.connection import Session
+    from delivery.store.connection import Connection, Session
 
-__all__ = ["SchemaState", "check_database_schema", "migrate_database", "name_database", "reach"]
+__all__ = [
+    "SchemaState",
+    "bring_up_to_date",
+    "check_database_schema",
+    "migrate_database",
+    "name_database",
+    "reach",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +79,46 @@ async def reach(
         yield url, connection, settings
 
 
-async def migrate_database(settings: Settings) -> SchemaState:
-    """Bring the schema up to date; several processes may do so at once.
+async def bring_up_to_date(connection: Connection, days_ahead: int) -> tuple[str, ...]:
+    """Apply missing migrations, and make the partitions of the days ahead.
+
+    Roles that were granted rights get those to what the migrations add.
+
+    Returns:
+        The labels of the migrations that were applied, in their order.
 
     Raises:
-        DatabaseError: if the database cannot be used.
+        DatabaseError: if the server refuses a statement.
+        SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
+    """
+    labels = await apply_migrations(connection)
+    if labels:
+        await renew_grants(connection)
+    await ensure_partitions(connection, days_ahead)
+    return labels
+
+
+async def migrate_database(
+    settings: Settings, *, workers: Sequence[str] = (), readers: Sequence[str] = ()
+) -> SchemaState:
+    """Bring the schema up to date; several processes may do so at once.
+
+    Args:
+        settings: Say where the database is.
+        workers: Roles to grant the rights to produce and deliver.
+        readers: Roles to grant the right to read.
+
+    Raises:
+        DatabaseError: if the database cannot be used, or there is no such role.
         SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
     """
     async with reach(settings, statement_timeout=MIGRATION_TIMEOUT) as (_, connection, _):
-        labels = await apply_migrations(connection)
-        return SchemaState(tuple(labels), len(await applied(connection)))
+        labels = await bring_up_to_date(connection, settings.partitions.days_ahead)
+        for role in workers:
+            await grant_worker(connection, role)
+        for role in readers:
+            await grant_reader(connection, role)
+        return SchemaState(labels, len(await applied(connection)))
 
 
 async def check_database_schema(settings: Settings) -> SchemaState:

@@ -13,13 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from delivery.clock import Clock
+from delivery.engine.watch import partitions_alarm
 from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
 from delivery.http.tls import has_authorities
 from delivery.message.sealing import Sealer
-from delivery.service.database import name_database, reach
+from delivery.service.database import bring_up_to_date, name_database, reach
 from delivery.store import sealed_rows
-from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema, migrate
+from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
 from delivery.store.notifications import listening, send
+from delivery.store.partitions import days_left
 from delivery.store.workers import synchronise
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ CHECKS: Final = (
     "certificates",
     "database",
     "schema",
+    "partitions",
     "clock",
     "notifications",
     "secrets",
@@ -92,7 +95,7 @@ async def examine(
         async with reach(settings, statement_timeout=_STATEMENT_TIMEOUT) as reached:
             url, connection, known = reached
             if settings.database.url is None:
-                await migrate(connection)
+                await bring_up_to_date(connection, settings.partitions.days_ahead)
             async for finding in _examine_database(url, connection, settings, known):
                 yield finding
                 done += 1
@@ -120,6 +123,7 @@ async def _examine_database(
     yield await _in_time(_check_database(settings, connection))
     schema = await _in_time(_check_schema(connection))
     yield schema
+    yield await _in_time(_check_partitions(connection, settings, schema))
     yield await _in_time(_check_clock(connection))
     yield await _in_time(_check_notifications(url, connection, settings))
     if schema.verdict is Verdict.FAILED:
@@ -189,17 +193,31 @@ async def _check_schema(connection: Connection) -> Finding:
     return Finding("schema", Verdict.OK, f"version {len(await applied(connection))}")
 
 
+async def _check_partitions(connection: Connection, settings: Settings, schema: Finding) -> Finding:
+    """Check that there are partitions for the days to come."""
+    name = "partitions"
+    if schema.verdict is Verdict.FAILED:
+        return Finding(name, Verdict.SKIPPED, "not without the schema")
+    left = await days_left(connection)
+    alarm = partitions_alarm(left, settings.partitions.days_ahead)
+    if alarm is not None:
+        verdict = Verdict.FAILED if left < 0 else Verdict.WARNING
+        return Finding(name, verdict, *alarm.split("; ", 1))
+    return Finding(name, Verdict.OK, f"made until {left} days from now")
+
+
 async def _check_clock(connection: Connection) -> Finding:
-    """How far this machine's clock is from the database's, which the engine goes by."""
+    """Compare this machine's clock with the database's, which the engine uses."""
     clock = Clock()
     started = time.perf_counter()
     await synchronise(connection, clock)
     trip = time.perf_counter() - started
-    skew = abs(clock.offset)
+    ahead = clock.ahead_of_machine()
+    skew = abs(ahead)
     # An offset measured over a network errs by up to half the round trip.
     if skew <= _NOTICEABLE_SKEW + trip / 2:
         return Finding("clock", Verdict.OK, f"{skew * 1000:.0f} ms from the database's")
-    side = "behind" if clock.offset > 0 else "ahead of"
+    side = "behind" if ahead > 0 else "ahead of"
     detail = f"{skew:.1f} s {side} the database's, which deliveries go by"
     if skew <= _TOLERATED_SKEW:
         return Finding("clock", Verdict.WARNING, detail, "set both by NTP")

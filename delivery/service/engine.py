@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
 from delivery.engine.fan_out import FanOutWriter
-from delivery.engine.keeper import Keeper
 from delivery.engine.wake import Waker
+from delivery.engine.watch import DatabaseWatch
 from delivery.engine.worker import Worker
 from delivery.errors import EmbeddedDatabaseError
 from delivery.http.choice import open_transport
+from delivery.service.database import bring_up_to_date
 from delivery.service.finished import FinishedJobs
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
-from delivery.service.own_process import collect_less_often
+from delivery.service.own_process import allow_open_files, collect_less_often
 from delivery.service.reactions import Reactions
 from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
@@ -30,7 +31,6 @@ from delivery.store.connection import open_pool
 from delivery.store.driver_errors import driver_errors_translated
 from delivery.store.embedded import start_embedded
 from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
-from delivery.store.migrate import migrate as migrate_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -174,9 +174,10 @@ class Engine:
         """Deliver until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once.
 
         For a process that does nothing else: it also lets Python's garbage collector run less
-        often.
+        often, and raises the limit of open files as far as the user may.
         """
         collect_less_often()
+        allow_open_files()
         asked = asyncio.Event()
         # Outside of the block: a second signal counts until the last call has ended.
         with ExitStack() as told:
@@ -209,7 +210,7 @@ async def connect(
     migrate: bool | None = None,
     **sections: Any,
 ) -> AsyncIterator[Engine]:
-    """Open the engine.
+    """Open the engine. That writes nothing, so a role that may only read can do it.
 
     Args:
         dsn: PostgreSQL to use, as `postgresql://user:password@host:5432/database`. None: what the
@@ -220,7 +221,8 @@ async def connect(
         config: A TOML file of settings; None: the one that `DELIVERY_CONFIG` names, if any.
         transport: Makes the HTTP calls instead of the engine's own transport; any
             `httpx.AsyncBaseTransport` will do. The caller closes it.
-        migrate: Whether to bring the schema up to date; None: only that of an embedded database.
+        migrate: Whether to bring the schema up to date, and make the partitions of the days ahead;
+            None: only in an embedded database.
         sections: Settings by section, such as `http={"timeout": 5}`.
 
     Raises:
@@ -246,16 +248,17 @@ async def connect(
         stack.push_async_callback(pool.close)
         clock = Clock()
         await workers.synchronise(pool, clock)
-        keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
-        await keeper.round()
-        opened = await stack.enter_async_context(open_transport(settings.http, transport))
+        opened = await stack.enter_async_context(
+            open_transport(settings.http, transport, settings.database.pool_size)
+        )
         engine = Engine(pool, url, settings, clock, opened)
-        keeping = asyncio.create_task(keeper.run())
+        watch = DatabaseWatch(pool, clock, days_ahead=settings.partitions.days_ahead)
+        watching = asyncio.create_task(watch.run())
         try:
             yield engine
         finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
+            watching.cancel()
+            await asyncio.wait([watching])
             await engine._waker.aclose()  # noqa: SLF001 - its own module
 
 
@@ -293,7 +296,7 @@ async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> Non
     )
     try:
         if migrate:
-            for name in await migrate_schema(connection):
+            for name in await bring_up_to_date(connection, settings.partitions.days_ahead):
                 logger.info("applied migration %s", name)
         else:
             await check_schema(connection)

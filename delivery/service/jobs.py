@@ -27,6 +27,7 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.missing_partitions import making_partitions
 from delivery.service.patience import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
@@ -74,6 +75,7 @@ class Jobs:
         self._settings = settings
         self._callers = CallerConnections(pool)
 
+    @making_partitions
     async def create(
         self,
         *,

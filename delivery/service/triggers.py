@@ -21,8 +21,10 @@ from delivery.service.checks import (
     check_text,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.missing_partitions import make_missing_partition
 from delivery.store import triggers
 from delivery.store.caller import CallerConnections
+from delivery.store.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -67,6 +69,7 @@ class Triggers:
         self._fan_out = fan_out
         self._callers = CallerConnections(pool)
         self._limits = settings.limits
+        self._days_ahead = settings.partitions.days_ahead
 
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
@@ -77,9 +80,17 @@ class Triggers:
         callers = None if connection is None else await self._callers.transaction(connection)
         if not drafts:
             return []
-        if callers is None:
+        if callers is not None:
+            try:
+                return await self._fan_out.write_for_caller(tenant_id, drafts, callers)
+            except CONNECTION_ERRORS as error:
+                await make_missing_partition(self._pool, self._days_ahead, error, is_own=False)
+                raise
+        try:
             return await self._fan_out.write(tenant_id, drafts)
-        return await self._fan_out.write_for_caller(tenant_id, drafts, callers)
+        except CONNECTION_ERRORS as error:
+            await make_missing_partition(self._pool, self._days_ahead, error, is_own=True)
+        return await self._fan_out.write(tenant_id, drafts)
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
         """One trigger with the ids of its jobs; what looks secret in its payload is `***`.

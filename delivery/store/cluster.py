@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from delivery.errors import EmbeddedDatabaseError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["MAJOR_VERSION", "PORT", "Account", "Cluster", "Postmaster"]
+__all__ = ["MAJOR_VERSION", "PORT", "Account", "Cluster", "Postmaster", "socket_url"]
 
 MAJOR_VERSION: Final = 18
 PORT: Final = 5432
@@ -29,6 +30,16 @@ _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 """English messages, and neither the locale nor the PG… variables of whoever starts us."""
 _ORPHANS_TIMEOUT: Final = 30.0
 """Seconds for the children of a killed server to notice that it is gone."""
+
+
+def socket_url(socket_directory: str | Path) -> str:
+    """Return the URL of a server by the directory of its socket, for asyncpg and libpq alike.
+
+    What the environment (PGSSLMODE, PGTARGETSESSIONATTRS, PGSERVICE, …) says of some other server
+    must not reach this one, so the URL leaves nothing out that would be taken from there.
+    """
+    options = f"port={PORT}&sslmode=disable&target_session_attrs=any"
+    return f"postgresql://postgres@/postgres?host={quote(str(socket_directory))}&{options}"
 
 
 @dataclass(frozen=True, slots=True)

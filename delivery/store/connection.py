@@ -125,6 +125,7 @@ async def connect(
             server_settings=_SERVER_SETTINGS,
             connection_class=Session,
             target_session_attrs=_wanted(url),
+            **_without_environment(url),
         )
     except asyncpg.TargetServerAttributeNotMatched as error:
         message = (
@@ -136,6 +137,15 @@ async def connect(
         raise _unavailable(error, url, timeout) from error
     session.statement_timeout = statement_timeout
     return session
+
+
+def _without_environment(url: str) -> dict[str, Any]:
+    """Return arguments against variables that no URL can override for every version of libpq.
+
+    PGSSLNEGOTIATION and PGGSSLIB would keep a connection without TLS, such as that to the embedded
+    server, from being tried.
+    """
+    return {"direct_tls": False, "gsslib": "gssapi"} if "sslmode=disable" in url else {}
 
 
 def _wanted(url: str) -> Any:

@@ -1,43 +1,39 @@
 """The embedded PostgreSQL: started when no database is configured, shared, stopped by the last.
 
 The directory holds `data` (PostgreSQL's own), `run` (its socket, for the owner alone),
-`secrets.key` (what secrets are sealed with) and two lock files. Whoever starts or stops the server
-holds `gate`; whoever uses it holds a shared lock on `users`, which the kernel drops with the
-process however that ends. The one that can have `users` for itself when it leaves is the last, and
-stops the server. A server left behind by a killed process is taken over by the next.
+`secrets.key` (what secrets are encrypted with) and two lock files that no other user can open. A
+process that starts or stops the server holds `gate`; one that uses it holds a shared lock on
+`users`, which the kernel drops with the process however that ends. The one that can have `users`
+for itself when it leaves is the last, and stops the server. A server left behind by a killed
+process is taken over by the next.
 """
 
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import shutil
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import anyio
 from anyio import to_thread
 
 from delivery.errors import DatabaseUnavailable, EmbeddedDatabaseError
-from delivery.store.cluster import PORT
+from delivery.store.cluster import socket_url
 from delivery.store.connection import connect
 from delivery.store.embedded_files import (
     default_directory,
     initialise,
     make_socket_directory,
-    open_lock,
     prepare,
     sealing_key,
 )
+from delivery.store.embedded_locks import held, is_alone, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from delivery.store.cluster import Cluster
 
 __all__ = ["EmbeddedDatabase", "default_directory", "start_embedded"]
@@ -93,16 +89,16 @@ class EmbeddedDatabase:
         """
         with self._mutex:
             cluster = prepare(self.directory)
-            with _held(self.directory / "gate"):
+            with held(self.directory / "gate", _START_TIMEOUT + _ANSWER_TIMEOUT):
                 if self._users is None:
-                    self._users = _shared(self.directory / "users")
+                    self._users = shared(self.directory / "users")
                     # For programs that end without closing, as an unhandled error makes them.
                     atexit.register(self._close)
                 self._cluster = cluster
                 is_new = not cluster.data.exists()
                 socket_directory = _ensure_running(cluster, self.directory)
                 self.sealing_key = sealing_key(self.directory, is_new=is_new)
-            self.url = f"postgresql://postgres@/postgres?host={quote(socket_directory)}&port={PORT}"
+            self.url = socket_url(socket_directory)
 
     async def ensure_running(self) -> None:
         """Start the server, also again should it have died, and wait until it lets us in.
@@ -140,8 +136,8 @@ class EmbeddedDatabase:
             self._users = None
             atexit.unregister(self._close)
             try:
-                with _held(self.directory / "gate"):
-                    if cluster is not None and _alone(users):
+                with held(self.directory / "gate", _START_TIMEOUT + _ANSWER_TIMEOUT):
+                    if cluster is not None and is_alone(users):
                         _stop(cluster, self.directory)
             finally:
                 os.close(users)
@@ -168,42 +164,3 @@ def _stop(cluster: Cluster, directory: Path) -> None:
     cluster.stop()
     if running is not None and not Path(running.socket_directory).is_relative_to(directory):
         shutil.rmtree(running.socket_directory, ignore_errors=True)
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; recovery under another's lock can take its time."""
-    descriptor = open_lock(path)
-    try:
-        deadline = time.monotonic() + _START_TIMEOUT + _ANSWER_TIMEOUT
-        while not _locked(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                message = f"another process has been starting or stopping PostgreSQL ({path} held)"
-                raise EmbeddedDatabaseError(message)
-            time.sleep(0.02)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _shared(path: Path) -> int:
-    """Take a share of `path`; nobody has it for itself while we hold the gate."""
-    descriptor = open_lock(path)
-    if not _locked(descriptor, fcntl.LOCK_SH):
-        os.close(descriptor)
-        message = f"{path} is locked by another program; end it"
-        raise EmbeddedDatabaseError(message)
-    return descriptor
-
-
-def _alone(descriptor: int) -> bool:
-    """Whether nobody else has a share."""
-    return _locked(descriptor, fcntl.LOCK_EX)
-
-
-def _locked(descriptor: int, mode: int) -> bool:
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

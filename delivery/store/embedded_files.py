@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,6 @@ __all__ = [
     "default_directory",
     "initialise",
     "make_socket_directory",
-    "open_lock",
     "prepare",
     "sealing_key",
 ]
@@ -72,6 +72,7 @@ def prepare(directory: Path) -> Cluster:
     _refuse_foreign(directory)
     try:
         _make(directory)
+        _refuse_shared(directory)
         account = _account(directory)
         if account is not None:
             _refuse_unreachable(directory, account)
@@ -101,26 +102,40 @@ def initialise(cluster: Cluster, directory: Path) -> None:
 
 
 def make_socket_directory(cluster: Cluster, directory: Path) -> Path:
-    """A directory that only the server's user can enter, with a path short enough for a socket.
+    """Return a directory only the server's user can enter, with a path short enough for a socket.
+
+    Its place is found again in `postmaster.pid`, so it may be a new one at every start: where
+    another user has taken the name in a shared directory, a name is made that nobody can guess.
 
     Raises:
-        EmbeddedDatabaseError: There is none, or somebody else made it.
+        EmbeddedDatabaseError: There is none, or that in our own directory is another user's.
     """
     digest = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
     name = f"delivery-{os.geteuid()}-{digest}"
     for candidate in (directory / "run", Path(tempfile.gettempdir(), name), Path("/tmp", name)):  # noqa: S108 - made private, and its owner checked
         if not _fits_a_socket(candidate):
             continue
-        if not os.path.lexists(candidate):
+        with suppress(FileExistsError):
             _make_private(candidate, cluster.account)
-        found = candidate.lstat()
         owner = os.geteuid() if cluster.account is None else cluster.account.uid
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        if _is_private(candidate, owner):
+            return candidate
+        if candidate.parent == directory:
             message = f"{candidate} is not a private directory of user {owner}; remove it"
             raise EmbeddedDatabaseError(message)
-        return candidate
+        another = Path(tempfile.mkdtemp(prefix="delivery-", dir=candidate.parent))
+        if cluster.account is not None:
+            os.chown(another, cluster.account.uid, cluster.account.gid)
+        if _fits_a_socket(another):
+            return another
+        another.rmdir()
     message = f"{directory}: the path is too long for a socket; choose a shorter one"
     raise EmbeddedDatabaseError(message)
+
+
+def _is_private(path: Path, owner: int) -> bool:
+    found = path.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o077
 
 
 def sealing_key(directory: Path, *, is_new: bool) -> str:
@@ -167,19 +182,6 @@ def _write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(descriptor)
     unfinished.rename(path)
-
-
-def open_lock(path: Path) -> int:
-    """A descriptor to lock; reading is enough, so that root's files serve others too.
-
-    Raises:
-        EmbeddedDatabaseError: The file cannot be made or opened.
-    """
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-    except OSError as error:
-        message = f"{path}: cannot be opened: {error.strerror}{_advice()}"
-        raise EmbeddedDatabaseError(message) from error
 
 
 def _binaries() -> Path:
@@ -242,6 +244,21 @@ def _make(directory: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         path.chmod(0o755 if os.geteuid() == 0 else 0o700)
+
+
+def _refuse_shared(directory: Path) -> None:
+    """Refuse a directory in which another user could replace what we rely on."""
+    found = directory.stat()
+    data = directory / "data"
+    owners = {0, os.geteuid()}
+    if data.exists():
+        owners.add(data.stat().st_uid)
+    if found.st_uid not in owners:
+        message = f"{directory} belongs to another user; run as that user{_advice()}"
+        raise EmbeddedDatabaseError(message)
+    if found.st_mode & stat.S_IWOTH:
+        message = f"every user may write in {directory}; run `chmod o-w {directory}`"
+        raise EmbeddedDatabaseError(message)
 
 
 def _account(directory: Path) -> Account | None:

@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from delivery.errors import DatabaseError
+from delivery.store.sqlstates import CHECK_VIOLATION
 
 __all__ = [
     "CONNECTION_ERRORS",
@@ -62,10 +63,9 @@ class Cause:
     @property
     def is_missing_partition(self) -> bool:
         """Whether a row's day has no partition."""
-        return self.refusal is Refusal.PLACE and self.sqlstate == _CHECK_VIOLATION
+        return self.refusal is Refusal.PLACE and self.sqlstate == CHECK_VIOLATION
 
 
-_CHECK_VIOLATION: Final = "23514"
 _UNIQUE_VIOLATION: Final = "23505"
 
 _MOMENTS: Final = ("08", "40", "53", "55", "57", "58", "72", "25P0")
@@ -81,10 +81,6 @@ _OF_ONE_MOMENT: Final = ("40", "55", "57014")
 _WHOLE_PLACES: Final = ("25", "26", "28", "0A", "3D", "3F", "42")
 """Read-only, prepared statements behind a pooler, credentials, features, databases, schemas, and
 tables, columns, types or rights that are missing."""
-
-
-def _sqlstate(error: BaseException) -> str | None:
-    return error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
 
 
 def _original(error: BaseException) -> BaseException:
@@ -122,7 +118,7 @@ def text_of(error: BaseException) -> str:
 def cause_of(error: BaseException) -> Cause:
     """Return the cause of a refusal, as far as the error tells."""
     error = _original(error)
-    sqlstate = _sqlstate(error)
+    sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
     if sqlstate is None:
         return _without_sqlstate(error)
     assert isinstance(error, asyncpg.PostgresError)
@@ -148,7 +144,7 @@ def _without_sqlstate(error: BaseException) -> Cause:
 def _by_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> Refusal:
     if sqlstate == _UNIQUE_VIOLATION:
         return Refusal.ALREADY_THERE
-    if sqlstate == _CHECK_VIOLATION:
+    if sqlstate == CHECK_VIOLATION:
         return _by_check(error)
     if sqlstate.startswith(_VALUES):
         return Refusal.VALUE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,19 +27,19 @@ class WorkerIdentity:
 
 
 async def beat(executor: Executor, identity: WorkerIdentity, clock: Clock) -> None:
-    """Register the worker or renew its heartbeat, and take over the database's time."""
-    sent_at = time.time()
+    """Register the worker or renew its heartbeat, and read the database's clock."""
+    sent_at = clock.steady()
     epoch = await executor.fetchval(
         statement("heartbeat"), identity.id, identity.host, identity.pid, identity.version
     )
-    clock.synchronise(epoch, sent_at, time.time())
+    clock.synchronise(epoch, sent_at, clock.steady())
 
 
 async def synchronise(executor: Executor, clock: Clock) -> None:
-    """Take over the database's time."""
-    sent_at = time.time()
+    """Read the database's clock."""
+    sent_at = clock.steady()
     epoch = await executor.fetchval(statement("database_time"))
-    clock.synchronise(epoch, sent_at, time.time())
+    clock.synchronise(epoch, sent_at, clock.steady())
 
 
 async def remove(executor: Executor, worker_id: UUID) -> None:

@@ -24,11 +24,14 @@ CHECKS = [
     "certificates",
     "database",
     "schema",
+    "partitions",
     "clock",
     "notifications",
     "secrets",
     "delivery",
 ]
+ONE_DAY = ("--set", "partitions.days_ahead=1")
+"""For as many days the databases of tests have partitions."""
 WITH_A_KEY = ("--set", f"secrets.keys={generate_key()}")
 
 
@@ -37,7 +40,7 @@ def verdicts(shown: Any) -> dict[str, str]:
 
 
 async def test_all_is_well_on_a_good_database(database_url: str) -> None:
-    ended = await run("doctor", "--json", "--database-url", database_url, *WITH_A_KEY)
+    ended = await run("doctor", "--json", "--database-url", database_url, *WITH_A_KEY, *ONE_DAY)
     assert ended.code == 0, ended.out
     assert ended.object["ok"] is True
     assert verdicts(ended.object) == dict.fromkeys(CHECKS, "ok")
@@ -48,6 +51,14 @@ async def test_ports_that_are_limited_do_not_keep_it_from_delivering(database_ur
         *("doctor", "--json", "--database-url", database_url, "--set", "http.allowed_ports=443")
     )
     assert verdicts(ended.object)["delivery"] == "ok"
+
+
+async def test_partitions_that_run_out_are_found_days_before(database_url: str) -> None:
+    ended = await call("doctor", "--json", "--database-url", database_url)
+    found = next(check for check in ended.object["checks"] if check["check"] == "partitions")
+    assert found["verdict"] == "warning"
+    assert "only 1 more day" in found["detail"]
+    assert "delivery migrate" in found["advice"]
 
 
 async def test_a_missing_schema_is_found_and_the_way_out_named(empty_database_url: str) -> None:

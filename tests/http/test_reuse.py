@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from delivery.http.open_files import FileShares
 from delivery.models import FailureKind
 from tests.support.raw_servers import (
     OK,
@@ -173,7 +174,9 @@ async def test_a_keepalive_of_zero_keeps_no_connection() -> None:
 async def test_free_connections_are_limited_over_all_endpoints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("resource.getrlimit", lambda _: (4, 4))
+    monkeypatch.setattr(
+        "delivery.http.native.current_shares", lambda _: FileShares(limit=64, sockets=2, lookups=1)
+    )
     async with (
         serving(answering(OK)) as one,
         serving(answering(OK)) as two,

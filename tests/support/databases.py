@@ -16,6 +16,7 @@ import anyio
 import asyncpg
 import psutil
 
+from delivery.store.cluster import socket_url
 from delivery.store.embedded_files import initialise, make_socket_directory, prepare
 from delivery.store.migrate import migrate
 from delivery.store.partitions import ensure_partitions
@@ -76,7 +77,7 @@ class PrivateServer:
         else:
             self._copy(primary)
         self._sockets = make_socket_directory(self._cluster, self.directory)
-        self.url = f"postgresql://postgres@/postgres?host={self._sockets}&port=5432"
+        self.url = socket_url(self._sockets)
         """The same after every restart."""
 
     def __enter__(self) -> Self:

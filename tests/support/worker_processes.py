@@ -24,9 +24,15 @@ _READY = "ready"
 
 
 class WorkerProcess:
-    """One worker process; `settings` are environment variables without their `DELIVERY_`."""
+    """One worker process.
 
-    def __init__(self, url: str, **settings: Any) -> None:
+    Args:
+        url: The database.
+        prefix: Program and arguments that run the command behind them, such as `env`.
+        settings: Environment variables without their `DELIVERY_`.
+    """
+
+    def __init__(self, url: str, *prefix: str, **settings: Any) -> None:
         environment = {
             **os.environ,
             "DELIVERY_DATABASE_URL": url,
@@ -35,7 +41,7 @@ class WorkerProcess:
             **{f"DELIVERY_{name}": str(value) for name, value in settings.items()},
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.worker_processes"],
+            [*prefix, sys.executable, "-m", "tests.support.worker_processes"],
             env=environment,
             cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,

@@ -1,14 +1,18 @@
-"""Ids are UUIDv7 of the database's time, grow, and a job's id follows from trigger and reaction."""
+"""The clock follows the database's, whatever the machine's clock does; ids follow the clock."""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.clock import Clock, IdFactory, job_id_for, jobs_of_trigger
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_ids_are_of_version_7_and_carry_the_clocks_time() -> None:
@@ -18,19 +22,162 @@ def test_ids_are_of_version_7_and_carry_the_clocks_time() -> None:
     assert abs((made.int >> 80) / 1000 - (time.time() + 86_400)) < 5
 
 
-def test_ids_of_one_factory_grow_even_if_the_clock_jumps_back() -> None:
+class Machine:
+    """A machine's two clocks, and the database's, moved by the test."""
+
+    def __init__(self) -> None:
+        self.steady = 1_000.0
+        self.wall = 1_800_000_000.0
+        self.database = 1_800_000_007.0
+        self.clock = Clock(steady=lambda: self.steady, wall=lambda: self.wall)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let all clocks run on."""
+        self.steady += seconds
+        self.wall += seconds
+        self.database += seconds
+
+    def read(self, trip: float = 0.002) -> None:
+        """Read the database's clock at the end of the way there, the worst case."""
+        sent_at = self.steady
+        self.pass_time(trip)
+        self.clock.synchronise(self.database, sent_at, self.steady)
+
+    @property
+    def error(self) -> float:
+        """How far the clock is from the database's."""
+        return abs(self.clock.now() - self.database)
+
+
+def milliseconds(made: UUID) -> int:
+    return made.int >> 80
+
+
+def test_a_step_of_the_machines_clock_changes_nothing() -> None:
+    machine = Machine()
+    machine.read()
+    machine.wall += 3_600
+    assert machine.error < 0.01
+    machine.pass_time(100)
+    machine.wall -= 864_000
+    assert machine.error < 0.01
+
+
+def test_a_step_of_the_machines_clock_asks_for_another_reading() -> None:
+    machine = Machine()
+    machine.read()
+    assert not machine.clock.is_stale(60.0)
+    machine.wall += 3_600
+    assert machine.clock.is_stale(60.0)
+    machine.read()
+    assert not machine.clock.is_stale(60.0)
+    machine.pass_time(60.0)
+    assert machine.clock.is_stale(60.0)
+
+
+def test_a_sleep_that_the_steady_clock_does_not_count_is_noticed() -> None:
+    machine = Machine()
+    machine.read()
+    machine.wall += 28_800
+    machine.database += 28_800
+    assert machine.clock.is_stale(60.0)
+    machine.read()
+    assert machine.error < 0.01
+
+
+def test_a_step_of_the_databases_clock_is_followed_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine = Machine()
+    machine.read()
+    machine.database -= 600
+    machine.read()
+    assert machine.error < 0.01
+    assert "600.0 s behind where it was expected" in caplog.text
+    caplog.clear()
+    machine.pass_time(3)
+    machine.read()
+    assert not caplog.text
+
+
+def test_a_reading_over_a_long_round_trip_does_not_replace_a_better_one() -> None:
+    machine = Machine()
+    machine.read(trip=0.002)
+    machine.read(trip=8.0)
+    assert machine.error < 0.01
+    machine.database += 60
+    machine.read(trip=8.0)
+    assert machine.error < 5, "the two cannot both be right, so the new one counts"
+
+
+def test_an_old_reading_is_replaced_by_one_as_good() -> None:
+    machine = Machine()
+    machine.read(trip=0.01)
+    machine.pass_time(3_600)
+    machine.database += 0.3
+    machine.read(trip=0.02)
+    assert machine.error < 0.02
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["wall", "database", "time"]),
+        st.floats(-1e6, 1e6, allow_nan=False),
+        st.floats(0.0001, 2.0),
+    ),
+    max_size=20,
+)
+
+
+@given(steps)
+def test_after_every_reading_time_and_ids_are_right(
+    happenings: list[tuple[str, float, float]],
+) -> None:
+    machine = Machine()
+    factory = IdFactory(machine.clock)
+    for kind, seconds, trip in happenings:
+        if kind == "wall":
+            machine.wall += seconds
+        elif kind == "database":
+            machine.database += seconds
+        else:
+            machine.pass_time(abs(seconds))
+        machine.read(trip)
+        assert machine.error <= 2 * trip + 1.0
+        for _ in range(3):
+            ahead = milliseconds(factory.new()) / 1000 - machine.database
+            assert -2 * trip - 2.0 <= ahead <= 2 * trip + 2.0
+
+
+def test_ids_of_one_factory_grow_even_if_the_clock_goes_back_a_little() -> None:
     clock = Clock()
     factory = IdFactory(clock)
     first = [factory.new() for _ in range(1000)]
-    clock.offset = -3600.0
+    clock.offset -= 0.5
     both = first + [factory.new() for _ in range(1000)]
     assert both == sorted(set(both))
 
 
-def test_the_clock_takes_over_the_databases_time() -> None:
+def test_a_wild_reading_dates_no_ids_after_it() -> None:
+    machine = Machine()
+    factory = IdFactory(machine.clock)
+    machine.read()
+    right = factory.new()
+    machine.database += 864_000
+    machine.read()
+    factory.new()
+    machine.database -= 864_000
+    machine.read()
+    after = factory.new()
+    assert abs(milliseconds(after) - milliseconds(right)) < 1_000
+    assert right < after
+
+
+def test_the_clock_counts_on_by_a_clock_that_is_never_set() -> None:
     clock = Clock()
-    clock.synchronise(5_000.0, sent_at=1_000.0, received_at=1_002.0)
-    assert clock.offset == 3_999.0
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        assert abs(clock.steady() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
+    assert abs(clock.now() - time.time()) < 1
 
 
 @given(st.integers(0, 2**62 - 1), st.integers(0, 2**62 - 1))

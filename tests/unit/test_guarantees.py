@@ -90,5 +90,6 @@ def test_the_page_names_every_failure_that_an_exchange_can_end_with() -> None:
         FailureKind.DEADLINE,
         FailureKind.STALLED,
         FailureKind.HANDLER,
+        FailureKind.LOCAL,
     }
     assert {FailureKind(kind) for kind in BY_KIND} == set(FailureKind) - elsewhere

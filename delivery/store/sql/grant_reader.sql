@@ -1,0 +1,1 @@
+SELECT delivery.grant_reader($1);

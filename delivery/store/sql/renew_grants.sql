@@ -1,0 +1,1 @@
+SELECT delivery.renew_grants();

@@ -1,0 +1,110 @@
+"""A process that may open few files loses no attempt, and blames no endpoint."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from delivery import JobStatus, Outcome, TriggerRequest
+from delivery.models import Exchange, FailureKind
+from delivery.testing import Answer, Receiver
+from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
+from tests.support.worker_processes import WorkerProcess
+
+if TYPE_CHECKING:
+    from delivery.http.request import Request
+
+pytestmark = pytest.mark.anyio
+
+WITH_64_FILES = ("/bin/sh", "-c", 'ulimit -n 64 && exec "$0" "$@"')
+
+
+async def test_a_worker_with_64_files_uses_up_no_attempt(database_url: str) -> None:
+    """Four origins by name and by number, slower than calls can be started."""
+    async with AsyncExitStack() as stack:
+        receivers = [
+            await stack.enter_async_context(Receiver(default=Answer(delay=0.02))) for _ in range(4)
+        ]
+        engine = await stack.enter_async_context(engine_on(database_url))
+        for number, receiver in enumerate(receivers):
+            url = receiver.url(f"/{number}")
+            if number % 2:
+                url = url.replace("127.0.0.1", "localhost")
+            await engine.reactions.create(name=str(number), url=url, retry=QUICK_RETRIES)
+        triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(100)])
+        jobs = [job for trigger in triggers for job in trigger.jobs]
+        with WorkerProcess(database_url, *WITH_64_FILES) as worker:
+            ended = await wait_for_all(engine, jobs, timeout=60)
+            assert await worker.terminate() == 0
+        assert [(job.status, job.attempt) for job in ended] == [(JobStatus.SUCCEEDED, 1)] * 400
+        assert {log.outcome for log in await all_logs(engine)} == {Outcome.SUCCEEDED}
+        assert sum(receiver.count() for receiver in receivers) == 400
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.reaction_health") == 0
+
+
+async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The bound that was set at the start is then too high: calls meet EMFILE."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with (
+        Receiver(default=Answer()) as receiver,
+        engine_on(database_url, worker={"dead_after": 30.0}, http={"keepalive": 0.1}) as engine,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
+        async with engine.workers():
+            first = await engine.trigger("x", 1)
+            await wait_for_all(engine, first.jobs)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (4, limits[1]))
+            try:
+                second = await engine.trigger("x", 2)
+                engine._transport._close_all_free()  # type: ignore[attr-defined]
+                with pytest.raises(TimeoutError):
+                    await engine.jobs.wait(second.jobs[0], timeout=0.7)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            (job,) = await wait_for_all(engine, second.jobs)
+        assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+        assert caplog.text.count("short of something (Too many open files)") == 1
+        assert len(await all_logs(engine)) == 2
+
+
+class Short:
+    """A transport on a machine that has no port left, until the test gives it some."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers = False
+
+    async def send(  # noqa: D102 - the protocol's
+        self, request: Request
+    ) -> Exchange:
+        del request
+        self.asked += 1
+        if self.answers:
+            return Exchange(status_code=200)
+        return Exchange(failure_kind=FailureKind.LOCAL, error="no port is left")
+
+    async def aclose(self) -> None:  # noqa: D102 - the protocol's
+        pass
+
+
+async def test_jobs_wait_with_their_attempts_while_something_is_short(database_url: str) -> None:
+    transport = Short()
+    async with engine_on(database_url, transport=transport) as engine:
+        await engine.reactions.create(name="r", url="http://127.0.0.1:9/", retry=QUICK_RETRIES)
+        async with engine.workers():
+            triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(20)])
+            jobs = [job for trigger in triggers for job in trigger.jobs]
+            with pytest.raises(TimeoutError):
+                await engine.jobs.wait(jobs[0], timeout=0.5)
+            waiting = await engine.jobs.list(status="queued")
+            assert len(waiting.items) == 20
+            assert {job.attempt for job in waiting.items} == {0}
+            assert transport.asked >= 1
+            transport.answers = True
+            ended = await wait_for_all(engine, jobs)
+        assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}

@@ -1,0 +1,156 @@
+"""Calls leave files for the rest of a process, and shortages are no fault of endpoints."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.engine.own_load import OwnLoad, within_files
+from delivery.http import connecting, names
+from delivery.http.names import Names
+from delivery.http.open_files import FileShares, share_files
+from delivery.http.shortage import LocalShortage, is_out_of_files, is_out_of_ports, is_shortage
+from delivery.settings import WorkerSettings
+from tests.support.conditions import until
+
+
+@given(st.integers(16, 2_000_000), st.integers(3, 500), st.integers(0, 110))
+def test_calls_and_lookups_leave_files_for_the_rest(
+    limit: int, open_now: int, reserved: int
+) -> None:
+    shares = share_files(limit, open_now=open_now, reserved=reserved)
+    assert shares.sockets >= 1
+    assert shares.lookups >= 1
+    spare = limit - open_now - reserved - 8
+    if spare >= 3:
+        assert shares.sockets + 2 * shares.lookups <= spare
+
+
+@given(st.integers(1, 2_000), st.integers(1, 500), st.integers(0, 5_000))
+def test_no_more_calls_are_made_than_there_are_sockets(
+    sockets: int, concurrency: int, slow: int
+) -> None:
+    given_settings = WorkerSettings(concurrency=concurrency, slow_concurrency=slow)
+    bounded = within_files(given_settings, FileShares(64, sockets, 1))
+    assert 1 <= bounded.concurrency <= concurrency
+    assert bounded.concurrency + bounded.slow_concurrency <= max(sockets, 1)
+    assert bounded.slow_concurrency <= slow
+
+
+def test_a_bound_that_lowers_concurrency_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    settings = WorkerSettings(concurrency=200, slow_concurrency=1000)
+    assert within_files(settings, share_files(None, open_now=9, reserved=9)) is settings
+    assert not caplog.text
+    bounded = within_files(settings, share_files(64, open_now=12, reserved=10))
+    assert bounded.concurrency == 19
+    assert "may open 64 files: up to 19 calls" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "local"),
+    [
+        (OSError(errno.EMFILE, "x"), True),
+        (OSError(errno.ENFILE, "x"), True),
+        (OSError(errno.ENOBUFS, "x"), True),
+        (OSError(errno.ENOMEM, "x"), True),
+        (OSError(errno.ENETDOWN, "x"), True),
+        (LocalShortage("no thread"), True),
+        (socket.gaierror(socket.EAI_MEMORY, "x"), True),
+        (OSError(errno.EACCES, "x"), False),
+        (OSError(errno.EPERM, "x"), False),
+        (OSError(errno.ENETUNREACH, "x"), False),
+        (OSError(errno.EADDRNOTAVAIL, "x"), False),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), False),
+        (socket.gaierror(socket.EAI_NONAME, "x"), False),
+        (ssl.SSLError(errno.EMFILE, "a number of OpenSSL's"), False),
+        (TimeoutError(), False),
+        (UnicodeError(), False),
+    ],
+)
+def test_a_shortage_of_this_machine_is_told_from_a_fault_of_the_endpoint(
+    *, error: Exception, local: bool
+) -> None:
+    assert is_shortage(error) is local
+    wrapped = RuntimeError("connection failed")
+    wrapped.__cause__ = error
+    assert is_shortage(wrapped) is local
+
+
+def test_ports_are_not_used_up_where_there_is_no_address_to_call_from() -> None:
+    assert is_out_of_ports(socket.AF_INET, "127.0.0.1", 9)
+    assert not is_out_of_files()
+
+
+@pytest.mark.anyio
+async def test_a_lookup_without_a_thread_is_a_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoThread:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def start(self) -> None:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+
+    monkeypatch.setattr(names, "Thread", NoThread)
+    with pytest.raises(LocalShortage, match="can't start new thread"):
+        await Names().addresses("some.example")
+
+
+@pytest.mark.anyio
+async def test_a_name_that_cannot_be_resolved_for_want_of_files_is_a_shortage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolver(name: str) -> list[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, f"temporary failure: {name}")
+
+    with pytest.raises(socket.gaierror):
+        await Names(resolver).addresses("some.example")
+    monkeypatch.setattr(names, "is_out_of_files", lambda: True)
+    with pytest.raises(LocalShortage):
+        await Names(resolver).addresses("some.example")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("ports_used_up", "kind"), [(True, LocalShortage), (False, OSError)])
+async def test_an_address_that_cannot_be_assigned_is_a_shortage_if_ports_are_used_up(
+    monkeypatch: pytest.MonkeyPatch, *, ports_used_up: bool, kind: type[OSError]
+) -> None:
+    def no_port(*_: object) -> socket.socket:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    monkeypatch.setattr(connecting, "is_out_of_ports", lambda *_: ports_used_up)
+    monkeypatch.setattr(socket.socket, "setsockopt", no_port)
+    with pytest.raises(kind) as caught:
+        await connecting._open_one("127.0.0.1", 9)
+    assert isinstance(caught.value, LocalShortage) is ports_used_up
+
+
+@pytest.mark.anyio
+async def test_a_shortage_halves_the_load_once_a_burst_and_quiet_restores_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("delivery.engine.own_load._QUIET", 0.01)
+    grown: list[int] = []
+    load = OwnLoad(64, lambda: grown.append(load.limit))
+    for _ in range(20):
+        load.lower(40, "Too many open files")
+    assert load.limit == 20
+    assert caplog.text.count("short of something") == 1
+
+    async def is_restored() -> bool:
+        return load.limit == 64
+
+    await until(is_restored)
+    assert grown == [40, 64]
+    load.lower(1, "x")
+    assert load.limit == 1
+    load.stop()
+    await anyio.sleep(0.02)
+    assert load.limit == 1
