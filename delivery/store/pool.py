@@ -231,6 +231,7 @@ class Pool:
                     return await self._open()
                 except TooManyConnections:
                     if not self._busy:
+                        self._serve()
                         raise
                     # Those there are must do.
                     self._full_until = asyncio.get_running_loop().time() + _FULL
