@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from delivery.engine.wake import decode_lanes
+from delivery.errors import ReadOnlyDatabase
 from delivery.store import notifications
 from delivery.store.failures import CONNECTION_ERRORS
 
@@ -107,6 +108,10 @@ class Listener:
                 self._dispatcher.wake(lanes)
 
     async def _hears_itself(self, connection: Connection) -> bool:
+        if await notifications.is_read_only(connection, timeout=self._probe_timeout):
+            # Work is announced on the primary.
+            message = "the server that was listened to is read-only"
+            raise ReadOnlyDatabase(message)
         self._heard.clear()
         await notifications.send(connection, self._probe, timeout=self._probe_timeout)
         try:

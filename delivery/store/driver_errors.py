@@ -179,10 +179,9 @@ def translate(error: BaseException) -> Translation | None:
         found = StatementTimeout(
             "the database did not respond in time; raise database.statement_timeout"
         )
-    elif isinstance(error, (asyncpg.InterfaceError, OSError)):
+    elif isinstance(error, DRIVER_ERRORS):
+        # An InternalClientError too: the driver's state is upset by a server that is killed.
         found = ConnectionLost(_LOST.format(error=describe(error)))
-    elif isinstance(error, asyncpg.InternalClientError):
-        found = DatabaseError(_SERVER_FAULT.format(error=describe(error)))
     else:
         return None
     return Translation(found, Harm.SESSION)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Connection
 
-__all__ = ["CHANNEL", "listening", "send"]
+__all__ = ["CHANNEL", "is_read_only", "listening", "send"]
 
 CHANNEL: Final = "delivery_wake"
 
@@ -51,6 +51,11 @@ async def listening(
         yield connection
     finally:
         connection.terminate()
+
+
+async def is_read_only(connection: Connection, *, timeout: float) -> bool:
+    """Return whether this connection leads to a server, or a session, that takes no writes."""
+    return bool(await connection.fetchval(statement("read_only"), timeout=timeout))
 
 
 async def send(connection: Connection, text: str, *, timeout: float) -> None:

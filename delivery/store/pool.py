@@ -42,6 +42,10 @@ _ASKED: Final = 2.0
 """Seconds that it has for that."""
 _UNUSED: Final = 300.0
 """Seconds unused after which a session is closed, unless it is the last one."""
+_LIFETIME: Final = 600.0
+"""Seconds after which a session is replaced, as its address may lead to another server by now."""
+_READ_ONLY_LIFETIME: Final = 2.0
+"""The same for a session that took no writes when it was opened."""
 _LOOK: Final = 60.0
 _FULL: Final = 1.0
 """Seconds before more connections are tried after the server has refused one."""
@@ -210,11 +214,15 @@ class Pool:
         self._refuse_if_closed()
         while self._idle:
             session = self._idle.pop()
-            if not session.is_closed():
-                self._busy.add(session)
-                idle = asyncio.get_running_loop().time() - session.idle_since
-                if idle < _DOUBTFUL or await self._responds(session):
-                    return session
+            now = asyncio.get_running_loop().time()
+            if session.is_closed():
+                continue
+            if now > session.use_until:
+                self._close_later(session)
+                continue
+            self._busy.add(session)
+            if now - session.idle_since < _DOUBTFUL or await self._responds(session):
+                return session
         has_place = self._has_room()
         self._opening += has_place
         while True:
@@ -223,6 +231,7 @@ class Pool:
                     return await self._open()
                 except TooManyConnections:
                     if not self._busy:
+                        self._serve()
                         raise
                     # Those there are must do.
                     self._full_until = asyncio.get_running_loop().time() + _FULL
@@ -269,6 +278,8 @@ class Pool:
         self._opening -= 1
         session.generation = generation
         session.watch(self._harmed)
+        lifetime = _READ_ONLY_LIFETIME if session.is_read_only() else _LIFETIME
+        session.use_until = asyncio.get_running_loop().time() + lifetime
         self._busy.add(session)
         if self._closed:
             self._give_back(session)

@@ -59,6 +59,7 @@ class Session(_Connection):
 
     Attributes:
         statement_timeout: Seconds for a statement that sets no other timeout.
+        use_until: When its pool replaces it, by the event loop's clock.
         fresh: Whether it has not been in its pool yet.
         generation: Which generation of its pool it belongs to.
         idle_since: When it went back to its pool, by the event loop's clock.
@@ -76,6 +77,7 @@ class Session(_Connection):
         "generation",
         "idle_since",
         "statement_timeout",
+        "use_until",
     )
 
     def __init__(
@@ -101,6 +103,7 @@ class Session(_Connection):
         self.fresh = True
         self.generation = 0
         self.idle_since = 0.0
+        self.use_until = 0.0
         self._on_harm: Callable[[Session, Harm], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -111,6 +114,14 @@ class Session(_Connection):
     def watch(self, on_harm: Callable[[Session, Harm], None]) -> None:
         """Call `on_harm` when an error shows that this session or its server is useless."""
         self._on_harm = on_harm
+
+    def is_read_only(self) -> bool:
+        """Return whether the server has said that it takes no writes on this session."""
+        settings = self.get_settings()
+        return "on" in {
+            getattr(settings, name, "off")
+            for name in ("in_hot_standby", "default_transaction_read_only")
+        }
 
     def is_occupied(self) -> bool:
         """Return whether a statement is under way, or a transaction is open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import anyio
 import asyncpg
@@ -12,18 +13,21 @@ import pytest
 
 import delivery
 from delivery import JobStatus, Outcome, TriggerRequest
+from delivery.engine.listener import Listener
+from delivery.engine.wake import encode_lanes
 from delivery.errors import ReadOnlyDatabase, TooManyConnections
 from delivery.store.connection import connect
 from delivery.store.migrate import migrate
+from delivery.store.notifications import CHANNEL
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from uuid import UUID
+    from collections.abc import AsyncIterator, Iterable
 
+    from delivery.store.queue import LaneKey
     from tests.support.databases import DatabaseServer, PrivateServer
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +157,48 @@ async def test_a_failover_to_another_server_is_followed_within_seconds(
             received = {message for _, message in receiver.counts}
             assert {f"msg_{job.hex}" for job in accepted} <= received
             assert {log.outcome for log in await all_logs(engine)} == {Outcome.SUCCEEDED}
+
+
+class Woken:
+    """What a listener wakes."""
+
+    def __init__(self) -> None:
+        self.lanes: list[LaneKey] = []
+
+    def wake(self, lanes: Iterable[LaneKey] | None) -> None:
+        """Remember which lanes have work."""
+        self.lanes.extend(lanes or ())
+
+
+async def test_a_listener_leaves_a_server_that_became_read_only(
+    private_server: PrivateServer,
+) -> None:
+    """Work is announced on the new primary, and nothing breaks the connection to the old one."""
+    lane = (UUID(int=1), 1)
+    with private_server.standby() as standby:
+        async with Proxy(private_server.url) as proxy:
+            woken = Woken()
+            listener = Listener(
+                proxy.url, woken, own="", connect_timeout=5.0, probe_interval=0.1, max_backoff=0.2
+            )
+            listening = asyncio.create_task(listener.run())
+
+            async def heard(url: str) -> bool:
+                await run_on(url, f"SELECT pg_notify('{CHANNEL}', '{encode_lanes([lane], 'x')}')")
+                return lane in woken.lanes
+
+            await until(lambda: heard(private_server.url))
+            await run_on(
+                private_server.url,
+                "ALTER SYSTEM SET default_transaction_read_only = on",
+                "SELECT pg_reload_conf()",
+            )
+            await anyio.to_thread.run_sync(standby.promote)
+            proxy.redirect(standby.url)
+            woken.lanes.clear()
+            await until(lambda: heard(standby.url), timeout=SOON)
+            listening.cancel()
+            await asyncio.wait([listening])
 
 
 async def caught_up(primary: str, standby: str) -> bool:
