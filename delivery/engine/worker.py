@@ -105,14 +105,7 @@ class Worker:
         )
         self._disabling = Disabling(self._telling)
         self._settler = self._own_settler(clock)
-        self._heartbeat = Heartbeat(
-            pool,
-            WorkerIdentity(self.id, socket.gethostname(), os.getpid(), version),
-            clock,
-            interval=worker.heartbeat_interval,
-            dead_after=worker.dead_after,
-            after_beat=self._audit_leases,
-        )
+        self._heartbeat = self._own_heartbeat(clock, version)
         self._sender = Sender(
             transport,
             self._settler,
@@ -135,6 +128,17 @@ class Worker:
         self._hurry = asyncio.Event()
         self._roles = self._roles_beside(url)
         """What runs beside claiming, calling and settling, until the end."""
+
+    def _own_heartbeat(self, clock: Clock, version: str) -> Heartbeat:
+        worker = self._settings.worker
+        return Heartbeat(
+            self._pool,
+            WorkerIdentity(self.id, socket.gethostname(), os.getpid(), version),
+            clock,
+            interval=worker.heartbeat_interval,
+            dead_after=worker.dead_after,
+            after_beat=self._audit_leases,
+        )
 
     def _own_settler(self, clock: Clock) -> Settler:
         return Settler(

@@ -252,8 +252,8 @@ async def check_encoding(connection: Connection) -> None:
     encoding = await connection.fetchval(statement("database_encoding"))
     if encoding != _ENCODING:
         message = (
-            f"the database's encoding is {encoding}, which cannot store every text; create one with"
-            f" CREATE DATABASE … ENCODING '{_ENCODING}' TEMPLATE template0, and name it in"
+            f"the database's encoding is {encoding}, which cannot store every text; make one with"
+            f" `createdb --encoding {_ENCODING} --template template0 NAME`, and name it in"
             " database.url"
         )
         raise WrongEncoding(message)
