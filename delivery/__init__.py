@@ -19,6 +19,7 @@ from delivery.errors import (
     NotFound,
     NoTransaction,
     SchemaMismatch,
+    SignatureProblem,
 )
 from delivery.message.signing import VerifiedMessage, verify
 from delivery.models import (
@@ -93,6 +94,7 @@ __all__ = [
     "SchemaMismatch",
     "Settings",
     "SignatureKind",
+    "SignatureProblem",
     "SigningSecret",
     "StatusAction",
     "TestCall",
