@@ -261,7 +261,8 @@ def _httpx_request(request: Request) -> httpx.Request:
     endpoint = request.endpoint
     line, _, _ = request.head.partition(b"\r\n")
     target = line.split(b" ")[1].decode("latin-1")
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    # httpx resolves the host of the URL; the head that was made before has the Host header.
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.name
     connect = min(request.connect_timeout, request.timeout)
     return httpx.Request(
         request.method,
@@ -276,6 +277,7 @@ def _httpx_request(request: Request) -> httpx.Request:
                 "pool": request.timeout,
             },
             _TLS: endpoint.tls,
+            **({"sni_hostname": endpoint.host} if endpoint.is_absolute else {}),
         },
     )
 

@@ -9,8 +9,6 @@ import httpcore
 import httpx
 
 from delivery.http.network import open_stream
-from delivery.message.url import Endpoint
-from delivery.models import TlsOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -55,12 +53,12 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         """A connection; see the parent.
 
         Raises:
-            AddressBlocked: as `Guard.resolve`.
-            socket.gaierror, UnicodeError: as `Guard.resolve`.
+            AddressBlocked: as `Guard.resolve_name`.
+            socket.gaierror, UnicodeError: as `Guard.resolve_name`.
             httpcore.ConnectError, httpcore.ConnectTimeout: if none of the addresses answers.
         """
         failure: Exception = httpcore.ConnectError("the name has no addresses")
-        for address in await self._guard.resolve(Endpoint("http", host, port, TlsOptions())):
+        for address in await self._guard.resolve_name(host):
             try:
                 return await open_stream(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:

@@ -358,7 +358,7 @@ def test_ten_thousand_signatures_take_no_longer_than_a_few() -> None:
     for lines in (" ".join([bogus] * 10_000), [bogus] * 10_000):
         headers = signed(SECRET) | {"webhook-signature": lines}
         with pytest.raises(InvalidSignature):
-            delivery.verify(BODY, headers, PUBLIC, now=AT)  # type: ignore[arg-type]
+            delivery.verify(BODY, headers, PUBLIC, now=AT)
     assert time.perf_counter() - began < 1
 
 

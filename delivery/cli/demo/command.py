@@ -87,7 +87,9 @@ async def demo(
 
 def _allowing_loopback(settings: Settings) -> Settings:
     networks = (*settings.http.allowed_networks, "127.0.0.0/8")
-    http = settings.http.model_copy(update={"allowed_networks": networks, "allowed_ports": None})
+    http = settings.http.model_copy(
+        update={"allowed_networks": networks, "allowed_ports": None, "require_https": False}
+    )
     return settings.model_copy(update={"http": http})
 
 

@@ -68,8 +68,8 @@ class Signer:
             InvalidInput: if the signature would fit other ids or timestamps too.
         """
         if not is_message_id(message_id) or timestamp < 0:
-            message = f"a message id must be {ALLOWED_IDS}, and a timestamp not negative"
-            raise InvalidInput(message)
+            reason = f"a message id must be {ALLOWED_IDS}, and a timestamp not negative"
+            raise InvalidInput(reason)
         start = f"{message_id}.{timestamp}.".encode()
         signatures = []
         for inner_key, outer_key in self._keys:
