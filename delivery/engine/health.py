@@ -83,6 +83,8 @@ class HealthKeeper:
         self._on_asked = on_asked
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
+        self._open: set[UUID] = set()
+        """Reactions whose circuit was open when they were judged here last."""
         self._work = asyncio.Event()
 
     def note(
@@ -92,8 +94,10 @@ class HealthKeeper:
         answer: Answer,
         lasted: float,
         retry_after: Callable[[], float | None],
+        *,
+        early: bool,
     ) -> None:
-        """Take what a call said that lasted so many seconds.
+        """Take what a call said that lasted so many seconds; `early`: see `is_early`.
 
         A success is taken only where there is something to forget.
         """
@@ -104,8 +108,11 @@ class HealthKeeper:
             before = Observed()
         now = self._clock.now()
         after = self.observed[reaction_id] = observe(
-            before, version, answer, now - lasted, now, retry_after
+            before, version, answer, now - lasted, now, retry_after, early=early
         )
+        if reaction_id in self._open and answer in {Answer.FAILED, Answer.OVERLOADED}:
+            # A probe has failed; without this others would be made until that is written.
+            self._on_asked(reaction_id, min(self._rules.probe_after, _UNTIL_WRITTEN))
         if after.retry_after is not None and after.retry_after != before.retry_after:
             self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
         self._work.set()
@@ -152,6 +159,7 @@ class HealthKeeper:
                     since,
                     worked=before.worked,
                     failures=before.failures + since.failures,
+                    early=before.early + since.early,
                     failing_since=before.failing_since or since.failing_since,
                     last_began=max(before.last_began, since.last_began),
                     throttles=before.throttles + since.throttles,
@@ -189,6 +197,12 @@ class HealthKeeper:
                         connection, change.told, reaction_id, locked[reaction_id], change.health
                     )
         self._on_held(each for each, change in changes.items() if change.health.paused_until)
+        if len(self._open) >= _KEPT:
+            self._open.clear()
+        self._open.update(each for each, change in changes.items() if change.health.openings)
+        self._open.difference_update(
+            each for each, change in changes.items() if not change.health.openings
+        )
         for reaction_id, change in changes.items():
             _log(reaction_id, locked[reaction_id], change, now)
 

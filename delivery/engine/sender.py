@@ -17,7 +17,7 @@ from delivery.errors import MissingKey
 from delivery.http.request import Request
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
-from delivery.policy.health import THROTTLES, classify
+from delivery.policy.health import THROTTLES, classify, is_early
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
@@ -313,11 +313,12 @@ class Sender:
             )
         )
         if exchange.failure_kind in _UNREACHED:
-            end = CallEnd.UNANSWERED
+            early = is_early(verdict, job.attempt + 1 - job.uncounted)
+            end = CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
         elif exchange.status_code in THROTTLES:
             end = CallEnd.ASKED_FOR_LESS
         else:
-            end = CallEnd.ANSWERED
+            end = CallEnd.ANSWERED_AGAIN if job.attempt > job.uncounted else CallEnd.ANSWERED
         self._on_finished(job.lane, end)
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
@@ -330,6 +331,7 @@ class Sender:
                 answer,
                 exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
+                early=is_early(verdict, job.attempt + 1 - job.uncounted),
             )
 
 

@@ -61,6 +61,7 @@ def _health(row: asyncpg.Record) -> Health:
         row["throttles"],
         row["openings"],
         row["paused_until"],
+        row["early"],
     )
 
 
@@ -75,6 +76,7 @@ async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
         [each.throttles for each in health],
         [each.openings for each in health],
         [each.paused_until for each in health],
+        [each.early for each in health],
     )
 
 

@@ -14,6 +14,7 @@ SELECT
     health.throttles,
     health.openings,
     health.paused_until,
+    health.early,
     coalesce(given.version = reactions.version, true) OR EXISTS (
         SELECT
         FROM delivery.reaction_versions AS called
