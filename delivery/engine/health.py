@@ -43,6 +43,8 @@ _UNTIL_WRITTEN: Final = 1.0
 _AT_ONCE: Final = 200
 """Reactions judged in one transaction."""
 
+_NOTHING: Final = Observed()
+
 _KEPT: Final = 100_000
 _MAX_BACKOFF: Final = 5.0
 
@@ -131,10 +133,13 @@ class HealthKeeper:
             await self._work.wait()
             await asyncio.sleep(backoff)
             gathered = dict(islice(self.observed.items(), _AT_ONCE))
+            # Kept while they are judged: until that is written, nothing else than their being here
+            # says that successes count.
             for reaction_id in gathered:
+                # At the end, so that others come first next time.
                 del self.observed[reaction_id]
-            if not self.observed:
-                self._work.clear()
+                self.observed[reaction_id] = _NOTHING
+            self._work.clear()
             try:
                 await self._judge(gathered)
             except CONNECTION_ERRORS as error:
@@ -147,12 +152,17 @@ class HealthKeeper:
                 )
             else:
                 backoff = _GATHERING
+                for reaction_id in gathered:
+                    if self.observed[reaction_id] is _NOTHING:
+                        del self.observed[reaction_id]
+            if self.observed:
+                self._work.set()
 
     def _take_back(self, gathered: dict[UUID, Observed]) -> None:
         """Keep what could not be written; what came in since is the newer."""
         for reaction_id, before in gathered.items():
-            since = self.observed.get(reaction_id)
-            if since is None:
+            since = self.observed[reaction_id]
+            if since is _NOTHING:
                 self.observed[reaction_id] = before
             elif not since.worked and since.version == before.version:
                 self.observed[reaction_id] = dataclasses.replace(
@@ -165,7 +175,6 @@ class HealthKeeper:
                     throttles=before.throttles + since.throttles,
                     retry_after=max(before.retry_after or 0.0, since.retry_after or 0.0) or None,
                 )
-        self._work.set()
 
     async def _judge(self, gathered: dict[UUID, Observed]) -> None:
         changes: dict[UUID, Change] = {}

@@ -49,6 +49,7 @@ next jobs too, and few connections do what many would, with less to do for both 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks for such calls while jobs wait for a place."""
 
+_TOO_MANY_REQUESTS: Final = 429
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )
@@ -312,14 +313,7 @@ class Sender:
                 self._max_body,
             )
         )
-        if exchange.failure_kind in _UNREACHED:
-            early = is_early(verdict, job.attempt + 1 - job.uncounted)
-            end = CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
-        elif exchange.status_code in THROTTLES:
-            end = CallEnd.ASKED_FOR_LESS
-        else:
-            end = CallEnd.ANSWERED_AGAIN if job.attempt > job.uncounted else CallEnd.ANSWERED
-        self._on_finished(job.lane, end)
+        self._on_finished(job.lane, _end_of(exchange, verdict, job.attempt + 1 - job.uncounted))
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""
@@ -333,6 +327,17 @@ class Sender:
                 lambda: retry_after_of(exchange.response_head, now),
                 early=is_early(verdict, job.attempt + 1 - job.uncounted),
             )
+
+
+def _end_of(exchange: Exchange, verdict: Verdict, attempt: int) -> CallEnd:
+    """Return how a call ended, as far as the lane's window goes."""
+    if exchange.failure_kind in _UNREACHED:
+        early = is_early(verdict, attempt)
+        return CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
+    if exchange.status_code in THROTTLES:
+        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(verdict, attempt)
+        return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
+    return CallEnd.ANSWERED if attempt == 1 else CallEnd.ANSWERED_AGAIN
 
 
 def _affordable_sockets() -> int:

@@ -7,8 +7,8 @@ refuses is tried one call at a time, at growing pauses.
 
 Some endpoints fail each message once or twice before they accept it. While a lane is in doubt,
 jobs that failed before are tried first (`delivery.engine.lanes`), and an endpoint that responds to
-one of those is *trusted*: a long row of early failures is borne without pauses. Without I/O; times
-are of the monotonic clock.
+one of those is *trusted*: a long row of early failures is borne without pauses, and with the window
+with which lanes begin. Without I/O; times are of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -33,9 +33,6 @@ _TOLERATED: Final = 3
 
 _TOLERATED_IF_TRUSTED: Final = 200
 
-_LEAST_IF_TRUSTED: Final = 4
-"""The smallest window of a lane whose endpoint is trusted."""
-
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
 
@@ -49,10 +46,15 @@ class CallEnd(Enum):
     """The same of a job that failed before."""
     ASKED_FOR_LESS = "asked for less"
     """429, 502, 503 or 504."""
+    ASKED_FOR_LESS_EARLY = "asked for less early"
+    """502, 503 or 504 as an early failure; see `delivery.policy.health`."""
     UNANSWERED = "unanswered"
     UNANSWERED_EARLY = "unanswered early"
-    """An early failure; see `delivery.policy.health`."""
+    """The same as an early failure."""
     NOT_CALLED = "not called"
+
+
+_NOT_EARLY: Final = frozenset({CallEnd.ASKED_FOR_LESS, CallEnd.UNANSWERED})
 
 
 class LaneWindows:
@@ -65,7 +67,7 @@ class LaneWindows:
         self._sizes: dict[UUID, int] = {}
         self._in_flight: dict[UUID, int] = {}
         self._failures: dict[UUID, int] = {}
-        """Calls that were not answered, in a row."""
+        """In a row: calls that were not answered, and early failures that ask for less."""
         self._resting: dict[UUID, float] = {}
         self._trusted: set[UUID] = set()
 
@@ -89,7 +91,7 @@ class LaneWindows:
         return self.size(lane) - self._in_flight.get(lane, 0)
 
     def is_in_doubt(self, lane: UUID) -> bool:
-        """Whether the lane is paused between calls, because many in a row were not answered."""
+        """Whether many calls in a row failed, so that the endpoint may be down."""
         return bool(self._failures) and self._failures.get(lane, 0) > self._tolerated(lane)
 
     def resting_until(self, lane: UUID) -> float:
@@ -128,24 +130,26 @@ class LaneWindows:
                 if end is CallEnd.ANSWERED_AGAIN:
                     self._trusted.add(lane)
         elif end is not CallEnd.NOT_CALLED:
-            if end is CallEnd.UNANSWERED:
+            if end in _NOT_EARLY:
                 self._trusted.discard(lane)
-            least = _LEAST_IF_TRUSTED if lane in self._trusted else 1
+            least = _FIRST if lane in self._trusted else 1
             self._remember(lane, max(least, self._sizes.get(lane, _FIRST) // 2))
             if end is not CallEnd.ASKED_FOR_LESS:
-                self._failed(lane, self._clock())
+                self._failed(lane, rests=end is not CallEnd.ASKED_FOR_LESS_EARLY)
 
     def _tolerated(self, lane: UUID) -> int:
         return _TOLERATED_IF_TRUSTED if lane in self._trusted else _TOLERATED
 
-    def _failed(self, lane: UUID, now: float) -> None:
+    def _failed(self, lane: UUID, *, rests: bool) -> None:
         failures = self._failures.get(lane, 0) + 1
         self._failures[lane] = failures
         tolerated = self._tolerated(lane)
         if failures > tolerated:
             self._trusted.discard(lane)
-            doublings = min(failures - tolerated - 1, 10)
-            self._resting[lane] = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+            if rests:
+                doublings = min(failures - tolerated - 1, 10)
+                pause = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+                self._resting[lane] = self._clock() + pause
 
     def _remember(self, lane: UUID, size: int) -> None:
         if len(self._sizes) >= _KEPT and lane not in self._sizes:

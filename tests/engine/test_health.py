@@ -211,7 +211,7 @@ async def test_an_endpoint_that_is_down_gets_few_calls(
 ) -> None:
     """No job is called more than a few times, and then probes are made one at a time."""
     receiver.endpoint("/x", failure)
-    health = {"open_failures": 10, "open_after": 0.5, "probe_after": 1, "probe_max": 600}
+    health = {"open_failures": 3, "open_after": 0.2, "probe_after": 1, "probe_max": 600}
     async with engine_on(database_url, health=health) as engine:
         reaction = await struggling(engine, receiver)
         jobs = await trigger_all(engine, 50)

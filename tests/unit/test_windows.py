@@ -70,7 +70,7 @@ def test_an_endpoint_that_answers_a_job_that_failed_before_is_trusted() -> None:
     windows.ended(A, CallEnd.ANSWERED_AGAIN)
     fail(windows, 200)
     assert not windows.is_in_doubt(A)
-    assert windows.size(A) == 4
+    assert windows.size(A) == 10
     assert windows.resting_until(A) == 0.0
     fail(windows, 2)
     assert windows.is_in_doubt(A)
@@ -87,6 +87,21 @@ def test_trust_ends_with_a_failure_that_is_not_an_early_one() -> None:
     fail(windows, 1, CallEnd.UNANSWERED)
     assert windows.is_in_doubt(A)
     assert windows.resting_until(A) > 50.0
+
+
+def test_early_failures_that_ask_for_less_put_a_lane_in_doubt_but_do_not_pause_it() -> None:
+    windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
+    fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
+    assert windows.is_in_doubt(A)
+    assert windows.size(A) == 1
+    assert windows.resting_until(A) == 0.0
+    windows.began(A)
+    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
+    assert windows.size(A) == 10
+    # 429, or one that is not early, is kept to all the same.
+    fail(windows, 5, CallEnd.ASKED_FOR_LESS)
+    assert windows.size(A) == 1
 
 
 def test_an_answer_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
