@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from delivery import (
     ReactionState,
     TriggerRequest,
 )
-from delivery.testing import Answer, Drop, FailFirst, Receiver, Sequence
+from delivery.testing import Answer, FailFirst, Receiver, Sequence
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on, wait_for_all
 
@@ -169,84 +168,6 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reactio
         pause = max(later - one for one, later in pairwise(calls))
         assert pause > 0.8
         assert len([each for each in calls if each - calls[0] < 0.8]) <= 20
-
-
-@pytest.mark.parametrize("failure", [Answer(500), Answer(503), Drop()], ids=repr)
-async def test_an_endpoint_that_fails_each_new_message_once_has_not_failed(
-    database_url: str, receiver: Receiver, failure: Answer | Drop
-) -> None:
-    """Under the default settings, and within a few seconds of a retry delay of one second."""
-    receiver.endpoint("/x", FailFirst(1, failure))
-    async with engine_on(database_url) as engine:
-        await engine.reactions.create(
-            name="flaky", event_types=["x"], url=receiver.url("/x"), retry={"base": 1.0}
-        )
-        await listening(engine, receiver, "reaction.*")
-        jobs = await trigger_all(engine, 200)
-        began = time.monotonic()
-        async with engine.workers():
-            done = await wait_for_all(engine, jobs, timeout=60)
-        assert time.monotonic() - began < 15
-        assert {job.status for job in done} == {JobStatus.SUCCEEDED}
-        assert (await engine.triggers.list(type="reaction.failing")).items == ()
-    assert receiver.count("/x") == 400
-
-
-async def test_an_endpoint_that_fails_each_message_twice_has_not_failed(
-    database_url: str, receiver: Receiver
-) -> None:
-    receiver.endpoint("/x", FailFirst(2, Answer(500)))
-    health = {"open_failures": 1, "open_after": 0, "probe_after": 600, "probe_max": 600}
-    async with engine_on(database_url, health=health) as engine:
-        reaction = await struggling(engine, receiver)
-        async with engine.workers():
-            done = await wait_for_all(engine, await trigger_all(engine, 50))
-            await until_well(engine, reaction)
-        assert {(job.status, job.attempt) for job in done} == {(JobStatus.SUCCEEDED, 3)}
-
-
-@pytest.mark.parametrize("failure", [Answer(500), Drop()], ids=repr)
-async def test_an_endpoint_that_is_down_gets_few_calls(
-    database_url: str, receiver: Receiver, failure: Answer | Drop
-) -> None:
-    """No job is called more than a few times, and then probes are made one at a time."""
-    receiver.endpoint("/x", failure)
-    health = {"open_failures": 3, "open_after": 0.2, "probe_after": 1, "probe_max": 600}
-    async with engine_on(database_url, health=health) as engine:
-        reaction = await struggling(engine, receiver)
-        jobs = await trigger_all(engine, 50)
-        async with engine.workers():
-            await until_open(engine, reaction)
-            opened = await settled_count(receiver)
-            await receiver.wait_for(opened + 2, path="/x", timeout=15)
-        attempts = [(await engine.jobs.get(job)).attempt for job in jobs]
-        assert sum(attempts) == receiver.count("/x") <= opened + 3, "one call for each opening"
-        assert opened <= 50 * 12
-
-
-async def test_a_job_that_failed_before_finds_out_whether_the_endpoint_works_again(
-    database_url: str, receiver: Receiver
-) -> None:
-    """An endpoint that fails each new message would fail each probe by a new one."""
-    receiver.endpoint("/x", Answer(500))
-    health = {**OPENS, "probe_after": 0.3, "probe_max": 600}
-    async with engine_on(database_url, health=health) as engine:
-        reaction = await struggling(engine, receiver)
-        tried = await trigger_all(engine, 5)
-        async with engine.workers():
-            await until_open(engine, reaction)
-        new = await trigger_all(engine, 20)
-        # Older in the queue than what was tried before.
-        await engine._pool.execute(
-            "UPDATE delivery.queue SET run_at = run_at - interval '1 hour' WHERE claim = 1"
-        )
-        receiver.endpoint("/x", FailFirst(1, Answer(500)))
-        seen = {each.webhook_id for each in receiver.received if each.path == "/x"}
-        async with engine.workers():
-            await receiver.wait_for(receiver.count("/x") + 1, path="/x", timeout=15)
-            probe = [each for each in receiver.received if each.path == "/x"][-1]
-            assert probe.webhook_id in seen
-            await wait_for_all(engine, [*tried, *new], timeout=30)
 
 
 async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
