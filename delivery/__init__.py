@@ -19,6 +19,7 @@ from delivery.errors import (
     NotFound,
     NoTransaction,
     SchemaMismatch,
+    SignatureProblem,
     UnusableConnection,
 )
 from delivery.message.signing import VerifiedMessage, verify
@@ -94,6 +95,7 @@ __all__ = [
     "SchemaMismatch",
     "Settings",
     "SignatureKind",
+    "SignatureProblem",
     "SigningSecret",
     "StatusAction",
     "TestCall",

@@ -39,6 +39,7 @@ command line ends when the error reaches it. The text of an error says what is w
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar, Final
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "PreparedStatementsLost",
     "ReadOnlyDatabase",
     "SchemaMismatch",
+    "SignatureProblem",
     "StatementTimeout",
     "TooManyConnections",
     "UnusableConnection",
@@ -129,10 +131,31 @@ class InvalidSetting(InvalidInput):
     code = "invalid_setting"
 
 
+class SignatureProblem(StrEnum):
+    """Why a received message is not to be trusted."""
+
+    MISSING = "missing"
+    """One of the three headers is missing or empty."""
+    MALFORMED = "malformed"
+    """A header is not of the form that Standard Webhooks defines."""
+    UNKNOWN_KIND = "unknown_kind"
+    """No signature is of a kind that the given secrets can verify."""
+    MISMATCH = "mismatch"
+    """The message was signed with another secret, or changed on its way."""
+    TOO_OLD = "too_old"
+    """The timestamp lies further in the past than is tolerated."""
+    TOO_NEW = "too_new"
+    """The timestamp lies further in the future than is tolerated."""
+
+
 class InvalidSignature(DeliveryError, ValueError):
     """A received message is not signed with one of the secrets, too old, or lacks a header."""
 
     code = "invalid_signature"
+
+    def __init__(self, message: str, reason: SignatureProblem = SignatureProblem.MISMATCH) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class MissingKey(DeliveryError):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
-from delivery.engine.lanes import LaneBook
+from delivery.engine.lanes import LaneBook, Retry
 from delivery.engine.limited_claims import claim_limited
 from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.sweeper import Sweeper
@@ -137,8 +137,11 @@ class Dispatcher:
         for settlement in batch:
             # What is due later is found by sweeps; there may be any number of such lanes.
             if settlement.run_at is not None and settlement.run_at - now < _REMEMBERED:
+                key = (settlement.lane, settlement.priority)
                 due = monotonic + settlement.run_at - now
-                self._book.mark_due_at((settlement.lane, settlement.priority), due)
+                self._book.mark_due_at(key, due)
+                if settlement.log_id is not None:
+                    self._book.failed(key, Retry(settlement.attempt, due, settlement.run_at))
             if self._book.is_limited(settlement.lane):
                 self._book.freed(settlement.lane)
         self._event.set()
@@ -225,7 +228,7 @@ class Dispatcher:
                 lease_id,
                 self._worker_id,
                 ask.plain,
-                self._book.since,
+                ask.since,
                 limit=ask.capacity,
             )
             self._held.opened(lease_id, [job.job_id for job in jobs])

@@ -44,6 +44,8 @@ _UNTIL_WRITTEN: Final = 1.0
 _AT_ONCE: Final = 200
 """Reactions judged in one transaction."""
 
+_NOTHING: Final = Observed()
+
 _KEPT: Final = 100_000
 _MAX_BACKOFF: Final = 5.0
 
@@ -84,6 +86,8 @@ class HealthKeeper:
         self._on_asked = on_asked
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
+        self._open: set[UUID] = set()
+        """Reactions whose circuit was open when they were judged here last."""
         self._work = asyncio.Event()
         self._failures = LoggedOnce(logger)
 
@@ -94,8 +98,10 @@ class HealthKeeper:
         answer: Answer,
         lasted: float,
         retry_after: Callable[[], float | None],
+        *,
+        early: bool,
     ) -> None:
-        """Take what a call said that lasted so many seconds.
+        """Take what a call said that lasted so many seconds; `early`: see `is_early`.
 
         A success is taken only where there is something to forget.
         """
@@ -106,8 +112,11 @@ class HealthKeeper:
             before = Observed()
         now = self._clock.now()
         after = self.observed[reaction_id] = observe(
-            before, version, answer, now - lasted, now, retry_after
+            before, version, answer, now - lasted, now, retry_after, early=early
         )
+        if reaction_id in self._open and answer in {Answer.FAILED, Answer.OVERLOADED}:
+            # A probe has failed; without this others would be made until that is written.
+            self._on_asked(reaction_id, min(self._rules.probe_after, _UNTIL_WRITTEN))
         if after.retry_after is not None and after.retry_after != before.retry_after:
             self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
         self._work.set()
@@ -126,10 +135,13 @@ class HealthKeeper:
             await self._work.wait()
             await asyncio.sleep(backoff)
             gathered = dict(islice(self.observed.items(), _AT_ONCE))
+            # Kept while they are judged: until that is written, nothing else than their being here
+            # says that successes count.
             for reaction_id in gathered:
+                # At the end, so that others come first next time.
                 del self.observed[reaction_id]
-            if not self.observed:
-                self._work.clear()
+                self.observed[reaction_id] = _NOTHING
+            self._work.clear()
             try:
                 await self._judge_all(gathered)
             except CONNECTION_ERRORS as error:
@@ -142,6 +154,11 @@ class HealthKeeper:
                 )
             else:
                 backoff = _GATHERING
+                for reaction_id in gathered:
+                    if self.observed[reaction_id] is _NOTHING:
+                        del self.observed[reaction_id]
+            if self.observed:
+                self._work.set()
 
     async def _judge_all(self, gathered: dict[UUID, Observed]) -> None:
         """Judge all of them, and those apart that one of them keeps from being judged together."""
@@ -164,20 +181,20 @@ class HealthKeeper:
     def _take_back(self, gathered: dict[UUID, Observed]) -> None:
         """Keep what could not be written; what came in since is the newer."""
         for reaction_id, before in gathered.items():
-            since = self.observed.get(reaction_id)
-            if since is None:
+            since = self.observed[reaction_id]
+            if since is _NOTHING:
                 self.observed[reaction_id] = before
             elif not since.worked and since.version == before.version:
                 self.observed[reaction_id] = dataclasses.replace(
                     since,
                     worked=before.worked,
                     failures=before.failures + since.failures,
+                    early=before.early + since.early,
                     failing_since=before.failing_since or since.failing_since,
                     last_began=max(before.last_began, since.last_began),
                     throttles=before.throttles + since.throttles,
                     retry_after=max(before.retry_after or 0.0, since.retry_after or 0.0) or None,
                 )
-        self._work.set()
 
     async def _judge(self, gathered: dict[UUID, Observed]) -> None:
         changes: dict[UUID, Change] = {}
@@ -209,6 +226,12 @@ class HealthKeeper:
                         connection, change.told, reaction_id, locked[reaction_id], change.health
                     )
         self._on_held(each for each, change in changes.items() if change.health.paused_until)
+        if len(self._open) >= _KEPT:
+            self._open.clear()
+        self._open.update(each for each, change in changes.items() if change.health.openings)
+        self._open.difference_update(
+            each for each, change in changes.items() if not change.health.openings
+        )
         for reaction_id, change in changes.items():
             _log(reaction_id, locked[reaction_id], change, now)
 

@@ -4,26 +4,28 @@ A lane is a reaction (or, for direct jobs, a tenant and origin). The book never 
 it knows only which lanes were seen with due jobs, by a sweep, a wake-up or a timer, until a claim
 takes fewer than it asked for. Lanes take turns; one that is woken after it had nothing to do goes
 before those that have a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that may
-not be given anything now is set aside, so skipping it costs nothing, however much waits in it.
+not be given anything now is set aside, so skipping it costs nothing, however much waits in it. A
+lane whose calls are not answered is in doubt: it is asked for a job that failed before, if one is
+due, because that tells more about the endpoint than one more new job.
 """
 
 from __future__ import annotations
 
 import heapq
 import time
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.engine.windows import CallEnd, LaneWindows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from delivery.store.queue import ClaimedJob, LaneKey
 
-__all__ = ["Ask", "LaneBook", "share"]
+__all__ = ["Ask", "LaneBook", "Retry", "share"]
 
 _FIRST_ASK: Final = 2
 """Jobs asked of a lane of which nothing is known: one, and whether there are more."""
@@ -43,6 +45,23 @@ takes longer, a long transaction, is found by a sweep."""
 
 _KEPT: Final = 100_000
 
+_RETRIES_KEPT: Final = 16
+"""Due times of retries that are remembered for a lane in doubt."""
+
+_ROUNDING: Final = 2e-6
+"""Seconds by which a time in seconds may differ from the microseconds that are stored."""
+
+
+class Retry(NamedTuple):
+    """A job that failed and is due again."""
+
+    attempt: int
+    """Attempts so far."""
+    due: float
+    """Of the monotonic clock."""
+    run_at: float
+    """The same in seconds since the epoch."""
+
 
 class Ask(NamedTuple):
     """What to claim, and what is needed to make out afterwards what the answer means."""
@@ -55,6 +74,10 @@ class Ask(NamedTuple):
     """How many may be claimed of the plain ones together: more is asked than may be had, since most
     lanes have less."""
     mark: int
+    since: Mapping[LaneKey, float]
+    """Before what time not to look; see `LaneBook.since`."""
+    retries: dict[LaneKey, Retry]
+    """The plain lanes of which one job that failed before is asked for."""
 
 
 def share(capacity: int, rooms: Sequence[int]) -> list[int]:
@@ -102,6 +125,8 @@ class LaneBook:
         self._timer_of: dict[LaneKey | UUID, float] = {}
         self.since: dict[LaneKey, float] = {}
         """Before what time, in seconds since the epoch, nothing waits; see `_SLACK`."""
+        self._retries: dict[LaneKey, list[Retry]] = {}
+        """Of lanes in doubt."""
 
     def mark_due(self, key: LaneKey, *, fresh: bool = False) -> None:
         """Note that a lane has due work; `fresh`: it was woken for it."""
@@ -116,6 +141,15 @@ class LaneBook:
     def mark_due_at(self, key: LaneKey, when: float) -> None:
         """Note that a lane will have due work; of several times the earliest counts."""
         self._set_timer(key, when)
+
+    def failed(self, key: LaneKey, retry: Retry) -> None:
+        """Note that a job of a lane failed; only lanes in doubt need to know."""
+        if self._windows.is_in_doubt(key[0]):
+            if len(self._retries) >= _KEPT:
+                self._retries.clear()
+            retries = self._retries.setdefault(key, [])
+            if len(retries) < _RETRIES_KEPT:
+                retries.append(retry)
 
     def found(self, key: LaneKey, run_at: float) -> None:
         """Take over a lane's first job that a sweep found, though a claim may look only later."""
@@ -168,14 +202,21 @@ class LaneBook:
             asks = [min(ask + extra, capacity) for ask, extra in zip(asks, more, strict=True)]
         plain: list[tuple[LaneKey, int]] = []
         limited: list[tuple[LaneKey, int]] = []
+        retries: dict[LaneKey, Retry] = {}
         left = capacity
         for key, ask in zip(keys, asks, strict=True):
             if key[0] not in self._limited:
-                plain.append((key, ask))
+                if self._retries and (retry := self._due_retry(key, now)) is not None:
+                    retries[key] = retry
+                plain.append((key, 1 if key in retries else ask))
             elif left > 0:
                 limited.append((key, min(ask, left)))
                 left -= min(ask, left)
-        return Ask(plain, limited, left, self._marks)
+        since: Mapping[LaneKey, float] = self.since
+        if retries:
+            hints = {key: retry.run_at - _ROUNDING for key, retry in retries.items()}
+            since = ChainMap(hints, self.since)
+        return Ask(plain, limited, left, self._marks, since, retries)
 
     def _turns(self, capacity: int, now: float) -> tuple[list[LaneKey], list[int], list[int], int]:
         """Whose turn it is: lanes, their rooms, what to ask of each at least, what is left over."""
@@ -207,14 +248,17 @@ class LaneBook:
         A lane marked again since `quotas` was called is kept: the claim may not have seen that
         work. So is one that was not reached, since the others had enough.
         """
-        taken = self._took(jobs)
+        taken = self._took(jobs, ask.retries)
         left = len(jobs)
         full = left >= ask.capacity
         not_reached = []
         for key, quota in ask.plain:
             lane, count = key[0], taken.get(key, 0)
             left -= count
-            if count >= quota:
+            if key in ask.retries:
+                # Whether it was there or not: what waits before it has not been looked at.
+                self._forget_retry(key, ask.retries[key])
+            elif count >= quota:
                 self._asks[lane] = min(self._asks.get(lane, _FIRST_ASK) * 4, _QUANTUM)
             elif left or not full:
                 self._forget(key, ask.mark)
@@ -271,7 +315,27 @@ class LaneBook:
             return False
         return True
 
-    def _took(self, jobs: Sequence[ClaimedJob]) -> dict[LaneKey, int]:
+    def _due_retry(self, key: LaneKey, now: float) -> Retry | None:
+        """Return the job to ask for in a lane in doubt: of those due, the one that failed most."""
+        retries = self._retries.get(key)
+        if retries is None:
+            return None
+        if not self._windows.is_in_doubt(key[0]):
+            del self._retries[key]
+            return None
+        due = (retry for retry in retries if retry.due <= now)
+        return max(due, key=lambda retry: (retry.attempt, -retry.due), default=None)
+
+    def _forget_retry(self, key: LaneKey, retry: Retry) -> None:
+        retries = self._retries.get(key, [])
+        if retry in retries:
+            retries.remove(retry)
+        if not retries:
+            self._retries.pop(key, None)
+
+    def _took(
+        self, jobs: Sequence[ClaimedJob], passing_over: Container[LaneKey] = ()
+    ) -> dict[LaneKey, int]:
         taken: dict[LaneKey, int] = {}
         began, since = self._windows.began, self.since
         if len(since) > _KEPT:
@@ -280,7 +344,8 @@ class LaneBook:
             key = (job.lane, job.priority)
             taken[key] = taken.get(key, 0) + 1
             # They are in the order of time, so the last one stands.
-            since[key] = job.run_at - _SLACK
+            if key not in passing_over:
+                since[key] = job.run_at - _SLACK
             began(key[0])
         return taken
 

@@ -85,13 +85,33 @@ async def claim_limited(
             if decision.quota < wanted and state.first is not None:
                 claim.retry_in[lane] = decision.retry_in
         if granted:
-            # No hints of where to begin: in an ordered lane no job may be passed over.
+            granted, since = await _with_probes(connection, granted, locked)
             taken = await queue.claim(
-                connection, lease_id, worker_id, granted, {}, limits_held=True
+                connection, lease_id, worker_id, granted, since, limits_held=True
             )
             claim.jobs = taken.jobs
             await _keep_rates(connection, locked, states, taken.jobs)
     return claim
+
+
+async def _with_probes(
+    connection: Connection,
+    granted: list[tuple[LaneKey, int]],
+    locked: Mapping[UUID, tuple[LaneLimits, float]],
+) -> tuple[list[tuple[LaneKey, int]], dict[LaneKey, float]]:
+    """Let lanes whose circuit is half open claim a job that was tried before, if one is due.
+
+    No job of an ordered lane is passed over.
+    """
+    probing = [
+        lane for (lane, _), _ in granted if locked[lane][0].probing and not locked[lane][0].ordered
+    ]
+    if not probing:
+        return granted, {}
+    probes = await lane_limits.find_probes(connection, probing)
+    keys = {lane: (lane, priority) for lane, (priority, _) in probes.items()}
+    since = {keys[lane]: run_at for lane, (_, run_at) in probes.items()}
+    return [(keys.get(key[0], key), quota) for key, quota in granted], since
 
 
 def _decide(locked: tuple[LaneLimits, float] | None, wanted: int, state: LaneState) -> Grant:

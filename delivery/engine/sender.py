@@ -16,7 +16,7 @@ from delivery.errors import MissingKey
 from delivery.http.request import Request
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
-from delivery.policy.health import THROTTLES, classify
+from delivery.policy.health import THROTTLES, classify, is_early
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
@@ -52,6 +52,7 @@ _LOOK_AGAIN: Final = 0.1
 _POSTPONED_BY: Final = (1.0, 3.0)
 """Seconds, from and to, after which a job is tried again that this process could not call."""
 
+_TOO_MANY_REQUESTS: Final = 429
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )
@@ -363,13 +364,7 @@ class Sender:
                 self._max_body,
             )
         )
-        if exchange.failure_kind in _UNREACHED:
-            end = CallEnd.UNANSWERED
-        elif exchange.status_code in THROTTLES:
-            end = CallEnd.ASKED_FOR_LESS
-        else:
-            end = CallEnd.ANSWERED
-        self._on_finished(job.lane, end)
+        self._on_finished(job.lane, _end_of(exchange, verdict, job.attempt + 1 - job.uncounted))
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""
@@ -381,4 +376,16 @@ class Sender:
                 answer,
                 exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
+                early=is_early(verdict, job.attempt + 1 - job.uncounted),
             )
+
+
+def _end_of(exchange: Exchange, verdict: Verdict, attempt: int) -> CallEnd:
+    """Return how a call ended, as far as the lane's window goes."""
+    if exchange.failure_kind in _UNREACHED:
+        early = is_early(verdict, attempt)
+        return CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
+    if exchange.status_code in THROTTLES:
+        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(verdict, attempt)
+        return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
+    return CallEnd.ANSWERED if attempt == 1 else CallEnd.ANSWERED_AGAIN

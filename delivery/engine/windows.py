@@ -3,8 +3,12 @@
 A window begins small, grows by one with every call that was answered, as in TCP's slow start (RFC
 5681), up to the lane's cap, and is halved by every call that was not, or whose answer asks for
 less. So an endpoint that hangs never holds more than a few of the process's places, and one that
-refuses is tried one call at a time, at growing pauses. Without I/O; times are of the monotonic
-clock.
+refuses is tried one call at a time, at growing pauses.
+
+Some endpoints fail each message once or twice before they accept it. While a lane is in doubt,
+jobs that failed before are tried first (`delivery.engine.lanes`), and an endpoint that responds to
+one of those is *trusted*: a long row of early failures is borne without pauses, and with the window
+with which lanes begin. Without I/O; times are of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ _KEPT: Final = 100_000
 _TOLERATED: Final = 3
 """Failures in a row before calls are paused."""
 
+_TOLERATED_IF_TRUSTED: Final = 200
+
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
 
@@ -36,10 +42,19 @@ class CallEnd(Enum):
 
     ANSWERED = "answered"
     """Whatever the status, unless it is one of the next."""
+    ANSWERED_AGAIN = "answered again"
+    """The same of a job that failed before."""
     ASKED_FOR_LESS = "asked for less"
     """429, 502, 503 or 504."""
+    ASKED_FOR_LESS_EARLY = "asked for less early"
+    """502, 503 or 504 as an early failure; see `delivery.policy.health`."""
     UNANSWERED = "unanswered"
+    UNANSWERED_EARLY = "unanswered early"
+    """The same as an early failure."""
     NOT_CALLED = "not called"
+
+
+_NOT_EARLY: Final = frozenset({CallEnd.ASKED_FOR_LESS, CallEnd.UNANSWERED})
 
 
 class LaneWindows:
@@ -52,8 +67,9 @@ class LaneWindows:
         self._sizes: dict[UUID, int] = {}
         self._in_flight: dict[UUID, int] = {}
         self._failures: dict[UUID, int] = {}
-        """Calls that were not answered, in a row."""
+        """In a row: calls that were not answered, and early failures that ask for less."""
         self._resting: dict[UUID, float] = {}
+        self._trusted: set[UUID] = set()
 
     def set_cap(self, lane: UUID, cap: int | None) -> None:
         """Take over a lane's own limit of calls in flight; None: the default."""
@@ -73,6 +89,10 @@ class LaneWindows:
     def room(self, lane: UUID) -> int:
         """How many more may be in flight."""
         return self.size(lane) - self._in_flight.get(lane, 0)
+
+    def is_in_doubt(self, lane: UUID) -> bool:
+        """Whether many calls in a row failed, so that the endpoint may be down."""
+        return bool(self._failures) and self._failures.get(lane, 0) > self._tolerated(lane)
 
     def resting_until(self, lane: UUID) -> float:
         """When the lane's pause after failures ends; 0 if there is none."""
@@ -100,24 +120,36 @@ class LaneWindows:
             self._in_flight[lane] = left
         else:
             self._in_flight.pop(lane, None)
-        if end is CallEnd.ANSWERED:
+        if end is CallEnd.ANSWERED or end is CallEnd.ANSWERED_AGAIN:
             size = self._sizes.get(lane, _FIRST)
             if size < self._default_cap or (self._caps and size < self._caps.get(lane, 0)):
                 self._remember(lane, size + 1)
             if self._failures and lane in self._failures:
                 del self._failures[lane]
                 self._resting.pop(lane, None)
+                if end is CallEnd.ANSWERED_AGAIN:
+                    self._trusted.add(lane)
         elif end is not CallEnd.NOT_CALLED:
-            self._remember(lane, max(1, self._sizes.get(lane, _FIRST) // 2))
-            if end is CallEnd.UNANSWERED:
-                self._failed(lane, self._clock())
+            if end in _NOT_EARLY:
+                self._trusted.discard(lane)
+            least = _FIRST if lane in self._trusted else 1
+            self._remember(lane, max(least, self._sizes.get(lane, _FIRST) // 2))
+            if end is not CallEnd.ASKED_FOR_LESS:
+                self._failed(lane, rests=end is not CallEnd.ASKED_FOR_LESS_EARLY)
 
-    def _failed(self, lane: UUID, now: float) -> None:
+    def _tolerated(self, lane: UUID) -> int:
+        return _TOLERATED_IF_TRUSTED if lane in self._trusted else _TOLERATED
+
+    def _failed(self, lane: UUID, *, rests: bool) -> None:
         failures = self._failures.get(lane, 0) + 1
         self._failures[lane] = failures
-        if failures > _TOLERATED:
-            doublings = min(failures - _TOLERATED - 1, 10)
-            self._resting[lane] = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+        tolerated = self._tolerated(lane)
+        if failures > tolerated:
+            self._trusted.discard(lane)
+            if rests:
+                doublings = min(failures - tolerated - 1, 10)
+                pause = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+                self._resting[lane] = self._clock() + pause
 
     def _remember(self, lane: UUID, size: int) -> None:
         if len(self._sizes) >= _KEPT and lane not in self._sizes:
@@ -125,4 +157,5 @@ class LaneWindows:
             self._sizes.clear()
             self._failures.clear()
             self._resting.clear()
+            self._trusted.clear()
         self._sizes[lane] = size

@@ -3,9 +3,9 @@
 Python's `is_global` is only the beginning: addresses that carry an IPv4 address within them are
 judged by that one too, and what is reserved, multicast, deprecated, for documentation or not yet
 given out for unicast is refused, whatever the version of Python knows about it.
-Sources: the IANA special-purpose address registries (RFC 6890 and its updates), RFC 6052 (NAT64),
-RFC 3056 and 7526 (6to4), RFC 4380 (Teredo), RFC 5214 (ISATAP), RFC 4291 (IPv4-mapped and
--compatible).
+Sources: the IANA special-purpose address registries (RFC 6890 and its updates), the IANA registry
+of IPv6 global unicast assignments, RFC 6052 (NAT64), RFC 3056 and 7526 (6to4), RFC 4380 (Teredo),
+RFC 5214 (ISATAP), RFC 4291 (IPv4-mapped and -compatible).
 """
 
 from __future__ import annotations
@@ -24,13 +24,22 @@ _REFUSED: Final[tuple[Network, ...]] = tuple(
         "0.0.0.0/8",  # this network
         "100.64.0.0/10",  # shared between a carrier and its customers
         "192.0.0.0/24",  # IETF protocol assignments
+        "192.31.196.0/24",  # AS112: names of private networks
+        "192.52.193.0/24",  # AMT relays
         "192.88.99.0/24",  # 6to4 relays, deprecated
+        "192.175.48.0/24",  # AS112
+        "168.63.129.16/32",  # Azure: the host of a virtual machine, from within it
+        "161.26.0.0/16",  # IBM Cloud: infrastructure services, reached from within it only
+        "166.8.0.0/14",  # IBM Cloud: service endpoints, reached from within it only
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved
-        "2001::/23",  # IETF protocol assignments: benchmarking, ORCHID, Teredo
+        "2001::/23",  # IETF protocol assignments: AMT, AS112, benchmarking, ORCHID, Teredo
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4, deprecated
-        "3fff::/20",  # documentation
+        "2620:4f:8000::/48",  # AS112
+        "2d00::/8",  # not given out
+        "2e00::/7",  # not given out
+        "3000::/4",  # not given out; 3ffe::/16 was the 6bone, 3fff::/20 is for documentation
     )
 )
 _UNICAST: Final = IPv6Network("2000::/3")

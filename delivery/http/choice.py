@@ -31,7 +31,12 @@ def guard_for(settings: HttpSettings) -> Guard:
         InvalidSetting: if a network or host that they allow is not one.
     """
     try:
-        return Guard(settings.allowed_networks, settings.allowed_hosts, settings.allowed_ports)
+        return Guard(
+            settings.allowed_networks,
+            settings.allowed_hosts,
+            settings.allowed_ports,
+            require_https=settings.require_https,
+        )
     except ValueError as error:
         message = f"http.allowed_hosts or http.allowed_networks cannot be used: {error}"
         raise InvalidSetting(message) from None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import ssl
 import time
 from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
+from delivery.http.secured import SecuredTransport
 from delivery.http.tls_errors import describe_tls_error
+from delivery.http.unread import watch
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
+    import select
     from collections.abc import Callable
 
     from delivery.http.request import Request
@@ -50,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_sent_at",
         "_timer",
         "_transport",
+        "_unread",
         "idle_since",
         "remote_address",
         "usable",
@@ -72,6 +75,7 @@ class Connection(asyncio.Protocol):
         """Why the connection was closed before it was used."""
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: select.poll | None = None
         self.remote_address: str | None = None
         self.usable = False
         self.idle_since = 0.0
@@ -119,11 +123,20 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         self._transport.abort()
 
-    def has_unread(self) -> bool:
-        """Whether something came, or the other side has closed, that the loop has not read yet."""
-        poller = select.poll()
-        poller.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poller.poll(0))
+    def is_quiet(self) -> bool:
+        """Return whether the server has sent nothing since its last response, not even an end.
+
+        The event loop may have been too busy to read what arrived, so this asks the system. Call
+        it directly before `start`.
+        """
+        if not self.usable:
+            return False
+        transport = self._transport
+        if self._unread is None:
+            self._unread = watch(transport)
+        if self._unread.poll(0):
+            return False
+        return not isinstance(transport, SecuredTransport) or transport.is_between_records
 
     # What follows is called by the event loop.
 

@@ -8,8 +8,10 @@ resolves differently the next time gains nothing.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
+import logging
+import time
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
 from delivery.http.addresses import is_public
@@ -24,9 +26,33 @@ if TYPE_CHECKING:
 
 __all__ = ["AddressBlocked", "Guard"]
 
+logger = logging.getLogger(__name__)
+
+_LOOPBACK: Final = (ip_address("127.0.0.1"), ip_address("::1"))
+_LOCALHOST: Final = ".localhost"
+"""RFC 6761, 6.3."""
+_LOCAL: Final = (
+    ".corp",
+    ".home",
+    ".home.arpa",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".local",
+    ".localdomain",
+    ".private",
+)
+"""Names of private networks: RFC 6762 with its appendix G, RFC 8375, and ICANN's `.internal`."""
+_LOGGED_EVERY: Final = 60.0
+"""Seconds between two messages about the same host."""
+_MOST_LOGGED: Final = 1_000
+
 
 class AddressBlocked(Exception):
-    """The endpoint must not be connected to."""
+    """The endpoint must not be connected to.
+
+    The text is shown to users, so it names no address that a name resolves to.
+    """
 
 
 class Guard:
@@ -38,6 +64,7 @@ class Guard:
             are not judged.
         allowed_ports: The only ports that may be called; None: all.
         resolver: See `Names`.
+        require_https: Whether http may not be spoken.
 
     Raises:
         ValueError: if a network is not one, or a host cannot be a host name.
@@ -49,6 +76,8 @@ class Guard:
         allowed_hosts: Iterable[str] = (),
         allowed_ports: Iterable[int] | None = None,
         resolver: Callable[[str], Iterable[str]] = system_addresses,
+        *,
+        require_https: bool = False,
     ) -> None:
         self._networks: tuple[Network, ...] = tuple(map(ip_network, allowed_networks))
         hosts = list(allowed_hosts)
@@ -58,38 +87,61 @@ class Guard:
         )
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
         self._names = Names(resolver)
+        self._require_https = require_https
+        self._logged: dict[str, float] = {}
+        """When a message about a host was logged last."""
 
     def check(self, endpoint: Endpoint) -> None:
         """Refuse what can be refused without resolving a name; for when a reaction is saved.
 
         Raises:
-            InvalidReaction: if the port, or the address that is the host, may not be called.
+            InvalidReaction: if the scheme, the port, or the host may not be called.
         """
         try:
-            self._judge_port(endpoint)
+            self._judge_scheme_and_port(endpoint)
             address = literal_address(endpoint.host)
             if address is not None:
                 self._judge(endpoint.host, [address])
+            else:
+                self._judge_name(endpoint.host)
         except AddressBlocked as blocked:
             raise InvalidReaction(str(blocked)) from None
 
     async def resolve(self, endpoint: Endpoint) -> list[str]:
-        """The addresses of the endpoint, all of them judged, in the order to try them.
+        """Return the addresses of the endpoint, all of them judged, in the order to try them.
 
         Raises:
-            AddressBlocked: if the port or any of the addresses may not be called.
+            AddressBlocked: if the scheme, the port or any of the addresses may not be called.
             socket.gaierror, UnicodeError: if the name cannot be resolved.
         """
-        self._judge_port(endpoint)
-        literal = literal_address(endpoint.host)
+        self._judge_scheme_and_port(endpoint)
+        return await self.resolve_name(endpoint.name)
+
+    async def resolve_name(self, name: str) -> list[str]:
+        """Return the addresses of a host, as `resolve` does, whatever the scheme and port.
+
+        Args:
+            name: See `Endpoint.name`.
+
+        Raises:
+            AddressBlocked: if any of the addresses may not be called.
+            socket.gaierror, UnicodeError: if the name cannot be resolved.
+        """
+        host = name.removesuffix(".")
+        literal = literal_address(host)
         if literal is not None:
             addresses: list[Address] = [literal]
         else:
-            addresses = await self._names.addresses(endpoint.host)
-        self._judge(endpoint.host, addresses)
+            addresses = await self._names.addresses(name)
+        self._judge(host, addresses)
         return [str(address) for address in addresses]
 
-    def _judge_port(self, endpoint: Endpoint) -> None:
+    def _judge_scheme_and_port(self, endpoint: Endpoint) -> None:
+        if self._require_https and endpoint.scheme != "https":
+            message = (
+                f"{endpoint.host} may be called by https only, because http.require_https is set"
+            )
+            raise AddressBlocked(message)
         if self._ports is not None and endpoint.port not in self._ports:
             message = (
                 f"port {endpoint.port} of {endpoint.host} may not be called;"
@@ -97,19 +149,59 @@ class Guard:
             )
             raise AddressBlocked(message)
 
+    def _is_allowed(self, host: str) -> bool:
+        return host in self._hosts or host.endswith(self._suffixes)
+
+    def _judge_name(self, host: str) -> None:
+        """Refuse names that lead into a private network, unless something there may be called."""
+        if self._is_allowed(host):
+            return
+        if f".{host}".endswith(_LOCALHOST):
+            may_be_right = any(map(self._is_in_allowed_network, _LOOPBACK))
+        elif "." not in host or host.endswith(_LOCAL):
+            may_be_right = any(not network.is_loopback for network in self._networks)
+        else:
+            return
+        if not may_be_right:
+            message = (
+                f"{host} is a name of this machine or of a private network, and may not be called;"
+                " to allow it, add it to http.allowed_hosts, or its network to"
+                " http.allowed_networks"
+            )
+            raise AddressBlocked(message)
+
     def _judge(self, host: str, addresses: list[Address]) -> None:
-        if host in self._hosts or host.endswith(self._suffixes):
+        if self._is_allowed(host):
             return
         for address in addresses:
-            if not is_public(address) and not any(
-                address in network
-                for network in self._networks
-                if network.version == address.version
-            ):
-                of_name = "" if host == str(address) else f" (an address of {host})"
+            if is_public(address) or self._is_in_allowed_network(address):
+                continue
+            if host == str(address):
                 message = (
-                    f"{address}{of_name} is not a public address and may not be called; to allow"
+                    f"{address} is not a public address and may not be called; to allow"
                     " it, add its network to http.allowed_networks"
                     " (DELIVERY_HTTP_ALLOWED_NETWORKS), or its host to http.allowed_hosts"
                 )
                 raise AddressBlocked(message)
+            self._log(host, address)
+            message = (
+                f"{host} resolves to an address that is not public, which may not be called;"
+                " http.allowed_networks and http.allowed_hosts say what may, and the worker's"
+                " log names the address"
+            )
+            raise AddressBlocked(message)
+
+    def _is_in_allowed_network(self, address: Address) -> bool:
+        return any(
+            address in network for network in self._networks if network.version == address.version
+        )
+
+    def _log(self, host: str, address: Address) -> None:
+        """Tell the operator which address it was; users are not to learn how names resolve here."""
+        now = time.monotonic()
+        if now - self._logged.get(host, -_LOGGED_EVERY) < _LOGGED_EVERY:
+            return
+        if len(self._logged) >= _MOST_LOGGED:
+            self._logged.clear()
+        self._logged[host] = now
+        logger.warning("%s resolves to %s, which may not be called", host, address)

@@ -134,6 +134,7 @@ class HttpxTransport:
                 if not body.feed(chunk):
                     exchange.truncated = True
                     return
+            await _close_if_more_came(response)
         except BaseException:
             exchange.truncated = True
             raise
@@ -261,7 +262,8 @@ def _httpx_request(request: Request) -> httpx.Request:
     endpoint = request.endpoint
     line, _, _ = request.head.partition(b"\r\n")
     target = line.split(b" ")[1].decode("latin-1")
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    # httpx resolves the host of the URL; the head that was made before has the Host header.
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.name
     connect = min(request.connect_timeout, request.timeout)
     return httpx.Request(
         request.method,
@@ -276,6 +278,7 @@ def _httpx_request(request: Request) -> httpx.Request:
                 "pool": request.timeout,
             },
             _TLS: endpoint.tls,
+            **({"sni_hostname": endpoint.host} if endpoint.is_absolute else {}),
         },
     )
 
@@ -294,6 +297,23 @@ def _remote_address(response: httpx.Response) -> str | None:
         return None
     host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
     return f"{host}:{peer[1]}"
+
+
+async def _close_if_more_came(response: httpx.Response) -> None:
+    """Close the connection if bytes came with the response that are not part of it.
+
+    httpcore keeps them for the next response. They are looked for where httpcore 1 has them; if
+    they cannot be found there, the connection is closed as well. HTTP/2 numbers its responses.
+    """
+    stream = response.extensions.get("network_stream")
+    version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
+    if stream is None or not version.startswith(b"HTTP/1"):
+        return
+    held: Any = response.stream
+    for name in ("_httpcore_stream", "_stream", "_connection", "_h11_state", "trailing_data"):
+        held = getattr(held, name, None)
+    if held is None or held[0]:
+        await stream.aclose()
 
 
 def _step(exchange: Exchange) -> str:

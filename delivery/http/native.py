@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeTransport"]
 
-_LOOKED_AT_AFTER: Final = 1.0
-"""Seconds after which a free connection is looked at before it is used. Servers that close what is
-idle do so after more than that; looking costs a system call, which busy connections are spared."""
+_UNLIMITED: Final = 1_000_000
 
 
 class NativeTransport:
@@ -88,6 +86,10 @@ class NativeTransport:
             if not entered:
                 exchange.total_ms = (time.perf_counter() - began) * 1000
                 return exchange
+        if connection is not None and not connection.is_quiet():
+            # What it sent unasked, such as "408 Request Timeout", would pass for the response.
+            connection.abort()
+            connection = None
         try:
             if connection is not None:
                 exchange.reused = True
@@ -116,16 +118,11 @@ class NativeTransport:
         # Lets the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
 
-    def _take_free(self, pool: Pool) -> Connection | None:
-        """The connection that was used last; None: it spoke out of turn, and its place is empty."""
+    def _take_free(self, pool: Pool) -> Connection:
+        """Return the connection that was used last."""
         connection = pool.free.pop()
         del self._free[connection]
-        now = asyncio.get_running_loop().time()
-        if now - connection.idle_since < _LOOKED_AT_AFTER or not connection.has_unread():
-            return connection
-        # A server's farewell ("408 Request Timeout") would be taken for the answer.
-        connection.abort()
-        return None
+        return connection
 
     async def _enter(
         self, pool: Pool, request: Request, exchange: Exchange
@@ -145,8 +142,6 @@ class NativeTransport:
                 " allowed with http.connections_per_origin"
             )
             return False, None
-        if connection is not None and not connection.usable:
-            connection = None
         return True, connection
 
     async def _send_anew(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING
 
 import httpcore
 import httpx
 
-from delivery.message.url import Endpoint
-from delivery.models import TlsOptions
+from delivery.http.network import open_stream
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +41,6 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -54,53 +53,18 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         """A connection; see the parent.
 
         Raises:
-            AddressBlocked: as `Guard.resolve`.
-            socket.gaierror, UnicodeError: as `Guard.resolve`.
+            AddressBlocked: as `Guard.resolve_name`.
+            socket.gaierror, UnicodeError: as `Guard.resolve_name`.
             httpcore.ConnectError, httpcore.ConnectTimeout: if none of the addresses answers.
         """
         failure: Exception = httpcore.ConnectError("the name has no addresses")
-        for address in await self._guard.resolve(Endpoint("http", host, port, TlsOptions())):
+        for address in await self._guard.resolve_name(host):
             try:
-                stream = await self._network.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
+                return await open_stream(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return _Stream(stream)
         raise failure
 
     async def sleep(self, seconds: float) -> None:
         """Sleep."""
-        await self._network.sleep(seconds)
-
-
-class _Stream(httpcore.AsyncNetworkStream):
-    """Closes what httpcore leaves open: the socket of a handshake that is cancelled."""
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        except BaseException:
-            await self._stream.aclose()
-            raise
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        await asyncio.sleep(seconds)

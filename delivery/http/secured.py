@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SecuredTransport"]
 
 _READ_AT_ONCE: Final = 65_536
+_HEADER: Final = 5
+"""Bytes before each record: its type, a version, and its length in two bytes."""
 
 
 class SecuredTransport(asyncio.Transport, asyncio.Protocol):
@@ -56,6 +58,8 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
         self._step_is_due = False
         self._is_open = True
         self._is_reading = True
+        self._rest_of_record = 0
+        self._header = b""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the handshake is over; its exception says why it failed."""
 
@@ -72,6 +76,7 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
         if not self._is_reading:
             return
         self._incoming.write(data)
+        self._follow_records(data)
         if self.ready.done():
             self._read()
         else:
@@ -100,6 +105,11 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
             self._connection.resume_writing()
 
     # What follows is called by the connection.
+
+    @property
+    def is_between_records(self) -> bool:
+        """Whether every record that began to arrive has arrived whole."""
+        return not self._rest_of_record and not self._header
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send."""
@@ -140,6 +150,20 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
     @property
     def _was_made(self) -> bool:
         return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None
+
+    def _follow_records(self, data: bytes) -> None:
+        """Count how much of the last record is still to come (RFC 8446, 5.1)."""
+        at = self._rest_of_record
+        if self._header:
+            data = self._header + data
+            self._header = b""
+        while len(data) - at >= _HEADER:
+            at += _HEADER + int.from_bytes(data[at + 3 : at + _HEADER])
+        if at > len(data):
+            self._rest_of_record = at - len(data)
+        else:
+            self._rest_of_record = 0
+            self._header = data[at:]
 
     def _ask_for_step(self) -> None:
         if not self._step_is_due:

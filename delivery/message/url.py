@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 from urllib.parse import quote, urlsplit
 
 import idna
@@ -51,6 +52,13 @@ class Endpoint:
     """In ASCII and lower case, without a trailing dot; an IPv6 address without brackets."""
     port: int
     tls: TlsOptions
+    is_absolute: bool = False
+    """Whether the name was given with a trailing dot, so that no search domain is added to it."""
+
+    @property
+    def name(self) -> str:
+        """The host as it is to be resolved."""
+        return f"{self.host}." if self.is_absolute else self.host
 
     @property
     def host_header(self) -> str:
@@ -82,14 +90,18 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
     if port == 0:
         raise _refused(url, "port 0 cannot be connected to")
     try:
-        host = _host(parts.netloc, parts.hostname)
+        host, is_absolute = _host(parts.netloc, parts.hostname)
     except ValueError as error:
         raise _refused(url, f"{error}") from None
     target = quote_target(parts.path or "/")
     if parts.query or url.split("#", 1)[0].endswith("?"):
         target += "?" + quote_target(parts.query)
     endpoint = Endpoint(
-        scheme, host, port or _PORTS[scheme], tls if scheme == "https" and tls else TlsOptions()
+        scheme,
+        host,
+        port or _PORTS[scheme],
+        tls if scheme == "https" and tls else TlsOptions(),
+        is_absolute,
     )
     return endpoint, target
 
@@ -125,9 +137,8 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-@lru_cache(maxsize=4_096)
 def ascii_host(host: str) -> str:
-    """A host name or address in the one form in which an `Endpoint` holds it.
+    """Return a host name or address in the one form in which an `Endpoint` holds it.
 
     Names become lower case, ASCII (IDNA 2008 with the mapping of UTS 46) and lose a trailing dot.
 
@@ -135,32 +146,55 @@ def ascii_host(host: str) -> str:
         ValueError: if it is no host name, or an IPv4 address in a form that programs read
             differently ("127.1", "0x7f.0.0.1", "2130706433").
     """
+    return _canonical(host)[0]
+
+
+@lru_cache(maxsize=4_096)
+def _canonical(host: str) -> tuple[str, bool]:
+    """Return the host in its one form, and whether it is a name that ends in a dot."""
     if ":" in host:
-        return _ipv6(host)
+        return _ipv6(host), False
     name = host
     if not name.isascii():
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError as error:
-            message = f"its host is not a domain name: {error}"
-            raise ValueError(message) from None
-    name = name.lower().removesuffix(".")
+            raise ValueError(_not_allowed(host, error)) from None
+    name = name.lower()
+    is_absolute = name.endswith(".")
+    name = name.removesuffix(".")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         # Some resolvers read these as addresses and others as names: what is judged must not
         # depend on who reads.
         try:
-            return str(IPv4Address(name))
+            return str(IPv4Address(name)), False
         except AddressValueError:
             message = "its host looks like an IPv4 address; write it as four decimal numbers"
             raise ValueError(message) from None
     if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
         message = f"{host!r} is not a host name"
         raise ValueError(message)
-    return name
+    return name, is_absolute
 
 
-def _host(netloc: str, hostname: str | None) -> str:
+def _not_allowed(host: str, error: idna.IDNAError) -> str:
+    """Say why IDNA 2008 refuses a host, and which form older rules would give it."""
+    message = f"its host is not a domain name by IDNA 2008: {error}"
+    try:
+        labels = [
+            label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+            for label in re.split("[.\u3002\uff0e\uff61]", normalize("NFKC", host).lower())
+        ]
+    except UnicodeError:
+        return message
+    form = ".".join(labels)
+    if not all(_LABEL.fullmatch(label) for label in labels) or len(form) > _MAX_HOST:
+        return message
+    return f"{message}; if there is such a domain, write it as {form}"
+
+
+def _host(netloc: str, hostname: str | None) -> tuple[str, bool]:
     if "@" in netloc:
         message = "it carries credentials; give them as a header instead"
         raise ValueError(message)
@@ -171,7 +205,7 @@ def _host(netloc: str, hostname: str | None) -> str:
     if bracketed != (":" in hostname) or (bracketed and not _BRACKETED.fullmatch(netloc)):
         message = "only an IPv6 address may stand in brackets, and nothing beside it"
         raise ValueError(message)
-    return ascii_host(hostname)
+    return _canonical(hostname)
 
 
 def _ipv6(host: str) -> str:

@@ -37,6 +37,8 @@ _LARGEST_BODY: Final = 1_048_576
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110, 5.6.2."""
 
+_NO_LETTER_OR_DIGIT: Final = re.compile(r"[^0-9a-z]")
+
 _FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _RESERVED: Final = {
@@ -72,14 +74,14 @@ def validate_params(params: HttpParams) -> HttpParams:
     headers = _checked_headers(params.headers)
     query = _checked_query(params.query)
     _check_storable("the body", params.body.content)
-    _check_body(params.body, {name.lower() for name, _ in headers})
+    _check_body(params.body, {_folded(name) for name, _ in headers})
     _check_seconds("timeout", params.timeout)
     _check_seconds("connect_timeout", params.connect_timeout)
     _check_concurrency(params.concurrency)
     _check_ordered(params.ordered, params.concurrency)
     _check_live(params.live)
     if params.compression is not None and any(
-        name.lower() == "content-encoding" for name, _ in headers
+        _folded(name) == "content-encoding" for name, _ in headers
     ):
         message = "compression sets Content-Encoding by itself; leave out one of the two"
         raise InvalidReaction(message)
@@ -104,11 +106,11 @@ def _checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
     for name, value in headers:
         _check_name(name)
         checked.append((name, _checked_value(name, value)))
-        lowered = name.lower()
-        if lowered in seen and lowered in _ONCE:
+        folded = _folded(name)
+        if folded in seen and folded in _ONCE:
             message = f"the header {name} is given twice; give it once"
             raise InvalidReaction(message)
-        seen.add(lowered)
+        seen.add(folded)
     if len(checked) > _MOST_HEADERS:
         message = f"there are {len(checked)} headers; at most {_MOST_HEADERS} are allowed"
         raise InvalidReaction(message)
@@ -122,13 +124,24 @@ def _check_name(name: object) -> None:
             f" up to {_LONGEST_NAME} of them"
         )
         raise InvalidReaction(message)
-    lowered = name.lower()
-    reason = _RESERVED.get(lowered)
-    if reason is None and lowered.startswith("webhook-"):
+    folded = _folded(name)
+    reason = _RESERVED.get(folded)
+    if reason is None and folded.startswith("webhook-"):
         reason = "names beginning with webhook- belong to the signature"
+    if reason is not None and folded != name.lower():
+        reason = f"many servers read it as {folded}, and {reason}"
     if reason is not None:
         message = f"the header {name} cannot be set: {reason}; leave it out"
         raise InvalidReaction(message)
+
+
+def _folded(name: str) -> str:
+    """Return a header's name as a server sees it that hands headers on as environment variables.
+
+    CGI, WSGI and their like make an underscore of whatever is no letter and no digit (RFC 3875,
+    4.1.18), so that `Content_Length` becomes the same variable as `Content-Length`.
+    """
+    return _NO_LETTER_OR_DIGIT.sub("-", name.lower())
 
 
 def _checked_value(name: str, value: object) -> str:

@@ -1,16 +1,23 @@
-"""How an endpoint's answers change what its reaction may do: pauses, the circuit, the end.
+"""How an endpoint's responses change what its reaction may do: pauses, the circuit, the end.
 
-A call is a *failure* if it is to be tried again: no answer, or a status such as 404 or 500. 429 is
-none: the endpoint works, and asks for less. An answer that settles its job (200, but 400 as well)
-says that the endpoint works, and forgets all troubles.
+A call is a *failure* if it is to be tried again: no response, or a status such as 404 or 500. 429
+is none: the endpoint works, and asks for less. A response that settles its job (200, but 400 as
+well) says that the endpoint works, and forgets all troubles.
+
+Some endpoints fail every message once or twice and then accept it. So the first two failures of a
+job are *early* ones: they say little about the endpoint. A failure counts in full if its job failed
+twice before, or is not tried again.
 
 - After 429, 502, 503 or 504 with a Retry-After the reaction pauses as long as asked, up to
   `longest_pause`, also when calls in flight succeed meanwhile; after three times 429 in a row
   without one, for a time that doubles from 0.1 s up to 10 s. All four also halve what each worker
   has in flight (`delivery.engine.windows`).
-- After `open_failures` failures in a row, over at least `open_after` seconds, the circuit opens: no
-  call is made for `probe_after` seconds. Then it is half open: one call at a time is made. If that
-  fails, the circuit stays open twice as long as before, up to `probe_max` seconds.
+- After `open_failures` failures in a row that count in full, and `open_after` seconds of nothing
+  but failures, the circuit opens: no call is made for `probe_after` seconds. It opens as well after
+  `open_failures` failures of any kind and `open_at_latest` seconds, so that an endpoint whose jobs
+  are tried again much later is not called all the while. Then the circuit is half open: one call at
+  a time is made, of a job that has been tried before if one is due. If that fails, the circuit
+  stays open twice as long as before, up to `probe_max` seconds.
 - After `disable_after` seconds of nothing but failures, and `disable_failures` of them, the
   reaction is disabled.
 
@@ -40,6 +47,7 @@ __all__ = [
     "HealthRules",
     "Observed",
     "classify",
+    "is_early",
     "judge",
     "observe",
 ]
@@ -52,6 +60,8 @@ _TOLERATED: Final = 3
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_UNASKED_PAUSE: Final = 10.0
 _MOST_DOUBLINGS: Final = 30
+_EARLY: Final = 2
+"""Attempts of a job whose failures are early ones."""
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )
@@ -79,6 +89,7 @@ class HealthRules:
     longest_pause: float
     disable_failures: int
     disable_after: float | None
+    open_at_latest: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,8 @@ class Health:
     openings: int = 0
     """How often in a row the circuit opened; 0: it is closed."""
     paused_until: float = 0.0
+    early: int = 0
+    """How many of the failures were early ones."""
 
 
 HEALTHY: Final = Health()
@@ -116,6 +129,8 @@ class Observed:
     """Of the reaction, by which the calls were made; None: any."""
     last_began: float = 0.0
     """When the last of the failures began: a probe begins when the circuit is half open."""
+    early: int = 0
+    """How many of the failures were early ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +165,11 @@ def classify(
     return Answer.OVERLOADED if status_code in THROTTLES else Answer.FAILED
 
 
+def is_early(verdict: Verdict, attempt: int) -> bool:
+    """Return whether a failure of this attempt says little about the endpoint."""
+    return attempt <= _EARLY and verdict.status is JobStatus.RETRYING
+
+
 def observe(
     observed: Observed,
     version: int,
@@ -157,6 +177,8 @@ def observe(
     began: float,
     now: float,
     retry_after: Callable[[], float | None],
+    *,
+    early: bool = False,
 ) -> Observed:
     """Add one call to what was seen; of several versions only the newest counts.
 
@@ -166,7 +188,9 @@ def observe(
         answer: What the call says.
         began: When it began.
         now: When it ended.
-        retry_after: Gives the seconds that the answer asks to wait, if any; called where it counts.
+        retry_after: Gives the seconds that the response asks to wait, if any; called where it
+            counts.
+        early: See `is_early`; of a failure.
     """
     if observed.version is None or observed.version < version:
         observed = Observed(observed.worked and observed.version is None, version=version)
@@ -180,6 +204,7 @@ def observe(
             failures=observed.failures + 1,
             failing_since=now if observed.failing_since is None else observed.failing_since,
             last_began=max(observed.last_began, began),
+            early=observed.early + early,
         )
     if answer is Answer.FAILED:
         return replace(observed, throttles=0)
@@ -200,6 +225,7 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
         # What the endpoint asked for is kept to: others may be let in sooner than we are.
         health = Health(throttles=1, paused_until=health.paused_until) if is_asked else HEALTHY
     failures = health.failures + observed.failures
+    early = health.early + observed.early
     failing_since = observed.failing_since if health.failing_since is None else health.failing_since
     paused_until, throttles = _pause(health, observed, rules, now)
     openings = health.openings
@@ -213,14 +239,16 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
             return Change(Health(failures, failing_since), OwnType.REACTION_DISABLED)
         # Calls that were in flight when the circuit opened are no probes, however late they end.
         probed = openings > 0 and observed.last_began >= health.paused_until
-        opens = failures >= rules.open_failures and failing_for >= rules.open_after
+        opens = (failures - early >= rules.open_failures and failing_for >= rules.open_after) or (
+            failures >= rules.open_failures and failing_for >= rules.open_at_latest
+        )
         if probed or (openings == 0 and opens):
             told = OwnType.REACTION_FAILING if openings == 0 and told is None else None
             openings += 1
             doublings = min(openings - 1, _MOST_DOUBLINGS)
             closed_for = min(rules.probe_after * 2**doublings, rules.probe_max)
             paused_until = max(paused_until, now + closed_for)
-    return Change(Health(failures, failing_since, throttles, openings, paused_until), told)
+    return Change(Health(failures, failing_since, throttles, openings, paused_until, early), told)
 
 
 def _pause(health: Health, observed: Observed, rules: HealthRules, now: float) -> tuple[float, int]:

@@ -22,10 +22,13 @@ class HealthSettings(Section):
     """When a reaction is slowed, stopped for a while, or disabled because of its endpoint."""
 
     open_failures: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    """Failed calls in a row after which the circuit opens: no more calls for a while."""
+    """Failed calls in a row after which the circuit opens: no more calls for a while. The first two
+    failures of a job do not count, unless it is not tried again."""
     open_after: Annotated[float, Field(ge=0, le=_DAY)] = 5.0
     """Seconds that these failures must span at least, so that a restart of an endpoint is borne."""
-    probe_after: Annotated[float, Field(gt=0, le=_DAY)] = 10.0
+    open_at_latest: Annotated[float, Field(ge=0, le=_DAY)] = 60.0
+    """Seconds of nothing but failures after which the first two failures of a job count too."""
+    probe_after: Annotated[float, Field(gt=0, le=_DAY)] = 2.0
     """Seconds after which one call tries if the endpoint is back; doubled each time it is not."""
     probe_max: Annotated[float, Field(gt=0, le=_DAY)] = 300.0
     """The longest time between two such calls."""

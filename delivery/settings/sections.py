@@ -157,6 +157,8 @@ class HttpSettings(Section):
     """Host names that may be called whatever their addresses are."""
     allowed_ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] | None = None
     """Ports that may be called; none: all."""
+    require_https: bool = False
+    """Refuse http:// in the urls of reactions and direct jobs, and in redirects."""
 
     @field_validator("allowed_networks")
     @classmethod

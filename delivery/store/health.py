@@ -72,6 +72,7 @@ def _health(row: asyncpg.Record) -> Health:
         row["throttles"],
         row["openings"],
         row["paused_until"],
+        row["early"],
     )
 
 
@@ -86,6 +87,7 @@ async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
         [each.throttles for each in health],
         [each.openings for each in health],
         [each.paused_until for each in health],
+        [each.early for each in health],
     )
 
 

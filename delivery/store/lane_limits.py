@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from delivery.models import RateLimit
 from delivery.policy.limits import FirstWaiting, LaneLimits
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Executor
 
-__all__ = ["LaneState", "advance", "lock", "look"]
+__all__ = ["LaneState", "advance", "find_probes", "lock", "look"]
+
+_ROUNDING: Final = 2e-6
+"""Seconds by which a time in seconds may differ from the microseconds that are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneStat
         )
         for row in rows
     }
+
+
+async def find_probes(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[int, float]]:
+    """Return where to claim a due job that was tried before: its priority, and from what time on.
+
+    Lanes that have none are left out.
+    """
+    rows = await executor.fetch(statement("find_probes"), list(lanes))
+    return {row["lane"]: (row["priority"], row["run_at"] - _ROUNDING) for row in rows}
 
 
 async def advance(executor: Executor, next_at: Mapping[UUID, float]) -> None:

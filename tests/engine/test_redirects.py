@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from standardwebhooks import Webhook
 
 from delivery import InvalidReaction, JobStatus, Redirect
-from delivery.models import FailureKind
+from delivery.models import FailureKind, TlsOptions
 from delivery.testing import Answer, Receiver
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
+from tests.support.raw_servers import answering, serving
+from tests.support.tls_servers import pem, server_context
 
 if TYPE_CHECKING:
     from delivery.models import DeliveryLog, Job
@@ -140,3 +143,20 @@ async def test_an_impossible_number_of_redirects_is_refused(
                 url="https://example.com/",
                 redirects=redirects,  # type: ignore[arg-type]
             )
+
+
+async def test_a_redirect_to_http_is_refused_when_https_is_required(database_url: str) -> None:
+    authority = trustme.CA()
+    context = server_context(authority, "127.0.0.1")
+    moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        serving(answering(moved), tls=context) as server,
+        engine_on(database_url, http={"require_https": True}) as engine,
+    ):
+        call: dict[str, Any] = {"redirects": 1, "tls": TlsOptions(ca=pem(authority.cert_pem))}
+        with pytest.raises(InvalidReaction, match=r"http\.require_https"):
+            await engine.jobs.create(url="http://127.0.0.1:1/", **call)
+        made = await engine.jobs.create(url=server.url, **call)
+        async with engine.workers():
+            (job,) = await wait_for_all(engine, [made.id])
+    assert job.failure_kind is FailureKind.BLOCKED

@@ -6,7 +6,6 @@ Each server of `odd_servers` is asked by both. Where they differ, its entry says
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ import pytest
 from delivery.message.head import message_headers
 from tests.http.odd_servers import ODD_SERVERS
 from tests.http.odd_servers.script import NEXT_BODY, Answer, Failure, OddServer, running
-from tests.support.raw_servers import OK, answering, native, request_to, serving, until
+from tests.support.raw_servers import native, request_to
 
 if TYPE_CHECKING:
     from delivery.http.request import Request
@@ -114,19 +113,3 @@ async def test_an_odd_server_gives_what_it_gives_with_httpx_or_there_is_a_reason
 def test_there_are_enough_odd_servers_and_every_difference_has_its_reason() -> None:
     assert len(ODD_SERVERS) >= 40
     assert sum(bool(odd.because) for odd in ODD_SERVERS.values()) < len(ODD_SERVERS) / 4
-
-
-async def test_what_comes_while_a_connection_is_free_is_not_taken_for_the_next_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Even if the event loop was too busy to see it."""
-    monkeypatch.setattr("delivery.http.native._LOOKED_AT_AFTER", 0.0)
-    async with serving(answering(OK)) as server, native() as transport:
-        await transport.send(request_to(server.url))
-        await until(lambda: server.connections)
-        accepted = server.connections[0].writer.get_extra_info("socket")
-        # Past the event loop, which has no turn between this and the next request.
-        os.write(accepted.fileno(), b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-        exchange = await transport.send(request_to(server.url))
-    assert exchange.status_code == 200
-    assert not exchange.reused

@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from delivery.errors import InvalidReaction
+from delivery.http.choice import open_transport
 from delivery.http.guard import AddressBlocked, Guard
 from delivery.message.url import parse_url
-from delivery.models import Exchange, FailureKind
+from delivery.models import Exchange, FailureKind, TlsOptions
+from delivery.settings import HttpSettings
 from tests.support.raw_servers import (
     LOOPBACK,
     OK,
@@ -24,6 +28,7 @@ from tests.support.raw_servers import (
     serving,
     unanswering_port,
 )
+from tests.support.tls_servers import server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,12 +68,19 @@ async def test_a_loopback_endpoint_is_blocked_and_not_connected_to_by_default() 
 
 @pytest.mark.parametrize("bad", ["127.0.0.1", "10.0.0.1", "::1", "::ffff:127.0.0.1", "fe80::1%lo"])
 async def test_one_address_that_may_not_be_called_blocks_the_name(
-    names: dict[str, list[str]], bad: str
+    names: dict[str, list[str]], bad: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     names["mixed.example"] = ["8.8.8.8", bad, "1.1.1.1"]
-    exchange = await call("http://mixed.example/", Guard())
-    assert exchange.failure_kind is FailureKind.BLOCKED
-    assert "(an address of mixed.example) is not a public address" in (exchange.error or "")
+    guard = Guard()
+    for _ in range(2):
+        exchange = await call("http://mixed.example/", guard)
+        assert exchange.failure_kind is FailureKind.BLOCKED
+        error = exchange.error or ""
+        assert "mixed.example resolves to an address that is not public" in error
+        assert bad not in error, "users are not to learn how names resolve here"
+    (record,) = caplog.records
+    assert "which may not be called" in record.getMessage()
+    assert str(ip_address(bad.split("%", maxsplit=1)[0])) in record.getMessage()
 
 
 async def test_the_connection_goes_to_the_address_that_was_judged(
@@ -133,6 +145,7 @@ async def test_calls_to_one_name_share_its_lookup(monkeypatch: pytest.MonkeyPatc
 def test_a_program_ends_without_waiting_for_a_resolver_that_hangs() -> None:
     program = """
 import asyncio, socket, threading
+from delivery.http.choice import open_transport
 from delivery.http.guard import Guard
 from delivery.message.url import parse_url
 
@@ -235,6 +248,12 @@ async def test_the_failure_of_every_address_is_told(names: dict[str, list[str]])
         ("http://a.b.example/", lambda: Guard(allowed_hosts=["*.example"])),
         ("http://bücher.example/", lambda: Guard(allowed_hosts=["bücher.example"])),
         ("http://10.0.0.1/", lambda: Guard(allowed_hosts=["10.0.0.1"])),
+        ("http://localhost/", lambda: Guard(LOOPBACK)),
+        ("http://a.localhost/", lambda: Guard(["::1/128"])),
+        ("http://localhost/", lambda: Guard(allowed_hosts=["localhost"])),
+        ("http://a.internal/", lambda: Guard(allowed_hosts=["*.internal"])),
+        ("http://a.internal/", lambda: Guard(["10.0.0.0/8"])),
+        ("http://receiver/", lambda: Guard(["10.0.0.0/8"])),
         ("http://8.8.8.8:8443/", lambda: Guard(allowed_ports=[443, 8443])),
     ],
 )
@@ -242,6 +261,8 @@ async def test_what_is_allowed_may_be_called(
     names: dict[str, list[str]], url: str, guard: Callable[[], Guard]
 ) -> None:
     names.update({key: ["10.0.0.1"] for key in ("inner.example", "a.b.example")})
+    names.update({key: ["10.0.0.1"] for key in ("a.internal", "receiver")})
+    names.update({key: ["::1"] for key in ("localhost", "a.localhost")})
     names["xn--bcher-kva.example"] = ["10.0.0.1"]
     endpoint, _ = parse_url(url)
     guard().check(endpoint)
@@ -284,3 +305,83 @@ def test_what_needs_no_resolving_is_refused_when_a_reaction_is_saved(url: str) -
 def test_a_guard_refuses_what_is_no_network_or_host(networks: list[str], hosts: list[str]) -> None:
     with pytest.raises(ValueError):
         Guard(networks, hosts)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST", "localhost.", "a.localhost", "printer.local", "nas.lan"),
+        *("metadata.google.internal", "metadata.google.internal.", "router.home.arpa", "db", "db."),
+        *("x.intranet", "x.corp", "x.home", "x.private", "localhost.localdomain"),
+    ],
+)
+@pytest.mark.parametrize("guard", [Guard(), Guard(allowed_hosts=["other.internal"])])
+def test_names_of_private_networks_are_refused_when_a_reaction_is_saved(
+    host: str, guard: Guard
+) -> None:
+    endpoint, _ = parse_url(f"http://{host}/")
+    with pytest.raises(InvalidReaction, match=r"http\.allowed_hosts"):
+        guard.check(endpoint)
+
+
+@pytest.mark.parametrize("host", ["a.internal", "db", "metadata.google.internal"])
+def test_allowing_loopback_does_not_allow_the_names_of_private_networks(host: str) -> None:
+    endpoint, _ = parse_url(f"http://{host}/")
+    with pytest.raises(InvalidReaction):
+        Guard(LOOPBACK).check(endpoint)
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "local.example.com", "internal.example", "xlocal.co"]
+)
+def test_names_that_only_look_like_those_of_private_networks_may_be_saved(host: str) -> None:
+    endpoint, _ = parse_url(f"https://{host}/")
+    Guard().check(endpoint)
+
+
+@pytest.fixture(params=["native", "httpx"])
+def over_either(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Make a call over either transport with these settings."""
+
+    async def send(url: str, tls: TlsOptions | None = None, **settings: Any) -> Exchange:
+        chosen = HttpSettings(transport=request.param, **settings)
+        async with open_transport(chosen, None) as transport:
+            return await transport.send(request_to(url, connect_timeout=1.0, tls=tls))
+
+    return send
+
+
+async def test_http_is_refused_when_https_is_required(over_either: Callable[..., Any]) -> None:
+    guard = Guard(LOOPBACK, require_https=True)
+    plain, _ = parse_url("http://127.0.0.1/")
+    secured, _ = parse_url("https://127.0.0.1/")
+    with pytest.raises(InvalidReaction, match=r"http\.require_https"):
+        guard.check(plain)
+    guard.check(secured)
+    async with serving(answering(OK)) as server:
+        settings = {"allowed_networks": LOOPBACK, "require_https": True}
+        exchange = await over_either(server.url, **settings)
+        assert exchange.failure_kind is FailureKind.BLOCKED
+        assert not server.connections
+    authority = trustme.CA()
+    options = TlsOptions(ca=authority.cert_pem.bytes().decode())
+    context = server_context(authority, "127.0.0.1")
+    async with serving(answering(OK), tls=context) as server:
+        assert (await over_either(server.url, options, **settings)).status_code == 200
+
+
+async def test_the_trailing_dot_of_a_host_is_resolved_but_not_sent(
+    names: dict[str, list[str]], over_either: Callable[..., Any]
+) -> None:
+    names["absolute.example."] = ["127.0.0.1"]
+    authority = trustme.CA()
+    context = server_context(authority, "absolute.example")
+    indicated: list[str | None] = []
+    context.sni_callback = lambda _, name, __: indicated.append(name)
+    options = TlsOptions(ca=authority.cert_pem.bytes().decode())
+    async with serving(answering(OK), tls=context) as server:
+        url = server.url.replace("127.0.0.1", "absolute.example.")
+        exchange = await over_either(url, options, allowed_networks=LOOPBACK)
+    assert exchange.status_code == 200, exchange.error
+    assert indicated == ["absolute.example"]
+    assert f"Host: absolute.example:{server.port}".encode() in server.requests[0][0]

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from delivery.http.addresses import is_public
 
-# Written out from the IANA registries, independently of the code.
+# Written out from the IANA registries and the manuals of clouds, independently of the code.
 SPECIAL_4: Final = tuple(
     map(
         IPv4Network,
         (
             "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
             "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
+            "192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24",
+            "168.63.129.16/32", "161.26.0.0/16", "166.8.0.0/14",
             "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
         ),
     )
@@ -27,7 +29,7 @@ SPECIAL_6: Final = tuple(
         (
             "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23",
             "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
-            "fec0::/10", "ff00::/8",
+            "fec0::/10", "ff00::/8", "2620:4f:8000::/48", "2d00::/8", "2e00::/7", "3000::/4",
         ),
     )
 )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from delivery.models import FailureKind, JobStatus, RetryPolicy
 from delivery.policy.health import Answer, classify
 from delivery.policy.outcome import DEFAULT_RULES, Verdict, decide
+from delivery.settings import HealthSettings
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
 SAYS: Final = {
@@ -93,3 +94,8 @@ def test_the_page_names_every_failure_that_an_exchange_can_end_with() -> None:
         FailureKind.LOCAL,
     }
     assert {FailureKind(kind) for kind in BY_KIND} == set(FailureKind) - elsewhere
+
+
+def test_the_page_names_every_setting_of_the_health_rule() -> None:
+    for field in HealthSettings.model_fields:
+        assert f"`health.{field}`" in PAGE, field

@@ -17,6 +17,7 @@ from delivery.policy.health import (
     HealthRules,
     Observed,
     classify,
+    is_early,
     judge,
     observe,
 )
@@ -108,6 +109,42 @@ def test_the_circuit_opens_after_enough_failures_over_long_enough() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verdict", "attempt", "early"),
+    [
+        (RETRIED, 1, True),
+        (RETRIED, 2, True),
+        (UNREACHED, 2, True),
+        (RETRIED, 3, False),
+        (EXHAUSTED, 1, False),
+        (TOO_LATE, 2, False),
+    ],
+)
+def test_the_first_two_failures_of_a_job_that_is_tried_again_are_early(
+    verdict: Verdict,
+    attempt: int,
+    early: bool,  # noqa: FBT001
+) -> None:
+    assert is_early(verdict, attempt) is early
+
+
+def test_early_failures_open_the_circuit_only_after_long() -> None:
+    rules = replace(RULES, open_at_latest=60.0)
+    many = replace(failing(50, NOW - 59), early=50)
+    change = judge(HEALTHY, many, rules, NOW)
+    assert (change.health.openings, change.health.early, change.told) == (0, 50, None)
+    assert judge(change.health, replace(failing(1), early=1), rules, NOW + 1).health.openings == 1
+    # Two that count in full are not enough, three are.
+    assert judge(change.health, failing(2), rules, NOW).health.openings == 0
+    opened = judge(change.health, failing(3), rules, NOW)
+    assert (opened.health.openings, opened.told) == (1, OwnType.REACTION_FAILING)
+
+
+def test_a_success_forgets_early_failures_too() -> None:
+    health = Health(50, NOW - 59, early=50)
+    assert judge(health, seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
+
+
 def test_failures_of_calls_that_were_in_flight_do_not_keep_the_circuit_open_longer() -> None:
     open_ = Health(3, NOW - 6, openings=1, paused_until=NOW + 10)
     later = judge(open_, failing(40), RULES, NOW + 1)
@@ -187,6 +224,54 @@ def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_befor
     assert judge(short, failing(1), RULES, NOW).told is None
     never = replace(RULES, disable_after=None)
     assert judge(long_ago, failing(1), never, NOW + 1e9).told is None
+
+
+@st.composite
+def flaky_histories(draw: st.DrawFn) -> list[tuple[float, Answer, bool]]:
+    """Calls of an endpoint that fails each job once or twice: time, what it says, whether early."""
+    calls: list[tuple[float, Answer, bool]] = []
+    delays = draw(st.tuples(st.floats(0.1, 20), st.floats(0.1, 20)))
+    for _ in range(draw(st.integers(1, 60))):
+        began = NOW + draw(st.floats(0, 300))
+        times = draw(st.integers(1, 2))
+        calls += [(began + sum(delays[:number]), Answer.FAILED, True) for number in range(times)]
+        calls.append((began + sum(delays[:times]), Answer.WORKS, False))
+    return sorted(calls)
+
+
+@given(flaky_histories())
+def test_an_endpoint_that_fails_each_job_once_or_twice_never_opens_its_circuit(
+    calls: list[tuple[float, Answer, bool]],
+) -> None:
+    """As long as jobs are tried a third time before `open_at_latest`."""
+    health = HEALTHY
+    rules = replace(RULES, open_failures=1, open_after=0.0, open_at_latest=60.0)
+    for at, answer, early in calls:
+        observed = observe(Observed(), 1, answer, at, at, lambda: None, early=early)
+        change = judge(health, observed, rules, at)
+        assert (change.told, change.health.openings) == (None, 0)
+        health = change.health
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 600), st.integers(3, 10)), min_size=20, max_size=40),
+    st.floats(0.1, 10),
+)
+def test_an_endpoint_that_never_succeeds_opens_its_circuit_with_the_first_full_failures(
+    jobs: list[tuple[float, int]], delay: float
+) -> None:
+    calls = sorted(
+        (NOW + began + attempt * delay, attempt <= 2)
+        for began, attempts in jobs
+        for attempt in range(1, attempts + 1)
+    )
+    health, full = HEALTHY, 0
+    rules = replace(RULES, open_after=0.0, open_at_latest=1e9)
+    for at, early in calls:
+        observed = observe(Observed(), 1, Answer.FAILED, at, at, lambda: None, early=early)
+        health = judge(health, observed, rules, at).health
+        full += not early
+        assert (health.openings > 0) == (full >= rules.open_failures)
 
 
 healths = st.builds(

@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.lanes import LaneBook, share
+from delivery.engine.lanes import LaneBook, Retry, share
 from delivery.engine.windows import CallEnd
 
 A, B, C = (UUID(int=number) for number in (1, 2, 3))
@@ -286,3 +286,57 @@ def test_a_limited_lane_with_nothing_left_is_forgotten() -> None:
     ask = book.quotas(5, NOW)
     book.settle_limited(ask, claimed(A, 100, 2), {}, NOW)
     assert not book.has_due()
+
+
+def in_doubt(book: LaneBook) -> None:
+    """Have calls of a lane fail until it is in doubt, and its pause be over."""
+    book.mark_due((A, 100))
+    for _ in range(20):
+        book.finished(A, CallEnd.UNANSWERED_EARLY)
+
+
+def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> None:
+    book = book_of(cap=100)
+    in_doubt(book)
+    later = NOW + 2
+    for attempt, due in ((1, NOW), (2, NOW + 1), (1, NOW + 1), (3, NOW + 9)):
+        book.failed((A, 100), Retry(attempt, due, 5_000.0 + due))
+    book.since[A, 100] = 4_000.0
+    ask = book.quotas(50, later)
+    assert ask.plain == [((A, 100), 1)]
+    assert abs(ask.since[A, 100] - 6_001.0) < 0.001
+    book.settle_claim(ask, claimed(A, 100, 1, run_at=6_001.0))
+    # What waits before that job is not passed over by the next claim, nor forgotten.
+    assert book.since[A, 100] == 4_000.0
+    book.finished(A, CallEnd.UNANSWERED_EARLY)
+    assert book.has_due()
+    book.fire_timers(later + 2)
+    assert abs(book.quotas(50, later + 2).since[A, 100] - 6_000.0) < 0.001
+
+
+def test_a_job_that_is_no_longer_there_does_not_make_the_lane_look_empty() -> None:
+    book = book_of(cap=100)
+    in_doubt(book)
+    book.failed((A, 100), Retry(1, NOW, 5_000.0))
+    ask = book.quotas(50, NOW + 2)
+    book.settle_claim(ask, [])
+    assert book.has_due()
+    ask = book.quotas(50, NOW + 4)
+    assert not ask.retries
+    book.settle_claim(ask, [])
+    assert not book.has_due()
+
+
+def test_a_lane_that_is_not_in_doubt_keeps_no_retries() -> None:
+    book = book_of(cap=100)
+    book.mark_due((A, 100))
+    book.failed((A, 100), Retry(1, NOW, 5_000.0))
+    assert not book.quotas(50, NOW + 2).retries
+    in_doubt(book)
+    for number in range(40):
+        book.failed((A, 100), Retry(1, NOW, 5_000.0 + number))
+    assert len(book._retries[A, 100]) == 16
+    book.finished(A, CallEnd.ANSWERED_AGAIN)
+    ask = book.quotas(50, NOW + 2)
+    assert not ask.retries
+    assert not book._retries

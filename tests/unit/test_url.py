@@ -23,7 +23,6 @@ def endpoint(scheme: str, host: str, port: int) -> Endpoint:
         ("http://example.com?a=1&b=%20", endpoint("http", "example.com", 80), "/?a=1&b=%20"),
         ("http://example.com/p?", endpoint("http", "example.com", 80), "/p?"),
         ("http://example.com/p#part?q", endpoint("http", "example.com", 80), "/p"),
-        ("http://example.com./", endpoint("http", "example.com", 80), "/"),
         ("http://Bücher.example/ä?ö=ü", endpoint("http", "xn--bcher-kva.example", 80),
          "/%C3%A4?%C3%B6=%C3%BC"),
         ("http://under_score.example/", endpoint("http", "under_score.example", 80), "/"),
@@ -149,3 +148,38 @@ def test_a_refused_url_is_named_without_what_is_secret_in_it() -> None:
             parse_url(url)
         assert "hunter2" not in str(caught.value)
         assert "e.com" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://example.com./", "example.com."),
+        ("http://例え。テスト。/", "xn--r8jz45g.xn--zckzah."),
+        ("http://example.com/", "example.com"),
+        ("http://127.0.0.1./", "127.0.0.1"),
+        ("http://[::1]/", "::1"),
+    ],
+)
+def test_a_trailing_dot_is_kept_for_resolution_alone(url: str, name: str) -> None:
+    found, _ = parse_url(url)
+    assert found.name == name
+    assert found.host == found.host_header.strip("[]") == name.removesuffix(".")
+
+
+def test_a_name_with_a_trailing_dot_shares_no_connections_with_the_one_without() -> None:
+    assert parse_url("http://example.com./")[0] != parse_url("http://example.com/")[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "form"),
+    [
+        ("i♥.ws", "xn--i-n3p.ws"),
+        ("I♥.WS", "xn--i-n3p.ws"),
+        ("☃.example", "xn--n3h.example"),
+        ("💩.la", "xn--ls8h.la"),
+    ],
+)
+def test_a_host_that_idna_2008_refuses_is_named_in_the_form_to_use(host: str, form: str) -> None:
+    with pytest.raises(InvalidReaction, match=f"write it as {form}"):
+        parse_url(f"http://{host}/")
+    assert parse_url(f"http://{form}/")[0].host == form

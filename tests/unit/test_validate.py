@@ -93,6 +93,33 @@ def test_headers_that_are_the_engines_are_refused(name: str) -> None:
         checked(headers=((name, "v"),))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Content_Length", "transfer_encoding", "TRANSFER_ENCODING", "Transfer.Encoding"),
+        *("webhook_id", "Webhook_Signature", "Proxy_Connection", "http2_settings", "Keep_Alive"),
+    ],
+)
+def test_headers_that_servers_read_as_the_engines_are_refused(name: str) -> None:
+    """CGI and WSGI make the same variable of both."""
+    with pytest.raises(InvalidReaction, match=f"header {name} cannot be set: many servers read it"):
+        checked(headers=((name, "v"),))
+
+
+def test_headers_that_servers_read_as_one_are_given_once() -> None:
+    for one, other in (("User-Agent", "User_Agent"), ("Content_Type", "content-type")):
+        with pytest.raises(InvalidReaction, match="twice"):
+            checked(headers=((one, "1"), (other, "2")))
+    with pytest.raises(InvalidReaction, match="compression sets Content-Encoding"):
+        checked(headers=(("Content_Encoding", "br"),), compression="gzip")
+    with pytest.raises(InvalidReaction, match="content type is given twice"):
+        checked(
+            headers=(("Content_Type", "text/plain"),),
+            body=Body(BodyKind.RAW, "x", content_type="text/html"),
+        )
+    checked(headers=(("X_A", "1"), ("X-A", "2")))
+
+
 def test_headers_may_repeat_unless_they_have_one_value() -> None:
     """As HTTP has it."""
     checked(headers=(("X-A", "1"), ("x-a", "2")))

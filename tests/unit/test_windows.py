@@ -55,6 +55,65 @@ def test_pauses_begin_after_a_few_failures_grow_to_a_second_and_end_with_an_answ
     assert windows.resting_until(A) == 0.0
 
 
+def fail(windows: LaneWindows, times: int, end: CallEnd = CallEnd.UNANSWERED_EARLY) -> None:
+    for _ in range(times):
+        windows.began(A)
+        windows.ended(A, end)
+
+
+def test_an_endpoint_that_answers_a_job_that_failed_before_is_trusted() -> None:
+    windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
+    fail(windows, 20)
+    assert windows.is_in_doubt(A)
+    assert windows.size(A) == 1
+    windows.began(A)
+    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    fail(windows, 200)
+    assert not windows.is_in_doubt(A)
+    assert windows.size(A) == 10
+    assert windows.resting_until(A) == 0.0
+    fail(windows, 2)
+    assert windows.is_in_doubt(A)
+    assert windows.resting_until(A) == 51.0
+
+
+def test_trust_ends_with_a_failure_that_is_not_an_early_one() -> None:
+    windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
+    fail(windows, 20)
+    windows.began(A)
+    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    fail(windows, 10)
+    assert not windows.is_in_doubt(A)
+    fail(windows, 1, CallEnd.UNANSWERED)
+    assert windows.is_in_doubt(A)
+    assert windows.resting_until(A) > 50.0
+
+
+def test_early_failures_that_ask_for_less_put_a_lane_in_doubt_but_do_not_pause_it() -> None:
+    windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
+    fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
+    assert windows.is_in_doubt(A)
+    assert windows.size(A) == 1
+    assert windows.resting_until(A) == 0.0
+    windows.began(A)
+    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
+    assert windows.size(A) == 10
+    # 429, or one that is not early, is kept to all the same.
+    fail(windows, 5, CallEnd.ASKED_FOR_LESS)
+    assert windows.size(A) == 1
+
+
+def test_an_answer_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
+    windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
+    fail(windows, 20)
+    windows.began(A)
+    windows.ended(A, CallEnd.ANSWERED)
+    assert not windows.is_in_doubt(A)
+    fail(windows, 4)
+    assert windows.is_in_doubt(A)
+
+
 @given(st.integers(1, 50), st.lists(st.sampled_from(CallEnd), max_size=200))
 def test_a_window_is_never_less_than_one_nor_more_than_the_cap(
     cap: int, ends: list[CallEnd]

@@ -28,6 +28,8 @@ from delivery.settings import Settings, without_password
 
 __all__ = ["command_lines", "demo", "options_of"]
 
+_LONGER_THAN_THE_DEMO = 3_600.0
+
 _COLUMNS = (
     Column("ENDPOINT"),
     Column("DOES", rank=1, flexible=12),
@@ -58,7 +60,7 @@ async def demo(
         message = f"--triggers is {triggers}; it must be at least 1"
         raise InvalidInput(message)
     output = common.output
-    settings = _allowing_loopback(load(common))
+    settings = _for_the_demo(load(common))
     secrets = {endpoint.path: generate_secret() for endpoint in ENDPOINTS}
     if settings.database.url is None:
         output.say("starting the embedded PostgreSQL and a receiver in its own process …")
@@ -85,10 +87,19 @@ async def demo(
     return 0 if ok else 1
 
 
-def _allowing_loopback(settings: Settings) -> Settings:
+def _for_the_demo(settings: Settings) -> Settings:
+    """Allow loopback, and let the endpoint `failing` use up all attempts of all its jobs.
+
+    Under the usual settings its circuit would open on a slow machine, and its jobs would wait.
+    """
     networks = (*settings.http.allowed_networks, "127.0.0.0/8")
-    http = settings.http.model_copy(update={"allowed_networks": networks, "allowed_ports": None})
-    return settings.model_copy(update={"http": http})
+    http = settings.http.model_copy(
+        update={"allowed_networks": networks, "allowed_ports": None, "require_https": False}
+    )
+    health = settings.health.model_copy(
+        update={"open_after": _LONGER_THAN_THE_DEMO, "open_at_latest": _LONGER_THAN_THE_DEMO}
+    )
+    return settings.model_copy(update={"http": http, "health": health})
 
 
 def _report(common: Common, run: Run, happened: Happened, seconds: float) -> bool:

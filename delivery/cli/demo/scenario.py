@@ -41,7 +41,7 @@ class Endpoint:
 ENDPOINTS: Final = (
     Endpoint("healthy", "answers 200", Answer()),
     Endpoint("healthy-too", "answers 202", Answer(202)),
-    Endpoint("flaky", "fails twice, then 200", FailFirst(2), calls=3),
+    Endpoint("flaky", "fails twice, then 200", FailFirst(2, Answer(500)), calls=3),
     Endpoint("slow", "200 after 100 ms", Answer(delay=0.1)),
     Endpoint("failing", "always 500", Answer(500), calls=ATTEMPTS, succeeds=False),
     Endpoint("gone", "410: disables its reaction", Answer(410), calls=None, succeeds=False),

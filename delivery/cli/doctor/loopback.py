@@ -33,7 +33,12 @@ class _LoopbackGuard(Guard):
 
     def __init__(self, settings: Settings, port: int) -> None:
         http = settings.http
-        super().__init__(http.allowed_networks, http.allowed_hosts, http.allowed_ports)
+        super().__init__(
+            http.allowed_networks,
+            http.allowed_hosts,
+            http.allowed_ports,
+            require_https=http.require_https,
+        )
         self._port = port
 
     async def resolve(self, endpoint: Endpoint) -> list[str]:
@@ -109,8 +114,13 @@ def _modest(settings: Settings, port: int) -> Settings:
         update={"concurrency": 4, "reaction_concurrency": 1, "batch_size": 4}
     )
     ports = settings.http.allowed_ports
+    # For saving the job; what may be called is for the guard above to say.
     http = settings.http.model_copy(
-        update={"allowed_ports": None if ports is None else (*ports, port)}
+        update={
+            "allowed_ports": None if ports is None else (*ports, port),
+            "allowed_hosts": (*settings.http.allowed_hosts, "localhost"),
+            "require_https": False,
+        }
     )
     # Few sessions, as a pooler may have no more; and errors soon.
     database = settings.database.model_copy(update={"pool_size": 2, "statement_timeout": 5.0})

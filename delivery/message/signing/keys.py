@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets as randomness
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from delivery.errors import InvalidSecret
+from delivery.message.signing.ed25519 import is_safe_public_key
 from delivery.models import SignatureKind
 
 __all__ = [
@@ -90,15 +92,22 @@ def parse_secret(text: str) -> bytes:
     return key
 
 
+@lru_cache(maxsize=256)
 def parse_public_key(text: str) -> bytes:
     """The ed25519 public key that `whpk_…` encodes.
 
     Raises:
-        InvalidSecret: if it encodes none.
+        InvalidSecret: if it encodes none, or one for which anybody can make signatures.
     """
     key = _decoded(text, _PUBLIC)
     if len(key) != _SEED_BYTES:
         message = f"the public key encodes {len(key)} bytes; one of ed25519 has {_SEED_BYTES}"
+        raise InvalidSecret(message)
+    if not is_safe_public_key(key):
+        message = (
+            "the public key is none that ed25519 generates, and anybody could sign for it; copy it"
+            " again from the sender"
+        )
         raise InvalidSecret(message)
     return key
 

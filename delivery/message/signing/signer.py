@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from delivery.errors import InvalidSecret
+from delivery.errors import InvalidInput, InvalidSecret
 from delivery.message.signing.keys import kind_of, parse_secret
+from delivery.message.signing.message_id import ALLOWED_IDS, is_message_id
 from delivery.models import SignatureKind
 
 if TYPE_CHECKING:
@@ -59,10 +60,16 @@ class Signer:
         ]
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:
-        """The value of `webhook-signature`: those of `v1` first, else in the secrets' order.
+        """Return the value of `webhook-signature`: `v1` first, else in the secrets' order.
 
         `timestamp` is in whole seconds since the epoch.
+
+        Raises:
+            InvalidInput: if the signature would fit other ids or timestamps too.
         """
+        if not is_message_id(message_id) or timestamp < 0:
+            reason = f"a message id must be {ALLOWED_IDS}, and a timestamp not negative"
+            raise InvalidInput(reason)
         start = f"{message_id}.{timestamp}.".encode()
         signatures = []
         for inner_key, outer_key in self._keys:

@@ -6,34 +6,57 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from itertools import islice
+from typing import Any, Final, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from delivery.errors import InvalidInput, InvalidSecret, InvalidSignature
+from delivery.errors import InvalidInput, InvalidSecret, InvalidSignature, SignatureProblem
 from delivery.message.signing.keys import kind_of, parse_public_key, parse_secret, public_part
+from delivery.message.signing.message_id import ALLOWED_IDS, is_message_id
 from delivery.models import SignatureKind
 
 __all__ = ["Headers", "VerifiedMessage", "verify"]
 
+
+class HasItems(Protocol):
+    """Headers as frameworks hold them; where a name occurs several times, `items` may too."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Return pairs of name and value."""
+
+
 Headers = (
     Mapping[str, str]
+    | Mapping[str, Sequence[str]]
     | Mapping[bytes, bytes]
+    | HasItems
     | Iterable[tuple[str, str]]
     | Iterable[tuple[bytes, bytes]]
 )
-"""As frameworks hand them out, ASGI's bytes among them."""
+"""As frameworks hand them out, ASGI's bytes among them. A value may be a list of several."""
 
-_NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_Key: TypeAlias = bytes | Ed25519PublicKey
+
+_ID: Final = "webhook-id"
+_TIMESTAMP: Final = "webhook-timestamp"
+_SIGNATURE: Final = "webhook-signature"
+_NAMES: Final = frozenset({_ID, _TIMESTAMP, _SIGNATURE})
+_VERSION: Final = re.compile(r"v[0-9]{1,3}[a-z]?")
 _MOST_SIGNATURES: Final = 64
-"""Looked at in one header: one of ed25519 takes 60 µs to verify, and anybody can send them."""
-_MOST_DIGITS: Final = 12
-"""Of a timestamp, which is enough until the year 33658."""
+"""Looked at in one message: one of ed25519 takes 60 µs to verify, and anybody can send them."""
+_MOST_LINES: Final = 1_000
+"""Header lines looked at."""
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999, which is the last that Python has a date for."""
+_MOST_DIGITS: Final = len(str(_LATEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,8 @@ class VerifiedMessage:
     """The same for every attempt to deliver a message: who has seen it before may skip it."""
     timestamp: datetime
     """When this attempt was made."""
+    secret_index: int = 0
+    """The position, among the secrets given, of the one that matched."""
 
 
 def verify(
@@ -60,39 +85,28 @@ def verify(
 
     Args:
         body: The bytes received, before anything has parsed them.
-        headers: The request's, as a mapping or as pairs, in any case of letters.
+        headers: The request's, as a mapping or as pairs, in any case of letters. The signatures of
+            all lines count.
         secrets: One or several, of any kind: `whsec_…`, or for ed25519 the public key `whpk_…` (or
             the `whsk_…` that it belongs to). While a secret is being replaced, the old and the new.
         tolerance: Seconds the message's timestamp may lie before or after `now`.
         now: Seconds since the epoch; None: this machine's clock.
 
     Raises:
-        InvalidSignature: if the message is not to be trusted; the text says why.
+        InvalidSignature: if the message is not to be trusted; its `reason` says why.
         InvalidSecret: if one of the secrets is not one, or there is none.
-        InvalidInput: if the body is not bytes.
+        InvalidInput: if the body is not bytes, or another argument is of the wrong type.
     """
     content = _bytes(body)
-    symmetric, public = _keys([secrets] if isinstance(secrets, str) else secrets)
-    message_id, stamp, given = _read(headers)
-    age = (time.time() if now is None else now) - int(stamp)
-    # Written so that a tolerance or time of NaN refuses.
-    if not abs(age) <= tolerance:
-        side = "old" if age > 0 else "far in the future"
-        reason = f"the message is {abs(age):.0f} s {side}; {tolerance:.0f} s are tolerated"
-        raise InvalidSignature(reason)
-    signed = f"{message_id}.{stamp}.".encode("utf-8", "backslashreplace") + content
-    hmacs = [hmac.digest(key, signed, hashlib.sha256) for key in symmetric]
-    for version, signature in _signatures(given):
-        if version == "v1" and any([hmac.compare_digest(signature, own) for own in hmacs]):  # noqa: C419 - all, in equal time
-            break
-        if version == "v1a" and any(_fits(key, signature, signed) for key in public):
-            break
-    else:
-        reason = (
-            "no signature matches: the secret is another one, or the message was changed on its way"
-        )
-        raise InvalidSignature(reason)
-    return VerifiedMessage(message_id, datetime.fromtimestamp(int(stamp), UTC))
+    keys = _keys(secrets)
+    tolerated = _number("tolerance", tolerance)
+    time_now = time.time() if now is None else _number("now", now)
+    message_id, stamp, signatures = _read(headers)
+    _check_age(time_now - int(stamp), tolerated)
+    matched = _match(keys, signatures, f"{message_id}.{stamp}.".encode("ascii") + content)
+    if matched is None:
+        raise _unmatched(keys, signatures)
+    return VerifiedMessage(message_id, datetime.fromtimestamp(int(stamp), UTC), matched)
 
 
 def _bytes(body: object) -> bytes:
@@ -102,57 +116,164 @@ def _bytes(body: object) -> bytes:
     return bytes(body)
 
 
-def _keys(secrets: Sequence[str]) -> tuple[list[bytes], list[Ed25519PublicKey]]:
-    symmetric: list[bytes] = []
-    public: list[Ed25519PublicKey] = []
-    for secret in secrets:
-        if secret.startswith("whpk_"):
-            public.append(Ed25519PublicKey.from_public_bytes(parse_public_key(secret)))
-        elif kind_of(secret) is SignatureKind.V1A:
-            seed = parse_secret(secret)
-            public.append(Ed25519PublicKey.from_public_bytes(public_part(seed)))
-        else:
-            symmetric.append(parse_secret(secret))
-    if not symmetric and not public:
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        message = f"{name} is a {type(value).__name__}; give a number of seconds"
+        raise InvalidInput(message)
+    return value
+
+
+def _keys(secrets: object) -> list[_Key]:
+    given = [secrets] if isinstance(secrets, (str, bytes)) else secrets
+    keys = [_key(secret) for secret in given] if isinstance(given, Iterable) else []
+    if not keys:
         message = "there is no secret to verify with"
         raise InvalidSecret(message)
-    return symmetric, public
+    return keys
 
 
-def _read(headers: Headers) -> tuple[str, str, str]:
-    """The values of the three headers."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    given = {_text(name).lower(): _text(value) for name, value in pairs}
-    for name in _NAMES:
-        if not given.get(name):
-            reason = f"the header {name} is missing"
-            raise InvalidSignature(reason)
-    message_id, stamp, signatures = (given[name] for name in _NAMES)
-    if not (stamp.isascii() and stamp.isdecimal() and len(stamp) <= _MOST_DIGITS):
-        reason = "the header webhook-timestamp is not a number of seconds since the epoch"
-        raise InvalidSignature(reason)
+def _key(secret: object) -> _Key:
+    if not isinstance(secret, str):
+        message = f"a secret must be a text, but one is a {type(secret).__name__}"
+        raise InvalidSecret(message)
+    if secret.startswith("whpk_"):
+        return Ed25519PublicKey.from_public_bytes(parse_public_key(secret))
+    key = parse_secret(secret)
+    if kind_of(secret) is SignatureKind.V1A:
+        return Ed25519PublicKey.from_public_bytes(public_part(key))
+    return key
+
+
+def _read(headers: object) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return the id, the timestamp, and version and base64 of each signature."""
+    lines = _lines(headers)
+    for name in (_ID, _TIMESTAMP, _SIGNATURE):
+        if not any(lines[name]):
+            message = f"the header {name} is missing"
+            raise InvalidSignature(message, SignatureProblem.MISSING)
+    for name in (_ID, _TIMESTAMP):
+        if len(set(lines[name])) > 1:
+            message = f"the header {name} is given several times, with different values"
+            raise InvalidSignature(message, SignatureProblem.MALFORMED)
+    message_id, stamp = lines[_ID][0], lines[_TIMESTAMP][0]
+    if not is_message_id(message_id):
+        message = f"the header webhook-id is not {ALLOWED_IDS}"
+        raise InvalidSignature(message, SignatureProblem.MALFORMED)
+    is_number = stamp.isascii() and stamp.isdecimal() and len(stamp) <= _MOST_DIGITS
+    if not is_number or int(stamp) > _LATEST:
+        message = "the header webhook-timestamp is not a number of seconds since the epoch"
+        raise InvalidSignature(message, SignatureProblem.MALFORMED)
+    signatures = _signatures(lines[_SIGNATURE])
+    if not signatures:
+        message = "the header webhook-signature holds no signature: they look like v1,<base64>"
+        raise InvalidSignature(message, SignatureProblem.MALFORMED)
     return message_id, stamp, signatures
 
 
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
+def _lines(headers: object) -> dict[str, list[str]]:
+    """Return the values of the three headers, each as often as it was given."""
+    items = getattr(headers, "items", None)
+    pairs: Any = items() if callable(items) else headers
+    lines: dict[str, list[str]] = {name: [] for name in _NAMES}
+    try:
+        for name, value in islice(pairs, _MOST_LINES):
+            lowered = _text(name).lower()
+            if lowered in _NAMES and value is not None:
+                values = value if isinstance(value, (list, tuple)) else [value]
+                lines[lowered] += map(_text, values[:_MOST_SIGNATURES])
+    except (TypeError, ValueError):
+        message = (
+            f"the headers, a {type(headers).__name__}, cannot be read; give a mapping, or pairs, of"
+            " texts or bytes"
+        )
+        raise InvalidInput(message) from None
+    return lines
 
 
-def _signatures(header: str) -> list[tuple[str, bytes]]:
-    """The version and bytes of each signature; what cannot be read is left out."""
-    found: list[tuple[str, bytes]] = []
-    for each in header.split(" ", _MOST_SIGNATURES)[:_MOST_SIGNATURES]:
-        version, _, encoded = each.partition(",")
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("latin-1")
+    raise TypeError
+
+
+def _signatures(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return version and base64 of each signature; what is not one is passed over.
+
+    Several lines may have been joined with commas on their way (RFC 9110, 5.3).
+    """
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        version = None
+        for word in line.replace(",", " ").split(maxsplit=2 * _MOST_SIGNATURES):
+            if _VERSION.fullmatch(word):
+                version = word
+            elif version is not None:
+                found.append((version, word))
+                version = None
+    return found[:_MOST_SIGNATURES]
+
+
+def _check_age(age: float, tolerance: float) -> None:
+    # Written so that a tolerance or time of NaN refuses.
+    if abs(age) <= tolerance:
+        return
+    side = "far in the future" if age < 0 else "old"
+    shown = f"{abs(age):.0f}" if math.isfinite(age) else "infinitely many"
+    message = f"the message is {shown} s {side}; {tolerance:.0f} s are tolerated"
+    raise InvalidSignature(
+        message, SignatureProblem.TOO_NEW if age < 0 else SignatureProblem.TOO_OLD
+    )
+
+
+def _match(keys: Sequence[_Key], signatures: list[tuple[str, str]], signed: bytes) -> int | None:
+    """Return the position of the key that made one of the signatures."""
+    hmacs = [
+        hmac.digest(key, signed, hashlib.sha256) if isinstance(key, bytes) else b"" for key in keys
+    ]
+    for version, encoded in signatures:
         try:
-            found.append((version, base64.b64decode(encoded, validate=True)))
+            signature = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             continue
-    return found
+        # All of them, in equal time.
+        fits = [
+            version == _version(key)
+            and (
+                hmac.compare_digest(signature, own)
+                if isinstance(key, bytes)
+                else _is_by(key, signature, signed)
+            )
+            for key, own in zip(keys, hmacs, strict=True)
+        ]
+        if any(fits):
+            return fits.index(True)
+    return None
 
 
-def _fits(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+def _version(key: _Key) -> str:
+    return "v1" if isinstance(key, bytes) else "v1a"
+
+
+def _is_by(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
     try:
         key.verify(signature, message)
     except WrongSignature:
         return False
     return True
+
+
+def _unmatched(keys: Sequence[_Key], signatures: list[tuple[str, str]]) -> InvalidSignature:
+    versions = {version for version, _ in signatures}
+    is_all = len(signatures) < _MOST_SIGNATURES
+    if is_all and versions.isdisjoint(map(_version, keys)):
+        message = (
+            "no signature is of a kind that the given secrets verify; the message has"
+            f" {', '.join(sorted(versions))}"
+        )
+        return InvalidSignature(message, SignatureProblem.UNKNOWN_KIND)
+    message = (
+        "no signature matches: the secret is another one, or the message was changed on its way"
+    )
+    return InvalidSignature(message, SignatureProblem.MISMATCH)

@@ -14,6 +14,7 @@ SELECT
     health.throttles,
     health.openings,
     health.paused_until,
+    health.early,
     coalesce(given.version = reactions.version, true) AS is_latest,
     called.params AS called_params,
     called.credentials AS called_credentials,

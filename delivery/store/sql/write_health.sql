@@ -1,22 +1,22 @@
 -- Writes how reactions stand that the transaction has locked: those in trouble, of which some are held back
--- like lanes at their limit, and those that are well again ($1 to $6, one each).
+-- like lanes at their limit, and those that are well again ($1 to $7, one each).
 WITH given AS MATERIALIZED (
     SELECT *, NOT (failures > 0 OR throttles > 0 OR openings > 0) AS well, paused_until > 0 OR openings > 0 AS held
     FROM unnest(
-        $1::uuid[], $2::integer[], $3::float8[], $4::integer[], $5::integer[], $6::float8[]
-    ) AS given (reaction_id, failures, failing_since, throttles, openings, paused_until)
+        $1::uuid[], $2::integer[], $3::float8[], $4::integer[], $5::integer[], $6::float8[], $7::integer[]
+    ) AS given (reaction_id, failures, failing_since, throttles, openings, paused_until, early)
 ),
 troubled AS (
     INSERT INTO delivery.reaction_health (
-        reaction_id, failures, failing_since, throttles, openings, paused_until
+        reaction_id, failures, failing_since, throttles, openings, paused_until, early
     )
-    SELECT reaction_id, failures, failing_since, throttles, openings, paused_until
+    SELECT reaction_id, failures, failing_since, throttles, openings, paused_until, early
     FROM given
     WHERE NOT well
     ON CONFLICT (reaction_id) DO UPDATE SET
         failures = excluded.failures, failing_since = excluded.failing_since,
         throttles = excluded.throttles, openings = excluded.openings,
-        paused_until = excluded.paused_until, updated_at = now()
+        paused_until = excluded.paused_until, early = excluded.early, updated_at = now()
 ),
 healed AS (
     DELETE FROM delivery.reaction_health
