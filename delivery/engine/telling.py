@@ -71,7 +71,10 @@ class Telling:
         except _NotTold as error:
             self._report(error.reason)
         async with transaction(self._pool) as connection:
-            return await work(connection, self._note)
+            result = await work(connection, self._note)
+        # After the commit: before it nothing is there to be found.
+        self._noted.set()
+        return result
 
     def _report(self, error: BaseException) -> None:
         """Log why something could not be announced, once for each cause in a row."""
@@ -104,8 +107,6 @@ class Telling:
                 raise
             ids = ", ".join(map(str, subjects))
             logger.critical("%s of %s will not be announced: %s", told.value, ids, text_of(error))
-        else:
-            self._noted.set()
 
     async def disable(self, reasons: Mapping[UUID, str]) -> None:
         """Disable reactions and announce it; what cannot be announced now is noted.
@@ -126,6 +127,7 @@ class Telling:
             disabled = await reactions.disable(connection, dict(reasons))
             of_those = {each: reasons[each] for each in disabled}
             await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+        self._noted.set()
 
     async def run(self) -> None:
         """Write noted announcements until cancelled."""
