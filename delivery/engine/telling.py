@@ -80,7 +80,10 @@ class Telling:
         except _NotTold as error:
             self._report(error.reason)
         async with transaction(self._pool) as connection:
-            return await work(connection, self._note)
+            result = await work(connection, self._note)
+        # After the commit: before it nothing is there to be found.
+        self._noted.set()
+        return result
 
     def _report(self, error: BaseException) -> None:
         """Log why something could not be announced, once for each cause in a row."""
@@ -113,8 +116,6 @@ class Telling:
                 raise
             ids = ", ".join(map(str, subjects))
             logger.critical("%s of %s will not be announced: %s", told.value, ids, text_of(error))
-        else:
-            self._noted.set()
 
     async def disable(self, reasons: Mapping[UUID, str]) -> None:
         """Disable reactions and announce it, in a transaction of its own.
@@ -124,6 +125,7 @@ class Telling:
         """
         async with transaction(self._pool) as connection:
             await self.disable_within(connection, reasons)
+        self._noted.set()
 
     async def disable_within(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         """Disable reactions and announce it; note the announcement if it cannot be written now."""
