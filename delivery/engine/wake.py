@@ -178,6 +178,9 @@ class Waker:
 
     async def _send_one(self, text: str) -> None:
         try:
+            if self._failing:
+                # A full queue stays full until somebody looks.
+                await queue.notification_usage(self._executor)
             await queue.notify(self._executor, text)
         except Exception as error:  # noqa: BLE001 - announcing must not fail anything else
             self._next_at = time.monotonic() + _AFTER_FAILURE

@@ -24,6 +24,7 @@ __all__ = [
     "WaitingLane",
     "claim",
     "find_lanes",
+    "notification_usage",
     "notify",
 ]
 
@@ -226,3 +227,10 @@ async def notify(executor: Executor, lanes: str) -> None:
     """Tell listening workers of lanes with new jobs; see `delivery.engine.wake` for the text."""
     # With the text as a literal it is one message to the server; nothing is prepared for it.
     await executor.execute(inlined(statement("notify_wake"), [lanes]))
+
+
+async def notification_usage(executor: Executor) -> float:
+    """Return how full the notification queue is, and let the server free what has been read."""
+    return await executor.fetchval(  # type: ignore[no-any-return]
+        statement("notification_queue_usage")
+    )
