@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -211,7 +212,7 @@ async def claim(
         [key[0] for key, _ in quotas],
         [key[1] for key, _ in quotas],
         [quota for _, quota in quotas],
-        [since.get(key, 0.0) for key, _ in quotas],
+        [since.get(key, -inf) for key, _ in quotas],
         limits_held,
         limit,
         record_class=ClaimedJob,
