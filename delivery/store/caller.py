@@ -118,7 +118,7 @@ async def one_number(
 
 def _is_customised(connection: Connection) -> bool:
     """Whether rows, or a type in use, are handled by something other than asyncpg's own classes."""
-    raw = getattr(connection, "_con", connection)
+    raw: Any = getattr(connection, "_con", connection)
     try:
         protocol = raw._protocol  # noqa: SLF001
         if protocol.get_record_class() is not asyncpg.Record:

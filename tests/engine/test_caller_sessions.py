@@ -1,4 +1,4 @@
-"""A caller's session may be set up in any way: it changes nothing for others, and errors are ours."""
+"""A caller's session may be set up in any way; it changes nothing for others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-TEXT = "O'Brien \\ \"x\"\n\t$1 é {,} \\N"
+TEXT = 'O\'Brien \\ "x"\n\t$1 é {,} \\N'
 TYPES = ("bool", "bytea", "int2", "int4", "int8", "text", "timestamptz", "uuid", "json", "jsonb")
 
 
@@ -188,10 +188,13 @@ async def test_a_failed_transaction_is_refused_with_an_error_of_ours(database_ur
 
 
 async def test_a_read_only_transaction_is_refused_with_an_error_of_ours(database_url: str) -> None:
-    async with engine_on(database_url) as engine, session(database_url, "plain") as connection:
-        async with connection.transaction(readonly=True):
-            with pytest.raises(UnusableConnection, match="read-only"):
-                await engine.trigger("x", 1, connection=connection)
+    async with (
+        engine_on(database_url) as engine,
+        session(database_url, "plain") as connection,
+        connection.transaction(readonly=True),
+    ):
+        with pytest.raises(UnusableConnection, match="read-only"):
+            await engine.trigger("x", 1, connection=connection)
 
 
 async def test_closed_and_released_connections_are_refused_with_an_error_of_ours(

@@ -117,7 +117,6 @@ async def test_other_processes_are_notified_again_once_the_queue_has_room(url: s
 
             await until(has_failed)
 
-
         async def has_heard() -> bool:
             return bool(heard)
 
