@@ -167,7 +167,10 @@ class Waker:
         try:
             while self._unsent:
                 pause = self._next_at - time.monotonic()
-                await asyncio.sleep(max(pause, _OWN_FIRST if self._local else 0.0))
+                if self._local:
+                    pause = max(pause, _OWN_FIRST)
+                if pause > 0:
+                    await asyncio.sleep(pause)
                 text = encode_lanes(self._unsent, self.source)
                 self._unsent.clear()
                 earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)
