@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from delivery.errors import DatabaseUnavailable
+from delivery.errors import DatabaseError, DatabaseUnavailable
 
 __all__ = ["ALREADY_THERE", "CONNECTION_ERRORS", "REFUSED_DATA", "is_passing"]
 
@@ -47,6 +47,8 @@ def is_passing(error: BaseException | None) -> bool:
         if isinstance(error, asyncpg.PostgresError) and isinstance(state, str):
             return state.startswith(_PASSING_CLASSES)
         if isinstance(error, (OSError, asyncpg.InternalClientError, DatabaseUnavailable)):
+            return True
+        if isinstance(error, DatabaseError) and error.__cause__ is None:
             return True
         if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
             # asyncpg raises it for values as well, and then it is a ValueError too.
