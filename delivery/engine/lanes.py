@@ -15,6 +15,7 @@ import heapq
 import time
 from collections import ChainMap, OrderedDict
 from itertools import chain, count, islice
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.engine.windows import CallEnd, LaneWindows
@@ -153,7 +154,7 @@ class LaneBook:
 
     def found(self, key: LaneKey, run_at: float) -> None:
         """Take over a lane's first job that a sweep found, though a claim may look only later."""
-        if run_at < self.since.get(key, 0.0):
+        if run_at < self.since.get(key, -inf):
             self.since[key] = run_at
 
     def fire_timers(self, now: float) -> None:

@@ -170,7 +170,10 @@ class Waker:
         try:
             while self._unsent:
                 pause = self._next_at - time.monotonic()
-                await asyncio.sleep(max(pause, _OWN_FIRST if self._local else 0.0))
+                if self._local:
+                    pause = max(pause, _OWN_FIRST)
+                if pause > 0:
+                    await asyncio.sleep(pause)
                 text = encode_lanes(self._unsent, self.source)
                 self._unsent.clear()
                 earliest = time.monotonic() - _INTERVAL * (_AHEAD - 1)
@@ -181,6 +184,9 @@ class Waker:
 
     async def _send_one(self, text: str) -> None:
         try:
+            if self._failing:
+                # A full queue stays full until somebody looks.
+                await queue.notification_usage(self._executor)
             await queue.notify(self._executor, text)
         except Exception as error:  # noqa: BLE001 - announcing must not fail anything else
             self._next_at = time.monotonic() + _AFTER_FAILURE

@@ -6,8 +6,8 @@ A raw asyncpg connection, one acquired from an asyncpg pool, or an SQLAlchemy `A
 The session may have type codecs, a record class, or an isolation level of its own. So statements
 take what they need and return one number, or rows that are read as text:
 
-- Where the codecs of the types in use are asyncpg's own, statements are sent as on the engine's
-  connections.
+- Where the record class and the codecs of the types in use are asyncpg's own, statements are sent
+  as on the engine's connections.
 - Otherwise parameters are written into the statement as literals and the result is read by COPY,
   which no codec touches.
 """
@@ -71,7 +71,7 @@ class CallersTransaction:
     async def number(self, name: str, *parameters: Any) -> int | None:
         """Execute a statement that returns one row of one number or NULL; None where it is NULL."""
         with _translated():
-            if _has_own_codecs(self.connection):
+            if _is_customised(self.connection):
                 ((text,),) = await self._copied(name, parameters)
                 return None if text is None else int(text)
             row = await self.connection.fetchrow(
@@ -116,10 +116,14 @@ async def one_number(
     return await executor.fetchval(statement(name), *parameters)  # type: ignore[no-any-return]
 
 
-def _has_own_codecs(connection: Connection) -> bool:
-    """Whether a type in use is encoded or decoded by something other than asyncpg's own codec."""
+def _is_customised(connection: Connection) -> bool:
+    """Whether rows, or a type in use, are handled by something other than asyncpg's own classes."""
+    raw: Any = getattr(connection, "_con", connection)
     try:
-        codec_of = connection._protocol.get_settings().get_data_codec  # type: ignore[union-attr] # noqa: SLF001
+        protocol = raw._protocol  # noqa: SLF001
+        if protocol.get_record_class() is not asyncpg.Record:
+            return True
+        codec_of = protocol.get_settings().get_data_codec
         return any(codec_of(oid) is not codec_of(oid, _ANY_FORMAT, True) for oid in _TYPES)  # noqa: FBT003
     except (AttributeError, TypeError):
         # A release of asyncpg that keeps them elsewhere. The other way is always right.

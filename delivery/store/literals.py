@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inlined", "literal"]
 
-_COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
+_COMMENT: Final = re.compile(r"--.*")
 _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 
 

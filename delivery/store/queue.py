@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -24,6 +25,7 @@ __all__ = [
     "WaitingLane",
     "claim",
     "find_lanes",
+    "notification_usage",
     "notify",
 ]
 
@@ -210,7 +212,7 @@ async def claim(
         [key[0] for key, _ in quotas],
         [key[1] for key, _ in quotas],
         [quota for _, quota in quotas],
-        [since.get(key, 0.0) for key, _ in quotas],
+        [since.get(key, -inf) for key, _ in quotas],
         limits_held,
         limit,
         record_class=ClaimedJob,
@@ -226,3 +228,10 @@ async def notify(executor: Executor, lanes: str) -> None:
     """Tell listening workers of lanes with new jobs; see `delivery.engine.wake` for the text."""
     # With the text as a literal it is one message to the server; nothing is prepared for it.
     await executor.execute(inlined(statement("notify_wake"), [lanes]))
+
+
+async def notification_usage(executor: Executor) -> float:
+    """Return how full the notification queue is, and let the server free what has been read."""
+    return await executor.fetchval(  # type: ignore[no-any-return]
+        statement("notification_queue_usage")
+    )

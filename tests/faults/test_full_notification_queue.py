@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from delivery import JobStatus, ReactionState, TriggerRequest
+from delivery.store.notifications import listening
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.databases import DatabaseServer, PrivateServer
@@ -35,7 +36,7 @@ def url(short_directory: Path) -> Iterator[str]:
 async def _fill(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     for number in range(1_000):
         try:
-            await connection.execute("SELECT pg_notify('any', $1)", f"{number:07900}")
+            await connection.execute("SELECT pg_notify('other', $1)", f"{number:07900}")
         except asyncpg.ProgramLimitExceededError:
             return
     pytest.fail("the notification queue did not become full")
@@ -45,7 +46,7 @@ async def _fill(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 async def full_queue(url: str) -> AsyncIterator[None]:
     """Keep the notification queue full within the block."""
     listener, notifier = await asyncpg.connect(url), await asyncpg.connect(url)
-    await listener.execute("LISTEN any")
+    await listener.execute("LISTEN other")
     # Within a transaction a session takes nothing out of the queue.
     await listener.execute("BEGIN")
     await listener.execute("SELECT 1")
@@ -115,12 +116,10 @@ async def test_other_processes_are_notified_again_once_the_queue_has_room(url: s
                 return engine._waker._failing
 
             await until(has_failed)
-        listener = await asyncpg.connect(url)
-        await listener.add_listener("delivery_wake", lambda *message: heard.append(message[-1]))
-        await engine.trigger("x", 2)
 
         async def has_heard() -> bool:
             return bool(heard)
 
-        await until(has_heard)
-        await listener.close()
+        async with listening(url, heard.append, timeout=5):
+            await engine.trigger("x", 2)
+            await until(has_heard)

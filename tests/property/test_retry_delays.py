@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.models import RetryPolicy, RetryStrategy
+from delivery.policy.outcome import DEFAULT_RULES, decide
 from delivery.policy.retry import (
     LONGEST_DELAY,
     MOST_ATTEMPTS,
     backoff,
     documented_delays,
+    elapsed,
     policy_from_mapping,
     validate_policy,
 )
@@ -99,3 +101,70 @@ def test_policy_survives_its_json(policy: RetryPolicy, defaults: RetryPolicy) ->
         "max_elapsed": defaults.max_elapsed if policy.max_elapsed is None else policy.max_elapsed,
     }
     assert {name: getattr(read, name) for name in read.__slots__} == expected
+
+
+@given(
+    max_elapsed=st.none() | st.floats(0.001, 1e6),
+    attempts=st.integers(0, 20),
+    created_at=st.floats(0, 2e9),
+    delay=st.none() | st.floats(-1e6, 1e6),
+    later=st.floats(0, 2e6),
+)
+def test_no_retry_starts_after_max_elapsed_and_the_first_attempt_always_may(
+    max_elapsed: float | None,
+    attempts: int,
+    created_at: float,
+    delay: float | None,
+    later: float,
+) -> None:
+    """Time runs from when the job was made, or from when it was first due if that is later."""
+    policy = RetryPolicy(max_elapsed=max_elapsed)
+    due_at = None if delay is None else created_at + delay
+    now = created_at + later
+    is_over = elapsed(policy, attempts=attempts, created_at=created_at, due_at=due_at, now=now)
+    if attempts == 0 or max_elapsed is None:
+        assert not is_over
+    else:
+        since = max(created_at, created_at if due_at is None else due_at)
+        assert is_over == (now > since + max_elapsed)
+    if is_over:
+        # What is over stays over, and a longer delay can only put the end off.
+        since_made = elapsed(policy, attempts=attempts, created_at=created_at, due_at=None, now=now)
+        one_second_later = elapsed(
+            policy, attempts=attempts, created_at=created_at, due_at=due_at, now=now + 1
+        )
+        assert since_made
+        assert one_second_later
+
+
+@given(
+    max_elapsed=st.floats(1, 1e6),
+    delay=st.none() | st.floats(0, 1e6),
+    age=st.floats(0, 1e6),
+    draw=st.floats(0, 1),
+)
+def test_a_verdict_and_a_claim_agree_on_when_max_elapsed_is_over(
+    max_elapsed: float, delay: float | None, age: float, draw: float
+) -> None:
+    """A retry that was granted is over at its own time only if the verdict said so."""
+    now = 1.7e9
+    created_at = now - age
+    due_at = None if delay is None else created_at + delay
+    policy = RetryPolicy(max_elapsed=max_elapsed)
+    verdict = decide(
+        status_code=500,
+        failure_kind=None,
+        attempt=1,
+        max_attempts=5,
+        policy=policy,
+        rules=DEFAULT_RULES,
+        retry_after=lambda: None,
+        now=now,
+        created_at=created_at,
+        deadline=None,
+        draw=lambda: draw,
+        due_at=due_at,
+    )
+    start = verdict.run_at if verdict.run_at is not None else now + backoff(policy, 1, draw)
+    is_over = elapsed(policy, attempts=1, created_at=created_at, due_at=due_at, now=start)
+    assert is_over == verdict.exhausted

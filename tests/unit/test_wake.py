@@ -1,12 +1,21 @@
-"""The text of a notification names lanes, and an unreadable one means any lane."""
+"""Notifications name lanes, and wake-ups fail nothing."""
 
 from __future__ import annotations
 
+import logging
+from typing import TYPE_CHECKING
 from uuid import UUID
 
+import asyncpg
 import pytest
 
-from delivery.engine.wake import ANY_LANE, decode_lanes, encode_lanes
+from delivery.engine.wake import ANY_LANE, Waker, decode_lanes, encode_lanes
+from tests.support.conditions import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from delivery.store.queue import LaneKey
 
 
 def test_lanes_come_back_as_they_were_given() -> None:
@@ -25,3 +34,63 @@ def test_too_many_lanes_become_any_lane_and_the_text_fits_into_a_notification() 
 @pytest.mark.parametrize("text", [ANY_LANE, "", "x", "1:2:3", "zz:1", f"{UUID(int=1).hex}:"])
 def test_a_text_that_names_no_lanes_means_any_lane(text: str) -> None:
     assert decode_lanes(text)[1] is None
+
+
+class _Woken:
+    """What a dispatcher would be woken for."""
+
+    def __init__(self) -> None:
+        self.lanes: set[LaneKey] = set()
+
+    def wake(self, lanes: Iterable[LaneKey] | None) -> None:
+        self.lanes |= set(lanes or ())
+
+
+@pytest.mark.anyio
+async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_url: str) -> None:
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=3)
+    waker, woken = Waker(pool, notifications=False), _Woken()
+    waker.subscribe(woken)
+    committed, released, closed = [(UUID(int=number), 1) for number in (1, 2, 3)]
+
+    connection = await asyncpg.connect(database_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    waker.announce_after(connection, [committed])
+    other = await pool.acquire()
+    await other.execute("BEGIN")
+    waker.announce_after(other, [released])
+    third = await asyncpg.connect(database_url)
+    await third.execute("BEGIN")
+    waker.announce_after(third, [closed])
+
+    async def has_heard_of(lane: LaneKey) -> bool:
+        return lane in woken.lanes
+
+    assert await pool.fetchval("SELECT 1") == 1
+    assert woken.lanes == set()
+    await transaction.commit()
+    await until(lambda: has_heard_of(committed))
+    await pool.release(other)
+    await until(lambda: has_heard_of(released))
+    third.terminate()
+    await until(lambda: has_heard_of(closed))
+    await connection.close()
+    await waker.aclose()
+    await pool.close()
+
+
+@pytest.mark.anyio
+async def test_a_notification_that_fails_is_logged_and_raises_nothing(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+    await pool.close()
+    waker, woken = Waker(pool, notifications=True), _Woken()
+    waker.subscribe(woken)
+    lane = (UUID(int=1), 1)
+    with caplog.at_level(logging.WARNING):
+        waker.announce([lane])
+        assert woken.lanes == {lane}
+        await waker.aclose()
+    assert "cannot be notified" in caplog.text

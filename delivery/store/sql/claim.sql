@@ -43,11 +43,11 @@ lease AS (
 ),
 slots AS (
     INSERT INTO delivery.held_slots (job_id, lane, claim)
-    -- One slot a job, and none for a row without a job: nobody would free it.
+    -- One slot a job, and none for a row whose job is gone or settled already: nobody would free it.
     SELECT DISTINCT ON (job_id) job_id, lane, claim
     FROM popped
     WHERE $7::boolean
-        AND EXISTS (SELECT FROM (SELECT FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS present)
+        AND popped.claim > (SELECT claims FROM delivery.jobs WHERE id = popped.job_id LIMIT 1)
     ORDER BY job_id, claim DESC
     ON CONFLICT (job_id) DO UPDATE SET claim = excluded.claim
 ),
@@ -88,6 +88,7 @@ taken AS (
     LEFT JOIN LATERAL (
         SELECT * FROM delivery.reactions WHERE id = jobs.reaction_id LIMIT 1
     ) AS reactions ON true
+    WHERE popped.claim > jobs.claims
 )
 SELECT * FROM taken
 UNION ALL

@@ -1,0 +1,143 @@
+"""No retry starts later than max_elapsed, whatever the job waited for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from delivery import JobStatus, Outcome
+from delivery.testing import Answer, Receiver
+from tests.support.conditions import until
+from tests.support.engines import all_logs, engine_on
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from uuid import UUID
+
+    from delivery import Engine, Job
+
+pytestmark = pytest.mark.anyio
+
+RETRY = {"strategy": "constant", "base": 0.1, "jitter": 0, "max_attempts": 9, "max_elapsed": 100}
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver(default=Answer()) as running:
+        yield running
+
+
+async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUID:
+    """A job whose first attempt failed, with no worker running any more."""
+    receiver.endpoint("/x", Answer(503, body=b"busy"))
+    await engine.reactions.create(
+        name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 5}
+    )
+    await engine.reactions.create(
+        name="told", event_types=["job.exhausted"], url=receiver.url("/told")
+    )
+    made = await engine.trigger("x", 1, **trigger)
+    (job_id,) = made.jobs
+
+    async def has_failed() -> bool:
+        return (await engine.jobs.get(job_id)).status is JobStatus.RETRYING
+
+    async with engine.workers():
+        await until(has_failed)
+    receiver.endpoint("/x", Answer())
+    return job_id
+
+
+async def _age(engine: Engine, job_id: UUID, seconds: float) -> None:
+    """Let the job be that much older, and due now."""
+    for column in ("created_at", "due_at"):
+        await engine._pool.execute(
+            f"UPDATE delivery.jobs SET {column} = {column} - $2::interval WHERE id = $1",
+            job_id,
+            timedelta(seconds=seconds),
+        )
+    await engine._pool.execute("UPDATE delivery.queue SET run_at = now() WHERE job_id = $1", job_id)
+
+
+async def _finished(engine: Engine, job_id: UUID) -> Job:
+    async with engine.workers():
+        return await engine.jobs.wait(job_id, timeout=10)
+
+
+async def test_a_retry_that_comes_too_late_is_not_made_and_the_job_is_exhausted(
+    database_url: str, receiver: Receiver
+) -> None:
+    async with engine_on(database_url) as engine:
+        job_id = await failed_once(engine, receiver)
+        await _age(engine, job_id, 101)
+        async with engine.workers():
+            job = await engine.jobs.wait(job_id, timeout=10)
+            await receiver.wait_for(1, path="/told")
+        assert (job.status, job.exhausted, job.attempt) == (JobStatus.FAILED, True, 1)
+        assert (job.failure_kind, job.status_code) == ("http_status", 503)
+        assert "max_elapsed of 100 s was over" in str(job.error)
+        assert receiver.count("/x") == 1
+        assert [log.outcome for log in await all_logs(engine, job_id=job_id)] == [Outcome.RETRIED]
+        told = next(each for each in receiver.received if each.path == "/told")
+        assert orjson.loads(told.body)["job_id"] == str(job_id)
+        dead = "SELECT count(*) FROM delivery.dead_letters WHERE job_id = $1"
+        assert await engine._pool.fetchval(dead, job_id) == 1
+
+
+async def test_a_retry_within_max_elapsed_is_made(database_url: str, receiver: Receiver) -> None:
+    async with engine_on(database_url) as engine:
+        job_id = await failed_once(engine, receiver)
+        await _age(engine, job_id, 80)
+        job = await _finished(engine, job_id)
+        assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+
+
+async def test_the_first_attempt_is_made_however_late(
+    database_url: str, receiver: Receiver
+) -> None:
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(name="r", url=receiver.url("/x"), retry=RETRY)
+        (job_id,) = (await engine.trigger("x", 1)).jobs
+        await _age(engine, job_id, 10_000)
+        assert (await _finished(engine, job_id)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_delay_on_purpose_does_not_count(database_url: str, receiver: Receiver) -> None:
+    async with engine_on(database_url) as engine:
+        job_id = await failed_once(engine, receiver, delay=0.3)
+        # As if the delay had been of a thousand seconds.
+        await engine._pool.execute(
+            "UPDATE delivery.jobs SET created_at = created_at - interval '1000 s' WHERE id = $1",
+            job_id,
+        )
+        await _age(engine, job_id, 80)
+        job = await _finished(engine, job_id)
+        assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+
+
+async def test_a_job_that_waits_in_the_worker_is_judged_again_right_before_its_call(
+    database_url: str, receiver: Receiver
+) -> None:
+    """The clock goes on while the only place for a call is taken by another job."""
+    places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2}
+    # No heartbeat sets the clock right again.
+    places |= {"heartbeat_interval": 60, "dead_after": 300}
+    async with engine_on(database_url, worker=places) as engine:
+        job_id = await failed_once(engine, receiver)
+        receiver.endpoint("/slow", Answer(delay=0.5))
+        await engine.jobs.create(url=receiver.url("/slow"))
+        async with engine.workers():
+            await receiver.wait_for(1, path="/slow")
+            await _age(engine, job_id, 90)
+
+            async def is_claimed() -> bool:
+                return (await engine.jobs.get(job_id)).status is JobStatus.RUNNING
+
+            await until(is_claimed)
+            engine._clock.offset += 50
+            job = await engine.jobs.wait(job_id, timeout=10)
+        assert (job.status, job.exhausted) == (JobStatus.FAILED, True)
+        assert receiver.count("/x") == 1
