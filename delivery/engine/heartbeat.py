@@ -52,7 +52,7 @@ class Heartbeat:
         self._interval = interval
         self._dead_after = dead_after
         self._after_beat = after_beat
-        self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
+        self._first_limit = self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
         self._pause = min(interval, self._limit / 4)
         """Seconds before the next heartbeat after one that failed."""
         self._valid_until = 0.0
@@ -79,9 +79,12 @@ class Heartbeat:
                     # another's by now.
                     await self._after_beat()
         except TimeoutError as error:
-            self._pool.expire()
+            self._pool.distrust(self._limit)
             message = f"no response within {self._limit:.1f} s"
+            # A server that is slow, and not silent, needs longer than this.
+            self._limit = min(self._limit * 2, self._dead_after)
             raise TimeoutError(message) from error
+        self._limit = self._first_limit
         # Others count from the moment the row was written, which is not before `asked_at`.
         self._valid_until = asked_at + self._dead_after * _SURE
 

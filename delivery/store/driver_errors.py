@@ -62,6 +62,8 @@ class Harm(Enum):
     """The session can be used again."""
     SESSION = "session"
     """This session is of no use any more."""
+    SILENT = "silent"
+    """Nothing was heard on it in time: those that were not heard from since may be silent too."""
     SERVER = "server"
     """The server stops, is read-only or has changed its role: no session to it can be trusted."""
 

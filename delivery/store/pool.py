@@ -1,9 +1,8 @@
 """The pool of sessions that every statement of the engine goes through.
 
 Waiting for a session has a deadline, as every statement has. A session that an error has shown to
-be useless is thrown away. If the error says that the server stops, is read-only or does not
-respond, no session that was opened before is used again: within one statement everything has
-connected anew.
+be useless is thrown away. If the error says that the server stops or is read-only, no session that
+is open is used again. After a deadline was missed, none is used that was not heard from since.
 """
 
 from __future__ import annotations
@@ -147,6 +146,10 @@ class Pool:
         self._idle.clear()
         self._serve()
 
+    def distrust(self, seconds: float) -> None:
+        """Close the idle sessions that were not heard from for so many seconds."""
+        self._distrust_before(asyncio.get_running_loop().time() - seconds)
+
     def get_max_size(self) -> int:
         """Return how many sessions there may be."""
         return self._size
@@ -221,7 +224,7 @@ class Pool:
                 self._close_later(session)
                 continue
             self._busy.add(session)
-            if now - session.idle_since < _DOUBTFUL or await self._responds(session):
+            if now - session.heard_at < _DOUBTFUL or await self._responds(session):
                 return session
         has_place = self._has_room()
         self._opening += has_place
@@ -348,10 +351,9 @@ class Pool:
         elif session.generation != self._generation or self.get_size() >= self._size:
             self._close_later(session)
         else:
-            loop = asyncio.get_running_loop()
-            session.idle_since = loop.time()
             self._idle.append(session)
             if self._trimming is None:
+                loop = asyncio.get_running_loop()
                 self._trimming = loop.call_later(_LOOK, self._trim)
         self._serve()
 
@@ -359,12 +361,21 @@ class Pool:
         if harm is Harm.SERVER and session.generation == self._generation:
             logger.debug("all connections to the database are made again")
             self.expire()
+        elif harm is Harm.SILENT:
+            self._distrust_before(session.began_at)
+
+    def _distrust_before(self, since: float) -> None:
+        # With a server that is only slow, others were heard from meanwhile, and stay.
+        for session in [session for session in self._idle if session.heard_at < since]:
+            self._idle.remove(session)
+            session.terminate()
+        self._serve()
 
     def _trim(self) -> None:
         """Close what was not used for long, except for the last session."""
         loop = asyncio.get_running_loop()
         self._trimming = None
-        while len(self._idle) > 1 and loop.time() - self._idle[0].idle_since > _UNUSED:
+        while len(self._idle) > 1 and loop.time() - self._idle[0].heard_at > _UNUSED:
             self._close_later(self._idle.pop(0))
         if self._idle and not self._closed:
             self._trimming = loop.call_later(_LOOK, self._trim)

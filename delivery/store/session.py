@@ -62,7 +62,8 @@ class Session(_Connection):
         use_until: When its pool replaces it, by the event loop's clock.
         fresh: Whether it has not been in its pool yet.
         generation: Which generation of its pool it belongs to.
-        idle_since: When it went back to its pool, by the event loop's clock.
+        heard_at: When a statement last succeeded, by the event loop's clock.
+        began_at: When the last statement began.
     """
 
     __slots__ = (
@@ -73,9 +74,10 @@ class Session(_Connection):
         "_peer",
         "_stalled",
         "_timer",
+        "began_at",
         "fresh",
         "generation",
-        "idle_since",
+        "heard_at",
         "statement_timeout",
         "use_until",
     )
@@ -102,7 +104,8 @@ class Session(_Connection):
         self.statement_timeout: float = 30.0
         self.fresh = True
         self.generation = 0
-        self.idle_since = 0.0
+        self.heard_at = loop.time()
+        self.began_at = 0.0
         self.use_until = 0.0
         self._on_harm: Callable[[Session, Harm], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -182,11 +185,12 @@ class Session(_Connection):
             return await statement
         limit = self.statement_timeout if timeout is None else timeout
         loop = asyncio.get_running_loop()
-        self._due = loop.time() + limit
+        self.began_at = loop.time()
+        self._due = self.began_at + limit
         self._missed = self._stalled = False
         self._timer = loop.call_later(limit, self._miss)
         try:
-            return await statement
+            result = await statement
         except Exception as error:
             self._raise_translated(error, limit)
             raise
@@ -194,6 +198,9 @@ class Session(_Connection):
             # Canceled in the middle: nobody will read the response.
             self.discard()
             raise
+        else:
+            self.heard_at = loop.time()
+            return result
         finally:
             self._timer.cancel()
             self._timer = None
@@ -206,7 +213,7 @@ class Session(_Connection):
                 " executed is not known; check the network and the server's load, or raise"
                 " database.statement_timeout"
             )
-            self._report(Harm.SERVER)
+            self._report(Harm.SILENT)
             raise StatementTimeout(message) from error
         translation = translate(error)
         if translation is None:

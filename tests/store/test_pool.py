@@ -10,7 +10,7 @@ import anyio
 import asyncpg
 import pytest
 
-from delivery.errors import ConnectionLost, DatabaseError, DatabaseUnavailable
+from delivery.errors import ConnectionLost, DatabaseError, DatabaseUnavailable, StatementTimeout
 from delivery.settings import load_settings
 from delivery.store.connection import open_pool
 from delivery.store.pool import urgent
@@ -79,7 +79,7 @@ async def test_a_session_that_was_unused_for_long_is_asked_first(database_url: s
     async with Proxy(database_url) as proxy, await pool_of(proxy.url, 2) as pool:
         async with pool.acquire() as session:
             pass
-        session.idle_since -= 60
+        session.heard_at -= 60
         proxy.swallow(new=False)
         async with asyncio.timeout(5):
             assert await pool.fetchval("SELECT 1") == 1
@@ -129,3 +129,15 @@ async def test_a_closed_pool_refuses_and_releases_those_who_wait(database_url: s
     assert one.is_closed()
     with pytest.raises(DatabaseUnavailable, match="the engine is closed"):
         await pool.fetchval("SELECT 1")
+
+
+async def test_sessions_that_were_heard_from_survive_a_missed_deadline(database_url: str) -> None:
+    """One slow statement does not make everything connect again."""
+    async with await pool_of(database_url, 3) as pool:
+        slow = asyncio.create_task(pool.fetchval("SELECT pg_sleep(60)", timeout=0.3))
+        while not slow.done():
+            before = await pool.fetchval("SELECT pg_backend_pid()")
+            await anyio.sleep(0.01)
+        with pytest.raises(StatementTimeout):
+            await slow
+        assert await pool.fetchval("SELECT pg_backend_pid()") == before
