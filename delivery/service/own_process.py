@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import resource
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["allow_open_files", "collect_less_often", "loop_factory"]
+
+logger = logging.getLogger(__name__)
 
 _THRESHOLDS: Final = (10_000, 20, 50)
 """Python's own are (700, 10, 10)."""
@@ -31,10 +34,16 @@ def collect_less_often() -> None:
 
 
 def allow_open_files() -> None:
-    """Raise the limit of open files as far as this user may: each call in flight has a socket."""
+    """Raise the limit of open files as far as this user may: each call in flight has a socket.
+
+    A system that refuses leaves the limit as it is, and a worker fits its calls into that.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError) as error:
+            logger.info("the limit of open files stays at %d: %s", soft, error)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
