@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 
 from delivery.engine.wake import ANY_LANE, Waker, decode_lanes, encode_lanes
+from delivery.settings import load_settings
+from delivery.store.connection import open_pool
 from tests.support.conditions import until
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class _Woken:
 
 @pytest.mark.anyio
 async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_url: str) -> None:
-    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=3)
+    pool = await open_pool(load_settings(database={"pool_size": 3}), database_url)
     waker, woken = Waker(pool, notifications=False), _Woken()
     waker.subscribe(woken)
     committed, released, closed = [(UUID(int=number), 1) for number in (1, 2, 3)]
@@ -84,7 +86,7 @@ async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_ur
 async def test_a_notification_that_fails_is_logged_and_raises_nothing(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+    pool = await open_pool(load_settings(database={"pool_size": 1}), database_url)
     await pool.close()
     waker, woken = Waker(pool, notifications=True), _Woken()
     waker.subscribe(woken)
