@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
+from delivery.engine.complaints import Complaints
 from delivery.message.payload import decode_payload
 from delivery.models import Trigger
 from delivery.policy.matching import MatchEntry, Matcher
@@ -84,6 +86,7 @@ class FanOutWriter:
         self._ids = ids
         self._waker = waker
         self._copies: OrderedDict[str, _TenantCopy] = OrderedDict()
+        self._complaints = Complaints()
 
     async def write(
         self, tenant_id: str, drafts: Sequence[TriggerDraft], connection: Connection | None
@@ -123,7 +126,7 @@ class FanOutWriter:
         lanes: set[LaneKey] = set()
         notified = False
         copy = await self._copy(executor, tenant_id)
-        following = self._plan(tenant_id, copy, drafts)
+        following = await self._plan(tenant_id, copy, drafts)
         while following.triggers:
             planned = following
             wake = None
@@ -134,14 +137,14 @@ class FanOutWriter:
             if rest:
                 # The server works on one part while the next is put together.
                 async with _meanwhile(write) as writing:
-                    following = self._plan(tenant_id, copy, rest)
+                    following = await self._plan(tenant_id, copy, rest)
                     created_at = await writing
             else:
                 following = _Part(FanOut(tenant_id, copy.version))
                 created_at = await write
             if created_at is None:
                 copy = await self._read_anew(executor, tenant_id)
-                following = self._plan(tenant_id, copy, drafts[len(written) :])
+                following = await self._plan(tenant_id, copy, drafts[len(written) :])
                 continue
             notified = notified or wake is not None
             lanes |= planned.lanes
@@ -150,7 +153,9 @@ class FanOutWriter:
             ]
         return written, lanes, notified
 
-    def _plan(self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]) -> _Part:
+    async def _plan(
+        self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]
+    ) -> _Part:
         """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
         fan_out = FanOut(tenant_id, copy.version)
         part = _Part(fan_out)
@@ -160,7 +165,7 @@ class FanOutWriter:
             stored = draft.payload if draft.stored_payload is None else draft.stored_payload
             row = (trigger_id, draft.type, stored)
             jobs = []
-            for reaction in self._matching(copy, draft):
+            for reaction in await self._matching(tenant_id, copy, draft):
                 job_id = job_id_for(trigger_id, reaction.id)
                 priority = reaction.priority if draft.priority is None else draft.priority
                 jobs.append(job_id)
@@ -184,18 +189,28 @@ class FanOutWriter:
                 break
         return part
 
-    def _matching(self, copy: _TenantCopy, draft: TriggerDraft) -> list[CatalogEntry]:
-        matched, errors = copy.matcher.matching(
+    async def _matching(
+        self, tenant_id: str, copy: _TenantCopy, draft: TriggerDraft
+    ) -> list[CatalogEntry]:
+        """Return the reactions that the draft concerns; other work goes on between conditions."""
+        found = None
+        for found in copy.matcher.search(
             draft.type, lambda: decode_payload(draft.payload), by_name=draft.is_own
-        )
+        ):
+            if found is None:
+                await asyncio.sleep(0)
+        assert found is not None
+        matched, errors = found
         for reaction, error in errors:
-            logger.warning(
-                "the condition of reaction %s cannot be evaluated on a trigger of type %s,"
-                " so it does not match: %s",
-                reaction.id,
-                draft.type,
-                error,
-            )
+            if self._complaints.is_due(reaction.id, time.monotonic()):
+                logger.warning(
+                    "the condition of reaction %s of tenant %s cannot be evaluated on a trigger of"
+                    " type %s, so it does not match (reported once a minute at most): %s",
+                    reaction.id,
+                    tenant_id,
+                    draft.type,
+                    error,
+                )
         return matched
 
     async def _copy(self, executor: Executor, tenant_id: str) -> _TenantCopy:
