@@ -14,10 +14,15 @@ from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
 from delivery.http.tls import with_minimum
+from delivery.message.decoded import DecodedPayload
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
-from delivery.message.payload import decode_payload
-from delivery.message.redact import redact_query, redact_url, tells_secret_names
+from delivery.message.redact import (
+    has_secret_keys,
+    redact_query,
+    redact_url,
+    tells_secret_names,
+)
 from delivery.message.request import RequestTemplate
 from delivery.message.scrub import Scrubber, secrets_in_call, secrets_in_value
 from delivery.message.sealing import Sealer
@@ -95,30 +100,34 @@ class PreparedCall:
             )
         if sealed:
             payload = open_payload(payload, self.sealer)
+        decoded = DecodedPayload(payload)
         if self.templated is not None:
             facts = facts_of(job, self.templated.about)
-            rendered = self.templated.render(facts, message_id, timestamp, payload)
+            rendered = self.templated.render(facts, message_id, timestamp, payload, decoded)
         else:
             rendered = self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
-        return self._hiding(rendered, payload)
+        return self._hiding(rendered, payload, decoded)
 
     def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
         """The same for what is not a claimed job."""
+        decoded = DecodedPayload(payload)
         if self.templated is not None:
-            rendered = self.templated.render(facts, message_id, timestamp, payload)
+            rendered = self.templated.render(facts, message_id, timestamp, payload, decoded)
         else:
             rendered = self.template.render(
                 message_id, timestamp, facts.trigger_type or "", facts.created_at, payload
             )
-        return self._hiding(rendered, payload)
+        return self._hiding(rendered, payload, decoded)
 
-    def _hiding(self, rendered: Rendered, payload: bytes) -> Rendered:
+    def _hiding(self, rendered: Rendered, payload: bytes, decoded: DecodedPayload) -> Rendered:
         """The same, with what is secret in the payload hidden wherever it was put."""
-        if not tells_secret_names(payload):
+        if not decoded.is_decoded and not tells_secret_names(payload):
             return rendered
-        scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
+        if not has_secret_keys(decoded.value):
+            return rendered
+        scrubber = Scrubber(secrets_in_value(decoded.value))
         if not scrubber:
             return rendered
         known = rendered.scrubber or self.scrubber

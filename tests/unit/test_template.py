@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from delivery.errors import InvalidReaction
+from delivery.message.decoded import DecodedPayload
 from delivery.message.exact_json import decode_exactly, encode_exactly
 from delivery.message.filling import Facts, Filled, compile_call, plain_url
 from delivery.message.template import TemplateError, compile_template
@@ -42,7 +43,7 @@ def filled(**call: object) -> Filled:
     params = HttpParams(**{"url": "https://example.test/hook", **call})  # type: ignore[arg-type]
     compiled = compile_call(params)
     assert compiled is not None
-    return compiled.fill(FACTS, PAYLOAD)
+    return compiled.fill(FACTS, DecodedPayload(PAYLOAD))
 
 
 def target(url: str) -> str:
@@ -239,7 +240,7 @@ def test_what_stands_within_a_placeholder_is_not_taken_for_a_part_of_the_url(
         HttpParams(f"https://e.test{url}", query=(), headers=(("X", "{{ job.id }}"),))
     )
     assert call is not None
-    assert call.fill(FACTS, b'{"a#b": "hash", "a?b/c": "mark"}').target == sent
+    assert call.fill(FACTS, DecodedPayload(b'{"a#b": "hash", "a?b/c": "mark"}')).target == sent
 
 
 @pytest.mark.parametrize("value", ["../../admin", "a\\\\..\\\\b", "..;x=1/y", "x/.."])
@@ -247,7 +248,7 @@ def test_a_value_leads_no_server_out_of_its_part_of_the_path(value: str) -> None
     call = compile_call(HttpParams("https://e.test/f/{{ event }}/x?q={{ event }}"))
     assert call is not None
     with pytest.raises(TemplateError, match=re.escape("path . or ..")):
-        call.fill(FACTS, f'"{value}"'.encode())
+        call.fill(FACTS, DecodedPayload(f'"{value}"'.encode()))
 
 
 def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
@@ -266,7 +267,7 @@ def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
         assert compiled is not None
         tracemalloc.start()
         with pytest.raises(TemplateError, match="would be longer than the"):
-            compiled.fill(FACTS, payload)
+            compiled.fill(FACTS, DecodedPayload(payload))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert most < 9_000_000
@@ -276,7 +277,7 @@ def test_an_event_that_is_not_there_is_an_error_of_the_template() -> None:
     call = compile_call(HttpParams("https://e.test/{{ event.id }}"))
     assert call is not None
     with pytest.raises(TemplateError, match="payload is not JSON"):
-        call.fill(FACTS, b"")
+        call.fill(FACTS, DecodedPayload(b""))
 
 
 @pytest.mark.parametrize(
