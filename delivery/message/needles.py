@@ -48,8 +48,6 @@ class Needles:
             found = [needle for needle in self._longest_first if needle in data]
             if not found:
                 return data
-            if len(found) == 1:
-                return data.replace(found[0], mark)
             spans = sorted(span for needle in found for span in _spans(data, needle))
         else:
             spans = self._search(data)
