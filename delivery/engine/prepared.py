@@ -82,6 +82,13 @@ class PreparedCall:
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
 
+    def computes(self, job: ClaimedJob) -> bool:
+        """Return whether it may take long to make the request of a job, or what is stored of it."""
+        if self.templated is not None or self.template.is_compressed:
+            return True
+        payload = job.payload
+        return payload is not None and payload[:1] == b"s"
+
     def render(self, job: ClaimedJob, now: float) -> Rendered:
         """The request of one attempt at a job.
 

@@ -12,9 +12,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.calling import exchange_of
+from delivery.engine.computations import Computations
+from delivery.engine.parked import Parked
 from delivery.engine.windows import CallEnd
 from delivery.errors import MissingKey
-from delivery.http.request import Request
+from delivery.http.transport import Places
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
 from delivery.policy.health import THROTTLES, classify
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.health import HealthKeeper
+    from delivery.engine.parked import Entry
     from delivery.engine.prepared import PreparedCall
     from delivery.engine.settler import Settler
+    from delivery.http.pool import Place
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
     from delivery.policy.outcome import Verdict
@@ -99,7 +104,9 @@ class Sender:
         self._may_start = may_start
         self._on_finished = on_finished
         self._on_room = on_room
-        self._waiting: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
+        self._computations = Computations()
+        self._waiting: deque[Entry] = deque()
+        self._parked = Parked(transport, self._unpark) if isinstance(transport, Places) else None
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
@@ -111,12 +118,18 @@ class Sender:
 
     @property
     def load(self) -> int:
-        """Jobs held: calls in flight that are not slow, and those that wait for their turn."""
-        return len(self._running) + len(self._waiting)
+        """Jobs held: calls in flight that are not slow, and those that wait for their turn.
+
+        Those that wait for a place at their endpoint are counted with the slow ones.
+        """
+        load = len(self._running) + len(self._waiting)
+        if self._parked:
+            load += max(0, len(self._parked) + len(self._slow) - self._slow_concurrency)
+        return load
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         """Take a job; its call starts as soon as there is room."""
-        self._waiting.append((lease_id, job, call))
+        self._waiting.append((lease_id, job, call, None))
 
     def start_waiting(self) -> None:
         """Start as many waiting calls as there is room for."""
@@ -162,22 +175,32 @@ class Sender:
 
     def drop(self, leases: set[UUID]) -> None:
         """Forget waiting jobs of leases that are no longer this worker's."""
-        kept: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
+        kept: deque[Entry] = deque()
         for entry in self._waiting:
             if entry[0] in leases:
-                self._on_finished(entry[1].lane, CallEnd.NOT_CALLED)
+                self._leave_out(entry)
             else:
                 kept.append(entry)
         self._waiting.clear()
         self._waiting.extend(kept)
+        for entry in self._parked.remove(leases) if self._parked else ():
+            self._leave_out(entry)
+
+    def _leave_out(self, entry: Entry) -> None:
+        """Let go of a job whose call does not begin."""
+        _, job, _, place = entry
+        if place is not None:
+            place.release()
+        self._on_finished(job.lane, CallEnd.NOT_CALLED)
 
     async def stop(self, timeout: float) -> None:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
-        while self._waiting:
-            lease_id, job, _ = self._waiting.popleft()
-            self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
-            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+        unbegun = [*self._waiting, *(self._parked.remove() if self._parked else ())]
+        self._waiting.clear()
+        for entry in unbegun:
+            self._settler.add(results.handed_back(entry[0], entry[1], self._clock.now()))
+            self._leave_out(entry)
         if self._looking_again is not None:
             self._looking_again.cancel()
         in_flight = {*self._running, *self._slow}
@@ -214,7 +237,9 @@ class Sender:
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                await self._deliver(*waiting.popleft())
+                entry = waiting.popleft()
+                if self._may_begin(entry):
+                    await self._deliver(*entry)
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
                 return
@@ -222,27 +247,58 @@ class Sender:
             self._idle.append((task, called))
             await called
 
-    async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
-        rendered: Rendered | None = None
+    def _may_begin(self, entry: Entry) -> bool:
+        """Return whether the call of a job may begin now, after seeing to the job if not."""
+        lease_id, job, call, place = entry
+        if place is None:
+            if self._parked is None or not self._parked.takes(entry):
+                return True
+            self._on_room()
+            return False
+        # It may have waited for any time.
+        refusal = results.refusal(lease_id, job, call, self._clock.now())
+        if refusal is None:
+            return True
+        self._settler.add(refusal)
+        self._leave_out(entry)
+        return False
+
+    def _unpark(self, entry: Entry) -> None:
+        self._waiting.appendleft(entry)
+        self.start_waiting()
+
+    async def _begin_computing(self, entry: Entry) -> None:
+        lease_id, job, _, _ = entry
         try:
-            rendered = call.render(job, self._clock.now())
-            request = Request(
-                call.endpoint,
-                call.method,
-                rendered.head,
-                rendered.body,
-                call.timeout,
-                call.connect_timeout,
-            )
-            if call.redirects is None:
-                exchange = await self._transport.send(request)
-            else:
-                exchange = await call.redirects.follow(
-                    self._transport,
-                    request,
-                    plain_body=rendered.plain_body,
-                    secrets=rendered.scrubber or call.scrubber,
-                )
+            await self._computations.begin(job.tenant_id, job.lane)
+        except asyncio.CancelledError:
+            self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
+            self._leave_out(entry)
+            raise
+
+    def _render(
+        self, job: ClaimedJob, call: PreparedCall, place: Place | None, *, computes: bool
+    ) -> Rendered:
+        try:
+            return call.render(job, self._clock.now())
+        except BaseException:
+            if place is not None:
+                place.release()
+            raise
+        finally:
+            if computes:
+                self._computations.end()
+
+    async def _deliver(
+        self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
+    ) -> None:
+        rendered: Rendered | None = None
+        computes = call.computes(job)
+        if computes:
+            await self._begin_computing((lease_id, job, call, place))
+        try:
+            rendered = self._render(job, call, place, computes=computes)
+            exchange = await exchange_of(self._transport, job, call, rendered, place)
         except asyncio.CancelledError:
             self._settler.add(
                 results.cut_off(
@@ -269,7 +325,29 @@ class Sender:
             exchange = Exchange(
                 failure_kind=FailureKind.INTERNAL, error=f"{type(error).__name__}: {error}"
             )
-        self._conclude(lease_id, job, call, rendered, exchange)
+        if computes:
+            await self._conclude_in_turn(lease_id, job, call, rendered, exchange)
+        else:
+            self._conclude(lease_id, job, call, rendered, exchange)
+
+    async def _conclude_in_turn(
+        self,
+        lease_id: UUID,
+        job: ClaimedJob,
+        call: PreparedCall,
+        rendered: Rendered | None,
+        exchange: Exchange,
+    ) -> None:
+        """Conclude where what is stored takes long to look through."""
+        try:
+            await self._computations.begin(job.tenant_id, job.lane)
+        except asyncio.CancelledError:
+            self._conclude(lease_id, job, call, rendered, exchange)
+            raise
+        try:
+            self._conclude(lease_id, job, call, rendered, exchange)
+        finally:
+            self._computations.end()
 
     def _conclude(
         self,

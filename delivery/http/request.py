@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.http.pool import Place
     from delivery.message.url import Endpoint
 
 __all__ = ["Request"]
@@ -24,3 +27,8 @@ class Request:
     """Seconds for the whole exchange, from name resolution to the last byte."""
     connect_timeout: float
     """Seconds of these for name resolution, TCP and TLS."""
+    tenant: str | None = None
+    """The tenant and lane that the call is made for: those take turns where calls wait."""
+    lane: UUID | None = None
+    place: Place | None = None
+    """The place that was waited for before the call began; None: the transport finds one."""
