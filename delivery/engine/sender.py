@@ -214,7 +214,8 @@ class Sender:
             await asyncio.wait(in_flight)
 
     def cut_off(self) -> None:
-        """Cancel the calls in flight; their jobs go back to the queue."""
+        """Cancel the calls in flight; their jobs go back to the queue, and no others begin."""
+        self._stopping = True
         for task in (*self._running, *self._slow):
             task.cancel()
 
