@@ -100,7 +100,7 @@ class Sender:
         self._slow_concurrency = min(
             settings.worker.slow_concurrency, _affordable_sockets() - self._concurrency
         )
-        self._max_body = settings.log.max_body
+        self._kept = (settings.log.max_body, settings.log.max_head)
         self._may_start = may_start
         self._on_finished = on_finished
         self._on_room = on_room
@@ -309,7 +309,7 @@ class Sender:
                     rendered,
                     self._clock.now(),
                     self._ids.new(),
-                    self._max_body,
+                    *self._kept,
                 )
             )
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
@@ -388,7 +388,7 @@ class Sender:
                 verdict,
                 now,
                 self._ids.new(),
-                self._max_body,
+                *self._kept,
             )
         )
         if exchange.failure_kind in _UNREACHED:
