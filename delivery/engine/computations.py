@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.policy.rounds import Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 __all__ = ["Computations"]
 
@@ -50,6 +50,18 @@ class Computations:
                 raise
             now = time.monotonic()
         self._began = now
+
+    async def run(self, tenant: Hashable, lane: Hashable, work: Callable[[], None]) -> None:
+        """Do some work in turn; whoever is cancelled while it waits does it at once."""
+        try:
+            await self.begin(tenant, lane)
+        except asyncio.CancelledError:
+            work()
+            raise
+        try:
+            work()
+        finally:
+            self.end()
 
     def end(self) -> None:
         """Note that the computation is over."""

@@ -9,18 +9,17 @@ import resource
 import sys
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.admission import Admission
 from delivery.engine.calling import exchange_of
-from delivery.engine.computations import Computations
-from delivery.engine.parked import Parked
-from delivery.engine.windows import CallEnd
+from delivery.engine.windows import CallEnd, end_of
 from delivery.errors import MissingKey
-from delivery.http.transport import Places
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
-from delivery.policy.health import THROTTLES, classify
+from delivery.policy.health import classify
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
@@ -53,11 +52,6 @@ next jobs too, and few connections do what many would, with less to do for both 
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks for such calls while jobs wait for a place."""
-
-_UNREACHED: Final = frozenset(
-    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
-)
-"""Failures that mean that the endpoint did not answer."""
 
 
 class Sender:
@@ -104,9 +98,8 @@ class Sender:
         self._may_start = may_start
         self._on_finished = on_finished
         self._on_room = on_room
-        self._computations = Computations()
         self._waiting: deque[Entry] = deque()
-        self._parked = Parked(transport, self._unpark) if isinstance(transport, Places) else None
+        self._admission = Admission(transport, settler, clock, on_finished, self._resume)
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
@@ -123,8 +116,9 @@ class Sender:
         Those that wait for a place at their endpoint are counted with the slow ones.
         """
         load = len(self._running) + len(self._waiting)
-        if self._parked:
-            load += max(0, len(self._parked) + len(self._slow) - self._slow_concurrency)
+        parked = self._admission.waiting
+        if parked:
+            load += max(0, parked + len(self._slow) - self._slow_concurrency)
         return load
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
@@ -178,29 +172,19 @@ class Sender:
         kept: deque[Entry] = deque()
         for entry in self._waiting:
             if entry[0] in leases:
-                self._leave_out(entry)
+                self._admission.leave_out(entry)
             else:
                 kept.append(entry)
         self._waiting.clear()
         self._waiting.extend(kept)
-        for entry in self._parked.remove(leases) if self._parked else ():
-            self._leave_out(entry)
-
-    def _leave_out(self, entry: Entry) -> None:
-        """Let go of a job whose call does not begin."""
-        _, job, _, place = entry
-        if place is not None:
-            place.release()
-        self._on_finished(job.lane, CallEnd.NOT_CALLED)
+        self._admission.drop(leases)
 
     async def stop(self, timeout: float) -> None:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
-        unbegun = [*self._waiting, *(self._parked.remove() if self._parked else ())]
+        self._admission.hand_back(self._waiting)
         self._waiting.clear()
-        for entry in unbegun:
-            self._settler.add(results.handed_back(entry[0], entry[1], self._clock.now()))
-            self._leave_out(entry)
+        self._admission.hand_back_waiting()
         if self._looking_again is not None:
             self._looking_again.cancel()
         in_flight = {*self._running, *self._slow}
@@ -239,7 +223,9 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 entry = waiting.popleft()
-                if self._may_begin(entry):
+                if self._admission.parks(entry):
+                    self._on_room()
+                elif not self._admission.refuses(entry):
                     await self._deliver(*entry)
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
@@ -248,47 +234,10 @@ class Sender:
             self._idle.append((task, called))
             await called
 
-    def _may_begin(self, entry: Entry) -> bool:
-        """Return whether the call of a job may begin now, after seeing to the job if not."""
-        lease_id, job, call, place = entry
-        if place is None:
-            if self._parked is None or not self._parked.takes(entry):
-                return True
-            self._on_room()
-            return False
-        # It may have waited for any time.
-        refusal = results.refusal(lease_id, job, call, self._clock.now())
-        if refusal is None:
-            return True
-        self._settler.add(refusal)
-        self._leave_out(entry)
-        return False
-
-    def _unpark(self, entry: Entry) -> None:
+    def _resume(self, entry: Entry) -> None:
+        """Go on with a job that waited for a place at its endpoint."""
         self._waiting.appendleft(entry)
         self.start_waiting()
-
-    async def _begin_computing(self, entry: Entry) -> None:
-        lease_id, job, _, _ = entry
-        try:
-            await self._computations.begin(job.tenant_id, job.lane)
-        except asyncio.CancelledError:
-            self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
-            self._leave_out(entry)
-            raise
-
-    def _render(
-        self, job: ClaimedJob, call: PreparedCall, place: Place | None, *, computes: bool
-    ) -> Rendered:
-        try:
-            return call.render(job, self._clock.now())
-        except BaseException:
-            if place is not None:
-                place.release()
-            raise
-        finally:
-            if computes:
-                self._computations.end()
 
     async def _deliver(
         self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
@@ -296,9 +245,9 @@ class Sender:
         rendered: Rendered | None = None
         computes = call.computes(job)
         if computes:
-            await self._begin_computing((lease_id, job, call, place))
+            await self._admission.compute((lease_id, job, call, place))
         try:
-            rendered = self._render(job, call, place, computes=computes)
+            rendered = self._admission.render((lease_id, job, call, place), computes=computes)
             exchange = await exchange_of(self._transport, job, call, rendered, place)
         except asyncio.CancelledError:
             self._settler.add(
@@ -327,28 +276,11 @@ class Sender:
                 failure_kind=FailureKind.INTERNAL, error=f"{type(error).__name__}: {error}"
             )
         if computes:
-            await self._conclude_in_turn(lease_id, job, call, rendered, exchange)
+            # What is stored takes long to look through, too.
+            conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
+            await self._admission.computations.run(job.tenant_id, job.lane, conclude)
         else:
             self._conclude(lease_id, job, call, rendered, exchange)
-
-    async def _conclude_in_turn(
-        self,
-        lease_id: UUID,
-        job: ClaimedJob,
-        call: PreparedCall,
-        rendered: Rendered | None,
-        exchange: Exchange,
-    ) -> None:
-        """Conclude where what is stored takes long to look through."""
-        try:
-            await self._computations.begin(job.tenant_id, job.lane)
-        except asyncio.CancelledError:
-            self._conclude(lease_id, job, call, rendered, exchange)
-            raise
-        try:
-            self._conclude(lease_id, job, call, rendered, exchange)
-        finally:
-            self._computations.end()
 
     def _conclude(
         self,
@@ -391,13 +323,7 @@ class Sender:
                 *self._kept,
             )
         )
-        if exchange.failure_kind in _UNREACHED:
-            end = CallEnd.UNANSWERED
-        elif exchange.status_code in THROTTLES:
-            end = CallEnd.ASKED_FOR_LESS
-        else:
-            end = CallEnd.ANSWERED
-        self._on_finished(job.lane, end)
+        self._on_finished(job.lane, end_of(exchange))
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""

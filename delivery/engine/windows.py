@@ -13,11 +13,16 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from delivery.models import FailureKind
+from delivery.policy.health import THROTTLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-__all__ = ["CallEnd", "LaneWindows"]
+    from delivery.models import Exchange
+
+__all__ = ["CallEnd", "LaneWindows", "end_of"]
 
 _FIRST: Final = 10
 """The window of a lane of which nothing is known."""
@@ -40,6 +45,21 @@ class CallEnd(Enum):
     """429, 502, 503 or 504."""
     UNANSWERED = "unanswered"
     NOT_CALLED = "not called"
+
+
+_UNREACHED: Final = frozenset(
+    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
+)
+"""Failures that mean that the endpoint did not answer."""
+
+
+def end_of(exchange: Exchange) -> CallEnd:
+    """Return how a call ended that had this exchange."""
+    if exchange.failure_kind in _UNREACHED:
+        return CallEnd.UNANSWERED
+    if exchange.status_code in THROTTLES:
+        return CallEnd.ASKED_FOR_LESS
+    return CallEnd.ANSWERED
 
 
 class LaneWindows:
