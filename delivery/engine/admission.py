@@ -12,7 +12,7 @@ from delivery.engine.windows import CallEnd
 from delivery.http.transport import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sized
     from uuid import UUID
 
     from delivery.clock import Clock
@@ -45,24 +45,25 @@ class Admission:
         self._settler = settler
         self._clock = clock
         self._on_finished = on_finished
-        self._parked = Parked(transport, on_place) if isinstance(transport, Places) else None
+        self._parked: Parked | None = None
+        self._crowded: Collection[object] = ()
+        self.waiting: Sized = ()
+        """Jobs that wait for a place at their endpoint."""
+        if isinstance(transport, Places):
+            self._crowded = transport.crowded
+            self.waiting = self._parked = Parked(transport, on_place)
         self.computations = Computations()
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that wait for a place at their endpoint."""
-        return 0 if self._parked is None else len(self._parked)
+    def admits(self, entry: Entry) -> bool:
+        """Return whether the call of a job may begin now, after seeing to the job if not."""
+        if entry[3] is None:
+            # Nearly always the first of these is so.
+            return not self._crowded or self._parked is None or not self._parked.takes(entry)
+        return not self._refuses(entry)
 
-    def parks(self, entry: Entry) -> bool:
-        """Keep a job if it has to wait for a place at its endpoint, and return whether it has."""
-        return entry[3] is None and self._parked is not None and self._parked.takes(entry)
-
-    def refuses(self, entry: Entry) -> bool:
-        """See to a job that is not to be called any more, and return whether it is one."""
-        lease_id, job, call, place = entry
-        if place is None:
-            # It was asked just before.
-            return False
+    def _refuses(self, entry: Entry) -> bool:
+        """See to a job that waited too long to be called, and return whether it is one."""
+        lease_id, job, call, _ = entry
         refusal = results.refusal(lease_id, job, call, self._clock.now())
         if refusal is None:
             return False

@@ -100,6 +100,7 @@ class Sender:
         self._on_room = on_room
         self._waiting: deque[Entry] = deque()
         self._admission = Admission(transport, settler, clock, on_finished, self._resume)
+        self._parked = self._admission.waiting
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
@@ -116,9 +117,8 @@ class Sender:
         Those that wait for a place at their endpoint are counted with the slow ones.
         """
         load = len(self._running) + len(self._waiting)
-        parked = self._admission.waiting
-        if parked:
-            load += max(0, parked + len(self._slow) - self._slow_concurrency)
+        if self._parked:
+            load += max(0, len(self._parked) + len(self._slow) - self._slow_concurrency)
         return load
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
@@ -223,10 +223,10 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 entry = waiting.popleft()
-                if self._admission.parks(entry):
-                    self._on_room()
-                elif not self._admission.refuses(entry):
+                if self._admission.admits(entry):
                     await self._deliver(*entry)
+                else:
+                    self._on_room()
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
                 return
@@ -247,7 +247,10 @@ class Sender:
         if computes:
             await self._admission.compute((lease_id, job, call, place))
         try:
-            rendered = self._admission.render((lease_id, job, call, place), computes=computes)
+            if computes or place is not None:
+                rendered = self._admission.render((lease_id, job, call, place), computes=computes)
+            else:
+                rendered = call.render(job, self._clock.now())
             exchange = await exchange_of(self._transport, job, call, rendered, place)
         except asyncio.CancelledError:
             self._settler.add(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.http.guard import Guard
+    from delivery.http.pool import Caller
     from delivery.http.request import Request
     from delivery.message.url import Endpoint
 
@@ -58,8 +59,8 @@ class NativeTransport:
         self._per_origin = connections_per_origin
         self._max_free = _affordable_free_connections()
         self._pools: dict[Endpoint, Pool] = {}
-        self._crowded: set[Pool] = set()
-        """Those in which a call may have to wait."""
+        self.crowded: set[Pool] = set()
+        """Those in which a call may have to wait; see `Places`."""
         self._open: set[Connection] = set()
         self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
         """All free connections, the one that is free for longest first."""
@@ -74,18 +75,20 @@ class NativeTransport:
         The request is then made once more on a new connection, within the same time. Go's net/http
         does the same for requests that may be repeated; ours carry a `webhook-id` to that end.
         """
-        endpoint, tenant, lane = request.endpoint, request.tenant, request.lane
+        endpoint = request.endpoint
         exchange = Exchange()
         waited = 0.0
+        caller: Caller = request
         if request.place is not None:
+            caller = request.place
             pool = request.place.pool
         else:
             pool = self._pool(endpoint)
-            if pool.admits(tenant, lane):
-                pool.enter(tenant, lane)
+            if pool.admits(request.tenant, request.lane):
+                pool.enter(request)
             else:
                 asked = time.perf_counter()
-                await pool.wait(tenant, lane)
+                await pool.wait(request)
                 waited = time.perf_counter() - asked
         began = time.perf_counter()
         connection: Connection | None = None
@@ -106,23 +109,21 @@ class NativeTransport:
         finally:
             if connection is not None and connection.usable:
                 self._keep_free(endpoint, pool, connection)
-            self._leave(endpoint, pool, tenant, lane)
+            self._leave(endpoint, pool, caller)
         exchange.total_ms = (time.perf_counter() - began) * 1000
-        exchange.waited_ms = waited * 1000
+        if waited:
+            exchange.waited_ms = waited * 1000
         return exchange
 
     def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
         """See `Places.has_place`."""
-        if not self._crowded:
-            # Asked for each call, and nearly always so.
-            return True
         pool = self._pools.get(endpoint)
         return pool is None or pool.admits(tenant, lane)
 
     def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Place]:
         """See `Places.ask_for_place`."""
         pool = self._pool(endpoint)
-        place = Place(pool, lambda: self._leave(endpoint, pool, tenant, lane))
+        place = Place(pool, tenant, lane, lambda place: self._leave(endpoint, pool, place))
         given: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
 
         def pass_on(asked: asyncio.Future[None]) -> None:
@@ -133,7 +134,7 @@ class NativeTransport:
             else:
                 given.set_result(place)
 
-        asked = pool.ask(tenant, lane)
+        asked = pool.ask(place)
         asked.add_done_callback(pass_on)
         given.add_done_callback(lambda _: asked.cancel())
         return given
@@ -163,7 +164,7 @@ class NativeTransport:
     def _pool(self, endpoint: Endpoint) -> Pool:
         pool = self._pools.get(endpoint)
         if pool is None:
-            pool = self._pools[endpoint] = Pool(self._per_origin, self._crowded)
+            pool = self._pools[endpoint] = Pool(self._per_origin, self.crowded)
         return pool
 
     async def _send_anew(
@@ -232,8 +233,8 @@ class NativeTransport:
             pool.free.remove(connection)
             self._drop_if_unused(endpoint, pool)
 
-    def _leave(self, endpoint: Endpoint, pool: Pool, tenant: str | None, lane: UUID | None) -> None:
-        pool.leave(tenant, lane)
+    def _leave(self, endpoint: Endpoint, pool: Pool, caller: Caller) -> None:
+        pool.leave(caller)
         self._drop_if_unused(endpoint, pool)
 
     def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:

@@ -9,34 +9,51 @@ tenant and lane by lane, and not in the order in which they came.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
 
 from delivery.policy.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from uuid import UUID
 
     from delivery.http.connection import Connection
 
-__all__ = ["Place", "Pool"]
+__all__ = ["Caller", "Place", "Pool"]
 
 _KEPT_FOR_LANES: Final = 8
 _KEPT_FOR_TENANTS: Final = 16
 """One place in so many."""
 
 
+class Caller(Protocol):
+    """Who a place is for; told apart by identity."""
+
+    tenant: str | None
+    lane: UUID | None
+
+
 class Place:
     """A place that was given to who waited for it; it must be given back, used or not."""
 
-    __slots__ = ("_release", "pool")
+    __slots__ = ("_release", "lane", "pool", "tenant")
 
-    def __init__(self, pool: Pool, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        tenant: str | None,
+        lane: UUID | None,
+        release: Callable[[Place], None],
+    ) -> None:
         self.pool = pool
+        self.tenant = tenant
+        self.lane = lane
         self._release = release
 
     def release(self) -> None:
         """Give the place back without having used it."""
-        self._release()
+        self._release(self)
 
 
 class Pool:
@@ -51,10 +68,10 @@ class Pool:
     """
 
     __slots__ = (
+        "_callers",
         "_crowded",
-        "_in_use",
-        "_kept_for_lanes",
-        "_kept_for_tenants",
+        "_for_all",
+        "_for_lanes",
         "_lanes",
         "_limit",
         "_nobody_may",
@@ -65,14 +82,16 @@ class Pool:
 
     def __init__(self, limit: int, crowded: set[Pool]) -> None:
         self._limit = limit
+        self._for_all = limit - limit // _KEPT_FOR_LANES
+        """Places that anybody may have."""
+        self._for_lanes = limit - limit // _KEPT_FOR_TENANTS
+        """The same and those that lanes may have which have none."""
         self._crowded = crowded
-        self._kept_for_lanes = limit // _KEPT_FOR_LANES
-        self._kept_for_tenants = limit // _KEPT_FOR_TENANTS
-        self._in_use = 0
-        self._lanes: dict[Hashable, int] = {}
-        """Places that lanes have."""
-        self._tenants: dict[Hashable, int] = {}
-        self._waiting: Rounds[asyncio.Future[None]] = Rounds()
+        self._callers: set[Caller] = set()
+        self._lanes: Counter[Hashable] = Counter()
+        """Places that lanes have; counted only while no more than the last ones are left."""
+        self._tenants: Counter[Hashable] = Counter()
+        self._waiting: Rounds[tuple[Caller, asyncio.Future[None]]] = Rounds()
         self._nobody_may = False
         """Whether none of those who wait may have one of the last places."""
         self.free: list[Connection] = []
@@ -81,69 +100,74 @@ class Pool:
     @property
     def is_unused(self) -> bool:
         """Whether nobody has a place or waits for one, and no connection is kept."""
-        return not self._in_use and not self.free and not self._waiting
+        return not self._callers and not self.free and not self._waiting
 
     def admits(self, tenant: Hashable, lane: Hashable) -> bool:
         """Return whether a call may have a place at once."""
-        left = self._limit - self._in_use
+        taken = len(self._callers)
         return (
-            left > self._kept_for_lanes
-            or (left > self._kept_for_tenants and lane not in self._lanes)
-            or (left > 0 and tenant not in self._tenants)
+            taken < self._for_all
+            or (taken < self._for_lanes and lane not in self._lanes)
+            or (taken < self._limit and tenant not in self._tenants)
         )
 
-    def enter(self, tenant: Hashable, lane: Hashable) -> None:
+    def enter(self, caller: Caller) -> None:
         """Take a place, which `admits` must have allowed; give it back by `leave`."""
-        self._in_use += 1
-        if self._limit - self._in_use == self._kept_for_lanes:
+        callers = self._callers
+        callers.add(caller)
+        taken = len(callers)
+        if taken > self._for_all:
+            self._lanes[caller.lane] += 1
+            self._tenants[caller.tenant] += 1
+        elif taken == self._for_all:
             self._crowded.add(self)
-        lanes, tenants = self._lanes, self._tenants
-        lanes[lane] = lanes.get(lane, 0) + 1
-        tenants[tenant] = tenants.get(tenant, 0) + 1
+            self._lanes = Counter(each.lane for each in callers)
+            self._tenants = Counter(each.tenant for each in callers)
 
-    def leave(self, tenant: Hashable, lane: Hashable) -> None:
+    def leave(self, caller: Caller) -> None:
         """Give a place back, and let those who wait have it."""
-        self._in_use -= 1
-        left = self._limit - self._in_use
-        if left == self._kept_for_lanes + 1:
+        callers = self._callers
+        callers.remove(caller)
+        if len(callers) < self._for_all - 1:
+            return
+        if len(callers) == self._for_all - 1:
             self._crowded.discard(self)
-        if left == self._kept_for_tenants + 1:
+        elif len(callers) == self._for_lanes - 1:
             self._nobody_may = False
-        for held, key in ((self._lanes, lane), (self._tenants, tenant)):
-            if held[key] > 1:
-                held[key] -= 1
-            else:
+        for held, key in ((self._lanes, caller.lane), (self._tenants, caller.tenant)):
+            held[key] -= 1
+            if not held[key]:
                 del held[key]
                 self._nobody_may = False
         if self._waiting:
             self._serve()
 
-    def ask(self, tenant: Hashable, lane: Hashable) -> asyncio.Future[None]:
+    def ask(self, caller: Caller) -> asyncio.Future[None]:
         """Wait for a place.
 
         Once the future has a result the place is taken, and must be given back by `leave`.
         Cancelling the future gives up the turn.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(tenant, lane, waiter)
+        self._waiting.add(caller.tenant, caller.lane, (caller, waiter))
         self._nobody_may = False
         self._serve()
         return waiter
 
-    async def wait(self, tenant: Hashable, lane: Hashable) -> None:
+    async def wait(self, caller: Caller) -> None:
         """Wait for a place, which must be given back by `leave`."""
-        waiter = self.ask(tenant, lane)
+        waiter = self.ask(caller)
         try:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
                 # It came in the same moment in which the waiting was given up.
-                self.leave(tenant, lane)
+                self.leave(caller)
             raise
 
     def _serve(self) -> None:
-        while self._waiting and self._limit > self._in_use:
-            if self._limit - self._in_use > self._kept_for_lanes:
+        while self._waiting and len(self._callers) < self._limit:
+            if len(self._callers) < self._for_all:
                 self._nobody_may = False
             elif self._nobody_may:
                 return
@@ -151,7 +175,7 @@ class Pool:
             if turn is None:
                 self._nobody_may = True
                 return
-            tenant, lane, waiter = turn
+            caller, waiter = turn[2]
             if not waiter.done():
-                self.enter(tenant, lane)
+                self.enter(caller)
                 waiter.set_result(None)

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
-    """What is sent where; not frozen because one is made for every delivery."""
+    """What is sent where; not frozen because one is made for every delivery.
+
+    Each is equal to itself only: transports keep those that are under way in sets.
+    """
 
     endpoint: Endpoint
     method: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from collections.abc import Collection
     from uuid import UUID
 
     from delivery.http.pool import Place
@@ -32,6 +33,9 @@ class Places(Protocol):
 
     Without it a call that has to wait does so in `send`.
     """
+
+    crowded: Collection[object]
+    """Empty while no call has to wait: then nothing else need be asked."""
 
     def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
         """Return whether a call that is sent now does not have to wait for others."""

@@ -21,7 +21,7 @@ def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
     They are cut between fields, which leaves no part of a secret behind.
     """
     if len(head) <= limit:
-        return _open_head(head, scrubber)
+        return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
     if all(len(each.partition(b"\n")[0]) <= limit // 8 for each in head.split(b"\r\n\r\n")):
         # Cut before it is looked through, which costs time for each byte.
         return _open_head(cut_head(head, limit), scrubber)

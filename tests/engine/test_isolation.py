@@ -124,7 +124,7 @@ async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worke
         await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
         async with working(engine) as worker:
             await receiver.wait_for(2)
-            await until(lambda: worker._sender._admission.waiting == 4)
+            await until(lambda: len(worker._sender._admission.waiting) == 4)
         jobs = (await engine.jobs.list()).items
         assert sorted(job.attempt for job in jobs) == [0, 0, 0, 0, 1, 1]
         assert {job.status for job in jobs} == {"queued"}

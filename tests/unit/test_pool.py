@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,26 @@ from delivery.http.pool import Pool
 pytestmark = pytest.mark.anyio
 
 
+class Call:
+    """One call of a lane."""
+
+    def __init__(self, tenant: str, lane: int) -> None:
+        self.tenant: str | None = tenant
+        self.lane: UUID | None = UUID(int=lane)
+
+
+def may_enter(pool: Pool, call: Call) -> bool:
+    return pool.admits(call.tenant, call.lane)
+
+
 def fill(pool: Pool, tenant: str, lanes: int, calls: int) -> int:
     """Take as many places as a tenant may have with so many calls of each lane."""
     taken = 0
     for _ in range(calls):
         for lane in range(lanes):
-            if pool.admits(tenant, (tenant, lane)):
-                pool.enter(tenant, (tenant, lane))
+            call = Call(tenant, lane)
+            if may_enter(pool, call):
+                pool.enter(call)
                 taken += 1
     return taken
 
@@ -27,59 +41,56 @@ def fill(pool: Pool, tenant: str, lanes: int, calls: int) -> int:
 def test_one_lane_leaves_places_for_others() -> None:
     pool = Pool(80, set())
     assert fill(pool, "busy", lanes=1, calls=100) == 70
-    assert pool.admits("busy", "another")
-    assert pool.admits("quiet", "q")
+    assert may_enter(pool, Call("busy", 999))
+    assert may_enter(pool, Call("quiet", 1_000))
 
 
 def test_many_lanes_of_one_tenant_leave_places_for_others() -> None:
     pool = Pool(80, set())
     assert fill(pool, "busy", lanes=100, calls=10) == 75
-    assert not pool.admits("busy", "another")
-    assert pool.admits("quiet", "q")
-    pool.enter("quiet", "q")
-    assert not pool.admits("quiet", "q")
+    assert not may_enter(pool, Call("busy", 999))
+    assert may_enter(pool, Call("quiet", 1_000))
+    pool.enter(Call("quiet", 1_000))
+    assert not may_enter(pool, Call("quiet", 1_000))
 
 
 def test_few_places_are_kept_for_nobody() -> None:
     pool = Pool(7, set())
     assert fill(pool, "busy", lanes=1, calls=10) == 7
-    assert not pool.admits("quiet", "q")
+    assert not may_enter(pool, Call("quiet", 1_000))
 
 
 async def test_who_waits_is_served_in_turns() -> None:
     pool = Pool(1, set())
-    pool.enter("busy", 0)
-    order: list[str] = []
+    first = Call("busy", 0)
+    pool.enter(first)
+    served: list[Call] = []
     for tenant, lane in [("busy", 1)] * 3 + [("busy", 2)] * 3 + [("quiet", 3)] * 2:
-        pool.ask(tenant, lane).add_done_callback(
-            lambda _, name=f"{tenant} {lane}": order.append(name)  # type: ignore[misc]
-        )
-    pool.leave("busy", 0)
-    while len(order) < 8:
-        await asyncio.sleep(0)
-        if order:
-            last, number = order[-1].split()
-            pool.leave(last, int(number))
+        call = Call(tenant, lane)
+        pool.ask(call).add_done_callback(lambda _, call=call: served.append(call))  # type: ignore[misc]
+    pool.leave(first)
+    for number in range(8):
+        while len(served) <= number:
             await asyncio.sleep(0)
-    assert order == [
-        *("busy 1", "quiet 3", "busy 2", "quiet 3"),
-        *("busy 1", "busy 2", "busy 1", "busy 2"),
-    ]
+        pool.leave(served[number])
+    assert [call.lane.int for call in served if call.lane] == [1, 3, 2, 3, 1, 2, 1, 2]
+    assert pool.is_unused
 
 
 async def test_waiting_that_is_given_up_leaves_no_place_taken() -> None:
     pool = Pool(1, set())
-    pool.enter("t", 1)
-    given_up = pool.ask("t", 2)
-    late = asyncio.create_task(pool.wait("t", 3))
+    first = Call("t", 1)
+    pool.enter(first)
+    given_up = pool.ask(Call("t", 2))
+    late = asyncio.create_task(pool.wait(Call("t", 3)))
     await asyncio.sleep(0)
     given_up.cancel()
-    pool.leave("t", 1)
+    pool.leave(first)
     # It has a place now, and is cancelled before it can notice.
     late.cancel()
     await asyncio.gather(late, return_exceptions=True)
     assert pool.is_unused
-    assert pool.admits("t", 4)
+    assert may_enter(pool, Call("t", 4))
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=120)
@@ -92,33 +103,32 @@ class Users:
         self.limit = limit
         self.crowded: set[Pool] = set()
         self.pool = Pool(limit, self.crowded)
-        self.held: list[tuple[int, int]] = []
-        self.waiting: list[tuple[tuple[int, int], asyncio.Future[None]]] = []
+        self.held: list[Call] = []
+        self.waiting: list[tuple[Call, asyncio.Future[None]]] = []
 
-    def asks(self, key: tuple[int, int]) -> None:
+    def asks(self, call: Call) -> None:
         """One more wants a place."""
-        if self.pool.admits(key[0], key):
-            self.pool.enter(key[0], key)
-            self.held.append(key)
+        if may_enter(self.pool, call):
+            self.pool.enter(call)
+            self.held.append(call)
         else:
-            self.waiting.append((key, self.pool.ask(key[0], key)))
+            self.waiting.append((call, self.pool.ask(call)))
         self.look()
 
     def give_back(self, number: int) -> None:
         """One of them is done."""
         if self.held:
-            key = self.held.pop(number % len(self.held))
-            self.pool.leave(key[0], key)
+            self.pool.leave(self.held.pop(number % len(self.held)))
         self.look()
 
     def look(self) -> None:
         """Compare with what the pool says."""
-        self.held += [key for key, waiter in self.waiting if waiter.done()]
+        self.held += [call for call, waiter in self.waiting if waiter.done()]
         self.waiting = [entry for entry in self.waiting if not entry[1].done()]
         assert len(self.held) <= self.limit
         assert (self.pool in self.crowded) == (self.limit - len(self.held) <= self.limit // 8)
-        for key, _ in self.waiting:
-            assert not self.pool.admits(key[0], key), "nobody waits for what is there"
+        for call, _ in self.waiting:
+            assert not may_enter(self.pool, call), "nobody waits for what is there"
 
 
 @given(st.integers(1, 40), steps)
@@ -133,7 +143,7 @@ def test_places_are_never_too_many_and_never_idle(
             if gives_back:
                 users.give_back(lane)
             else:
-                users.asks((tenant, lane))
+                users.asks(Call(str(tenant), 10 * tenant + lane))
         while users.held:
             users.give_back(0)
         assert not users.waiting
