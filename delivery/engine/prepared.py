@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from delivery.engine.breather import Breather
 from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
@@ -253,6 +254,7 @@ class PreparedCalls:
         self._settings = settings
         self._sealer = sealer
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
+        self._breather = Breather()
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
         """Read the versions these jobs need and that are not here yet.
@@ -274,6 +276,7 @@ class PreparedCalls:
         if not missing:
             return
         stored = await reactions.load_versions(self._executor, {key[:2] for key in missing})
+        self._breather.begin()
         for key in missing:
             # Signing secrets newer than those that were current at the claim are as good.
             found = stored.get(key[:2])
@@ -281,6 +284,7 @@ class PreparedCalls:
                 self._calls[key] = LookupError("the reaction's version is not in the database")
             else:
                 self._calls[key] = self._attempt(prepare_stored, found)
+                await self._breather.take()
         while len(self._calls) > _KEPT:
             self._calls.popitem(last=False)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+import orjson
+
 from delivery.errors import InvalidReaction
 from delivery.message.body import form_text
 from delivery.message.exact_json import encode_exactly
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from delivery.message.template import Values
     from delivery.models import Body
 
-__all__ = ["LARGEST_BODY", "body_texts", "compile_body"]
+__all__ = ["LARGEST_BODY", "body_has_placeholders", "body_texts", "compile_body"]
 
 LARGEST_BODY: Final = 4_194_304
 """Bytes that a body may have when it is filled in."""
@@ -45,6 +47,17 @@ def body_texts(body: Body) -> Iterable[str]:
             waiting += [*item, *item.values()]
         elif isinstance(item, (list, tuple)):
             waiting += item
+
+
+def body_has_placeholders(body: Body) -> bool:
+    """Return whether any text in a body's content has placeholders, names included."""
+    if body.kind is not BodyKind.JSON:
+        return any(map(has_placeholders, body_texts(body)))
+    try:
+        # Two braces beside each other are in a string: nothing else in JSON is written so.
+        return b"{{" in orjson.dumps(body.content)
+    except TypeError:
+        return any(map(has_placeholders, body_texts(body)))
 
 
 def compile_body(

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from delivery.errors import InvalidReaction
-from delivery.message.body_filling import LARGEST_BODY, body_texts, compile_body
+from delivery.message.body_filling import (
+    LARGEST_BODY,
+    body_has_placeholders,
+    body_texts,
+    compile_body,
+)
 from delivery.message.template import (
     Placeholder,
     Template,
@@ -137,9 +142,15 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
         InvalidReaction: naming the place of a placeholder that cannot be used.
     """
     texts = [params.url, *chain.from_iterable((*params.query, *params.headers))]
-    in_body = list(body_texts(params.body))
-    if not any(map(has_placeholders, (*texts, *in_body))):
+    in_body = body_has_placeholders(params.body)
+    if not in_body and not any(map(has_placeholders, texts)):
         return None
+    if in_body:
+        texts += body_texts(params.body)
+    opened = sum(text.count("{{") for text in texts)
+    if opened > 2 * _MOST_PLACEHOLDERS:
+        # Before they are read one by one. A literal may have the two braces in it as well.
+        raise InvalidReaction(_too_many(opened))
     _refuse_names(params)
     target = _target_template(params.url)
     query = tuple((name, compile_template(value, f"query.{name}")) for name, value in params.query)
@@ -148,20 +159,21 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
     )
     templates = [target, *(value for _, value in (*query, *headers))]
     body = None
-    if any(map(has_placeholders, in_body)):
+    if in_body:
         body, of_body = compile_body(params.body)
         templates += of_body
     placeholders = [
         part for template in templates for part in template.parts if isinstance(part, Placeholder)
     ]
     if len(placeholders) > _MOST_PLACEHOLDERS:
-        message = (
-            f"there are {len(placeholders):,} placeholders in all;"
-            f" at most {_MOST_PLACEHOLDERS:,} are allowed"
-        )
-        raise InvalidReaction(message)
+        raise InvalidReaction(_too_many(len(placeholders)))
     roots = frozenset(part.root for part in placeholders if part.root is not None)
     return CallTemplate(target, query, headers, body, roots)
+
+
+def _too_many(placeholders: int) -> str:
+    most = f"at most {_MOST_PLACEHOLDERS:,} are allowed"
+    return f"there are {placeholders:,} placeholders in all; {most}"
 
 
 def _split(url: str) -> tuple[str, Template]:

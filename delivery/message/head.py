@@ -33,9 +33,9 @@ def cut_head(heads: bytes, limit: int) -> bytes:
     room = limit - 4 * (len(each) - 1)
     # The last one is the response itself, and what it leaves is for the redirects before it.
     for left, head in zip(range(len(each), 0, -1), reversed(each), strict=True):
-        kept.insert(0, _cut(head, room // left))
-        room -= len(kept[0])
-    return b"\r\n\r\n".join(kept)
+        kept.append(_cut(head, room // left))
+        room -= len(kept[-1])
+    return b"\r\n\r\n".join(reversed(kept))
 
 
 def _cut(head: bytes, limit: int) -> bytes:
@@ -69,15 +69,13 @@ def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
     without a value.
     """
     headers: list[tuple[str, str]] = []
-    for line in head.decode("latin-1").split("\n")[1:]:
-        text = line.rstrip("\r")
+    for field in _NEXT_FIELD.split(head)[1:]:
+        text = field.decode("latin-1").rstrip("\r")
         if not text:
             continue
-        if text[0] in " \t" and headers:
-            name, value = headers[-1]
-            headers[-1] = (name, f"{value} {text.strip()}".strip())
-            continue
         name, _, value = text.partition(":")
+        if "\n" in text:
+            value = " ".join(filter(None, map(str.strip, value.split("\n"))))
         headers.append((name.strip(), value.strip(" \t")))
     return tuple(headers)
 

@@ -20,6 +20,7 @@ from delivery.message.needles import Needles
 from delivery.message.payload import decode_payload
 from delivery.message.redact import (
     REDACTED,
+    has_secret_keys,
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
@@ -166,6 +167,9 @@ def _body_value(content: Any) -> Any:
 
 def secrets_in_value(value: Any) -> Iterator[str]:
     """What stands in a JSON value under keys that look secret."""
+    if not has_secret_keys(value):
+        # Nearly always so, and quick to see.
+        return
     waiting = [value]
     while waiting:
         item = waiting.pop()

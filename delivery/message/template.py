@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 from delivery.errors import InvalidReaction
 from delivery.message.decoded import MISSING, DecodedPayload, Missing, step_into
 from delivery.message.exact_json import ExactValue, decode_exactly, encode_exactly, kind_of
+from delivery.message.payload import DEEPEST_NESTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,8 @@ _KNOWN: Final = {
 _OPEN: Final = "{{"
 _CLOSE: Final = "}}"
 _MOST_PLACEHOLDERS: Final = 200
+_MOST_STEPS: Final = DEEPEST_NESTING
+"""No payload has anything deeper."""
 _LONGEST_SHOWN: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -295,6 +298,8 @@ class _Reader:
                 self._expect("]")
             else:
                 return root, tuple(steps)
+            if len(steps) > _MOST_STEPS:
+                self._refuse(f"the path has more than {_MOST_STEPS} steps")
             if len(steps) == 1 and root in _KNOWN and steps[0] not in _KNOWN[root]:
                 self._refuse(f"{root} has {', '.join(_KNOWN[root])}, and nothing else")
 

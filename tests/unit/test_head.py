@@ -74,6 +74,13 @@ def test_any_head_is_stored_within_the_limit(lines: list[bytes], limit: int) -> 
     assert len(cut_head(head, limit)) <= limit
 
 
+def test_folded_lines_are_joined_once() -> None:
+    head = OK + b"A: 1\r\n 2\r\n\t3\r\nB:\r\n  4\r\nC\r\nD: x\n y"
+    assert message_headers(head) == (("A", "1 2 3"), ("B", "4"), ("C", ""), ("D", "x y"))
+    ((_, value),) = message_headers(OK + b"A: 1" + b"\r\n 2" * 200_000)
+    assert len(value) == 400_001
+
+
 def test_a_head_full_of_urls_and_cookies_is_looked_through_only_as_far_as_it_is_kept() -> None:
     head = OK + b"Location: http://a@b.test/?token=1\r\n" * 25_000
     began = time.process_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tracemalloc
 from pathlib import Path
 from uuid import UUID
@@ -214,8 +215,31 @@ def test_an_error_about_a_value_quotes_no_literal_and_is_short() -> None:
         header('{{ event.items | default("hunter2") }}')
     assert str(refused.value).startswith("{{ event.items | default(…) }} is a list")
     with pytest.raises(TemplateError) as refused:
-        header(f"{{{{ event{'.a' * 2_000} }}}}")
+        header(f"{{{{ event{'.a_long_name' * 190} }}}}")
     assert len(str(refused.value)) < 700
+
+
+def test_a_path_that_is_deeper_than_any_payload_is_refused() -> None:
+    with pytest.raises(InvalidReaction, match="more than 200 steps"):
+        compile_template(f"{{{{ event{'.a' * 201} }}}}", "x")
+    compile_template(f"{{{{ event{'.a' * 200} }}}}", "x")
+
+
+def test_far_too_many_placeholders_are_refused_before_they_are_read() -> None:
+    body = Body(BodyKind.JSON, ["{{ event.a }}" * 100] * 1_000)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(InvalidReaction, match="100,000 placeholders in all; at most 1,000"):
+            compile_call(HttpParams("https://a.test", body=body))
+    finally:
+        sys.setprofile(None)
+    assert calls < 50_000
 
 
 def test_an_error_about_a_name_that_is_no_text_can_be_stored() -> None:
