@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from json.encoder import encode_basestring
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["ExactValue", "Number", "decode_exactly", "encode_exactly", "kind_of"]
 
@@ -86,24 +89,33 @@ def kind_of(value: object) -> str:
 
 
 def _write(value: ExactValue, parts: list[str]) -> None:
-    if value is None or isinstance(value, bool):
-        parts.append(_WORDS[value])
-    elif isinstance(value, (int, Number)):
-        parts.append(str(value))
-    elif isinstance(value, str):
-        parts.append(encode_basestring(value))
-    elif isinstance(value, list):
-        _write_all("[]", [(None, item) for item in value], parts)
+    if isinstance(value, list):
+        _write_all("[]", value, None, parts)
+    elif isinstance(value, dict):
+        _write_all("{}", value.values(), iter(value), parts)
     else:
-        _write_all("{}", list(value.items()), parts)
+        parts.append(_scalar(value))
 
 
-def _write_all(brackets: str, items: list[tuple[str | None, ExactValue]], parts: list[str]) -> None:
+def _scalar(value: bool | int | str | None) -> str:  # noqa: FBT001 - a JSON value
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    if isinstance(value, (int, Number)):
+        return str(value)
+    return encode_basestring(value)
+
+
+def _write_all(
+    brackets: str, items: Iterable[ExactValue], keys: Iterator[str] | None, parts: list[str]
+) -> None:
     parts.append(brackets[0])
-    for index, (key, item) in enumerate(items):
-        if index:
-            parts.append(",")
-        if key is not None:
-            parts.append(f"{encode_basestring(key)}:")
-        _write(item, parts)
+    comma = ""
+    for item in items:
+        name = "" if keys is None else f"{encode_basestring(next(keys))}:"
+        if isinstance(item, (list, dict)):
+            parts.append(f"{comma}{name}")
+            _write(item, parts)
+        else:
+            parts.append(f"{comma}{name}{_scalar(item)}")
+        comma = ","
     parts.append(brackets[1])

@@ -76,7 +76,13 @@ def decode_payload(data: bytes) -> object:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data.decode(), parse_int=_integer)
+        text = data.decode()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=_integer)
 
 
 def is_deep_json(data: bytes) -> bool:

@@ -48,7 +48,7 @@ def test_what_overlaps_is_hidden_together() -> None:
 
 
 def test_secrets_that_are_too_long_to_look_for_hide_everything() -> None:
-    scrubber = Scrubber(["x" * 70_000])
+    scrubber = Scrubber(["x" * 40_000])
     assert scrubber
     assert scrubber.scrub(b"anything") == b"***"
     assert scrubber.scrub_text("anything") == "***"
