@@ -113,6 +113,27 @@ async def test_a_slow_path_of_one_tenant_does_not_hold_up_anothers_calls_to_the_
         assert all(380 < duration < 790 for duration in durations), durations
 
 
+async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_make(
+    database_url: str, receiver: Receiver
+) -> None:
+    large = {"id": "A-1", "rows": [{"n": n, "x": 1.5, "y": "z"} for n in range(2_000)]}
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(
+            name="busy",
+            tenant_id="busy",
+            url=receiver.url("/busy"),
+            body={"kind": "json", "content": {"all": "{{ event.rows }}"}},
+        )
+        await engine.reactions.create(name="quiet", tenant_id="quiet", url=receiver.url("/quiet"))
+        await engine.trigger_many([TriggerRequest("x", large) for _ in range(60)], tenant_id="busy")
+        async with working(engine):
+            await receiver.wait_for(1, path="/busy")
+            await engine.trigger("x", 1, tenant_id="quiet")
+            await receiver.wait_for(1, path="/quiet")
+            assert receiver.count("/busy") < 50
+            await receiver.wait_for(60, path="/busy")
+
+
 async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worker_stops(
     database_url: str, receiver: Receiver
 ) -> None:
