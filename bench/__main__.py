@@ -25,6 +25,7 @@ NAMES: Final = (
     "latency",
     "isolation",
     "hostile",
+    "computations",
     "fairness",
     "backlog",
     "xmin",

@@ -30,6 +30,11 @@ _WORDS: Final = {
     "hostile": "{beside_per_s}/s beside {fewest_sockets} sockets that hang, drip, never end and"
     " stall in TLS, {alone_per_s}/s without: ratio {ratio} (from {lowest_ratio} to"
     " {highest_ratio}); the worker's memory {beside_highest_mib} and {alone_highest_mib} MiB",
+    "computations": "the slowest delivery of a neighbour takes {beside_nothing_s} s alone;"
+    " beside {jobs} jobs with a payload of {payload_bytes} B {beside_body_s} s where a placeholder"
+    " of the body names a part of it, {beside_header_s} s where one of a header does,"
+    " {beside_everything_s} s where one takes all of it, {beside_tokens_s} s with 490 fields"
+    " called tokenN",
     "fairness": "a quiet tenant's jobs start after {start_delay_p50_ms} ms (p50) and"
     " {start_delay_p99_ms} ms (p99) while {busy_jobs} jobs of another are drained at"
     " {busy_per_s}/s",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.breather import Breather
 from delivery.engine.lanes import LaneBook, Retry
 from delivery.engine.limited_claims import claim_limited
 from delivery.engine.logged_once import LoggedOnce
@@ -79,6 +80,7 @@ class Dispatcher:
         self._book = LaneBook(settings.reaction_concurrency)
         self.sweeper = Sweeper(pool, self._book, settings, self.look_again)
         """Finds lanes for this dispatcher; runs beside it."""
+        self._breather = Breather()
         self._event = asyncio.Event()
         self._stopping = False
         self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None
@@ -276,9 +278,14 @@ class Dispatcher:
         try:
             await self._load_calls(jobs)
             now = self._clock.now()
+            self._breather.begin()
             for job in jobs:
                 self._take_or_fail(lease_id, job, now)
                 taken += 1
+                if job.params is not None:
+                    # The call of a direct job is made ready here, which may take long.
+                    await self._breather.take()
+                    now = self._clock.now()
         except BaseException:
             # Stopping, or a mistake of ours: what is claimed and not handed over goes back.
             now = self._clock.now()

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
+from delivery.engine.complaints import Complaints
 from delivery.engine.logged_once import LoggedOnce
 from delivery.message.payload import decode_payload
 from delivery.models import Trigger
@@ -95,6 +97,7 @@ class FanOutWriter:
         self._waker = waker
         self._copies: OrderedDict[str, _TenantCopy] = OrderedDict()
         self._faults = LoggedOnce(logger)
+        self._complaints = Complaints()
 
     async def write(self, tenant_id: str, drafts: Sequence[TriggerDraft]) -> list[Trigger]:
         """Write all of them, or none, in a transaction of their own."""
@@ -177,7 +180,7 @@ class FanOutWriter:
         written: list[Trigger] = []
         lanes: set[LaneKey] = set()
         copy = await read(None)
-        following = self._plan(tenant_id, copy, drafts)
+        following = await self._plan(tenant_id, copy, drafts)
         while following.triggers:
             planned = following
             rest = drafts[len(written) + len(planned.triggers) :]
@@ -185,14 +188,14 @@ class FanOutWriter:
             if rest:
                 # The server works on one part while the next is put together.
                 async with _meanwhile(write) as writing:
-                    following = self._plan(tenant_id, copy, rest)
+                    following = await self._plan(tenant_id, copy, rest)
                     created_at = await writing
             else:
                 following = _Part(FanOut(tenant_id, copy.version))
                 created_at = await write
             if created_at is None:
                 copy = await read(copy)
-                following = self._plan(tenant_id, copy, drafts[len(written) :])
+                following = await self._plan(tenant_id, copy, drafts[len(written) :])
                 continue
             lanes |= planned.lanes
             written += [
@@ -200,7 +203,9 @@ class FanOutWriter:
             ]
         return written, lanes
 
-    def _plan(self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]) -> _Part:
+    async def _plan(
+        self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]
+    ) -> _Part:
         """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
         fan_out = FanOut(tenant_id, copy.version)
         part = _Part(fan_out)
@@ -210,7 +215,7 @@ class FanOutWriter:
             stored = draft.payload if draft.stored_payload is None else draft.stored_payload
             row = (trigger_id, draft.type, stored)
             jobs = []
-            for reaction in self._matching(copy, draft):
+            for reaction in await self._matching(tenant_id, copy, draft):
                 job_id = job_id_for(trigger_id, reaction.id)
                 priority = reaction.priority if draft.priority is None else draft.priority
                 jobs.append(job_id)
@@ -234,18 +239,28 @@ class FanOutWriter:
                 break
         return part
 
-    def _matching(self, copy: _TenantCopy, draft: TriggerDraft) -> list[CatalogEntry]:
-        matched, errors = copy.matcher.matching(
+    async def _matching(
+        self, tenant_id: str, copy: _TenantCopy, draft: TriggerDraft
+    ) -> list[CatalogEntry]:
+        """Return the reactions that the draft concerns; other work goes on between conditions."""
+        found = None
+        for found in copy.matcher.search(
             draft.type, lambda: decode_payload(draft.payload), by_name=draft.is_own
-        )
+        ):
+            if found is None:
+                await asyncio.sleep(0)
+        assert found is not None
+        matched, errors = found
         for reaction, error in errors:
-            logger.warning(
-                "the condition of reaction %s cannot be evaluated on a trigger of type %s,"
-                " so it does not match: %s",
-                reaction.id,
-                draft.type,
-                error,
-            )
+            if self._complaints.is_due(reaction.id, time.monotonic()):
+                logger.warning(
+                    "the condition of reaction %s of tenant %s cannot be evaluated on a trigger of"
+                    " type %s, so it does not match (reported once a minute at most): %s",
+                    reaction.id,
+                    tenant_id,
+                    draft.type,
+                    error,
+                )
         return matched
 
     async def _read_shared(self, executor: Executor, tenant_id: str) -> _TenantCopy:

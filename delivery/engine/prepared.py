@@ -11,15 +11,21 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from delivery.engine.breather import Breather
 from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
 from delivery.http.tls import with_minimum
+from delivery.message.decoded import DecodedPayload
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
-from delivery.message.payload import decode_payload
-from delivery.message.redact import redact_query, redact_url, tells_secret_names
+from delivery.message.redact import (
+    has_secret_keys,
+    redact_query,
+    redact_url,
+    tells_secret_names,
+)
 from delivery.message.request import RequestTemplate
 from delivery.message.scrub import Scrubber, secrets_in_call, secrets_in_value
 from delivery.message.sealing import Sealer
@@ -87,6 +93,13 @@ class PreparedCall:
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
 
+    def computes(self, job: ClaimedJob) -> bool:
+        """Return whether it may take long to make the request of a job, or what is stored of it."""
+        if self.templated is not None or self.template.is_compressed:
+            return True
+        payload = job.payload
+        return payload is not None and payload[:1] == b"s"
+
     def render(self, job: ClaimedJob, now: float) -> Rendered:
         """The request of one attempt at a job.
 
@@ -105,30 +118,34 @@ class PreparedCall:
             )
         if sealed:
             payload = open_payload(payload, self.sealer)
+        decoded = DecodedPayload(payload)
         if self.templated is not None:
             facts = facts_of(job, self.templated.about)
-            rendered = self.templated.render(facts, message_id, timestamp, payload)
+            rendered = self.templated.render(facts, message_id, timestamp, payload, decoded)
         else:
             rendered = self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
-        return self._hiding(rendered, payload)
+        return self._hiding(rendered, payload, decoded)
 
     def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
         """The same for what is not a claimed job."""
+        decoded = DecodedPayload(payload)
         if self.templated is not None:
-            rendered = self.templated.render(facts, message_id, timestamp, payload)
+            rendered = self.templated.render(facts, message_id, timestamp, payload, decoded)
         else:
             rendered = self.template.render(
                 message_id, timestamp, facts.trigger_type or "", facts.created_at, payload
             )
-        return self._hiding(rendered, payload)
+        return self._hiding(rendered, payload, decoded)
 
-    def _hiding(self, rendered: Rendered, payload: bytes) -> Rendered:
+    def _hiding(self, rendered: Rendered, payload: bytes, decoded: DecodedPayload) -> Rendered:
         """The same, with what is secret in the payload hidden wherever it was put."""
-        if not tells_secret_names(payload):
+        if not decoded.is_decoded and not tells_secret_names(payload):
             return rendered
-        scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
+        if not has_secret_keys(decoded.value):
+            return rendered
+        scrubber = Scrubber(secrets_in_value(decoded.value))
         if not scrubber:
             return rendered
         known = rendered.scrubber or self.scrubber
@@ -249,6 +266,7 @@ class PreparedCalls:
         self._sealer = sealer
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
         self._failures = LoggedOnce(logger)
+        self._breather = Breather()
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
         """Read the versions these jobs need and that are not here yet.
@@ -290,6 +308,7 @@ class PreparedCalls:
             )
             self._calls.update(dict.fromkeys(missing, UnreadableCall(str(error))))
             return
+        self._breather.begin()
         for key in missing:
             # Signing secrets newer than those that were current at the claim are as good.
             found = stored.get(key[:2])
@@ -297,6 +316,7 @@ class PreparedCalls:
                 self._calls[key] = LookupError("the reaction's version is not in the database")
             else:
                 self._calls[key] = self._attempt(prepare_stored, found)
+                await self._breather.take()
 
     def get(self, job: ClaimedJob) -> PreparedCall | Exception:
         """The job's call, or why there is none; `load` must have been called for the job."""

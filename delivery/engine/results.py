@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.engine.prepared import UnreadableCall
 from delivery.errors import MissingKey
+from delivery.message.head import cut_head
 from delivery.message.keeping import kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
 from delivery.policy.retry import elapsed
@@ -54,13 +55,14 @@ def delivered(
     now: float,
     log_id: UUID,
     max_body: int,
+    max_head: int,
 ) -> Settlement:
     """The call was made, or tried; `verdict` says what that leads to."""
     scrubber = call.scrubber
     shown_url, head, body, size = call.shown_url, None, None, None
     if rendered is not None:
         scrubber = rendered.scrubber or scrubber
-        head = rendered.stored_head
+        head = cut_head(rendered.stored_head, max_head)
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)
@@ -101,7 +103,7 @@ def delivered(
         body,
         size,
         # Most have no earlier ones, and then this is the head itself.
-        kept_head(exchange.earlier_heads + exchange.response_head, scrubber),
+        kept_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
         kept_body(exchange.response_body, scrubber, max_body),
         exchange.response_size,
     )
@@ -186,6 +188,7 @@ def cut_off(
     now: float,
     log_id: UUID,
     max_body: int,
+    max_head: int,
 ) -> Settlement:
     """The worker stops in the middle of the call: the job goes back with its attempt.
 
@@ -200,7 +203,7 @@ def cut_off(
         error=_CUT_OFF,
         method=call.method,
         endpoint=call.shown_url,
-        request_head=None if rendered is None else rendered.stored_head,
+        request_head=None if rendered is None else cut_head(rendered.stored_head, max_head),
         request_body=None if rendered is None else _request_body(job, call, rendered, max_body),
         request_size=None if rendered is None else len(rendered.plain_body),
     )

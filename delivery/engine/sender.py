@@ -7,16 +7,18 @@ import logging
 import random
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine import results
+from delivery.engine.admission import Admission
+from delivery.engine.calling import exchange_of
 from delivery.engine.own_load import OwnLoad
-from delivery.engine.windows import CallEnd
+from delivery.engine.windows import CallEnd, end_of
 from delivery.errors import MissingKey
-from delivery.http.request import Request
 from delivery.message.template import TemplateError
 from delivery.models import Exchange, FailureKind
-from delivery.policy.health import THROTTLES, classify, is_early
+from delivery.policy.health import classify, is_early
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from delivery.clock import Clock, IdFactory
     from delivery.engine.health import HealthKeeper
     from delivery.engine.held_leases import HeldJob
+    from delivery.engine.place_waiters import Entry
     from delivery.engine.prepared import PreparedCall
     from delivery.engine.settler import Settler
+    from delivery.http.pool import Place
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
     from delivery.policy.outcome import Verdict
@@ -51,12 +55,6 @@ _LOOK_AGAIN: Final = 0.1
 
 _POSTPONED_BY: Final = (1.0, 3.0)
 """Seconds, from and to, after which a job is tried again that this process could not call."""
-
-_TOO_MANY_REQUESTS: Final = 429
-_UNREACHED: Final = frozenset(
-    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
-)
-"""Failures that mean that the endpoint did not answer."""
 
 
 class Sender:
@@ -99,16 +97,18 @@ class Sender:
         self._ids = ids
         self._load = OwnLoad(settings.worker.concurrency, self.start_waiting)
         self._slow_concurrency = settings.worker.slow_concurrency
-        self._max_body = settings.log.max_body
+        self._kept = (settings.log.max_body, settings.log.max_head)
         self._may_start = may_start
         self._on_begun = on_begun
         self._on_finished = on_finished
         self._on_room = on_room
-        self._waiting: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._admission = Admission(transport, settler, clock, on_finished, self._resume)
+        self._parked = self._admission.waiting
         self._running: dict[asyncio.Task[None], float] = {}
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
-        self._calls: dict[asyncio.Task[None], tuple[UUID, ClaimedJob, PreparedCall]] = {}
+        self._calls: dict[asyncio.Task[None], Entry] = {}
         """What each task is calling, slow or not."""
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[None]]] = []
         """Tasks that wait to be called on to make calls again."""
@@ -118,18 +118,24 @@ class Sender:
 
     @property
     def load(self) -> int:
-        """Jobs held: calls in flight that are not slow, and those that wait for their turn."""
-        return len(self._running) + len(self._waiting)
+        """Jobs held: calls in flight that are not slow, and those that wait for their turn.
+
+        Those that wait for a place at their endpoint are counted with the slow ones.
+        """
+        load = len(self._running) + len(self._waiting)
+        if self._parked:
+            load += max(0, len(self._parked) + len(self._slow) - self._slow_concurrency)
+        return load
 
     def in_hand(self) -> Iterator[HeldJob]:
         """The jobs that wait here or whose calls are in flight."""
-        for held in (self._waiting, self._calls.values()):
-            for lease_id, job, _ in held:
+        for held in (self._waiting, self._calls.values(), self._admission.waiting_entries()):
+            for lease_id, job, _, _ in held:
                 yield lease_id, job.job_id
 
     def submit(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
         """Take a job; its call starts as soon as there is room."""
-        self._waiting.append((lease_id, job, call))
+        self._waiting.append((lease_id, job, call, None))
 
     def start_waiting(self) -> None:
         """Start as many waiting calls as there is room for."""
@@ -175,23 +181,23 @@ class Sender:
 
     def drop(self, leases: set[UUID]) -> None:
         """Forget waiting jobs of leases that are no longer this worker's."""
-        kept: deque[tuple[UUID, ClaimedJob, PreparedCall]] = deque()
+        kept: deque[Entry] = deque()
         for entry in self._waiting:
             if entry[0] in leases:
-                self._on_finished(entry[1].lane, CallEnd.NOT_CALLED)
+                self._admission.leave_out(entry)
             else:
                 kept.append(entry)
         self._waiting.clear()
         self._waiting.extend(kept)
+        self._admission.drop(leases)
 
     async def stop(self, timeout: float) -> None:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
         self._load.stop()
-        while self._waiting:
-            lease_id, job, _ = self._waiting.popleft()
-            self._settler.add(results.handed_back(lease_id, job, self._clock.now()))
-            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+        self._admission.hand_back(self._waiting)
+        self._waiting.clear()
+        self._admission.hand_back_waiting()
         if self._looking_again is not None:
             self._looking_again.cancel()
         in_flight = {*self._running, *self._slow}
@@ -205,7 +211,8 @@ class Sender:
             await asyncio.wait(in_flight)
 
     def cut_off(self) -> None:
-        """Cancel the calls in flight; their jobs go back to the queue."""
+        """Cancel the calls in flight; their jobs go back to the queue, and no others begin."""
+        self._stopping = True
         for task in (*self._running, *self._slow):
             task.cancel()
 
@@ -240,9 +247,11 @@ class Sender:
                 del running[task]
                 running[task] = time.monotonic()
                 calls[task] = called = waiting.popleft()
-                if not self._refuses(*called):
+                if self._admission.admits(called):
                     self._on_begun(called[0], called[1][0])
                     await self._deliver(*called)
+                else:
+                    self._on_room()
                 del calls[task]
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
@@ -251,38 +260,24 @@ class Sender:
             self._idle.append((task, called_on))
             await called_on
 
-    def _refuses(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> bool:
-        """Settle a job that has waited here for too long to be called; say whether it has."""
-        if job.deadline is None and call.policy.max_elapsed is None:
-            return False
-        late = results.too_late(lease_id, job, call, self._clock.now())
-        if late is None:
-            return False
-        self._settler.add(late)
-        self._on_finished(job.lane, CallEnd.NOT_CALLED)
-        return True
+    def _resume(self, entry: Entry) -> None:
+        """Go on with a job that waited for a place at its endpoint."""
+        self._waiting.appendleft(entry)
+        self.start_waiting()
 
-    async def _deliver(self, lease_id: UUID, job: ClaimedJob, call: PreparedCall) -> None:
+    async def _deliver(
+        self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
+    ) -> None:
         rendered: Rendered | None = None
+        computes = call.computes(job)
+        if computes:
+            await self._admission.compute((lease_id, job, call, place))
         try:
-            rendered = call.render(job, self._clock.now())
-            request = Request(
-                call.endpoint,
-                call.method,
-                rendered.head,
-                rendered.body,
-                call.timeout,
-                call.connect_timeout,
-            )
-            if call.redirects is None:
-                exchange = await self._transport.send(request)
+            if computes or place is not None:
+                rendered = self._admission.render((lease_id, job, call, place), computes=computes)
             else:
-                exchange = await call.redirects.follow(
-                    self._transport,
-                    request,
-                    plain_body=rendered.plain_body,
-                    secrets=rendered.scrubber or call.scrubber,
-                )
+                rendered = call.render(job, self._clock.now())
+            exchange = await exchange_of(self._transport, job, call, rendered, place)
         except asyncio.CancelledError:
             self._settler.add(
                 results.cut_off(
@@ -292,7 +287,7 @@ class Sender:
                     rendered,
                     self._clock.now(),
                     self._ids.new(),
-                    self._max_body,
+                    *self._kept,
                 )
             )
             self._on_finished(job.lane, CallEnd.NOT_CALLED)
@@ -311,6 +306,10 @@ class Sender:
             )
         if exchange.failure_kind is FailureKind.LOCAL:
             self._postpone(lease_id, job, exchange)
+        elif computes:
+            # What is stored takes long to look through, too.
+            conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
+            await self._admission.computations.run(job.tenant_id, job.lane, conclude)
         else:
             self._conclude(lease_id, job, call, rendered, exchange)
 
@@ -361,10 +360,10 @@ class Sender:
                 verdict,
                 now,
                 self._ids.new(),
-                self._max_body,
+                *self._kept,
             )
         )
-        self._on_finished(job.lane, _end_of(exchange, verdict, job.attempt + 1 - job.uncounted))
+        self._on_finished(job.lane, end_of(exchange, verdict, job.attempt + 1 - job.uncounted))
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""
@@ -378,14 +377,3 @@ class Sender:
                 lambda: retry_after_of(exchange.response_head, now),
                 early=is_early(verdict, job.attempt + 1 - job.uncounted),
             )
-
-
-def _end_of(exchange: Exchange, verdict: Verdict, attempt: int) -> CallEnd:
-    """Return how a call ended, as far as the lane's window goes."""
-    if exchange.failure_kind in _UNREACHED:
-        early = is_early(verdict, attempt)
-        return CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
-    if exchange.status_code in THROTTLES:
-        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(verdict, attempt)
-        return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
-    return CallEnd.ANSWERED if attempt == 1 else CallEnd.ANSWERED_AGAIN

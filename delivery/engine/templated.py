@@ -14,6 +14,7 @@ from delivery.models import Body, BodyKind, HttpParams
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from delivery.message.decoded import DecodedPayload
     from delivery.message.filling import CallTemplate
     from delivery.message.request import Rendered
     from delivery.message.signing import ExpiringSigner, Signer
@@ -49,13 +50,20 @@ class TemplatedRequest:
     secrets: tuple[str, ...]
     """What is secret in all of them."""
 
-    def render(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
-        """The request of one attempt.
+    def render(
+        self,
+        facts: Facts,
+        message_id: str,
+        timestamp: int,
+        payload: bytes,
+        decoded: DecodedPayload,
+    ) -> Rendered:
+        """The request of one attempt; `decoded` is of the payload.
 
         Raises:
             TemplateError: if a placeholder cannot be filled in.
         """
-        filled = self.call.fill(facts, payload)
+        filled = self.call.fill(facts, decoded)
         origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
         scrubber = self.scrubber
         if self.has_secrets:

@@ -17,11 +17,17 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from delivery.models import FailureKind
+from delivery.policy.health import THROTTLES, is_early
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-__all__ = ["CallEnd", "LaneWindows"]
+    from delivery.models import Exchange
+    from delivery.policy.outcome import Verdict
+
+__all__ = ["CallEnd", "LaneWindows", "end_of"]
 
 _FIRST: Final = 10
 """The window of a lane of which nothing is known."""
@@ -55,6 +61,22 @@ class CallEnd(Enum):
 
 
 _NOT_EARLY: Final = frozenset({CallEnd.ASKED_FOR_LESS, CallEnd.UNANSWERED})
+_TOO_MANY_REQUESTS: Final = 429
+_UNREACHED: Final = frozenset(
+    {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
+)
+"""Failures that mean that the endpoint did not answer."""
+
+
+def end_of(exchange: Exchange, verdict: Verdict, attempt: int) -> CallEnd:
+    """Return how a call ended, as far as the lane's window goes."""
+    if exchange.failure_kind in _UNREACHED:
+        early = is_early(verdict, attempt)
+        return CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
+    if exchange.status_code in THROTTLES:
+        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(verdict, attempt)
+        return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
+    return CallEnd.ANSWERED if attempt == 1 else CallEnd.ANSWERED_AGAIN
 
 
 class LaneWindows:

@@ -51,7 +51,7 @@ class ResponseBody:
         if is_unfolded(head):
             self._decoder = zlib.decompressobj(_AUTOMATIC)
             self._wrapped = True
-            self._undecoded = b""
+            self._undecoded = bytearray()
 
     def forget(self) -> None:
         """Let go of the last body."""
@@ -97,12 +97,12 @@ class ResponseBody:
         except zlib.error:
             if self._kept:
                 return None
-            data = self._undecoded + data
+            data = bytes(self._undecoded + data)
             if self._wrapped:
                 # Some servers send deflate without the wrapping that its specification asks for.
                 self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
                 self._wrapped = False
-                self._undecoded = b""
+                self._undecoded = bytearray()
                 return self._unfold(data)
             # What claims to be compressed and is not is kept as it came.
             self._decoder = None

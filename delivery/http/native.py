@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 from delivery.http.connecting import Connector
 from delivery.http.connection import Connection
 from delivery.http.open_files import current_shares
-from delivery.http.pool import Pool
+from delivery.http.pool import Place, Pool
 from delivery.models import Exchange, FailureKind
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from delivery.http.guard import Guard
+    from delivery.http.pool import Caller
     from delivery.http.request import Request
     from delivery.message.url import Endpoint
 
@@ -58,6 +61,8 @@ class NativeTransport:
         """Connections that there may be, free ones included; 0: not known before the first."""
         self._connecting = 0
         self._pools: dict[Endpoint, Pool] = {}
+        self.crowded: set[Pool] = set()
+        """Those in which a call may have to wait; see `Places`."""
         self._open: set[Connection] = set()
         self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
         """All free connections, the one that is free for longest first."""
@@ -72,25 +77,25 @@ class NativeTransport:
         The request is then made once more on a new connection, within the same time. Go's net/http
         does the same for requests that may be repeated; ours carry a `webhook-id` to that end.
         """
-        began = time.perf_counter()
         endpoint = request.endpoint
         exchange = Exchange()
-        pool = self._pools.get(endpoint)
-        if pool is None:
-            pool = self._pools[endpoint] = Pool(self._per_origin)
-        connection: Connection | None
-        if pool.free:
-            connection = self._take_free(pool)
+        waited = 0.0
+        caller: Caller = request
+        if request.place is not None:
+            caller = request.place
+            pool = request.place.pool
         else:
-            entered, connection = await self._enter(pool, request, exchange)
-            if not entered:
-                exchange.total_ms = (time.perf_counter() - began) * 1000
-                return exchange
-        if connection is not None and not connection.is_quiet():
-            # What it sent unasked, such as "408 Request Timeout", would pass for the response.
-            connection.abort()
-            connection = None
+            pool = self._pool(endpoint)
+            if pool.admits(request.tenant, request.lane):
+                pool.enter(request)
+            else:
+                asked = time.perf_counter()
+                await pool.wait(request)
+                waited = time.perf_counter() - asked
+        began = time.perf_counter()
+        connection: Connection | None = None
         try:
+            connection = self._take_free(pool)
             if connection is not None:
                 exchange.reused = True
                 left = request.timeout - (time.perf_counter() - began)
@@ -103,9 +108,37 @@ class NativeTransport:
                 connection.abort()
             raise
         finally:
-            self._give_back(endpoint, pool, connection)
+            if connection is not None and connection.usable:
+                self._keep_free(endpoint, pool, connection)
+            self._leave(endpoint, pool, caller)
         exchange.total_ms = (time.perf_counter() - began) * 1000
+        if waited:
+            exchange.waited_ms = waited * 1000
         return exchange
+
+    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+        """See `Places.has_place`."""
+        pool = self._pools.get(endpoint)
+        return pool is None or pool.admits(tenant, lane)
+
+    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Place]:
+        """See `Places.ask_for_place`."""
+        pool = self._pool(endpoint)
+        place = Place(pool, tenant, lane, lambda place: self._leave(endpoint, pool, place))
+        given: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+
+        def pass_on(asked: asyncio.Future[None]) -> None:
+            if asked.cancelled():
+                return
+            if given.done():
+                place.release()
+            else:
+                given.set_result(place)
+
+        asked = pool.ask(place)
+        asked.add_done_callback(pass_on)
+        given.add_done_callback(lambda _: asked.cancel())
+        return given
 
     async def aclose(self) -> None:
         """Close every connection; exchanges under way fail, and so does whatever is sent later."""
@@ -118,31 +151,22 @@ class NativeTransport:
         # Lets the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
 
-    def _take_free(self, pool: Pool) -> Connection:
-        """Return the connection that was used last."""
-        connection = pool.free.pop()
-        del self._free[connection]
-        return connection
+    def _take_free(self, pool: Pool) -> Connection | None:
+        """Return the connection that was used last; None: there is none that can be used."""
+        while pool.free:
+            connection = pool.free.pop()
+            del self._free[connection]
+            if connection.is_quiet():
+                return connection
+            # What it sent unasked, such as "408 Request Timeout", would pass for the response.
+            connection.abort()
+        return None
 
-    async def _enter(
-        self, pool: Pool, request: Request, exchange: Exchange
-    ) -> tuple[bool, Connection | None]:
-        """Whether there was a place in time, and the connection in it if it can be used."""
-        if not pool.is_full:
-            pool.enter()
-            return True, None
-        try:
-            async with asyncio.timeout(request.timeout):
-                connection = await pool.wait()
-        except TimeoutError:
-            exchange.failure_kind = FailureKind.TIMEOUT
-            exchange.error = (
-                f"the timeout of {request.timeout:g} s was over while waiting for one of the"
-                f" {self._per_origin} connections to {request.endpoint.host}; more of them may be"
-                " allowed with http.connections_per_origin"
-            )
-            return False, None
-        return True, connection
+    def _pool(self, endpoint: Endpoint) -> Pool:
+        pool = self._pools.get(endpoint)
+        if pool is None:
+            pool = self._pools[endpoint] = Pool(self._per_origin, self.crowded)
+        return pool
 
     async def _send_anew(
         self, request: Request, exchange: Exchange, began: float
@@ -179,19 +203,10 @@ class NativeTransport:
             raise
         return connection
 
-    def _give_back(self, endpoint: Endpoint, pool: Pool, connection: Connection | None) -> None:
-        """Hand place and connection to whoever waits, or keep the connection free for a while."""
-        if connection is not None and connection.usable:
-            if self._closed or not self._keepalive:
-                connection.abort()
-            elif pool.hand_over(connection):
-                return
-            else:
-                self._keep_free(endpoint, pool, connection)
-                return
-        self._leave(endpoint, pool)
-
     def _keep_free(self, endpoint: Endpoint, pool: Pool, connection: Connection) -> None:
+        if self._closed or not self._keepalive:
+            connection.abort()
+            return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         pool.free.append(connection)
@@ -239,10 +254,13 @@ class NativeTransport:
         if endpoint_and_pool is not None:
             endpoint, pool = endpoint_and_pool
             pool.free.remove(connection)
-            self._leave(endpoint, pool)
+            self._drop_if_unused(endpoint, pool)
 
-    def _leave(self, endpoint: Endpoint, pool: Pool) -> None:
-        pool.leave()
+    def _leave(self, endpoint: Endpoint, pool: Pool, caller: Caller) -> None:
+        pool.leave(caller)
+        self._drop_if_unused(endpoint, pool)
+
+    def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:
         if pool.is_unused:
             self._pools.pop(endpoint, None)
 

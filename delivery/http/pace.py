@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from delivery.policy.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,9 @@ _SECONDS_A_TURN: Final = 0.002
 
 
 class Pace:
-    """Runs steps in the order they come, for about two milliseconds in each turn of the event loop.
+    """Runs steps for about two milliseconds in each turn of the event loop.
+
+    Those of one host run in the order in which they come, and hosts take turns.
 
     A hundred handshakes whose answers arrive together would otherwise be computed in one turn, and
     every other call, timer and heartbeat would wait for all of them. Between the turns the event
@@ -27,12 +30,12 @@ class Pace:
     __slots__ = ("_running", "_steps")
 
     def __init__(self) -> None:
-        self._steps: deque[Callable[[], None]] = deque()
+        self._steps: Rounds[Callable[[], None]] = Rounds()
         self._running = False
 
-    def add(self, step: Callable[[], None]) -> None:
+    def add(self, host: str, step: Callable[[], None]) -> None:
         """Run the step, which must not raise, when it is its turn."""
-        self._steps.append(step)
+        self._steps.add(host, None, step)
         if not self._running:
             self._running = True
             asyncio.get_running_loop().call_soon(self._run)
@@ -41,8 +44,11 @@ class Pace:
         ends = time.perf_counter() + _SECONDS_A_TURN
         steps = self._steps
         try:
-            while steps and time.perf_counter() < ends:
-                steps.popleft()()
+            while time.perf_counter() < ends:
+                turn = steps.take()
+                if turn is None:
+                    break
+                turn[2]()
         finally:
             # Also behind a step that raised against the rules: the others must not wait for ever.
             self._running = bool(steps)

@@ -86,6 +86,7 @@ class Redirects:
         """
         began = time.perf_counter()
         exchange = await transport.send(request)
+        waited_ms = exchange.waited_ms
         seen = {_place(request)}
         while exchange.failure_kind is None and exchange.status_code in _STATUSES:
             location = find_header(exchange.response_head, b"location")
@@ -99,8 +100,9 @@ class Redirects:
                 exchange.error = f"the redirect is not followed: {reason}"
                 break
             seen.add(_place(hop.request))
-            left = request.timeout - (time.perf_counter() - began)
-            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0)))
+            left = request.timeout - (time.perf_counter() - began - waited_ms / 1000)
+            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0), place=None))
+            waited_ms += answer.waited_ms
             if answer.failure_kind is FailureKind.BLOCKED:
                 exchange.failure_kind = FailureKind.BLOCKED
                 exchange.error = f"the redirect is not followed: {answer.error}"
@@ -111,7 +113,7 @@ class Redirects:
                 answer.error = f"after a redirect to {hop.shown_url}: {said}"
             exchange = _behind(exchange, answer)
             request = replace(hop.request, timeout=request.timeout)
-        exchange.total_ms = (time.perf_counter() - began) * 1000
+        exchange.total_ms = (time.perf_counter() - began) * 1000 - waited_ms
         return exchange
 
     def _hop(

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.http.pool import Place
     from delivery.message.url import Endpoint
 
 __all__ = ["Request"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
-    """What is sent where; not frozen because one is made for every delivery."""
+    """What is sent where; not frozen because one is made for every delivery.
+
+    Each is equal to itself only: transports keep those that are under way in sets.
+    """
 
     endpoint: Endpoint
     method: str
@@ -24,3 +30,8 @@ class Request:
     """Seconds for the whole exchange, from name resolution to the last byte."""
     connect_timeout: float
     """Seconds of these for name resolution, TCP and TLS."""
+    tenant: str | None = None
+    """The tenant and lane that the call is made for: those take turns where calls wait."""
+    lane: UUID | None = None
+    place: Place | None = None
+    """The place that was waited for before the call began; None: the transport finds one."""

@@ -26,6 +26,10 @@ _FIRST_FINAL: Final = 200
 _NO_CONTENT: Final = 204
 _CARRIAGE_RETURN: Final = 13
 _FOLDED: Final = b" \t"
+_MOST_INFORMATIONAL: Final = 100
+"""Responses with a status of 1xx before the one that counts."""
+_MOST_PIECES: Final = 10_000
+"""Pieces in which a response may arrive: each costs the same, however few bytes it has."""
 _FRAMING: Final = 8
 """Bytes of chunked framing allowed for each byte of body: a chunk of one byte takes six."""
 
@@ -56,11 +60,14 @@ class ResponseReader:
         "_following",
         "_head",
         "_in_body",
+        "_informational",
         "_is_head_request",
         "_max_head",
         "_parser",
         "_passed",
+        "_pieces",
         "_retold",
+        "_searched",
         "began",
         "progress",
         "reusable",
@@ -81,8 +88,13 @@ class ResponseReader:
         """Expect the response to a request that is being sent."""
         self._exchange = exchange
         self._is_head_request = is_head_request
-        self._head = b""
+        self._head: bytes | bytearray = b""
+        """What has arrived of a head; not copied where one piece has it all, as nearly always."""
+        self._searched = 0
+        """Up to where in it no end was found."""
         self._in_body = False
+        self._informational = 0
+        self._pieces = 0
         self._passed = 0
         self._following = 0
         self.began = False
@@ -96,10 +108,11 @@ class ResponseReader:
             self.reusable = False
             return self.progress
         self.began = True
+        self._pieces += 1
         if self._in_body:
             self._following += len(data)
         else:
-            self._head = self._head + data if self._head else data
+            self._add_to_head(data)
         self._parse(self._mended_head() if self._retold else data)
         if self.progress is Progress.READING:
             self._check_size()
@@ -181,6 +194,11 @@ class ResponseReader:
         if not self._in_body:
             self._take_head()
             self._as_sent = b""
+            self._informational += 1
+            if self._informational > _MOST_INFORMATIONAL:
+                self._stop(
+                    f"more than {_MOST_INFORMATIONAL} informational responses (1xx) came first"
+                )
             if not self._parser.should_keep_alive():
                 # It says `Connection: close`, or is of HTTP/1.0; this parser would read no more.
                 self._parser = self._new_parser()
@@ -189,6 +207,16 @@ class ResponseReader:
         if not self._parser.should_keep_alive():
             self.reusable = False
         self._conclude(Progress.DONE)
+
+    def _add_to_head(self, data: bytes) -> None:
+        head = self._head
+        if not head:
+            self._head = data
+            self._searched = 0
+        elif isinstance(head, bytearray):
+            head += data
+        else:
+            self._head = bytearray(head) + data
 
     def _take_head(self) -> bytes:
         """The head that was just parsed, without its empty line; what follows it stays."""
@@ -204,7 +232,8 @@ class ResponseReader:
             self._stop("the response is not HTTP/1.1: its headers do not end")
         self._passed += rest
         self._head = head[rest:]
-        return head[: end - 1] if head[end - 1] == _CARRIAGE_RETURN else head[:end]
+        self._searched = 0
+        return bytes(head[: end - 1] if head[end - 1] == _CARRIAGE_RETURN else head[:end])
 
     def _new_parser(self) -> HttpResponseParser:
         parser = HttpResponseParser(self)
@@ -237,7 +266,7 @@ class ResponseReader:
         if self.progress is not Progress.READING:
             return None
         if parser is not self._parser:
-            return self._head
+            return bytes(self._head)
         reason = f"the response is not HTTP/1.1: {error}"
         if self._in_body or "Content-Length" not in reason:
             self._fail(reason)
@@ -247,18 +276,22 @@ class ResponseReader:
 
     def _mended_head(self) -> bytes | None:
         """A head that tells the length more than once, with it told once; None: cannot be, yet."""
-        end, rest = _end_of(self._head)
+        # The last two bytes that were searched may be the first of the end.
+        end, rest = _end_of(self._head, max(self._searched - 2, 0))
         if end < 0:
+            self._searched = len(self._head)
             return None
-        mended = with_one_length(self._head[:rest])
+        head = bytes(self._head[:rest])
+        mended = with_one_length(head)
         if mended is None:
             self._fail(self._retold)
         elif self._passed + rest > self._max_head:
             self._fail(self._head_too_long())
         else:
             self._retold = ""
-            self._as_sent = self._head[:rest].strip(b"\r\n")
-            self._head = mended + self._head[rest:]
+            self._as_sent = head.strip(b"\r\n")
+            self._head = mended + bytes(self._head[rest:])
+            self._searched = 0
             self._parser = self._new_parser()
             return self._head
         return None
@@ -267,8 +300,10 @@ class ResponseReader:
         if self._in_body:
             # What is not body is chunk sizes and trailers.
             beside = self._following - self._body.received * _FRAMING
-            if beside > self._max_head:
+            if beside > self._max_head or self._pieces > _MOST_PIECES:
                 self._conclude(Progress.CUT)
+        elif self._pieces > _MOST_PIECES:
+            self._fail(f"the response's headers came in more than {_MOST_PIECES:,} pieces")
         elif self._passed + len(self._head) > self._max_head:
             self._fail(self._head_too_long())
 
@@ -301,10 +336,13 @@ class ResponseReader:
         raise _Stop
 
 
-def _end_of(head: bytes) -> tuple[int, int]:
-    """Where the last line of a head ends, and where what follows it begins; -1: it does not end."""
-    end = head.find(b"\n\r\n")
-    bare = head.find(b"\n\n", 0, end + 1) if end >= 0 else head.find(b"\n\n")
+def _end_of(head: bytes | bytearray, start: int = 0) -> tuple[int, int]:
+    """Return where the last line of a head ends, and where what follows it begins.
+
+    -1: it does not end; nor does it before `start`, from where on it is searched.
+    """
+    end = head.find(b"\n\r\n", start)
+    bare = head.find(b"\n\n", start, end + 1) if end >= 0 else head.find(b"\n\n", start)
     return (bare, bare + 2) if bare >= 0 else (end, end + 3)
 
 

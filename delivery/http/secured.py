@@ -168,7 +168,7 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
     def _ask_for_step(self) -> None:
         if not self._step_is_due:
             self._step_is_due = True
-            self._pace.add(self._step)
+            self._pace.add(self._host, self._step)
 
     def _step(self) -> None:
         """Go on with the handshake as far as what has arrived allows."""

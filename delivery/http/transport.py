@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from delivery.http.pool import Place
     from delivery.http.request import Request
+    from delivery.message.url import Endpoint
     from delivery.models import Exchange
 
-__all__ = ["Transport"]
+__all__ = ["Places", "Transport"]
 
 
 class Transport(Protocol):
@@ -19,3 +25,20 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+@runtime_checkable
+class Places(Protocol):
+    """A transport that bounds the calls to one endpoint, and tells before a call whether it waits.
+
+    Without it a call that has to wait does so in `send`.
+    """
+
+    crowded: Collection[object]
+    """Empty while no call has to wait: then nothing else need be asked."""
+
+    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+        """Return whether a call that is sent now does not have to wait for others."""
+
+    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Place]:
+        """Wait in turns with the other lanes; cancelling the future gives the turn up."""

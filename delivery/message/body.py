@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from delivery.errors import InvalidReaction
-from delivery.message.payload import encode_payload
+from delivery.message.payload import DEEPEST_NESTING, encode_payload, is_deep_json
 from delivery.models import Body, BodyKind
 
 __all__ = ["content_type_of", "encode_envelope", "encode_fixed", "form_text"]
@@ -122,9 +122,15 @@ def _encode_raw(content: object) -> bytes:
         message = f'the content of a "raw" body must be a text, not {_kind(content)}'
         raise InvalidReaction(message)
     try:
-        return content.encode()
+        data = content.encode()
     except UnicodeEncodeError:
         raise InvalidReaction(_LONE_SURROGATE) from None
+    if content.lstrip()[:1] in {"{", "["} and is_deep_json(data):
+        message = (
+            f"the body is JSON that is nested deeper than {DEEPEST_NESTING} levels; send it flatter"
+        )
+        raise InvalidReaction(message)
+    return data
 
 
 def _kind(value: object) -> str:

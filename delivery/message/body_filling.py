@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+import orjson
+
 from delivery.errors import InvalidReaction
 from delivery.message.body import form_text
-from delivery.message.exact_json import ExactValue, encode_exactly
+from delivery.message.exact_json import encode_exactly
 from delivery.message.payload import encode_payload
 from delivery.message.template import (
     Placeholder,
@@ -19,11 +21,12 @@ from delivery.message.template import (
 from delivery.models import BodyKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from delivery.message.template import Values
     from delivery.models import Body
 
-__all__ = ["LARGEST_BODY", "body_texts", "compile_body"]
+__all__ = ["LARGEST_BODY", "body_has_placeholders", "body_texts", "compile_body"]
 
 LARGEST_BODY: Final = 4_194_304
 """Bytes that a body may have when it is filled in."""
@@ -46,9 +49,20 @@ def body_texts(body: Body) -> Iterable[str]:
             waiting += item
 
 
+def body_has_placeholders(body: Body) -> bool:
+    """Return whether any text in a body's content has placeholders, names included."""
+    if body.kind is not BodyKind.JSON:
+        return any(map(has_placeholders, body_texts(body)))
+    try:
+        # Two braces beside each other are in a string: nothing else in JSON is written so.
+        return b"{{" in orjson.dumps(body.content)
+    except TypeError:
+        return any(map(has_placeholders, body_texts(body)))
+
+
 def compile_body(
     body: Body,
-) -> tuple[Callable[[Mapping[str, ExactValue]], bytes], list[Template]]:
+) -> tuple[Callable[[Values], bytes], list[Template]]:
     """What makes the body from values, and the templates in it.
 
     Raises:
@@ -80,7 +94,7 @@ def _name(name: object, where: str) -> str:
     return str(name)
 
 
-def _form(fields: list[tuple[str, Template]], values: Mapping[str, ExactValue]) -> bytes:
+def _form(fields: list[tuple[str, Template]], values: Values) -> bytes:
     room = LARGEST_BODY
     texts = []
     for name, template in fields:
@@ -125,7 +139,7 @@ def _compile_json(content: Any, where: str, pieces: list[str | Placeholder | Tem
         pieces.append(encode_payload(content, _NO_LIMIT).decode())
 
 
-def _json(pieces: list[str | Placeholder | Template], values: Mapping[str, ExactValue]) -> bytes:
+def _json(pieces: list[str | Placeholder | Template], values: Values) -> bytes:
     room = LARGEST_BODY
     texts = []
     for piece in pieces:

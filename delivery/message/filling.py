@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from delivery.errors import InvalidReaction
-from delivery.message.body_filling import LARGEST_BODY, body_texts, compile_body
-from delivery.message.exact_json import ExactValue, Number, decode_exactly
+from delivery.message.body_filling import (
+    LARGEST_BODY,
+    body_has_placeholders,
+    body_texts,
+    compile_body,
+)
 from delivery.message.template import (
     Placeholder,
     Template,
@@ -27,9 +31,12 @@ from delivery.message.template import (
 from delivery.message.url import LONGEST_URL, join_query, quote_target, quote_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from uuid import UUID
 
+    from delivery.message.decoded import DecodedPayload
+    from delivery.message.exact_json import ExactValue
+    from delivery.message.template import Values
     from delivery.models import HttpParams
 
 __all__ = ["CallTemplate", "Facts", "Filled", "compile_call", "plain_url"]
@@ -80,7 +87,7 @@ class CallTemplate:
         target: Template,
         query: tuple[tuple[str, Template], ...],
         headers: tuple[tuple[str, Template], ...],
-        body: Callable[[Mapping[str, ExactValue]], bytes] | None,
+        body: Callable[[Values], bytes] | None,
         roots: frozenset[str],
     ) -> None:
         self._target = target
@@ -90,7 +97,7 @@ class CallTemplate:
         self._body = body
         self._roots = roots
 
-    def fill(self, facts: Facts, payload: bytes) -> Filled:
+    def fill(self, facts: Facts, payload: DecodedPayload) -> Filled:
         """The call for one job.
 
         Raises:
@@ -135,9 +142,15 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
         InvalidReaction: naming the place of a placeholder that cannot be used.
     """
     texts = [params.url, *chain.from_iterable((*params.query, *params.headers))]
-    in_body = list(body_texts(params.body))
-    if not any(map(has_placeholders, (*texts, *in_body))):
+    in_body = body_has_placeholders(params.body)
+    if not in_body and not any(map(has_placeholders, texts)):
         return None
+    if in_body:
+        texts += body_texts(params.body)
+    opened = sum(text.count("{{") for text in texts)
+    if opened > 2 * _MOST_PLACEHOLDERS:
+        # Before they are read one by one. A literal may have the two braces in it as well.
+        raise InvalidReaction(_too_many(opened))
     _refuse_names(params)
     target = _target_template(params.url)
     query = tuple((name, compile_template(value, f"query.{name}")) for name, value in params.query)
@@ -146,20 +159,21 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
     )
     templates = [target, *(value for _, value in (*query, *headers))]
     body = None
-    if any(map(has_placeholders, in_body)):
+    if in_body:
         body, of_body = compile_body(params.body)
         templates += of_body
     placeholders = [
         part for template in templates for part in template.parts if isinstance(part, Placeholder)
     ]
     if len(placeholders) > _MOST_PLACEHOLDERS:
-        message = (
-            f"there are {len(placeholders):,} placeholders in all;"
-            f" at most {_MOST_PLACEHOLDERS:,} are allowed"
-        )
-        raise InvalidReaction(message)
+        raise InvalidReaction(_too_many(len(placeholders)))
     roots = frozenset(part.root for part in placeholders if part.root is not None)
     return CallTemplate(target, query, headers, body, roots)
+
+
+def _too_many(placeholders: int) -> str:
+    most = f"at most {_MOST_PLACEHOLDERS:,} are allowed"
+    return f"there are {placeholders:,} placeholders in all; {most}"
 
 
 def _split(url: str) -> tuple[str, Template]:
@@ -211,14 +225,16 @@ def _refuse_names(params: HttpParams) -> None:
                 raise InvalidReaction(message)
 
 
-def _values(facts: Facts, payload: bytes, roots: frozenset[str]) -> dict[str, ExactValue]:
-    values: dict[str, ExactValue] = {}
+def _values(facts: Facts, payload: DecodedPayload, roots: frozenset[str]) -> Values:
+    values: dict[str, ExactValue | DecodedPayload] = {}
     if "event" in roots:
         try:
-            values["event"] = decode_exactly(payload)
+            # Decoded here, so that an error is told in the words of this place.
+            payload.value  # noqa: B018
         except ValueError:
             message = "the event's payload is not JSON, so no placeholder can name anything in it"
             raise TemplateError(message) from None
+        values["event"] = payload
     if "trigger" in roots and facts.trigger_id is not None:
         created_at = datetime.fromtimestamp(facts.created_at, UTC)
         values["trigger"] = {
@@ -237,8 +253,8 @@ def _values(facts: Facts, payload: bytes, roots: frozenset[str]) -> dict[str, Ex
         values["job"] = {
             "id": str(facts.job_id),
             "tenant_id": facts.tenant_id,
-            "attempt": Number(facts.attempt),
-            "max_attempts": Number(facts.max_attempts),
+            "attempt": facts.attempt,
+            "max_attempts": facts.max_attempts,
         }
     return values
 
@@ -272,7 +288,7 @@ def _encoded(text: str) -> str:
         raise TemplateError(message) from None
 
 
-def _filled_header(name: str, template: Template, values: Mapping[str, ExactValue]) -> str:
+def _filled_header(name: str, template: Template, values: Values) -> str:
     value = template.fill(values, f"the header {name}", _LONGEST_VALUE)
     # The value may be a credential, so no message quotes it.
     for index, mark in enumerate(value):

@@ -7,9 +7,59 @@ from typing import Final
 
 from delivery.models import Redirect
 
-__all__ = ["find_header", "last_head", "message_headers", "redirects_in"]
+__all__ = ["cut_head", "find_header", "last_head", "message_headers", "redirects_in"]
 
+_NEXT_FIELD: Final = re.compile(rb"\n(?![ \t])")
+"""Where a field ends: lines that begin with a blank continue the one before."""
+_LONGEST_NOTE: Final = 80
 _STATUS_LINE: Final = re.compile(rb"[^ \r\n]+ +([0-9]{3})")
+
+
+def cut_head(heads: bytes, limit: int) -> bytes:
+    """Return heads in at most `limit` bytes, with a note for what is left out of each.
+
+    Only whole fields are left out, those that do not fit; of a first line that is longer than there
+    is room for, the end is. The Location of a redirect is kept before others. Without anything to
+    leave out the result is the same object.
+
+    Args:
+        heads: One head, or several with an empty line behind all but the last.
+        limit: Bytes; 1,024 at least.
+    """
+    if len(heads) <= limit:
+        return heads
+    each = heads.split(b"\r\n\r\n")
+    kept: list[bytes] = []
+    room = limit - 4 * (len(each) - 1)
+    # The last one is the response itself, and what it leaves is for the redirects before it.
+    for left, head in zip(range(len(each), 0, -1), reversed(each), strict=True):
+        kept.append(_cut(head, room // left))
+        room -= len(kept[-1])
+    return b"\r\n\r\n".join(reversed(kept))
+
+
+def _cut(head: bytes, limit: int) -> bytes:
+    if len(head) <= limit:
+        return head
+    room = limit - _LONGEST_NOTE
+    first, *fields = _NEXT_FIELD.split(head)
+    kept = [first[:room]]
+    room -= len(kept[0])
+    fields_kept: dict[int, bytes] = {}
+    order = sorted(range(len(fields)), key=lambda index: not _is_location(fields[index]))
+    for index in order:
+        size = len(fields[index]) + 1
+        if size <= room:
+            fields_kept[index] = fields[index]
+            room -= size
+    kept += [fields_kept[index] for index in sorted(fields_kept)]
+    shown = b"\n".join(kept).removesuffix(b"\r")
+    note = f"({len(head) - len(shown):,} more bytes of this head were not stored)"
+    return shown + b"\r\n" + note.encode()
+
+
+def _is_location(field: bytes) -> bool:
+    return field[:9].lower() == b"location:"
 
 
 def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
@@ -19,15 +69,13 @@ def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
     without a value.
     """
     headers: list[tuple[str, str]] = []
-    for line in head.decode("latin-1").split("\n")[1:]:
-        text = line.rstrip("\r")
+    for field in _NEXT_FIELD.split(head)[1:]:
+        text = field.decode("latin-1").rstrip("\r")
         if not text:
             continue
-        if text[0] in " \t" and headers:
-            name, value = headers[-1]
-            headers[-1] = (name, f"{value} {text.strip()}".strip())
-            continue
         name, _, value = text.partition(":")
+        if "\n" in text:
+            value = " ".join(filter(None, map(str.strip, value.split("\n"))))
         headers.append((name.strip(), value.strip(" \t")))
     return tuple(headers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from delivery.message.head import cut_head
 from delivery.message.redact import redact_head
 from delivery.message.redact_body import redact_body
 from delivery.message.scrub import FEWEST_CHARACTERS
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["kept_body", "kept_head", "kept_text"]
 
 
-def kept_head(head: bytes, scrubber: Scrubber | None) -> bytes:
-    """The head of a response as it may be stored."""
+def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
+    """Return the heads of a response as they may be stored, in about `limit` bytes at most.
+
+    They are cut between fields, which leaves no part of a secret behind.
+    """
+    if len(head) <= limit:
+        return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
+    if all(len(each.partition(b"\n")[0]) <= limit // 8 for each in head.split(b"\r\n\r\n")):
+        # Cut before it is looked through, which costs time for each byte.
+        return _open_head(cut_head(head, limit), scrubber)
+    # Where a first line itself is cut, so might be a secret in it.
+    return cut_head(_open_head(head, scrubber), limit)
+
+
+def _open_head(head: bytes, scrubber: Scrubber | None) -> bytes:
     return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 

@@ -24,7 +24,7 @@ from delivery.errors import InvalidPayload
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DEEPEST_NESTING", "decode_payload", "encode_payload"]
+__all__ = ["DEEPEST_NESTING", "decode_payload", "encode_payload", "is_deep_json"]
 
 DEEPEST_NESTING: Final = 200
 """Lists and objects within each other. Parsers of receivers allow from 64 (.NET) to 512 (PHP)."""
@@ -76,7 +76,26 @@ def decode_payload(data: bytes) -> object:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data.decode(), parse_int=_integer)
+        text = data.decode()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=_integer)
+
+
+def is_deep_json(data: bytes) -> bool:
+    """Return whether this is JSON that is nested deeper than `DEEPEST_NESTING`."""
+    try:
+        _check_nesting(data)
+    except InvalidPayload:
+        try:
+            orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return False
+        return True
+    return False
 
 
 def _integer(digits: str) -> int | float:

@@ -57,12 +57,12 @@ class RequestTemplate:
         "_end",
         "_fixed_body",
         "_has_length",
-        "_is_compressed",
         "_is_envelope",
         "_signer",
         "_start",
         "_stored_end",
         "_stored_start",
+        "is_compressed",
         "sends_payload",
     )
 
@@ -89,7 +89,10 @@ class RequestTemplate:
             varies = self.sends_payload or self._is_envelope
             fixed_body = b"" if varies else encode_fixed(params.body)
         self._fixed_body = fixed_body
-        self._is_compressed = params.compression is Compression.GZIP and kind is not BodyKind.NONE
+        self.is_compressed: bool = (
+            params.compression is Compression.GZIP and kind is not BodyKind.NONE
+        )
+        """Whether the body is compressed for each message."""
         # A POST without a body says so; a GET says nothing (RFC 9110, 8.6).
         self._has_length = kind is not BodyKind.NONE or not without_payload
         self._signer = signer or (Signer(params.secrets) if params.secrets else None)
@@ -97,7 +100,7 @@ class RequestTemplate:
             stored_target = redact_query(target)
         content_type = None if kind is BodyKind.NONE else content_type_of(params.body)
         own = _own_headers(params, host, user_agent, content_type)
-        if self._is_compressed:
+        if self.is_compressed:
             own.append(("Content-Encoding", "gzip"))
         self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
         self._end = _lines("", params.headers) + "\r\n"
@@ -139,7 +142,7 @@ class RequestTemplate:
         else:
             body = self._fixed_body
         plain_body = body
-        if self._is_compressed:
+        if self.is_compressed:
             # No time in it: the same message has the same bytes each time it is sent.
             body = gzip.compress(body, mtime=0)
         varying = f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}"

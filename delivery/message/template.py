@@ -19,10 +19,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from delivery.errors import InvalidReaction
+from delivery.message.decoded import MISSING, DecodedPayload, Missing, step_into
 from delivery.message.exact_json import ExactValue, decode_exactly, encode_exactly, kind_of
+from delivery.message.payload import DEEPEST_NESTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,7 @@ __all__ = [
     "Placeholder",
     "Template",
     "TemplateError",
+    "Values",
     "compile_template",
     "has_placeholders",
 ]
@@ -47,6 +50,8 @@ _KNOWN: Final = {
 _OPEN: Final = "{{"
 _CLOSE: Final = "}}"
 _MOST_PLACEHOLDERS: Final = 200
+_MOST_STEPS: Final = DEEPEST_NESTING
+"""No payload has anything deeper."""
 _LONGEST_SHOWN: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -60,17 +65,12 @@ _NAME_OR_LITERAL: Final = re.compile(rf'(\[\s*{_QUOTED})|\(\s*(?:{_QUOTED}|[^\s"
 """A name in brackets, or a literal, which is not shown."""
 
 
+Values: TypeAlias = "Mapping[str, ExactValue | DecodedPayload]"
+"""What placeholders are filled in with, by the name of the root."""
+
+
 class TemplateError(Exception):
     """A template cannot be filled in with the values there are; the text says why."""
-
-
-class _Missing:
-    """Stands for a value that there is not."""
-
-    __slots__ = ()
-
-
-_MISSING: Final = _Missing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,19 @@ class Placeholder:
     """None: `literal` is the value."""
     steps: tuple[str | int, ...] = ()
     literal: ExactValue = None
-    default: ExactValue | _Missing = _MISSING
+    default: ExactValue | Missing = MISSING
     as_json: bool = False
 
-    def value(self, values: Mapping[str, ExactValue]) -> ExactValue:
+    def value(self, values: Values) -> ExactValue:
         """The JSON value to put in its place.
 
         Raises:
             TemplateError: if it is missing and there is no default.
         """
         found = self.literal if self.root is None else self._find(values)
-        if isinstance(found, _Missing):
+        if isinstance(found, Missing):
             found = self.default
-        if isinstance(found, _Missing):
+        if isinstance(found, Missing):
             message = (
                 f"{self.shown} has no value: {self._reached(values)};"
                 " add | default(…) if it may be missing"
@@ -103,7 +103,7 @@ class Placeholder:
             raise TemplateError(message)
         return encode_exactly(found) if self.as_json else found
 
-    def text(self, values: Mapping[str, ExactValue]) -> str:
+    def text(self, values: Values) -> str:
         """The text to put in its place.
 
         Raises:
@@ -111,48 +111,43 @@ class Placeholder:
                 list or an object.
         """
         found = self.value(values)
-        if found is None and not isinstance(self.default, _Missing):
+        if found is None and not isinstance(self.default, Missing):
             found = self.default
         if found is None:
             message = f"{self.shown} is null; add | default(…) if it may be"
             raise TemplateError(message)
         if isinstance(found, bool):
             return "true" if found else "false"
-        if isinstance(found, str):
+        if isinstance(found, (str, int)):
             return str(found)
         message = f"{self.shown} is {kind_of(found)}; name a value in it, or add | json"
         raise TemplateError(message)
 
-    def _find(self, values: Mapping[str, ExactValue]) -> ExactValue | _Missing:
+    def _find(self, values: Values) -> ExactValue | Missing:
         assert self.root is not None
-        found: ExactValue | _Missing = values.get(self.root, _MISSING)
+        found: Any = values.get(self.root, MISSING)
+        if isinstance(found, DecodedPayload):
+            return found.at(self.steps)
         for step in self.steps:
-            found = _step(found, step)
-        return found
+            found = step_into(found, step)
+        return found  # type: ignore[no-any-return]
 
-    def _reached(self, values: Mapping[str, ExactValue]) -> str:
+    def _reached(self, values: Values) -> str:
         """How far the path leads."""
         assert self.root is not None
         reached = self.root
-        found: ExactValue | _Missing = values.get(self.root, _MISSING)
+        found: object = values.get(self.root, MISSING)
+        if isinstance(found, DecodedPayload):
+            found = found.value
         for step in self.steps:
-            if isinstance(found, _Missing):
+            if isinstance(found, Missing):
                 break
-            following = _step(found, step)
-            if isinstance(following, _Missing):
+            following = step_into(found, step)
+            if isinstance(following, Missing):
                 before, name = reached[-_LONGEST_SHOWN:], _shown_step(step)[:_LONGEST_SHOWN]
                 return f"{before} is {kind_of(found)} without {name}"
             found, reached = following, reached + _shown_step(step)
         return f"there is no {reached}"
-
-
-def _step(value: ExactValue | _Missing, step: str | int) -> ExactValue | _Missing:
-    if isinstance(step, int):
-        if isinstance(value, list) and -len(value) <= step < len(value):
-            return value[step]
-    elif isinstance(value, dict):
-        return value.get(step, _MISSING)
-    return _MISSING
 
 
 def _shown_step(step: str | int) -> str:
@@ -183,7 +178,7 @@ class Template:
 
     def fill(
         self,
-        values: Mapping[str, ExactValue],
+        values: Values,
         what: str,
         longest: int,
         encode: Callable[[str], str] | None = None,
@@ -272,11 +267,11 @@ class _Reader:
             literal = self._literal()
         else:
             root, steps = self._path()
-        default: ExactValue | _Missing = _MISSING
+        default: ExactValue | Missing = MISSING
         as_json = False
         while self._takes("|"):
             name = self._take(_NAME, "a filter: default(…) or json")
-            if name == "default" and isinstance(default, _Missing) and not as_json:
+            if name == "default" and isinstance(default, Missing) and not as_json:
                 self._expect("(")
                 default = self._literal()
                 self._expect(")")
@@ -303,6 +298,8 @@ class _Reader:
                 self._expect("]")
             else:
                 return root, tuple(steps)
+            if len(steps) > _MOST_STEPS:
+                self._refuse(f"the path has more than {_MOST_STEPS} steps")
             if len(steps) == 1 and root in _KNOWN and steps[0] not in _KNOWN[root]:
                 self._refuse(f"{root} has {', '.join(_KNOWN[root])}, and nothing else")
 

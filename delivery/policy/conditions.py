@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jmespath.functions
 import jmespath.parser
-import jmespath.visitor
 from jmespath.exceptions import (
     EmptyExpressionError,
     JMESPathError,
@@ -22,6 +21,7 @@ from jmespath.exceptions import (
 )
 
 from delivery.errors import InvalidReaction
+from delivery.policy.interpreter import BoundedInterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "Evaluation", "compile_condition"]
 
 _LONGEST: Final = 4_096
+_DEEPEST: Final = 320
+"""Nodes within each other; a chain of `||` is that many too. Each takes two frames or more of the
+1,000 that Python allows."""
 
 _SIGNATURES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     name: entry["signature"] for name, entry in jmespath.functions.Functions.FUNCTION_TABLE.items()
@@ -52,8 +55,11 @@ class Evaluation:
 
     matched: bool
     error: str | None = None
+    steps: int = 0
+    """The work that the evaluation took, see `delivery.policy.interpreter`; 0: not much."""
 
 
+_FEW_STEPS: Final = 100
 _HOLDS: Final = Evaluation(matched=True)
 _DOES_NOT_HOLD: Final = Evaluation(matched=False)
 
@@ -66,14 +72,22 @@ class Condition:
     def __init__(self, expression: str, tree: dict[str, Any]) -> None:
         self.expression = expression
         self._tree = tree
-        self._interpreter = jmespath.visitor.TreeInterpreter()
+        self._interpreter = BoundedInterpreter()
 
     def evaluate(self, value: object) -> Evaluation:
-        """Whether the condition holds for a decoded payload; never raises for a JSON value."""
+        """Return whether the condition holds for a decoded payload.
+
+        An evaluation that takes too much work is an error like any other. Errors are results: for
+        a JSON value nothing is raised.
+        """
+        interpreter = self._interpreter
+        interpreter.begin()
         try:
-            result = self._interpreter.visit(self._tree, value)
+            result = interpreter.visit(self._tree, value)
         except _EVALUATION_ERRORS as error:
-            return Evaluation(matched=False, error=_one_line(error))
+            return Evaluation(matched=False, error=_one_line(error), steps=interpreter.steps)
+        if interpreter.steps > _FEW_STEPS:
+            return Evaluation(matched=_is_true(result), steps=interpreter.steps)
         return _HOLDS if _is_true(result) else _DOES_NOT_HOLD
 
 
@@ -95,6 +109,7 @@ def compile_condition(expression: str) -> Condition:
             # `text` for `"text"`: old, but still part of the language.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             tree: dict[str, Any] = jmespath.parser.Parser().parse(expression).parsed
+            _check_depth(tree)
             _check_functions(tree)
     except EmptyExpressionError:
         message = "the condition is empty; leave it out to match every payload"
@@ -103,9 +118,18 @@ def compile_condition(expression: str) -> Condition:
         message = f"the condition is not JMESPath: {_reason(error)}"
         raise InvalidReaction(message) from None
     except RecursionError:
-        message = "the condition is nested too deep; write it flatter"
+        message = "the condition has too many parts one within the other; write it flatter"
         raise InvalidReaction(message) from None
     return Condition(expression, tree)
+
+
+def _check_depth(tree: dict[str, Any]) -> None:
+    level = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node["children"] if isinstance(child, dict)]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _check_functions(tree: dict[str, Any]) -> None:

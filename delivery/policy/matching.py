@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from delivery.errors import InvalidInput, InvalidReaction
 from delivery.policy.conditions import Condition, compile_condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
     "MatchEntry",
     "Matcher",
+    "Matches",
     "matches",
     "validate_event_type",
     "validate_pattern",
@@ -22,10 +23,17 @@ __all__ = [
 ]
 
 K = TypeVar("K")
+Matches: TypeAlias = "tuple[list[K], list[tuple[K, str]]]"
+"""The keys that match; and with its reason each key whose condition could not be evaluated, which
+does not match."""
 
 _LONGEST: Final = 255
 _MOST_PATTERNS: Final = 1_000
 _TYPES_KEPT: Final = 1_024
+_CONDITIONS_KEPT: Final = 4_096
+_STEPS_A_PART: Final = 5_000
+"""About two milliseconds."""
+_STEPS_OF_COMPILING: Final = 1_000
 _NO_TEXT: Final = "is not a text"
 
 
@@ -106,8 +114,7 @@ class MatchEntry(Generic[K]):
 class Matcher(Generic[K]):
     """Finds the entries that match a trigger, without looking at all of them.
 
-    Never changes after it was made. A condition that does not compile is reported each time its
-    entry would have been asked.
+    A condition that does not compile is reported each time its entry would have been asked.
     """
 
     __slots__ = (
@@ -122,14 +129,15 @@ class Matcher(Generic[K]):
 
     def __init__(self, entries: Sequence[MatchEntry[K]]) -> None:
         self._keys = [entry.key for entry in entries]
-        self._conditions: list[Condition | str | None] = []
+        self._conditions: list[Condition | InvalidReaction | str | None] = []
+        """A text is compiled when it is first needed: a tenant may have thousands of them."""
         self._exact: dict[str, list[int]] = {}
         self._prefixes: dict[str, list[int]] = {}
         self._everything: list[int] = []
         self._found: dict[str, tuple[int, ...]] = {}
         self._found_by_name: dict[str, tuple[int, ...]] = {}
         for position, entry in enumerate(entries):
-            self._conditions.append(_compiled(entry.condition))
+            self._conditions.append(entry.condition)
             for pattern in entry.patterns:
                 if pattern == "*":
                     self._everything.append(position)
@@ -140,30 +148,42 @@ class Matcher(Generic[K]):
 
     def matching(
         self, event_type: str, payload: Callable[[], object], *, by_name: bool = False
-    ) -> tuple[list[K], list[tuple[K, str]]]:
-        """The keys of the matching entries in their order, and those whose condition failed.
+    ) -> Matches[K]:
+        """Return the keys of the matching entries in their order, and those that failed.
 
         Args:
             event_type: The trigger's type.
             payload: Gives the decoded payload; called at most once, and only if a condition needs
                 it.
             by_name: Whether only exact types and prefixes count, and `*` does not.
+        """
+        *_, found = self.search(event_type, payload, by_name=by_name)
+        assert found is not None
+        return found
 
-        Returns:
-            The keys that match, and with its reason each key whose condition could not be
-            evaluated; such a key does not match.
+    def search(
+        self, event_type: str, payload: Callable[[], object], *, by_name: bool = False
+    ) -> Iterator[Matches[K] | None]:
+        """Do the same in parts, so that the caller can let others work in between.
+
+        Yields None after each part, which is a single evaluation at most where these are long, and
+        in the end what `matching` returns.
         """
         matched: list[K] = []
         errors: list[tuple[K, str]] = []
         value: object = None
         decoded = False
+        steps = 0
         for position in self._positions(event_type, by_name=by_name):
             key, condition = self._keys[position], self._conditions[position]
             if condition is None:
                 matched.append(key)
                 continue
             if isinstance(condition, str):
-                errors.append((key, condition))
+                steps += _STEPS_OF_COMPILING
+                condition = self._conditions[position] = _compiled(condition)
+            if isinstance(condition, InvalidReaction):
+                errors.append((key, str(condition)))
                 continue
             if not decoded:
                 value, decoded = payload(), True
@@ -172,7 +192,11 @@ class Matcher(Generic[K]):
                 matched.append(key)
             elif evaluation.error is not None:
                 errors.append((key, evaluation.error))
-        return matched, errors
+            steps += 1 + evaluation.steps
+            if steps >= _STEPS_A_PART:
+                steps = 0
+                yield None
+        yield matched, errors
 
     def _positions(self, event_type: str, *, by_name: bool) -> tuple[int, ...]:
         known = self._found_by_name if by_name else self._found
@@ -193,13 +217,12 @@ class Matcher(Generic[K]):
         return found
 
 
-def _compiled(expression: str | None) -> Condition | str | None:
-    if expression is None:
-        return None
+@lru_cache(maxsize=_CONDITIONS_KEPT)
+def _compiled(expression: str) -> Condition | InvalidReaction:
     try:
         return compile_condition(expression)
     except InvalidReaction as error:
-        return str(error)
+        return error
 
 
 @lru_cache(maxsize=_TYPES_KEPT)

@@ -161,7 +161,9 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
     response = None
     if exchange.response_head:
         response = HttpMessage(
-            message_headers(kept_head(exchange.response_head, scrubber)),
+            message_headers(
+                kept_head(exchange.response_head, scrubber, len(exchange.response_head))
+            ),
             kept_body(exchange.response_body, scrubber, len(exchange.response_body)),
             exchange.response_size,
             exchange.truncated,

@@ -139,7 +139,8 @@ class HttpSettings(Section):
     keepalive: Annotated[float, Field(ge=0, le=3_600)] = 15.0
     """Seconds an idle connection is kept for the next call."""
     connections_per_origin: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Connections open at once to one scheme, host and port."""
+    """Connections open at once to one scheme, host and port; more calls wait, and reactions take
+    turns. An eighth is kept for reactions that have none."""
     max_response_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
     """Bytes of status line and headers, above which an answer is a failure."""
     max_response_body: Annotated[int, Field(ge=0, le=67_108_864)] = 65_536
@@ -181,6 +182,9 @@ class LogSettings(Section):
 
     max_body: Annotated[int, Field(ge=0, le=1_048_576)] = 16_384
     """Bytes of a request's or response's body kept in a delivery log."""
+    max_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 16_384
+    """Bytes of a request's or response's headers kept in a delivery log, those of redirects
+    included; a note says how many are left out."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least grave of the program's own messages that are printed."""
     format: Literal["text", "json"] = "text"

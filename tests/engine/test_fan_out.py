@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from delivery import InvalidInput, InvalidPayload, TriggerRequest
@@ -53,6 +54,33 @@ async def test_a_condition_over_the_payload_decides_too(database_url: str) -> No
         assert (await engine.trigger("x", ["no object"])).jobs == ()
         trigger = await engine.trigger("x", b'{"total": 1e400}')
         assert trigger.jobs == (job_id_for(trigger.id, large.id),)
+
+
+async def test_a_condition_that_takes_too_much_work_does_not_match_and_is_logged_once(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with engine_on(database_url) as engine:
+        bomb = await _reaction(engine, "*", condition="@" + " | [@,@][]" * 24)
+        plain = await _reaction(engine, "*", condition="total > `1`")
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(count_turns)
+            for total in (2, 3):
+                trigger = await engine.trigger("x", {"total": total})
+                assert trigger.jobs == (job_id_for(trigger.id, plain.id),)
+            group.cancel_scope.cancel()
+        assert turns, "other work goes on"
+        warnings = [each.getMessage() for each in caplog.records if "condition" in each.msg]
+        assert len(warnings) == 1
+        assert str(bomb.id) in warnings[0]
+        assert "more than 100,000 steps" in warnings[0]
 
 
 async def test_a_trigger_that_matches_nothing_is_kept(database_url: str) -> None:

@@ -49,7 +49,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         jobs = [job for trigger in triggers for job in trigger.jobs]
         async with engine.workers() as worker:
             await receiver.wait_for(1)
-            _, forgotten, _ = worker._sender._waiting.pop()
+            _, forgotten, _, _ = worker._sender._waiting.pop()
             receiver.endpoint("/r", Answer())
             done = await wait_for_all(engine, jobs, timeout=10)
         assert [job.status for job in done] == [JobStatus.SUCCEEDED] * 4

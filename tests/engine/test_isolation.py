@@ -12,12 +12,13 @@ import pytest
 from delivery import TriggerRequest
 from delivery.testing import Answer, Drop, Hang, Receiver
 from tests.support.engines import all_logs, engine_on, wait_for_all
-from tests.support.raw_servers import unanswering_port
+from tests.support.raw_servers import unanswering_port, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from delivery import Engine
+    from delivery.engine.worker import Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -29,10 +30,10 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def working(engine: Engine) -> AsyncIterator[None]:
+async def working(engine: Engine) -> AsyncIterator[Worker]:
     """Workers that do not wait at the end for what hangs."""
     async with engine.workers() as worker:
-        yield
+        yield worker
         worker.stop_at_once()
 
 
@@ -81,6 +82,73 @@ async def test_endpoints_that_hang_hold_sockets_but_not_the_places_of_others(
             assert job.started_at is not None
             assert (job.started_at - trigger.created_at).total_seconds() < 8
         assert receiver.count() > 8
+
+
+async def test_a_slow_path_of_one_tenant_does_not_hold_up_anothers_calls_to_the_same_host(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/slow", Answer(delay=0.4))
+    http = {"connections_per_origin": 32, "timeout": 0.8}
+    async with engine_on(database_url, http=http) as engine:
+        for number in range(30):
+            await engine.reactions.create(
+                name=f"slow {number}", tenant_id="busy", url=receiver.url("/slow")
+            )
+        await engine.reactions.create(name="fast", tenant_id="quiet", url=receiver.url("/fast"))
+        await engine.trigger_many([TriggerRequest("x", n) for n in range(5)], tenant_id="busy")
+        async with working(engine):
+            await receiver.wait_for(28)
+            for number in range(5):
+                trigger = await engine.trigger("x", number, tenant_id="quiet")
+                job = await engine.jobs.wait(trigger.jobs[0], tenant_id="quiet", timeout=20)
+                assert job.finished_at is not None
+                # Alone it takes some milliseconds; behind those that wait it would be seconds.
+                assert (job.finished_at - trigger.created_at).total_seconds() < 1.0
+            await receiver.wait_for(100, path="/slow")
+        logs = await all_logs(engine, tenant_id="busy")
+        assert {log.outcome for log in logs if log.outcome != "lost"} == {"succeeded"}, (
+            "the time that calls wait is no part of their timeout"
+        )
+        durations = [log.duration_ms for log in logs if log.duration_ms is not None]
+        assert all(380 < duration < 790 for duration in durations), durations
+
+
+async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_make(
+    database_url: str, receiver: Receiver
+) -> None:
+    large = {"id": "A-1", "rows": [{"n": n, "x": 1.5, "y": "z"} for n in range(2_000)]}
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(
+            name="busy",
+            tenant_id="busy",
+            url=receiver.url("/busy"),
+            body={"kind": "json", "content": {"all": "{{ event.rows }}"}},
+        )
+        await engine.reactions.create(name="quiet", tenant_id="quiet", url=receiver.url("/quiet"))
+        await engine.trigger_many([TriggerRequest("x", large) for _ in range(60)], tenant_id="busy")
+        async with working(engine):
+            await receiver.wait_for(1, path="/busy")
+            await engine.trigger("x", 1, tenant_id="quiet")
+            await receiver.wait_for(1, path="/quiet")
+            assert receiver.count("/busy") < 50
+            await receiver.wait_for(60, path="/busy")
+
+
+async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worker_stops(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/hang", Hang())
+    http = {"connections_per_origin": 2}
+    async with engine_on(database_url, http=http, worker={"shutdown_timeout": 0}) as engine:
+        for number in range(3):
+            await engine.reactions.create(name=str(number), url=receiver.url("/hang"))
+        await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
+        async with working(engine) as worker:
+            await receiver.wait_for(2)
+            await until(lambda: len(worker._sender._admission.waiting) == 4)
+        jobs = (await engine.jobs.list()).items
+        assert sorted(job.attempt for job in jobs) == [0, 0, 0, 0, 1, 1]
+        assert {job.status for job in jobs} == {"queued"}
 
 
 async def test_an_endpoint_that_refuses_is_tried_one_call_at_a_time_at_growing_pauses(

@@ -59,6 +59,29 @@ async def test_binary_bodies_with_nul_bytes_are_kept_as_they_are(database_url: s
         assert not log.response.truncated
 
 
+async def test_of_long_heads_as_much_is_stored_as_is_set_and_a_note(database_url: str) -> None:
+    long = tuple((f"X-{number}", "y" * 1_000) for number in range(50))
+    async with (
+        Receiver(default=Answer(headers=long)) as receiver,
+        engine_on(database_url, log={"max_head": 2_048}) as engine,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"), headers=dict(long))
+        trigger = await engine.trigger("x", 1)
+        async with engine.workers():
+            await wait_for_all(engine, trigger.jobs)
+        (log,) = await all_logs(engine)
+        assert log.outcome is Outcome.SUCCEEDED
+        assert log.request is not None
+        assert log.response is not None
+        for message in (log.request, log.response):
+            assert "more bytes of this head were not stored" in message.headers[-1][0]
+        stored = await engine._pool.fetchrow(
+            "SELECT length(request_head), length(response_head) FROM delivery.delivery_logs"
+        )
+        assert stored is not None
+        assert max(stored) <= 2_048
+
+
 async def test_a_transport_error_is_logged_with_the_whole_request(
     database_url: str, free_tcp_port: int
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
 
 import psutil
 import pytest
 
+from delivery.http.response import Progress, ResponseReader
+from delivery.models import Exchange
 from tests.support.hostile_servers import HOSTILE, serving_hostile
 from tests.support.raw_servers import (
     OK,
@@ -19,13 +21,12 @@ from tests.support.raw_servers import (
     until,
 )
 
-if TYPE_CHECKING:
-    from delivery.models import Exchange
-
 pytestmark = pytest.mark.anyio
 
 TIMEOUT = 0.3
 MEGABYTE = 1_000_000
+START = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def resident() -> int:
@@ -97,3 +98,40 @@ async def test_hundreds_of_megabytes_pushed_at_the_transport_do_not_grow_it() ->
         del exchanges
         assert highest - before < 40 * MEGABYTE
         assert not transport._open
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(START + b"Content-Length: 2\r\n" * 3_400, id="one header repeated"),
+        pytest.param(START + b"Content-Length: 2, 2\r\n" + b"X: y\r\n" * 10_000, id="headers"),
+        pytest.param(START + b"X: y\r\n" + b" z\r\n" * 16_000, id="folded lines"),
+        pytest.param(b"\r\n" * 32_000, id="empty lines"),
+        pytest.param(b"HTTP/1.1 103 H\r\n\r\n" * 3_600, id="informational"),
+        pytest.param(
+            b"HTTP/1.1 100 C\r\nContent-Length: 1, 1\r\n\r\n" * 1_600, id="informational, mended"
+        ),
+        pytest.param(CHUNKED + b"1\r\nx\r\n" * 10_000, id="chunks"),
+        pytest.param(CHUNKED + b"2;" + b"x" * 60_000, id="chunk extension"),
+        pytest.param(CHUNKED + b"0\r\n" + b"X: y\r\n" * 10_000, id="trailers"),
+        pytest.param(
+            START + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08" + bytes(6) + b"n" * 60_000,
+            id="the name of a compressed file",
+        ),
+    ],
+)
+def test_a_response_in_pieces_of_one_byte_costs_little_and_is_not_read_for_ever(
+    said: bytes,
+) -> None:
+    reader, exchange = ResponseReader(1_048_576, 1_048_576), Exchange()
+    reader.begin(exchange, is_head_request=False)
+    began = time.process_time()
+    fed = 0
+    for place in range(len(said)):
+        fed += 1
+        if reader.feed(said[place : place + 1]) is not Progress.READING:
+            break
+    assert reader.progress in {Progress.FAILED, Progress.CUT}
+    assert fed <= 10_001
+    # It is some hundredths; what looks at all that came before for each piece takes seconds.
+    assert time.process_time() - began < 0.5

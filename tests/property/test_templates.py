@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
+from delivery.message.decoded import DecodedPayload
 from delivery.message.exact_json import decode_exactly, encode_exactly
 from delivery.message.filling import Facts, compile_call, plain_url
 from delivery.message.template import TemplateError, compile_template
@@ -84,7 +85,7 @@ def test_a_text_in_the_url_arrives_as_one_part_of_it(text: str) -> None:
     call = compile_call(HttpParams("https://example.test/a/{{ event }}/b?q={{ event }}&z=1#f"))
     assert call is not None
     try:
-        target = call.fill(FACTS, orjson.dumps(text)).target
+        target = call.fill(FACTS, DecodedPayload(orjson.dumps(text))).target
     except TemplateError:
         assert text == "." or ".." in re.split(r"[/\\]|;[^/\\]*", text)
         return
@@ -120,7 +121,7 @@ def test_a_call_with_any_template_and_event_is_made_or_says_why_and_keeps_to_its
         endpoint, _ = parse_url(plain_url(params.url))
         call = compile_call(params)
         assert call is not None
-        filled = call.fill(FACTS, orjson.dumps(value))
+        filled = call.fill(FACTS, DecodedPayload(orjson.dumps(value)))
     except (InvalidReaction, TemplateError) as error:
         # What is said of it can be stored.
         assert len(str(error).encode()) < 1_500  # noqa: PT017 - both ways are right
@@ -141,14 +142,14 @@ def test_a_whole_value_in_json_arrives_as_it_is_and_a_header_never_ends_its_line
     body = Body(BodyKind.JSON, {"whole": "{{ event.v }}", "text": "{{ event.v | json }}"})
     call = compile_call(HttpParams("https://example.test", body=body))
     assert call is not None
-    sent = call.fill(FACTS, payload).body
+    sent = call.fill(FACTS, DecodedPayload(payload)).body
     assert sent is not None
     assert orjson.loads(sent)["whole"] == orjson.loads(payload)["v"]
     assert orjson.loads(orjson.loads(sent)["text"]) == orjson.loads(payload)["v"]
     in_header = compile_call(HttpParams("https://e.test", headers=(("X", "{{ event.v }}"),)))
     assert in_header is not None
     try:
-        ((_, line),) = in_header.fill(FACTS, payload).headers
+        ((_, line),) = in_header.fill(FACTS, DecodedPayload(payload)).headers
     except TemplateError:
         return
     assert not {"\r", "\n", "\0"} & set(line)
@@ -160,4 +161,4 @@ def test_deep_documents_are_filled_in(depth: int) -> None:
     payload = b"[" * depth + b"1" + b"]" * depth
     call = compile_call(HttpParams("https://e.test", body=Body(BodyKind.JSON, ["{{ event }}"])))
     assert call is not None
-    assert call.fill(FACTS, payload).body == b"[" + payload + b"]"
+    assert call.fill(FACTS, DecodedPayload(payload)).body == b"[" + payload + b"]"

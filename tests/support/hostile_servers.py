@@ -107,6 +107,7 @@ async def _redirecting(server: RawServer, connected: Connected) -> None:
 _TIMEOUT: Final = FailureKind.TIMEOUT
 _TRANSPORT: Final = FailureKind.TRANSPORT
 _LONG: Final = "the response's headers are longer than"
+_MANY: Final = "more than 100 informational responses (1xx) came first"
 _CUT: Final = "the connection was closed before the whole body had arrived"
 
 HOSTILE: Final = {
@@ -135,18 +136,18 @@ HOSTILE: Final = {
     ),
     "endless empty lines": Hostile(_pushing(b"", b"\r\n"), _TRANSPORT, _LONG, pushes=True),
     "endless 1xx": Hostile(
-        _pushing(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), _TRANSPORT, _LONG, pushes=True
+        _pushing(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), _TRANSPORT, _MANY, pushes=True
     ),
     "endless 1xx that say close": Hostile(
         _pushing(b"", b"HTTP/1.1 100 C\r\nConnection: close\r\n\r\n"),
         _TRANSPORT,
-        _LONG,
+        _MANY,
         pushes=True,
     ),
     "endless 1xx with lengths told twice": Hostile(
         _pushing(b"", b"HTTP/1.1 100 C\r\nContent-Length: 1, 1\r\n\r\n"),
         _TRANSPORT,
-        _LONG,
+        _MANY,
         pushes=True,
     ),
     "endless body": Hostile(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
 from delivery.policy.conditions import compile_condition
+from delivery.policy.interpreter import MOST_STEPS
 
 PAYLOAD = {
     "total": 250,
@@ -70,7 +76,7 @@ def test_expressions_that_do_not_hold(expression: str) -> None:
         ("a && length()", r"length\(\) takes 1 arguments, not 0"),
         ("merge()", "at least 1"),
         ("a" * 5_000, "5000 characters"),
-        ("!" * 4_000 + "a", "nested too deep"),
+        ("!" * 4_000 + "a", "too many parts"),
         ("'\0'", "NUL"),
         ("'\ud800'", "surrogate"),
     ],
@@ -105,3 +111,98 @@ def test_same_condition_may_be_asked_again() -> None:
     condition = compile_condition("a.b[0]")
     for value, expected in [({"a": {"b": [1]}}, True), ({}, False), ({"a": {"b": ["x"]}}, True)]:
         assert condition.evaluate(value).matched is expected
+
+
+LARGE = {
+    "text": "x" * 100_000,
+    "texts": ["y" * 1_000] * 100,
+    "numbers": list(range(20_000)),
+    "rows": [{"id": number} for number in range(2_000)],
+}
+
+BOMBS = [
+    "@" + " | [@,@][]" * 24,
+    "@" + " | [@,@]" * 24 + " | to_string(@)",
+    "@" + " | [@,@]" * 24 + " | contains([@,@], [@,@])",
+    "[@" + " | [@,@]" * 24 + ", @" + " | [@,@]" * 24 + "] | @[0] == @[1]",
+    "{a: @}" + " | merge(@, {b: @})" * 24 + " | to_string(@)",
+    "texts" + " | [@,@][]" * 12 + " | join(@[0], @)",
+    "text" + " | join('', [@,@])" * 20,
+    "text" + " | [@,@]" * 12 + " | [][]" * 8 + " | join('', @)",
+    "numbers" + " | [@,@][]" * 8 + " | sort(@)",
+    "numbers" + " | [@,@][]" * 12 + " | sum(@)",
+    "numbers" + " | [@,@][]" * 12 + " | max(@)",
+    "numbers" + " | [@,@][]" * 12 + " | reverse(@)[::2][::-1]",
+    "[rows, rows][]" + " | [@,@][]" * 8 + " | sort_by(@, &id)",
+    "[rows, rows][]" + " | [@,@][]" * 8 + " | map(&to_string(@), @)",
+    "[rows, rows][]" + " | [@,@][]" * 8 + " | [?contains(to_string(@), 'x')]",
+]
+
+
+@pytest.mark.parametrize("expression", BOMBS)
+def test_an_evaluation_that_takes_too_much_work_is_an_error(expression: str) -> None:
+    condition = compile_condition(expression)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        evaluation = condition.evaluate(LARGE)
+    finally:
+        sys.setprofile(None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert not evaluation.matched
+    assert evaluation.error is not None
+    assert f"more than {MOST_STEPS:,} steps" in evaluation.error
+    # Returns count as well, and each step is a few calls.
+    assert calls < 20 * MOST_STEPS
+    assert peak < 50_000_000
+
+
+def test_a_condition_works_again_after_a_payload_that_took_too_much_work() -> None:
+    condition = compile_condition("rows[?id > `1`][]" + " | [@,@][]" * 16)
+    assert condition.evaluate(LARGE).error
+    assert condition.evaluate({"rows": [{"id": 2}]}) == condition.evaluate({"rows": [{"id": 3}]})
+    assert condition.evaluate({"rows": []}).error is None
+
+
+def test_a_plain_condition_on_a_large_list_is_within_the_limit() -> None:
+    rows = [{"id": number, "state": "open"} for number in range(10_000)]
+    condition = compile_condition("rows[?id == `9999` && state == 'open']")
+    assert condition.evaluate({"rows": rows}).matched
+
+
+def test_an_evaluation_error_does_not_quote_the_payload() -> None:
+    evaluation = compile_condition("abs(card)").evaluate({"card": "4111-1111"})
+    assert evaluation.error == "abs() takes number, and was given string"
+
+
+pieces = st.sampled_from(
+    ["[@,@]", "[@,@][]", "[*]", "[]", "*", "[::-1]", "[?@]", "to_string(@)", "to_array(@)",
+     "length(@)", "[@,@] | @[0] == @[1]", "contains(to_array(@), @)", "{a: @, b: @}", "values(@)",
+     "map(&[@,@], to_array(@))", "join('', [to_string(@), to_string(@)])", "not_null(@)"]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(pieces, min_size=1, max_size=30))
+def test_any_pipeline_ends_within_the_limit(steps: list[str]) -> None:
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    condition = compile_condition(" | ".join(steps))
+    sys.setprofile(count)
+    try:
+        evaluation = condition.evaluate({"rows": [1, "two", [3]], "text": "x" * 1_000})
+    finally:
+        sys.setprofile(None)
+    assert evaluation.steps <= MOST_STEPS
+    assert calls < 20 * MOST_STEPS

@@ -154,3 +154,19 @@ def test_patterns_of_a_reaction_are_kept_once() -> None:
         validate_patterns([])
     with pytest.raises(InvalidReaction, match="at most"):
         validate_patterns([f"t{number}" for number in range(1_001)])
+
+
+def test_a_search_pauses_between_conditions_that_take_long() -> None:
+    bomb = "@" + " | [@,@][]" * 24
+    matcher = Matcher([MatchEntry(number, ("*",), bomb) for number in range(3)])
+    parts = list(matcher.search("x", dict))
+    assert parts[:-1] == [None, None, None]
+    found = parts[-1]
+    assert found is not None
+    assert [key for key, _ in found[1]] == [0, 1, 2]
+
+
+def test_a_search_with_short_conditions_does_not_pause() -> None:
+    matcher = Matcher([MatchEntry(number, ("*",), "total > `1`") for number in range(10)])
+    matcher.matching("x", dict)  # compiles them
+    assert list(matcher.search("x", lambda: {"total": 2})) == [(list(range(10)), [])]

@@ -24,7 +24,7 @@ async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> N
         ran.append(number)
 
     for number in range(40):
-        pace.add(lambda number=number: step(number))  # type: ignore[misc]
+        pace.add("h", lambda number=number: step(number))  # type: ignore[misc]
     while len(ran) < 40:
         await asyncio.sleep(0)
         turns += 1
@@ -36,6 +36,16 @@ async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> N
 async def test_a_step_may_ask_for_another() -> None:
     pace = Pace()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    pace.add(lambda: pace.add(lambda: done.set_result(None)))
+    pace.add("h", lambda: pace.add("h", lambda: done.set_result(None)))
     await asyncio.wait_for(done, 5)
-    pace.add(lambda: None)
+    pace.add("h", lambda: None)
+
+
+async def test_hosts_take_turns() -> None:
+    pace = Pace()
+    ran: list[str] = []
+    for host in ("a", "a", "a", "b", "b"):
+        pace.add(host, lambda host=host: ran.append(host))  # type: ignore[misc]
+    while len(ran) < 5:
+        await asyncio.sleep(0)
+    assert ran == ["a", "b", "a", "b", "a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tracemalloc
 from pathlib import Path
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from delivery.errors import InvalidReaction
+from delivery.message.decoded import DecodedPayload
 from delivery.message.exact_json import decode_exactly, encode_exactly
 from delivery.message.filling import Facts, Filled, compile_call, plain_url
 from delivery.message.template import TemplateError, compile_template
@@ -42,7 +44,7 @@ def filled(**call: object) -> Filled:
     params = HttpParams(**{"url": "https://example.test/hook", **call})  # type: ignore[arg-type]
     compiled = compile_call(params)
     assert compiled is not None
-    return compiled.fill(FACTS, PAYLOAD)
+    return compiled.fill(FACTS, DecodedPayload(PAYLOAD))
 
 
 def target(url: str) -> str:
@@ -213,8 +215,31 @@ def test_an_error_about_a_value_quotes_no_literal_and_is_short() -> None:
         header('{{ event.items | default("hunter2") }}')
     assert str(refused.value).startswith("{{ event.items | default(…) }} is a list")
     with pytest.raises(TemplateError) as refused:
-        header(f"{{{{ event{'.a' * 2_000} }}}}")
+        header(f"{{{{ event{'.a_long_name' * 190} }}}}")
     assert len(str(refused.value)) < 700
+
+
+def test_a_path_that_is_deeper_than_any_payload_is_refused() -> None:
+    with pytest.raises(InvalidReaction, match="more than 200 steps"):
+        compile_template(f"{{{{ event{'.a' * 201} }}}}", "x")
+    compile_template(f"{{{{ event{'.a' * 200} }}}}", "x")
+
+
+def test_far_too_many_placeholders_are_refused_before_they_are_read() -> None:
+    body = Body(BodyKind.JSON, ["{{ event.a }}" * 100] * 1_000)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(InvalidReaction, match="100,000 placeholders in all; at most 1,000"):
+            compile_call(HttpParams("https://a.test", body=body))
+    finally:
+        sys.setprofile(None)
+    assert calls < 50_000
 
 
 def test_an_error_about_a_name_that_is_no_text_can_be_stored() -> None:
@@ -239,7 +264,7 @@ def test_what_stands_within_a_placeholder_is_not_taken_for_a_part_of_the_url(
         HttpParams(f"https://e.test{url}", query=(), headers=(("X", "{{ job.id }}"),))
     )
     assert call is not None
-    assert call.fill(FACTS, b'{"a#b": "hash", "a?b/c": "mark"}').target == sent
+    assert call.fill(FACTS, DecodedPayload(b'{"a#b": "hash", "a?b/c": "mark"}')).target == sent
 
 
 @pytest.mark.parametrize("value", ["../../admin", "a\\\\..\\\\b", "..;x=1/y", "x/.."])
@@ -247,7 +272,7 @@ def test_a_value_leads_no_server_out_of_its_part_of_the_path(value: str) -> None
     call = compile_call(HttpParams("https://e.test/f/{{ event }}/x?q={{ event }}"))
     assert call is not None
     with pytest.raises(TemplateError, match=re.escape("path . or ..")):
-        call.fill(FACTS, f'"{value}"'.encode())
+        call.fill(FACTS, DecodedPayload(f'"{value}"'.encode()))
 
 
 def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
@@ -266,7 +291,7 @@ def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
         assert compiled is not None
         tracemalloc.start()
         with pytest.raises(TemplateError, match="would be longer than the"):
-            compiled.fill(FACTS, payload)
+            compiled.fill(FACTS, DecodedPayload(payload))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert most < 9_000_000
@@ -276,7 +301,7 @@ def test_an_event_that_is_not_there_is_an_error_of_the_template() -> None:
     call = compile_call(HttpParams("https://e.test/{{ event.id }}"))
     assert call is not None
     with pytest.raises(TemplateError, match="payload is not JSON"):
-        call.fill(FACTS, b"")
+        call.fill(FACTS, DecodedPayload(b""))
 
 
 @pytest.mark.parametrize(

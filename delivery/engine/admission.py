@@ -1,0 +1,138 @@
+"""What comes between a job's turn in this process and its call: a place, and time to compute."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from delivery.engine import results
+from delivery.engine.computations import Computations
+from delivery.engine.place_waiters import PlaceWaiters
+from delivery.engine.windows import CallEnd
+from delivery.http.transport import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sized
+    from uuid import UUID
+
+    from delivery.clock import Clock
+    from delivery.engine.place_waiters import Entry
+    from delivery.engine.settler import Settler
+    from delivery.http.transport import Transport
+    from delivery.message.request import Rendered
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Lets calls begin, and sees to the jobs of those that do not.
+
+    Args:
+        transport: Makes the calls; it may have places that have to be waited for.
+        settler: Takes what becomes of jobs that are not called.
+        on_finished: See `Sender`.
+        on_place: Called with each job that waited for a place and now has one.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        settler: Settler,
+        clock: Clock,
+        on_finished: Callable[[UUID, CallEnd], None],
+        on_place: Callable[[Entry], None],
+    ) -> None:
+        self._settler = settler
+        self._clock = clock
+        self._on_finished = on_finished
+        self._parked: PlaceWaiters | None = None
+        self._crowded: Collection[object] = ()
+        self.waiting: Sized = ()
+        """Jobs that wait for a place at their endpoint."""
+        if isinstance(transport, Places):
+            self._crowded = transport.crowded
+            self.waiting = self._parked = PlaceWaiters(transport, on_place)
+        self.computations = Computations()
+
+    def admits(self, entry: Entry) -> bool:
+        """Return whether the call of a job may begin now, after seeing to the job if not."""
+        if entry[3] is not None:
+            return not self._refuses(entry)
+        if self._is_late(entry):
+            return False
+        # Nearly always the first of these is so.
+        return not self._crowded or self._parked is None or not self._parked.takes(entry)
+
+    def waiting_entries(self) -> Iterable[Entry]:
+        """Return the jobs that wait for a place."""
+        return self._parked.entries() if self._parked else ()
+
+    def _is_late(self, entry: Entry) -> bool:
+        """Settle a job that waited for its turn until it was too late, and return whether it did.
+
+        Most jobs have neither a deadline nor a limit of elapsed time.
+        """
+        lease_id, job, call, _ = entry
+        if job.deadline is None and call.policy.max_elapsed is None:
+            return False
+        late = results.too_late(lease_id, job, call, self._clock.now())
+        if late is None:
+            return False
+        self._settler.add(late)
+        self.leave_out(entry)
+        return True
+
+    def _refuses(self, entry: Entry) -> bool:
+        """See to a job that waited too long to be called, and return whether it is one."""
+        lease_id, job, call, _ = entry
+        refusal = results.refusal(lease_id, job, call, self._clock.now())
+        if refusal is None:
+            return False
+        self._settler.add(refusal)
+        self.leave_out(entry)
+        return True
+
+    def leave_out(self, entry: Entry) -> None:
+        """Let go of a job whose call does not begin."""
+        _, job, _, place = entry
+        if place is not None:
+            place.release()
+        self._on_finished(job.lane, CallEnd.NOT_CALLED)
+
+    def hand_back(self, entries: Iterable[Entry]) -> None:
+        """Put jobs whose calls have not begun back into the queue."""
+        for entry in entries:
+            self._settler.add(results.handed_back(entry[0], entry[1], self._clock.now()))
+            self.leave_out(entry)
+
+    def drop(self, leases: set[UUID]) -> None:
+        """Forget the waiting jobs of leases that are no longer this worker's."""
+        for entry in self._parked.remove(leases) if self._parked else ():
+            self.leave_out(entry)
+
+    def hand_back_waiting(self) -> None:
+        """Put all that wait for a place back into the queue."""
+        if self._parked:
+            self.hand_back(self._parked.remove())
+
+    async def compute(self, entry: Entry) -> None:
+        """Wait until the request of a call that takes long may be made; `render` must follow."""
+        _, job, _, _ = entry
+        try:
+            await self.computations.begin(job.tenant_id, job.lane)
+        except asyncio.CancelledError:
+            self.hand_back([entry])
+            raise
+
+    def render(self, entry: Entry, *, computes: bool) -> Rendered:
+        """Make the request of a call; see `PreparedCall.render`."""
+        _, job, call, place = entry
+        try:
+            return call.render(job, self._clock.now())
+        except BaseException:
+            if place is not None:
+                place.release()
+            raise
+        finally:
+            if computes:
+                self.computations.end()

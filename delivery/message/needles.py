@@ -1,0 +1,93 @@
+"""A search for many texts at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Needles"]
+
+_FEW: Final = 24
+"""Up to so many needles are looked for one after the other: each search is one quick call."""
+_WIDTH: Final = 6
+"""Bytes at the start of a needle by which it is found; no more than the shortest needle has."""
+
+
+class Needles:
+    """Finds some byte strings in others.
+
+    With many needles, the data is gone through once, whatever their number is: at each place a
+    few bytes are looked up in a table of how needles begin.
+    """
+
+    __slots__ = ("_longest_first", "_table", "_width", "longest")
+
+    def __init__(self, needles: Iterable[bytes]) -> None:
+        self._longest_first = tuple(sorted(set(needles) - {b""}, key=len, reverse=True))
+        self.longest = len(self._longest_first[0]) if self._longest_first else 0
+        """Bytes of the longest one."""
+        self._width = 0
+        self._table: dict[bytes, dict[int, set[bytes]]] | None = None
+        """By the first bytes of needles: their lengths, longest first, and the needles."""
+
+    def __bool__(self) -> bool:
+        return bool(self._longest_first)
+
+    def plus(self, other: Needles) -> Needles:
+        """Return one that finds what both find."""
+        return Needles((*self._longest_first, *other._longest_first))
+
+    def hide(self, data: bytes, mark: bytes) -> bytes:
+        """Return the data with the mark for each needle; without any in it, the same object.
+
+        Needles that overlap are hidden together, so that no part of one is left.
+        """
+        if len(self._longest_first) <= _FEW:
+            found = [needle for needle in self._longest_first if needle in data]
+            if not found:
+                return data
+            spans = sorted(span for needle in found for span in _spans(data, needle))
+        else:
+            spans = self._search(data)
+            if not spans:
+                return data
+        parts: list[bytes] = []
+        end = 0
+        for start, stop in spans:
+            if start >= end:
+                parts += (data[end:start], mark)
+            end = max(end, stop)
+        parts.append(data[end:])
+        return b"".join(parts)
+
+    def _search(self, data: bytes) -> list[tuple[int, int]]:
+        """Return from where to where the needles are, in the order of their starts."""
+        if self._table is None:
+            self._table = self._index()
+        table, width = self._table, self._width
+        places = [
+            place for place in range(len(data) - width + 1) if data[place : place + width] in table
+        ]
+        spans: list[tuple[int, int]] = []
+        for place in places:
+            for length, needles in table[data[place : place + width]].items():
+                if data[place : place + length] in needles:
+                    spans.append((place, place + length))
+                    break
+        return spans
+
+    def _index(self) -> dict[bytes, dict[int, set[bytes]]]:
+        self._width = width = min(_WIDTH, len(self._longest_first[-1]))
+        table: dict[bytes, dict[int, set[bytes]]] = {}
+        for needle in self._longest_first:
+            table.setdefault(needle[:width], {}).setdefault(len(needle), set()).add(needle)
+        return table
+
+
+def _spans(data: bytes, needle: bytes) -> Iterable[tuple[int, int]]:
+    place = data.find(needle)
+    while place >= 0:
+        yield place, place + len(needle)
+        place = data.find(needle, place + 1)
