@@ -47,6 +47,9 @@ def no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         for name in list(os.environ):
             if name.startswith("DELIVERY_") and not name.startswith("DELIVERY_TEST_"):
                 patch.delenv(name)
+            elif name.startswith("PG") and "DELIVERY_TEST_DATABASE_URL" not in os.environ:
+                # What libpq's environment says of a server is not about that of the tests.
+                patch.delenv(name)
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from delivery.errors import EmbeddedDatabaseError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["MAJOR_VERSION", "PORT", "Account", "Cluster", "Postmaster", "socket_url"]
+__all__ = ["MAJOR_VERSION", "PORT", "Account", "Cluster", "Postmaster", "is_embedded", "socket_url"]
 
 MAJOR_VERSION: Final = 18
 PORT: Final = 5432
@@ -33,13 +33,14 @@ _ORPHANS_TIMEOUT: Final = 30.0
 
 
 def socket_url(socket_directory: str | Path) -> str:
-    """Return the URL of a server by the directory of its socket, for asyncpg and libpq alike.
+    """Return the URL of an embedded server, for asyncpg, SQLAlchemy and libpq alike."""
+    return f"postgresql://postgres@/postgres?host={quote(str(socket_directory))}&port={PORT}"
 
-    What the environment (PGSSLMODE, PGTARGETSESSIONATTRS, PGSERVICE, …) says of some other server
-    must not reach this one, so the URL leaves nothing out that would be taken from there.
-    """
-    options = f"port={PORT}&sslmode=disable&target_session_attrs=any"
-    return f"postgresql://postgres@/postgres?host={quote(str(socket_directory))}&{options}"
+
+def is_embedded(url: str) -> bool:
+    """Return whether a URL is one that `socket_url` has made."""
+    hosts = parse_qs(urlsplit(url).query).get("host", ())
+    return len(hosts) == 1 and url == socket_url(hosts[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import asyncpg
 
 from delivery.errors import DatabaseUnavailable, ReadOnlyDatabase
 from delivery.settings import without_password
+from delivery.store.cluster import is_embedded
 from delivery.store.driver_errors import DRIVER_ERRORS, unavailable
 from delivery.store.pool import Pool
 from delivery.store.session import Session
@@ -124,8 +125,7 @@ async def connect(
             max_cached_statement_lifetime=plan_lifetime,
             server_settings=_SERVER_SETTINGS,
             connection_class=Session,
-            target_session_attrs=_wanted(url),
-            **_without_environment(url),
+            **{"target_session_attrs": _wanted(url), **_without_environment(url)},
         )
     except asyncpg.TargetServerAttributeNotMatched as error:
         message = (
@@ -140,12 +140,20 @@ async def connect(
 
 
 def _without_environment(url: str) -> dict[str, Any]:
-    """Return arguments against variables that no URL can override for every version of libpq.
+    """Return what keeps the environment of libpq from the embedded server.
 
-    PGSSLNEGOTIATION and PGGSSLIB would keep a connection without TLS, such as that to the embedded
-    server, from being tried.
+    Variables such as PGSSLMODE and PGTARGETSESSIONATTRS are about another one. For a server that
+    the settings name, they stand for what the URL leaves out.
     """
-    return {"direct_tls": False, "gsslib": "gssapi"} if "sslmode=disable" in url else {}
+    if not is_embedded(url):
+        return {}
+    return {
+        "password": "",
+        "ssl": False,
+        "direct_tls": False,
+        "target_session_attrs": "any",
+        "gsslib": "gssapi",
+    }
 
 
 def _wanted(url: str) -> Any:

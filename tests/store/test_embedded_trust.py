@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from delivery.errors import EmbeddedDatabaseError
 from delivery.settings import Settings
 from delivery.store import embedded_locks
-from delivery.store.cluster import Cluster
+from delivery.store.cluster import Cluster, is_embedded, socket_url
 from delivery.store.connection import connect, open_pool
 from delivery.store.embedded import start_embedded
 from delivery.store.embedded_files import make_socket_directory, prepare
@@ -185,12 +184,22 @@ async def test_the_environment_of_libpq_does_not_reach_it(
         pool = await open_pool(Settings(), database.url)
         assert await pool.fetchval("SELECT current_database()") == "postgres"
         await pool.close()
-        monkeypatch.delenv("PGSSLNEGOTIATION")
-        monkeypatch.delenv("PGGSSLIB")
-        plain: Any = await asyncpg.connect(database.url)
-        await plain.close()
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "embedded"),
+    [
+        (socket_url("/var/lib/delivery/postgres/run"), True),
+        (socket_url("/a dir/with & and ?"), True),
+        ("postgresql://postgres@/postgres?host=/run/postgresql", False),
+        ("postgresql://user:password@host:5432/postgres", False),
+        ("postgresql:///x", False),
+    ],
+)
+def test_only_urls_of_embedded_servers_ignore_the_environment(url: str, *, embedded: bool) -> None:
+    assert is_embedded(url) is embedded
 
 
 async def test_commands_use_the_embedded_database_whatever_the_environment(
