@@ -366,7 +366,7 @@ class Pool:
 
     def _distrust_before(self, since: float) -> None:
         # With a server that is only slow, others were heard from meanwhile, and stay.
-        for session in [session for session in self._idle if session.heard_at < since]:
+        for session in [session for session in self._idle if session.heard_at <= since]:
             self._idle.remove(session)
             session.terminate()
         self._serve()
