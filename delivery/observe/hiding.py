@@ -24,6 +24,8 @@ _PASSING_KEPT: Final = 500
 """The same of calls that are made ready for one job, and must not drive out the others."""
 
 _USERINFO: Final = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
+_DATABASE: Final = re.compile(r"(\bpostgres(?:ql)?://[^\s:@]*:)\S+@")
+"""Up to the last `@`: the password may hold others, and slashes."""
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{6,}")
 
 _always: dict[str, Scrubber] = {}
@@ -50,5 +52,6 @@ def hide(text: str) -> str:
     """The text as it may be written."""
     for scrubber in (*_always.values(), *_of_calls.values(), *_passing.values()):
         text = scrubber.scrub_text(text)
+    text = _DATABASE.sub(rf"\g<1>{REDACTED}@", text)
     text = _USERINFO.sub(REDACTED, text)
     return _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)

@@ -7,8 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.observe.hiding import hide
+from delivery.observe.hiding import hide, hide_always
 from delivery.rendering import dump_json, iso_time
+from delivery.settings import passwords_in
 
 if TYPE_CHECKING:
     from delivery.settings import Settings
@@ -24,6 +25,8 @@ def configure_logging(settings: Settings, *, verbose: bool) -> None:
         verbose: Whether `info` is of interest unless somebody set another level; else only
             warnings are.
     """
+    if settings.database.url is not None:
+        hide_always(passwords_in(settings.database.url))
     level = settings.log.level.upper()
     if not verbose and settings.origin("log", "level") == "default":
         level = "WARNING"

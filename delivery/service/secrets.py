@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from delivery.errors import InvalidSetting, MissingKey
@@ -14,6 +14,7 @@ from delivery.message.redact import hide_names
 from delivery.message.sealing import Sealer
 from delivery.message.signing.storing import seal_again
 from delivery.observe.hiding import hide_always
+from delivery.settings import passwords_in
 from delivery.store import sealed_rows
 
 if TYPE_CHECKING:
@@ -50,10 +51,9 @@ def sealer_for(settings: Settings) -> Sealer:
 def hide_by(settings: Settings, database_url: str) -> None:
     """Take for secret, in this process, what the settings say, and what gives access to it."""
     hide_names(settings.redaction.names)
-    password = urlsplit(database_url).password
     hide_always(settings.secrets.texts())
-    if password:
-        hide_always([unquote(password)])
+    hide_always(passwords_in(database_url))
+    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from delivery.errors import DatabaseUnavailable
-from delivery.settings import without_password
+from delivery.settings import hide_password, parse_database_url, without_password
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     from delivery.settings import Settings
+    from delivery.settings.database_url import DriverUrl
 
 __all__ = ["Connection", "Executor", "Pool", "connect", "open_pool"]
 
@@ -27,9 +27,6 @@ Executor: TypeAlias = "Connection | Pool"
 
 # Only what PgBouncer accepts at the start of a session, and nothing that correctness rests on.
 _SERVER_SETTINGS: Final = {"application_name": "delivery", "timezone": "UTC"}
-
-_RECOGNISABLE: Final = 6
-"""Characters of a password by which it is told from ordinary text."""
 
 _PLAN_LIFETIME: Final = 10
 """Seconds."""
@@ -48,6 +45,7 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     ),
     (asyncpg.CannotConnectNowError, "{error}; it is starting, stopping or recovering: try again"),
     (asyncpg.InsufficientPrivilegeError, "{error}; grant the user CONNECT on the database"),
+    (asyncpg.UndefinedObjectError, "{error}; remove it from the query of database.url"),
     (TimeoutError, "no answer within {timeout:g} s; check host, port, and firewalls between"),
     (socket.gaierror, "the host name cannot be resolved; correct it in database.url ({error})"),
     (ConnectionRefusedError, f"nothing listens there; {_START}"),
@@ -75,19 +73,22 @@ async def open_pool(settings: Settings, url: str) -> Pool:
         DatabaseUnavailable: The first connection cannot be made.
     """
     database = settings.database
+    timeout = database.connect_timeout
     try:
+        target = parse_database_url(url)
+        timeout = target.connect_timeout or timeout
         return await asyncpg.create_pool(
-            url,
+            target.dsn,
             min_size=1,
             max_size=database.pool_size,
-            timeout=database.connect_timeout,
+            timeout=timeout,
             statement_cache_size=database.statement_cache_size,
             max_cached_statement_lifetime=_PLAN_LIFETIME,
-            server_settings=_SERVER_SETTINGS,
+            server_settings=_server_settings(target),
             reset=_keep,
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _unavailable(error, url, database.connect_timeout) from error
+        raise _unavailable(error, url, timeout) from _shown(error, url)
 
 
 async def connect(
@@ -102,14 +103,16 @@ async def connect(
         DatabaseUnavailable: It cannot be made.
     """
     try:
+        target = parse_database_url(url)
+        timeout = target.connect_timeout or timeout
         return await asyncpg.connect(
-            url,
+            target.dsn,
             timeout=timeout,
             statement_cache_size=statement_cache_size,
-            server_settings=_SERVER_SETTINGS,
+            server_settings=_server_settings(target),
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _unavailable(error, url, timeout) from error
+        raise _unavailable(error, url, timeout) from _shown(error, url)
 
 
 async def _keep(connection: asyncpg.Connection[Any]) -> None:
@@ -119,14 +122,20 @@ async def _keep(connection: asyncpg.Connection[Any]) -> None:
 
 def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnavailable:
     """The error to raise: the URL without its password, what happened, what to do."""
-    reason = _reason(error, timeout)
-    password = _password(url)
-    if password:
-        reason = reason.replace(f":{password}@", ":***@")
-        # A shorter one stands in many a word by chance.
-        if len(password) >= _RECOGNISABLE:
-            reason = reason.replace(password, "***")
+    reason = hide_password(_reason(error, timeout), url)
     return DatabaseUnavailable(f"cannot connect to {without_password(url)}: {reason}")
+
+
+def _shown(error: BaseException, url: str) -> BaseException | None:
+    """The error as a cause; None if its text repeats part of a password."""
+    return error if hide_password(str(error), url) == str(error) else None
+
+
+def _server_settings(target: DriverUrl) -> dict[str, str]:
+    """What a session begins with."""
+    if target.application_name is None:
+        return _SERVER_SETTINGS
+    return {**_SERVER_SETTINGS, "application_name": target.application_name}
 
 
 def _reason(error: BaseException, timeout: float) -> str:
@@ -134,10 +143,3 @@ def _reason(error: BaseException, timeout: float) -> str:
         if isinstance(error, kind):
             return words.format(error=error, timeout=timeout)
     return str(error) or type(error).__name__
-
-
-def _password(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None
