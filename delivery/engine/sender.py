@@ -241,7 +241,6 @@ class Sender:
                     self._transport,
                     request,
                     plain_body=rendered.plain_body,
-                    secrets=rendered.scrubber or call.scrubber,
                 )
         except asyncio.CancelledError:
             self._settler.add(

@@ -21,6 +21,7 @@ from delivery.message.redact import (
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
+    may_be_secret,
     redact_headers,
     redact_query,
     redact_url,
@@ -40,7 +41,8 @@ def conceal(params: HttpParams) -> HttpParams:
     url = redact_url(params.url)
     headers = redact_headers(params.headers)
     query = tuple(
-        (key, REDACTED if is_secret_query_key(key) else value) for key, value in params.query
+        (key, REDACTED if is_secret_query_key(key) and may_be_secret(key, value) else value)
+        for key, value in params.query
     )
     body = _concealed_body(params.body)
     scrubber = Scrubber(secrets_in_call(params))
@@ -151,7 +153,7 @@ def _concealed(value: Any) -> Any:
     """A JSON value with `***` under each key that looks secret."""
     if isinstance(value, dict):
         return {
-            key: REDACTED if _is_secret_key(key) and each is not None else _concealed(each)
+            key: REDACTED if _is_secret_key(key) and may_be_secret(key, each) else _concealed(each)
             for key, each in value.items()
         }
     if isinstance(value, (list, tuple)):

@@ -7,6 +7,7 @@ use without the message it belongs to, and worth reading when a receiver refuses
 from __future__ import annotations
 
 import re
+from datetime import date, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "exempt_names",
     "has_secret_keys",
     "hide_names",
+    "is_certain",
+    "is_credential",
+    "is_plain",
     "is_secret_header",
     "is_secret_key",
     "is_secret_query_key",
+    "may_be_secret",
     "redact_head",
     "redact_headers",
     "redact_query",
@@ -48,9 +54,29 @@ _PARTS: Final = (
 """Anywhere in a name from which everything but letters and digits was taken."""
 
 _WORDS: Final = frozenset(
-    {"auth", "bearer", "jwt", "otp", "pass", "pin", "pwd", "session", "sessionid", "sig"}
+    {
+        *("auth", "bearer", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "session"),
+        *("sessionid", "sig"),
+    }
 )
 """As a whole word of a name."""
+
+_CERTAIN_ENDS: Final = (
+    *("accesskey", "apikey", "authorization", "cookie", "credential", "credentials", "passcode"),
+    *("passphrase", "passwd", "password", "privatekey", "secret", "signature", "token"),
+)
+_CERTAIN_WORDS: Final = frozenset(
+    {"code", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "sessionid", "sid", "sig"}
+)
+"""At the end of a name, these say what the value is; elsewhere they may say what it is about."""
+
+_PLAIN: Final = re.compile(
+    r"true|false|null|none|yes|no|on|off|-?[0-9][0-9.]{0,4}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?",
+    re.IGNORECASE,
+)
+"""Booleans, short numbers and dates."""
 
 _QUERY_WORDS: Final = frozenset({"code", "sid"})
 """The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
@@ -66,6 +92,9 @@ _OWNERS_OF_KEYS: Final = frozenset(
 _own_names: set[str] = set()
 """Names that settings add, without case and separators. They are never taken back: of several
 engines in one process each hides what any of them is to hide."""
+
+_exempt_names: set[str] = set()
+"""Names that settings exempt, as `_own_names` are kept; a name in both is secret."""
 
 _open_keys: set[str] = set()
 """Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
@@ -83,6 +112,7 @@ _OPEN_HEADERS: Final = frozenset(
 )
 """Look like secrets, but are none."""
 
+_LONGEST_PLAIN: Final = 40
 _SHORT: Final = 1_024
 _KEYS_KEPT: Final = 20_000
 _LONGEST_KEPT: Final = 64
@@ -99,7 +129,8 @@ _USERINFO: Final = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _hints: tuple[bytes, ...] = tuple(
     hint.encode()
     for hint in (
-        *("auth", "bearer", "cookie", "credential", "jwt", "key", "otp", "pass", "pin", "pwd"),
+        *("auth", "bearer", "cookie", "credential", "cvc", "cvv", "jwt", "key", "otp", "pass"),
+        *("pin", "pwd"),
         *("secret", "session", "sig", "token"),
     )
 )
@@ -126,23 +157,93 @@ def is_secret_key(key: str) -> bool:
     return _judged(_is_secret_key, key)
 
 
+def is_credential(name: str, value: object) -> bool:
+    """Whether a header, query pair or field of a call is a credential, for one origin only.
+
+    It is judged by the name and by `redaction.names`. `redaction.exempt` says only what may be
+    stored, and so has no part in it.
+    """
+    looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    return looks_secret and may_be_secret(name, value)
+
+
+def is_certain(name: str) -> bool:
+    """Whether a name that looks secret says what its value is, as `card_pin` and `apiKey` do.
+
+    A name such as `total_tokens` or `signature_required` only has such a word in it.
+    """
+    return _judged(_is_certain, name)
+
+
+def may_be_secret(name: str, value: object) -> bool:
+    """Whether a value is secret, under a name that looks so.
+
+    Booleans and null never are. Numbers, dates and lists or objects of these are if the name is
+    certain.
+    """
+    if value is None or isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return bool(value) and (is_certain(name) or not is_plain(value))
+    if isinstance(value, (int, float, date, time)):
+        return is_certain(name)
+    if isinstance(value, (dict, list, tuple)):
+        return bool(value) and (is_certain(name) or _has_text(value))
+    return True
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is empty, a boolean, a short number or a date."""
+    return not text or (len(text) <= _LONGEST_PLAIN and _PLAIN.fullmatch(text) is not None)
+
+
+def _has_text(value: object) -> bool:
+    """Whether there is a text in a JSON value that is not plain."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, str):
+            if not is_plain(item):
+                return True
+        elif not isinstance(item, (int, float, date, time)) and item is not None:
+            return True
+    return False
+
+
 def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
     # Names come from servers too, and the caches must not be filled with long ones.
     return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
 
 
 @lru_cache(maxsize=4_096)
+def _is_certain(name: str) -> bool:
+    squashed = _squashed(name)
+    if squashed in _own_names or squashed.endswith(_CERTAIN_ENDS):
+        return True
+    words = _WORD.findall(name)
+    return bool(words) and words[-1].lower() in _CERTAIN_WORDS
+
+
+@lru_cache(maxsize=4_096)
 def _is_secret_header(name: str) -> bool:
-    return name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    if name.lower() in _OPEN_HEADERS or _is_exempt(name):
+        return False
+    return _looks_secret(name, _WORDS)
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_query_key(key: str) -> bool:
-    return _looks_secret(key, _WORDS | _QUERY_WORDS)
+    return not _is_exempt(key) and _looks_secret(key, _WORDS | _QUERY_WORDS)
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_key(key: str) -> bool:
+    if _is_exempt(key):
+        return False
     words = [word.lower() for word in _WORD.findall(key)]
     if words and words[-1] == "key" and not _has_secret_part(key):
         return len(words) > 1 and words[-2] in _OWNERS_OF_KEYS
@@ -172,7 +273,7 @@ def _any_secret(item: dict[Any, object]) -> bool:
         if not isinstance(key, str):
             continue
         if is_secret_key(key):
-            if value not in (None, "", [], {}):
+            if may_be_secret(key, value):
                 return True
         elif len(key) <= _LONGEST_KEPT:
             if len(_open_keys) >= _KEYS_KEPT:
@@ -191,8 +292,21 @@ def hide_names(names: Iterable[str]) -> None:
     # The longest part without a separator is sure to stand in each spelling of a name.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
-    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _redact_short_head):
+    _forget_judgements()
+
+
+def exempt_names(names: Iterable[str]) -> None:
+    """Take names for no secret ones from now on, whatever words they have in them."""
+    added = {_squashed(name) for name in names} - _exempt_names - {""}
+    if added:
+        _exempt_names.update(added)
+        _forget_judgements()
+
+
+def _forget_judgements() -> None:
+    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _is_certain):
         judgement.cache_clear()
+    _redact_short_head.cache_clear()
     _open_keys.clear()
 
 
@@ -204,6 +318,13 @@ def tells_secret_names(data: bytes) -> bool:
             return True
     # Names may be written with escapes.
     return b"\\u" in data
+
+
+def _is_exempt(name: str) -> bool:
+    if not _exempt_names:
+        return False
+    squashed = _squashed(name)
+    return squashed in _exempt_names and squashed not in _own_names
 
 
 def _squashed(name: str) -> str:
@@ -224,7 +345,10 @@ def _looks_secret(name: str, words: frozenset[str]) -> bool:
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The headers, with `***` for the values that must not be stored."""
-    return tuple((name, REDACTED if is_secret_header(name) else value) for name, value in headers)
+    return tuple(
+        (name, REDACTED if is_secret_header(name) and may_be_secret(name, value) else value)
+        for name, value in headers
+    )
 
 
 def redact_head(head: bytes) -> bytes:
@@ -250,7 +374,7 @@ def _redact_head(head: bytes) -> bytes:
 
 def _redact_line(line: re.Match[bytes]) -> bytes:
     name = line[2].decode("latin-1").strip()
-    if not is_secret_header(name):
+    if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
         if name.lower() in _URL_HEADERS:
             shown = redact_url(line[4].decode("latin-1"))
             return line[1] + line[2] + line[3] + shown.encode("latin-1")
@@ -267,8 +391,9 @@ def redact_query(target: str) -> str:
 def _redact_pairs(query: str) -> str:
     parts = _SEPARATOR.split(query)
     for place in range(0, len(parts), 2):
-        key, mark, _ = parts[place].partition("=")
-        if mark and is_secret_query_key(unquote_plus(key)):
+        key, mark, value = parts[place].partition("=")
+        name = unquote_plus(key)
+        if mark and is_secret_query_key(name) and may_be_secret(name, unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
     return "".join(parts)
 

@@ -18,9 +18,12 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from delivery.message.redact import (
     REDACTED,
+    is_certain,
+    is_plain,
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
+    may_be_secret,
     redact_head,
 )
 
@@ -33,6 +36,7 @@ __all__ = [
     "FEWEST_CHARACTERS",
     "Scrubber",
     "secrets_in_call",
+    "secrets_in_header",
     "secrets_in_pairs",
     "secrets_in_value",
 ]
@@ -118,7 +122,7 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
     yield from (
         value
         for key, value in parse_qsl(urlsplit(params.url).query, keep_blank_values=True)
-        if is_secret_query_key(key)
+        if is_secret_query_key(key) and may_be_secret(key, value)
     )
     if params.tls.client_key is not None:
         yield from (line for line in params.tls.client_key.splitlines() if "-----" not in line)
@@ -130,16 +134,23 @@ def secrets_in_pairs(
 ) -> Iterator[str]:
     """The values of headers and query pairs whose names look secret."""
     for name, value in headers:
-        if is_secret_header(name):
-            yield value
-            found = _SCHEME.fullmatch(value)
-            if found:
-                # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
-                yield found[1]
-                yield from _of_basic(found[1])
-            if name.lower() in _COOKIES:
-                yield from (part.partition("=")[2].strip() for part in value.split(";"))
-    yield from (value for name, value in query if is_secret_query_key(name))
+        if is_secret_header(name) and may_be_secret(name, value):
+            yield from secrets_in_header(name, value)
+    yield from (
+        value for key, value in query if is_secret_query_key(key) and may_be_secret(key, value)
+    )
+
+
+def secrets_in_header(name: str, value: str) -> Iterator[str]:
+    """The value of a header that is secret, and the parts of it that are."""
+    yield value
+    found = _SCHEME.fullmatch(value)
+    if found:
+        # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
+        yield found[1]
+        yield from _of_basic(found[1])
+    if name.lower() in _COOKIES:
+        yield from (part.partition("=")[2].strip() for part in value.split(";"))
 
 
 def _of_basic(encoded: str) -> Iterator[str]:
@@ -167,8 +178,8 @@ def secrets_in_value(value: Any) -> Iterator[str]:
     """What stands in a JSON value under keys that look secret."""
     if isinstance(value, dict):
         for key, each in value.items():
-            if is_secret_key(str(key)):
-                yield from _texts_in(each)
+            if is_secret_key(str(key)) and may_be_secret(str(key), each):
+                yield from _texts_in(each, certain=is_certain(str(key)))
             else:
                 yield from secrets_in_value(each)
     elif isinstance(value, (list, tuple)):
@@ -176,16 +187,18 @@ def secrets_in_value(value: Any) -> Iterator[str]:
             yield from secrets_in_value(each)
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
+    """The texts in a value that is secret, and the numbers if its name is certain."""
     if isinstance(value, str):
-        yield value
+        if certain or not is_plain(value):
+            yield value
     elif isinstance(value, dict):
         for each in value.values():
-            yield from _texts_in(each)
+            yield from _texts_in(each, certain=certain)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _texts_in(each)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield from _texts_in(each, certain=certain)
+    elif certain and isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
 
 

@@ -108,7 +108,6 @@ class Previews:
                 self._transport,
                 request,
                 plain_body=rendered.plain_body,
-                secrets=rendered.scrubber or call.scrubber,
             )
         return _result(call, rendered, exchange)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from delivery.errors import InvalidSetting, MissingKey
 from delivery.message.params import decode_params, encode_params
-from delivery.message.redact import hide_names
+from delivery.message.redact import exempt_names, hide_names
 from delivery.message.sealing import Sealer
 from delivery.message.signing.storing import seal_again
 from delivery.observe.hiding import hide_always
@@ -51,6 +51,7 @@ def sealer_for(settings: Settings) -> Sealer:
 def hide_by(settings: Settings, database_url: str) -> None:
     """Take for secret, in this process, what the settings say, and what gives access to it."""
     hide_names(settings.redaction.names)
+    exempt_names(settings.redaction.exempt)
     hide_always(settings.secrets.texts())
     hide_always(passwords_in(database_url))
     hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
