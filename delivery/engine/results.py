@@ -92,7 +92,12 @@ def delivered(
         size,
         # Most have no earlier ones, and then this is the head itself.
         kept_head(exchange.earlier_heads + exchange.response_head, scrubber),
-        kept_body(exchange.response_body, scrubber, max_body),
+        kept_body(
+            exchange.response_body,
+            scrubber,
+            max_body,
+            cut=exchange.truncated or exchange.failure_kind is not None,
+        ),
         exchange.response_size,
     )
 

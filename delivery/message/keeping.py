@@ -19,15 +19,25 @@ def kept_head(head: bytes, scrubber: Scrubber | None) -> bytes:
     return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 
-def kept_body(body: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
-    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object."""
+def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False) -> bytes:
+    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object.
+
+    Args:
+        body: What was sent or received of it.
+        scrubber: Finds known secrets; None: there are none.
+        limit: Bytes to keep at most.
+        cut: Whether more of it was to come, so that it may end in the middle of a secret.
+    """
     if len(body) < FEWEST_CHARACTERS:
         # Such as `ok`; there is no room for a secret and its name.
         return body[:limit]
     if scrubber is None:
         return redact_body(body[:limit])
     room = limit + scrubber.longest
-    kept = scrubber.scrub(body[:room])
+    kept = body[:room]
+    if cut or len(body) > room:
+        kept = scrubber.hide_cut_end(kept)
+    kept = scrubber.scrub(kept)
     if len(body) > room:
         # Half a secret may stand at the end, and come forward where others before it were hidden.
         kept = kept[: max(len(kept) - scrubber.longest, 0)]

@@ -1,7 +1,8 @@
 """Removes secrets that are known from texts in which they have no business: `***` instead.
 
 A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
-percent-encoded, and escaped as in JSON. One of fewer than six characters is not looked for, since
+percent-encoded, escaped as in JSON, and in the text with all its escapes undone (see
+`escapes`). One of fewer than six characters is not looked for, since
 it would be found everywhere. Where there are more secrets than can be looked for, nothing is shown
 at all.
 """
@@ -16,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
+from delivery.message.escapes import Needles, Unescaped, has_escapes, replace_spans
 from delivery.message.redact import (
     REDACTED,
     is_certain,
@@ -59,7 +61,10 @@ class Scrubber:
         secrets: What is secret, as texts.
     """
 
-    __slots__ = ("_head", "_hides_all", "_kept_head", "_needles", "_texts", "longest")
+    __slots__ = (
+        *("_escaped", "_head", "_hides_all", "_kept_head", "_needles", "_secrets", "_texts"),
+        "longest",
+    )
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = set(islice(secrets, _MOST + 1))
@@ -70,6 +75,8 @@ class Scrubber:
         needles = sorted(forms, key=len, reverse=True)
         self._needles = tuple(needle.encode("utf-8", "surrogatepass") for needle in needles)
         self._texts = tuple(needles)
+        self._secrets = tuple(known)
+        self._escaped: Needles | None = None
         self.longest = max(map(len, self._needles), default=0)
         """Bytes of the longest form: how much more than is kept must be looked through."""
         self._head = self._kept_head = b""
@@ -81,6 +88,7 @@ class Scrubber:
         # The longest first: a secret may begin with another.
         both._texts = tuple(sorted({*self._texts, *other._texts}, key=len, reverse=True))
         both._needles = tuple(sorted({*self._needles, *other._needles}, key=len, reverse=True))
+        both._secrets = (*self._secrets, *other._secrets)
         both.longest = max(self.longest, other.longest)
         return both
 
@@ -94,7 +102,30 @@ class Scrubber:
         for needle in self._needles:
             if needle in data:
                 data = data.replace(needle, _MARK)
+        if self._secrets and has_escapes(data):
+            spans = self._in_escapes.find(data)
+            if spans:
+                data = replace_spans(data, spans, _MARK)
         return data
+
+    @property
+    def _in_escapes(self) -> Needles:
+        """What to look for where escapes are undone; made when there are some."""
+        if self._escaped is None:
+            self._escaped = Needles(bare for each in self._secrets for bare in _bare_forms(each))
+        return self._escaped
+
+    def find_in(self, text: Unescaped) -> list[tuple[int, int]]:
+        """Return where secrets stand in a text that are written with escapes."""
+        return text.find(self._in_escapes.forms)
+
+    def hide_cut_end(self, data: bytes) -> bytes:
+        """Return data that was cut off, without the beginning of a secret at its end."""
+        if self._hides_all or not self._needles:
+            return data
+        text = Unescaped(data, is_cut=True)
+        start = text.find_start_at_end((*self._needles, *self._in_escapes.forms))
+        return data if start is None else data[:start] + _MARK
 
     def scrub_head(self, head: bytes) -> bytes:
         """A response's head, redacted and scrubbed.
@@ -107,6 +138,16 @@ class Scrubber:
 
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
+        text = self.scrub_plain(text)
+        if self._secrets and ("\\" in text or "%" in text or "&" in text):
+            data = text.encode("utf-8", "surrogatepass")
+            spans = self._in_escapes.find(data)
+            if spans:
+                return replace_spans(data, spans, _MARK).decode("utf-8", "replace")
+        return text
+
+    def scrub_plain(self, text: str) -> str:
+        """The same, without looking for what is written with escapes; see `find_in`."""
         if self._hides_all and text:
             return REDACTED
         for needle in self._texts:
@@ -224,3 +265,11 @@ def _forms(secret: str) -> Iterator[str]:
         yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
+
+
+def _bare_forms(secret: str) -> Iterator[bytes]:
+    """The forms that have no escapes in them, to be looked for in a text without any."""
+    for number, form in enumerate(_forms(secret)):
+        data = form.encode("utf-8", "surrogatepass")
+        if number == 0 or not has_escapes(data):
+            yield data

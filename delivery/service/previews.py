@@ -160,7 +160,12 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
     if exchange.response_head:
         response = HttpMessage(
             message_headers(kept_head(exchange.response_head, scrubber)),
-            kept_body(exchange.response_body, scrubber, len(exchange.response_body)),
+            kept_body(
+                exchange.response_body,
+                scrubber,
+                len(exchange.response_body),
+                cut=exchange.truncated or exchange.failure_kind is not None,
+            ),
             exchange.response_size,
             exchange.truncated,
         )
