@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
+from delivery.message.secret_pairs import hide_pairs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from functools import _lru_cache_wrapper
@@ -30,6 +32,7 @@ __all__ = [
     "may_be_secret",
     "redact_head",
     "redact_headers",
+    "redact_pairs_in",
     "redact_query",
     "redact_url",
     "tells_secret_names",
@@ -345,10 +348,27 @@ def _looks_secret(name: str, words: frozenset[str]) -> bool:
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The headers, with `***` for the values that must not be stored."""
-    return tuple(
-        (name, REDACTED if is_secret_header(name) and may_be_secret(name, value) else value)
-        for name, value in headers
-    )
+    return tuple((name, _redact_header(name, value)) for name, value in headers)
+
+
+def _redact_header(name: str, value: str) -> str:
+    if is_secret_header(name) and may_be_secret(name, value):
+        return REDACTED
+    return redact_pairs_in(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
+def redact_pairs_in(data: bytes) -> bytes:
+    """Any text, with `***` for secret values of `name=value` in it; see `secret_pairs`.
+
+    Without any, the same object.
+    """
+    if not (b"=" in data or b"%" in data or b"\\u" in data):
+        return data
+    return hide_pairs(data, _is_secret_pair)
+
+
+def _is_secret_pair(name: str, value: str) -> bool:
+    return is_secret_query_key(name) and may_be_secret(name, value)
 
 
 def redact_head(head: bytes) -> bytes:
@@ -376,9 +396,10 @@ def _redact_line(line: re.Match[bytes]) -> bytes:
     name = line[2].decode("latin-1").strip()
     if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
         if name.lower() in _URL_HEADERS:
-            shown = redact_url(line[4].decode("latin-1"))
-            return line[1] + line[2] + line[3] + shown.encode("latin-1")
-        return line[0]
+            shown = redact_url(line[4].decode("latin-1")).encode("latin-1")
+        else:
+            shown = redact_pairs_in(line[4])
+        return line[1] + line[2] + line[3] + shown
     return line[1] + line[2] + line[3] + REDACTED.encode()
 
 
@@ -392,10 +413,12 @@ def _redact_pairs(query: str) -> str:
     parts = _SEPARATOR.split(query)
     for place in range(0, len(parts), 2):
         key, mark, value = parts[place].partition("=")
-        name = unquote_plus(key)
-        if mark and is_secret_query_key(name) and may_be_secret(name, unquote_plus(value)):
+        if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
-    return "".join(parts)
+    shown = "".join(parts)
+    # A value may be a URL or a form itself.
+    data = shown.encode("utf-8", "surrogatepass")
+    return redact_pairs_in(data).decode("utf-8", "surrogatepass")
 
 
 def redact_url(url: str) -> str:

@@ -2,7 +2,7 @@
 
 JSON is not parsed and written anew: only the bytes of such values change, and all others stay as
 they are. A text that is cut off, or is not quite JSON, is treated the same way as far as it goes;
-so is JSON in a string of JSON.
+so are JSON in a string of JSON, and forms and URLs in any text.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from delivery.message.redact import (
     is_certain,
     is_plain,
     is_secret_key,
+    redact_pairs_in,
     redact_query,
     tells_secret_names,
 )
 
-__all__ = ["redact_body"]
+__all__ = ["redact_body", "redact_text"]
 
 _MEMBER: Final = re.compile(
     # A name. Any quote may be the one before it: a stray one must not turn strings inside out.
@@ -50,19 +51,27 @@ def redact_body(data: bytes) -> bytes:
     A form is known by what it looks like: names and values joined by `=` and `&`.
     """
     # A short answer such as `ok` has no names.
-    if (b'"' not in data and b"=" not in data) or not tells_secret_names(data):
+    if not (b'"' in data or b"=" in data or b"%" in data) or not tells_secret_names(data):
         return data
     spans = _spans(data)
-    if not spans:
-        form = _redact_form(data) if _looks_like_form(data) else data
+    if not spans and _looks_like_form(data):
+        form = _redact_form(data)
         return data if form == data else form
     parts: list[bytes] = []
     done = 0
     for start, end, escape in spans:
         parts += (data[done:start], b'%b"%b%b"' % (escape, _MARK, escape))
         done = end
-    parts.append(data[done:])
-    return b"".join(parts)
+    return redact_pairs_in(b"".join([*parts, data[done:]]) if parts else data)
+
+
+def redact_text(text: str) -> str:
+    """The same with a text, which may be a body of its own: a value of JSON, or of a header."""
+    if '"' not in text and "=" not in text and "%" not in text:
+        return text
+    data = text.encode("utf-8", "surrogatepass")
+    redacted = redact_body(data)
+    return text if redacted is data else redacted.decode("utf-8", "surrogatepass")
 
 
 def _redact_form(data: bytes) -> bytes:

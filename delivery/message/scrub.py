@@ -15,7 +15,7 @@ import json
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus
 
 from delivery.message.escapes import Needles, Unescaped, has_escapes, replace_spans
 from delivery.message.redact import (
@@ -48,6 +48,8 @@ FEWEST_CHARACTERS: Final = 6
 _MOST: Final = 500
 """Secrets that are looked for; each in about nine forms, one after the other."""
 
+_DEEPEST: Final = 5
+"""Texts within texts that are looked into: JSON in a string of JSON, a URL in a URL."""
 _MARK: Final = REDACTED.encode()
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
 _COOKIES: Final = frozenset({"cookie", "set-cookie"})
@@ -160,11 +162,8 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
     """Everything in a call that looks like a secret, or is one."""
     yield from params.secrets
     yield from secrets_in_pairs(params.headers, params.query)
-    yield from (
-        value
-        for key, value in parse_qsl(urlsplit(params.url).query, keep_blank_values=True)
-        if is_secret_query_key(key) and may_be_secret(key, value)
-    )
+    for text in (params.url, *(value for _, value in (*params.headers, *params.query))):
+        yield from secrets_in_value(text)
     if params.tls.client_key is not None:
         yield from (line for line in params.tls.client_key.splitlines() if "-----" not in line)
     yield from secrets_in_value(_body_value(params.body.content))
@@ -215,17 +214,36 @@ def _body_value(content: Any) -> Any:
         return [{key: value} for key, value in parse_qsl(content, keep_blank_values=True)]
 
 
-def secrets_in_value(value: Any) -> Iterator[str]:
-    """What stands in a JSON value under keys that look secret."""
+def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
+    """What stands in a JSON value under keys that look secret, also in texts that are JSON."""
     if isinstance(value, dict):
         for key, each in value.items():
             if is_secret_key(str(key)) and may_be_secret(str(key), each):
                 yield from _texts_in(each, certain=is_certain(str(key)))
             else:
-                yield from secrets_in_value(each)
+                yield from secrets_in_value(each, depth)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from secrets_in_value(each)
+            yield from secrets_in_value(each, depth)
+    elif isinstance(value, str) and depth < _DEEPEST:
+        yield from _secrets_in_text(value, depth + 1)
+
+
+def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
+    """The secrets in a text that may be JSON, a form or a URL."""
+    if '"' in text and text.lstrip()[:1] in {"{", "["}:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        yield from secrets_in_value(value, depth)
+    elif "=" in text:
+        query = re.split(r"[?#]", text, maxsplit=1)[-1].replace("#", "&").replace(";", "&")
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            if is_secret_query_key(key) and may_be_secret(key, value):
+                yield value
+            else:
+                yield from secrets_in_value(value, depth)
 
 
 def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:

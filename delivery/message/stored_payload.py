@@ -30,7 +30,11 @@ def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
     if not sealer.has_keys:
         return payload
     value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
-    return sealer.seal(payload).encode() if has_secret_keys(value) else payload
+    # Only a backslash or an equals sign may lead to more: to JSON in a string, a form, or a URL.
+    is_secret = has_secret_keys(value) or (
+        (b"\\" in payload or b"=" in payload) and redact_body(payload) is not payload
+    )
+    return sealer.seal(payload).encode() if is_secret else payload
 
 
 def open_payload(stored: bytes, sealer: Sealer) -> bytes:

@@ -51,6 +51,23 @@ from delivery.models import Body, BodyKind, HttpParams, TlsOptions
         ),
         (b'"{\\"pin\\":1234}"', b'"{\\"pin\\":\\"***\\"}"'),
         (b'"\\"pin\\": \\"a\\\\\\"b\\", x"', b'"\\"pin\\": \\"***\\", x"'),
+        (
+            b'{"next": "https://e.test/?a=1&token=x&b=2"}',
+            b'{"next": "https://e.test/?a=1&token=***&b=2"}',
+        ),
+        (b'{"f": "a=1\\u0026token=x\\/y\\u0026b=2"}', b'{"f": "a=1\\u0026token=***\\u0026b=2"}'),
+        (b'{"f": "token=x y"}', b'{"f": "token=*** y"}'),
+        (b'{"f": "{\\"u\\": \\"/?token=x\\"}"}', b'{"f": "{\\"u\\": \\"/?token=***\\"}"}'),
+        (b'<a href="/?a=1&amp;token=x">', b'<a href="/?a=1&amp;token=***">'),
+        (b"see https://e.test/?token=x, or", b"see https://e.test/?token=*** or"),
+        (
+            b'{"q": "next=https%3A%2F%2Fe.test%2F%3Ftoken%3Dx%26b%3D1&c=2"}',
+            b'{"q": "next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***%26b%3D1&c=2"}',
+        ),
+        (
+            b'{"q": "?d=%7B%22password%22%3A%22x%22%7D&c=2"}',
+            b'{"q": "?d=%7B%22password%22%3A***&c=2"}',
+        ),
         (b'event: {"token": "x"}\n{"token": "y"}', b'event: {"token": "***"}\n{"token": "***"}'),
     ],
 )
@@ -72,6 +89,7 @@ def test_values_under_secret_names_are_hidden(body: bytes, kept: bytes) -> None:
         b"token_count=12&signature_required=true&password_expires=2026-01-02",
         b'{"note": "the \\"password\\": is here"}',
         b"<html>token=1</html>",
+        b'{"a": "https://e.test/?total_tokens=12&a=b", "b": "tokens = x"}',
         b"\x00\xff\x80 token",
         b'"token"',
     ],
@@ -210,6 +228,10 @@ def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
         b'\\"token\\":\\"x' * 50_000,
         b'\\"token\\":{\\"x' * 50_000,
         b'\\"token\\":[' * 100_000,
+        b"?token%3D" * 100_000,
+        b'"?token=' * 100_000,
+        b"?" + b"token%253D" * 100_000,
+        b"?token%" + b"25" * 500_000,
         b'{"token_a":' * 80_000 + b"1" + b"}" * 80_000,
     ],
 )
