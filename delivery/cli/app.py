@@ -24,7 +24,7 @@ from delivery.cli.triggers import trigger
 from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.observe.hiding import hide
-from delivery.rendering import dump_json, escape_controls
+from delivery.rendering import dump_json, escape_controls, writes_utf8
 from delivery.service.own_process import loop_factory
 from delivery.settings import without_password
 
@@ -180,7 +180,8 @@ def _fill_standard_streams() -> None:
 
 def _report(message: str, code: str, *, as_json: bool) -> None:
     if as_json:
-        line = dump_json({"error": {"code": code, "message": message}})
+        error = {"error": {"code": code, "message": message}}
+        line = dump_json(error, ascii_only=not writes_utf8(sys.stderr))
     else:
         line = f"error: {escape_controls(message)}"
     sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")

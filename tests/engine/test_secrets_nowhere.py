@@ -417,7 +417,8 @@ async def test_what_only_has_the_name_of_a_secret_is_neither_sealed_nor_hidden(
 ) -> None:
     payload = (
         b'{"total_tokens": 12, "signature_required": true, "session_number": 123456789,'
-        b' "password": null, "token_expires_at": "2026-01-02T03:04:05Z", "page_cursor_token": "shown"}'
+        b' "password": null, "token_expires_at": "2026-01-02T03:04:05Z",'
+        b' "page_cursor_token": "shown"}'
     )
     settings: dict[str, Any] = {
         "secrets": {"keys": [generate_key()]},
