@@ -148,7 +148,7 @@ class Unescaped:
         is_cut: Whether it may end in the middle of an escape, which is then left out.
     """
 
-    __slots__ = ("_data", "_steps", "layers")
+    __slots__ = ("_data", "_plain", "_steps", "layers")
 
     def __init__(self, data: bytes, *, is_cut: bool = False) -> None:
         self._data = data = _whole_part(data) if is_cut else data
@@ -164,15 +164,21 @@ class Unescaped:
             if is_cut:
                 data = _whole_part(data)
             self._steps.append(_Step(pieces, undone))
-            layers.append(_normal(data))
-        self.layers: tuple[bytes, ...] = tuple(layers)
+            layers.append(data)
+        self._plain = tuple(layers)
+        self.layers: tuple[bytes, ...] = tuple(map(_normal, layers))
         """What is looked through: the text after each layer of escapes is undone. A `+` is a space
         in it, as it may be one in a URL; so must it be in what is looked for."""
 
-    def find(self, needles: Sequence[bytes]) -> list[Span]:
-        """Return where the needles stand in the text as it is, written with escapes."""
+    def find(self, needles: Sequence[bytes], *, plain: bool = False) -> list[Span]:
+        """Return where the needles stand in the text as it is, written with escapes.
+
+        Args:
+            needles: What to look for.
+            plain: Whether a `+` is nothing but a `+`, also in the needles.
+        """
         found: list[Span] = []
-        for depth, layer in enumerate(self.layers):
+        for depth, layer in enumerate(self._plain if plain else self.layers):
             for needle in needles:
                 start = layer.find(needle)
                 while start >= 0:

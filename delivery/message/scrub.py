@@ -118,8 +118,11 @@ class Scrubber:
         return self._escaped
 
     def find_in(self, text: Unescaped) -> list[tuple[int, int]]:
-        """Return where secrets stand in a text that are written with escapes."""
-        return text.find(self._in_escapes.forms)
+        """Return where secrets stand in a text that are written with escapes.
+
+        Other than `scrub` it makes nothing ready, for it is asked of thousands about one line.
+        """
+        return text.find(self._needles, plain=True)
 
     def hide_cut_end(self, data: bytes) -> bytes:
         """Return data that was cut off, without the beginning of a secret at its end."""

@@ -153,14 +153,15 @@ class Secrets:
             changes: list[SealedCall] = []
             unreadable = 0
             for row in rows:
-                if self._sealer.is_current(row.call.credentials):
-                    continue
                 try:
                     call = encode_params(decode_params(row.call, self._sealer), self._sealer)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(f"what is sent by {row.id}", error)
                     continue
-                if call != row.call:
+                # Each sealing differs, so where the key is the first, the rest is compared: an
+                # earlier version may have left something in clear there that is concealed now.
+                is_current = self._sealer.is_current(row.call.credentials)
+                if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(row._replace(call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)

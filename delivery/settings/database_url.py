@@ -213,7 +213,7 @@ def _parts(rest: str) -> tuple[str, str, str]:
         or ("@" in query and "@" not in authority and ":" in authority)
     )
     if unclear or fragment:
-        message = f"it has one of @ / ? # where it cannot be told what it means; {_ENCODE}"
+        message = f"it is ambiguous: it has @, /, ? or # where they separate nothing; {_ENCODE}"
         raise InvalidDatabaseUrl(message)
     return authority, path, query
 

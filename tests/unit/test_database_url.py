@@ -142,7 +142,7 @@ def test_a_refused_url_in_the_settings_is_named_with_its_source_but_not_repeated
     with pytest.raises(InvalidSetting) as caught:
         load_settings()
     text = str(caught.value)
-    assert text.startswith("database.url: it has one of @ / ? #")
+    assert text.startswith("database.url: it is ambiguous: it has @, /, ? or #")
     assert text.endswith("(environment variable DELIVERY_DATABASE_URL)")
     assert "cret" not in text
 
