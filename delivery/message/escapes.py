@@ -23,8 +23,8 @@ __all__ = ["Needles", "Unescaped", "has_escapes", "replace_spans", "unescaped_fo
 
 Span = tuple[int, int]
 
-_COMPLEX: Final = (b"%", b"&", *(b"\\" + bytes([each]) for each in b"uUx01234567"))
-"""One of these is in each escape that is not a backslash before the character itself."""
+_COMPLEX: Final = (b"%", b"&#", *(b"\\" + bytes([each]) for each in b"uUx01234567"))
+"""One of these is in each escape, but for names of HTML and a backslash before a character."""
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _DEEPEST: Final = 5
 """Escapes over escapes that are undone."""
@@ -85,7 +85,7 @@ _LETTERS: Final = {
 
 def has_escapes(data: bytes) -> bool:
     """Whether there may be an escape in the data; a quick first test."""
-    return b"\\" in data or b"%" in data or b"&" in data
+    return b"\\" in data or b"%" in data or (b"&" in data and (b";" in data or b"&#" in data))
 
 
 def unescaped_forms(text: bytes) -> list[bytes]:
@@ -134,7 +134,7 @@ class Needles:
 
     def _may_find(self, data: bytes) -> bool:
         """Whether it is worth to undo the escapes; a quick test, as most are of quotes in JSON."""
-        if any(sign in data for sign in _COMPLEX):
+        if (b"&" in data and b";" in data) or any(sign in data for sign in _COMPLEX):
             return True
         bare = _normal(data.replace(b"\\", b""))
         return any(form in bare for form in self._bare or ())

@@ -354,6 +354,8 @@ def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str],
 def _redact_header(name: str, value: str) -> str:
     if is_secret_header(name) and may_be_secret(name, value):
         return REDACTED
+    if "=" not in value and "%" not in value:
+        return value
     return redact_pairs_in(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
@@ -416,6 +418,8 @@ def _redact_pairs(query: str) -> str:
         if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
     shown = "".join(parts)
+    if "%" not in shown and shown.count("=") <= len(parts) // 2 + 1:
+        return shown
     # A value may be a URL or a form itself.
     data = shown.encode("utf-8", "surrogatepass")
     return redact_pairs_in(data).decode("utf-8", "surrogatepass")

@@ -144,7 +144,9 @@ class Scrubber:
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
         text = self.scrub_plain(text)
-        if self._secrets and ("\\" in text or "%" in text or "&" in text):
+        if self._secrets and (
+            "\\" in text or "%" in text or ("&" in text and ("&#" in text or ";" in text))
+        ):
             data = text.encode("utf-8", "surrogatepass")
             spans = self._in_escapes.find(data)
             if spans:

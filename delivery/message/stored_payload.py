@@ -6,7 +6,8 @@ with a password in it does not lie readable in the database.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from delivery.message.payload import decode_payload
 from delivery.message.redact import has_secret_keys
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
 
 __all__ = ["open_payload", "seal_payload", "shown_payload"]
+
+_TEXT_WITHIN: Final = re.compile(rb'\\"[ \t]*:|\\u0022|[=%]|\\u003[dD]')
+"""JSON in a string, or a form or URL, which may have secrets of their own."""
 
 
 def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
@@ -30,9 +34,8 @@ def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
     if not sealer.has_keys:
         return payload
     value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
-    # Only a backslash or an equals sign may lead to more: to JSON in a string, a form, or a URL.
     is_secret = has_secret_keys(value) or (
-        (b"\\" in payload or b"=" in payload) and redact_body(payload) is not payload
+        _TEXT_WITHIN.search(payload) is not None and redact_body(payload) is not payload
     )
     return sealer.seal(payload).encode() if is_secret else payload
 
