@@ -168,7 +168,8 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
     yield from params.secrets
     yield from secrets_in_pairs(params.headers, params.query)
     for text in (params.url, *(value for _, value in (*params.headers, *params.query))):
-        yield from secrets_in_value(text)
+        if "=" in text or '"' in text:
+            yield from _secrets_in_text(text, 1)
     if params.tls.client_key is not None:
         yield from (line for line in params.tls.client_key.splitlines() if "-----" not in line)
     yield from secrets_in_value(_body_value(params.body.content))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_payload", "seal_payload", "shown_payload"]
 
-_TEXT_WITHIN: Final = re.compile(rb'\\"[ \t]*:|\\u0022|[=%]|\\u003[dD]')
-"""JSON in a string, or a form or URL, which may have secrets of their own."""
+_ESCAPED: Final = re.compile(rb'\\"[ \t\r\n]*:|\\u00(?:22|3[dD])')
+"""The end of a name in JSON that stands in a string of JSON, or an equals sign."""
 
 
 def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
@@ -35,9 +35,16 @@ def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
         return payload
     value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
     is_secret = has_secret_keys(value) or (
-        _TEXT_WITHIN.search(payload) is not None and redact_body(payload) is not payload
+        _may_have_texts_within(payload) and redact_body(payload) is not payload
     )
     return sealer.seal(payload).encode() if is_secret else payload
+
+
+def _may_have_texts_within(payload: bytes) -> bool:
+    """Whether there may be JSON in a string, a form or a URL, which can have secrets of their own."""
+    if b"=" in payload or b"%" in payload:
+        return True
+    return b"\\" in payload and _ESCAPED.search(payload) is not None
 
 
 def open_payload(stored: bytes, sealer: Sealer) -> bytes:
