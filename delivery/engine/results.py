@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import MissingKey
-from delivery.message.keeping import kept_body, kept_head, kept_text
+from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
 from delivery.store.settlements import Settlement
 
@@ -92,12 +92,7 @@ def delivered(
         size,
         # Most have no earlier ones, and then this is the head itself.
         kept_head(exchange.earlier_heads + exchange.response_head, scrubber),
-        kept_body(
-            exchange.response_body,
-            scrubber,
-            max_body,
-            cut=exchange.truncated or exchange.failure_kind is not None,
-        ),
+        kept_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
     )
 

@@ -10,8 +10,9 @@ from delivery.message.scrub import FEWEST_CHARACTERS
 
 if TYPE_CHECKING:
     from delivery.message.scrub import Scrubber
+    from delivery.models import Exchange
 
-__all__ = ["kept_body", "kept_head", "kept_text"]
+__all__ = ["is_cut_off", "kept_body", "kept_head", "kept_text"]
 
 
 def kept_head(head: bytes, scrubber: Scrubber | None) -> bytes:
@@ -42,6 +43,11 @@ def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool =
         # Half a secret may stand at the end, and come forward where others before it were hidden.
         kept = kept[: max(len(kept) - scrubber.longest, 0)]
     return redact_body(kept)[:limit]
+
+
+def is_cut_off(exchange: Exchange) -> bool:
+    """Whether more of the response's body was to come than was received."""
+    return exchange.truncated or exchange.failure_kind is not None
 
 
 def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
+from delivery.message.plain_values import has_text, is_plain, names_its_value
 from delivery.message.secret_pairs import hide_pairs
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = [
     "hide_names",
     "is_certain",
     "is_credential",
-    "is_plain",
     "is_secret_header",
     "is_secret_key",
     "is_secret_query_key",
@@ -64,23 +64,6 @@ _WORDS: Final = frozenset(
 )
 """As a whole word of a name."""
 
-_CERTAIN_ENDS: Final = (
-    *("accesskey", "apikey", "authorization", "cookie", "credential", "credentials", "passcode"),
-    *("passphrase", "passwd", "password", "privatekey", "secret", "signature", "token"),
-)
-_CERTAIN_WORDS: Final = frozenset(
-    {"code", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "sessionid", "sid", "sig"}
-)
-"""At the end of a name, these say what the value is; elsewhere they may say what it is about."""
-
-_PLAIN: Final = re.compile(
-    r"true|false|null|none|yes|no|on|off|-?[0-9][0-9.]{0,4}"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
-    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?",
-    re.IGNORECASE,
-)
-"""Booleans, short numbers and dates."""
-
 _QUERY_WORDS: Final = frozenset({"code", "sid"})
 """The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
 
@@ -115,7 +98,6 @@ _OPEN_HEADERS: Final = frozenset(
 )
 """Look like secrets, but are none."""
 
-_LONGEST_PLAIN: Final = 40
 _SHORT: Final = 1_024
 _KEYS_KEPT: Final = 20_000
 _LONGEST_KEPT: Final = 64
@@ -191,30 +173,8 @@ def may_be_secret(name: str, value: object) -> bool:
     if isinstance(value, (int, float, date, time)):
         return is_certain(name)
     if isinstance(value, (dict, list, tuple)):
-        return bool(value) and (is_certain(name) or _has_text(value))
+        return bool(value) and (is_certain(name) or has_text(value))
     return True
-
-
-def is_plain(text: str) -> bool:
-    """Whether a text is empty, a boolean, a short number or a date."""
-    return not text or (len(text) <= _LONGEST_PLAIN and _PLAIN.fullmatch(text) is not None)
-
-
-def _has_text(value: object) -> bool:
-    """Whether there is a text in a JSON value that is not plain."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += item.values()
-        elif isinstance(item, (list, tuple)):
-            waiting += item
-        elif isinstance(item, str):
-            if not is_plain(item):
-                return True
-        elif not isinstance(item, (int, float, date, time)) and item is not None:
-            return True
-    return False
 
 
 def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
@@ -224,11 +184,8 @@ def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _is_certain(name: str) -> bool:
-    squashed = _squashed(name)
-    if squashed in _own_names or squashed.endswith(_CERTAIN_ENDS):
-        return True
-    words = _WORD.findall(name)
-    return bool(words) and words[-1].lower() in _CERTAIN_WORDS
+    squashed, words = _squashed(name), _WORD.findall(name)
+    return squashed in _own_names or names_its_value(squashed, words[-1].lower() if words else "")
 
 
 @lru_cache(maxsize=4_096)

@@ -12,10 +12,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from delivery.message.plain_values import is_plain
 from delivery.message.redact import (
     REDACTED,
     is_certain,
-    is_plain,
     is_secret_key,
     redact_pairs_in,
     redact_query,

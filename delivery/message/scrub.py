@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus
 
 from delivery.message.escapes import Needles, Unescaped, has_escapes, replace_spans
+from delivery.message.plain_values import is_plain
 from delivery.message.redact import (
     REDACTED,
     is_certain,
-    is_plain,
     is_secret_header,
     is_secret_key,
     is_secret_query_key,

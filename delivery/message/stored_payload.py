@@ -41,7 +41,7 @@ def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
 
 
 def _may_have_texts_within(payload: bytes) -> bool:
-    """Whether there may be JSON in a string, a form or a URL, which can have secrets of their own."""
+    """Whether there may be JSON in a string, a form or a URL, which can have their own secrets."""
     if b"=" in payload or b"%" in payload:
         return True
     return b"\\" in payload and _ESCAPED.search(payload) is not None

@@ -9,7 +9,7 @@ from delivery.engine.templated import facts_from
 from delivery.errors import InvalidReaction, NotFound
 from delivery.http.request import Request
 from delivery.message.head import message_headers
-from delivery.message.keeping import kept_body, kept_head, kept_text
+from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
 from delivery.message.payload import encode_payload
 from delivery.message.template import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
@@ -164,7 +164,7 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
                 exchange.response_body,
                 scrubber,
                 len(exchange.response_body),
-                cut=exchange.truncated or exchange.failure_kind is not None,
+                cut=is_cut_off(exchange),
             ),
             exchange.response_size,
             exchange.truncated,
