@@ -7,6 +7,7 @@ digits is still there in full.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import re
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import singledispatch
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import orjson
@@ -30,12 +31,20 @@ from delivery.models import (
     Trigger,
 )
 
-__all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json"]
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json", "writes_utf8"]
 
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _BRACKETS: Final = {"{": "}", "[": "]"}
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""All but tab and newline: what makes a terminal do more than print, or print in another order."""
+_STEERING: Final = "\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
+_CONTROL: Final = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_STEERING}\\ud800-\\udfff]")
+"""All but tab and newline: what makes a terminal do more than print, or print in another order; and
+surrogates, which cannot be written."""
+_RAW_IN_JSON: Final = re.compile(f"[{_STEERING}]")
+"""The same where JSON allows it as it is, in strings."""
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]")
 
 
 @singledispatch
@@ -135,9 +144,45 @@ def iso_time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def dump_json(value: Any) -> str:
-    """JSON on one line of what `to_json` gave."""
-    return orjson.dumps(value).decode()
+def dump_json(value: Any, *, ascii_only: bool = False) -> str:
+    """JSON on one line of what `to_json` gave.
+
+    Control characters are written as escapes, so that none reaches a terminal. A lone surrogate,
+    which JSON in UTF-8 cannot have, becomes U+FFFD.
+
+    Args:
+        value: Values that JSON has.
+        ascii_only: Whether to write all other characters as escapes too, for streams that are not
+            UTF-8.
+    """
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        text = orjson.dumps(_without_surrogates(value)).decode()
+    return (_NOT_ASCII if ascii_only else _RAW_IN_JSON).sub(_json_escape, text)
+
+
+def writes_utf8(stream: TextIO) -> bool:
+    """Whether a stream can write every character."""
+    try:
+        return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
+    except LookupError:
+        return False
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(each) for each in value]
+    return value
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def indent_json(data: bytes | str) -> str | None:

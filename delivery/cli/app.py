@@ -23,8 +23,10 @@ from delivery.cli.secrets import app as secrets
 from delivery.cli.triggers import trigger
 from delivery.cli.worker import serve, worker
 from delivery.errors import DeliveryError, InvalidInput
-from delivery.rendering import dump_json, escape_controls
+from delivery.observe.hiding import hide
+from delivery.rendering import dump_json, escape_controls, writes_utf8
 from delivery.service.own_process import loop_factory
+from delivery.settings import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +120,8 @@ async def invoke(arguments: Sequence[str]) -> int:
     except UnusedCliTokensError as error:
         return _report_usage(error, _unused(error.unused_tokens or []), as_json=as_json)
     except CycloptsError as error:
-        text = " ".join(str(error).split()).removesuffix(", ...").rstrip(".")
+        text = " ".join(_without_passwords(str(error), arguments).split())
+        text = text.removesuffix(", ...").rstrip(".")
         return _report_usage(error, text, as_json=as_json)
     except DeliveryError as error:
         _report(str(error), error.code, as_json=as_json)
@@ -127,8 +130,8 @@ async def invoke(arguments: Sequence[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - a bug, of which people want to read one line first
         if "--debug" in arguments:
-            traceback.print_exc()
-        text = f"{type(error).__name__}: {error} (this is a bug; --debug shows where)"
+            sys.stderr.write(escape_controls(hide(traceback.format_exc())))
+        text = hide(f"{type(error).__name__}: {error} (this is a bug; --debug shows where)")
         _report(text, DeliveryError.code, as_json=as_json)
         return DeliveryError.exit_code
     return result if isinstance(result, int) else 0
@@ -138,6 +141,15 @@ def _report_usage(error: CycloptsError, text: str, *, as_json: bool) -> int:
     chain = " ".join(["delivery", *(error.command_chain or ())])
     _report(f"{text}; see `{chain} --help`", InvalidInput.code, as_json=as_json)
     return InvalidInput.exit_code
+
+
+def _without_passwords(text: str, arguments: Sequence[str]) -> str:
+    """Return an error about the arguments without the passwords of URLs in them."""
+    for argument in arguments:
+        if "://" in argument or "password" in argument.lower():
+            value = argument.partition("=")[2] if argument.startswith("-") else argument
+            text = text.replace(value, without_password(value)) if value else text
+    return text
 
 
 def _unused(tokens: Sequence[str]) -> str:
@@ -168,7 +180,8 @@ def _fill_standard_streams() -> None:
 
 def _report(message: str, code: str, *, as_json: bool) -> None:
     if as_json:
-        line = dump_json({"error": {"code": code, "message": message}})
+        error = {"error": {"code": code, "message": message}}
+        line = dump_json(error, ascii_only=not writes_utf8(sys.stderr))
     else:
         line = f"error: {escape_controls(message)}"
     sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")

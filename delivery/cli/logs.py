@@ -126,7 +126,7 @@ def _line(output: Output, log: DeliveryLog) -> None:
         f"{duration(log.duration_ms):>6} ms",
         f"try {log.attempt}",
         f"{log.method} {log.endpoint}",
-        log.error or "",
+        (log.error or "").replace("\n", " "),
     ]
     output.line("  ".join(part for part in parts if part))
 

@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations of commands, and
 # what they name must be imported for good.
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -102,7 +103,11 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, equals, value = assignment.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot and section and key):
-            message = f"--set {assignment!r} must be of the form section.key=value"
+            # What follows the name may be a password.
+            begins = re.match(r"[\w. -]{0,60}", assignment)
+            shown = begins[0] if begins else ""
+            more = "…" if len(shown) < len(assignment) else ""
+            message = f"--set {shown + more!r} must be of the form section.key=value"
             raise InvalidSetting(message)
         overrides.setdefault(section, {})[key] = _value(section, key, value.strip())
     return overrides

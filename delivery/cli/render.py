@@ -13,7 +13,14 @@ from rich.console import Console
 from rich.text import Text
 
 from delivery.cli.layout import GAP, Column, cut, fit
-from delivery.rendering import dump_json, escape_controls, indent_json, iso_time, to_json
+from delivery.rendering import (
+    dump_json,
+    escape_controls,
+    indent_json,
+    iso_time,
+    to_json,
+    writes_utf8,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,12 +74,15 @@ class Output:
 
     def json(self, value: Any) -> None:
         """Print one object: on one line, or indented for a person who asked for JSON."""
-        line = dump_json(to_json(value))
+        line = self._json(value)
         self._write((self.is_terminal and indent_json(line)) or line)
 
     def json_line(self, value: Any) -> None:
         """Print one object of many, on one line, at once."""
-        self._write(dump_json(to_json(value)))
+        self._write(self._json(value))
+
+    def _json(self, value: Any) -> str:
+        return dump_json(to_json(value), ascii_only=not writes_utf8(sys.stdout))
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line for people."""
@@ -156,15 +166,21 @@ class Output:
 
     def _print(self, text: Text) -> None:
         if self.is_terminal:
+            if not writes_utf8(sys.stdout):
+                text.plain = _writable(text.plain)
             self.console.print(text)
         else:
             self._write(text.plain)
 
     def _write(self, line: str) -> None:
-        # Surrogates, and letters that the terminal's encoding lacks, must not end the program.
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.write(_writable(line) + "\n")
         sys.stdout.flush()
+
+
+def _writable(text: str) -> str:
+    """The text with escapes for surrogates, and for letters that the stream's encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _cell(value: Any) -> str:

@@ -41,9 +41,4 @@ def exchange_of(
     )
     if call.redirects is None:
         return transport.send(request)
-    return call.redirects.follow(
-        transport,
-        request,
-        plain_body=rendered.plain_body,
-        secrets=rendered.scrubber or call.scrubber,
-    )
+    return call.redirects.follow(transport, request, plain_body=rendered.plain_body)

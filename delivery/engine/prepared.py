@@ -17,11 +17,11 @@ from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
 from delivery.http.tls import with_minimum
+from delivery.message.declared import declared_secrets, declares_secret_body
 from delivery.message.decoded import DecodedPayload
 from delivery.message.filling import compile_call, plain_url
 from delivery.message.params import StoredCall, decode_params
 from delivery.message.redact import (
-    has_secret_keys,
     redact_query,
     redact_url,
     tells_secret_names,
@@ -143,8 +143,6 @@ class PreparedCall:
         """The same, with what is secret in the payload hidden wherever it was put."""
         if not decoded.is_decoded and not tells_secret_names(payload):
             return rendered
-        if not has_secret_keys(decoded.value):
-            return rendered
         scrubber = Scrubber(secrets_in_value(decoded.value))
         if not scrubber:
             return rendered
@@ -182,6 +180,7 @@ def prepare(
         DeliveryError: if the call cannot be made as it is given.
     """
     tls = with_minimum(params.tls, settings.tls_minimum_version)
+    secrets = tuple(secrets)
     endpoint, target = parse_url(plain_url(params.url), tls=tls)
     known = [*secrets, *secrets_in_call(params)]
     scrubber = Scrubber(known) if known else None
@@ -228,9 +227,14 @@ def prepare(
         concurrency=params.concurrency,
         scrubber=scrubber,
         sealer=sealer,
-        redirects=Redirects(params.redirects, tls.minimum_version) if params.redirects else None,
+        redirects=_redirects(params, tls.minimum_version, secrets) if params.redirects else None,
         templated=templated,
     )
+
+
+def _redirects(params: HttpParams, oldest_tls: str | None, secrets: Iterable[str]) -> Redirects:
+    declared = Scrubber([*secrets, *declared_secrets(params)])
+    return Redirects(params.redirects, oldest_tls, declared, declares_secret_body(params.body))
 
 
 def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer) -> PreparedCall:

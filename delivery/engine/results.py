@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine.prepared import UnreadableCall
 from delivery.errors import MissingKey
 from delivery.message.head import cut_head
-from delivery.message.keeping import kept_body, kept_head, kept_text
+from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
 from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
@@ -104,7 +104,7 @@ def delivered(
         size,
         # Most have no earlier ones, and then this is the head itself.
         kept_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
-        kept_body(exchange.response_body, scrubber, max_body),
+        kept_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
     )
 

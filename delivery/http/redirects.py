@@ -5,10 +5,12 @@ addresses, and what remains of the timeout is all the time it has. Other than in
 and body are kept whatever the status says: a POST that becomes a GET delivers nothing (RFC 9110,
 15.4, allows both for 301 and 302).
 
-What is secret stays with the origin it was meant for: behind a hop to another scheme, host or port
-go no headers that look secret or have a known secret in them, no client certificate, and no private
-authority is trusted; a body that has secrets in it is not sent there at all.
-`webhook-signature` is kept: it is no secret, and the receiver verifies by it.
+A secret stays with the origin it was meant for. Another scheme, host or port receives no header
+that is a credential or repeats a secret that the call declares, and no client certificate; no
+private authority is trusted there; and a body that has such a secret is not sent there at all. What
+only looks secret in an event decides nothing: that is a rule about logs; see
+`delivery.message.declared`. `webhook-signature` is kept: it is no secret, and the receiver verifies
+by it.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
+from delivery.message.declared import credentials_in
 from delivery.message.head import find_header
-from delivery.message.redact import is_secret_header, redact_head, redact_url
-from delivery.message.redact_body import redact_body
+from delivery.message.redact import is_credential, redact_head, redact_url
+from delivery.message.scrub import Scrubber
 from delivery.message.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     from delivery.http.request import Request
     from delivery.http.transport import Transport
-    from delivery.message.scrub import Scrubber
     from delivery.message.url import Endpoint
 
 __all__ = ["Redirects"]
@@ -62,6 +64,10 @@ class Redirects:
     """How many, from 1."""
     tls_minimum_version: str | None = None
     """The oldest version of TLS that is spoken with other origins."""
+    declared: Scrubber | None = None
+    """Finds the secrets that the call declares, whatever the event is."""
+    has_secret_body: bool = False
+    """Whether the call's own body has a field that is named as a secret."""
 
     async def follow(
         self,
@@ -69,20 +75,18 @@ class Redirects:
         request: Request,
         *,
         plain_body: bytes = b"",
-        secrets: Scrubber | None = None,
     ) -> Exchange:
         """Make the exchange and those it leads to, all within the request's timeout.
 
         The result is the last answer, with the times of all taken together, and the heads of the
         others in `earlier_heads`. A redirect that cannot be followed is itself the last answer, and
         `error` says why; one that must not be, since the guard refuses where it leads, it leaves
-        https, or the body has secrets for another origin, is `blocked`.
+        https, or the body has declared secrets for another origin, is `blocked`.
 
         Args:
             transport: Makes the exchanges.
             request: The first.
             plain_body: Its body before it was compressed.
-            secrets: Finds what is secret in the request wherever it stands; None: nothing is.
         """
         began = time.perf_counter()
         exchange = await transport.send(request)
@@ -93,7 +97,7 @@ class Redirects:
             if not location:
                 break
             try:
-                hop = self._hop(request, location, seen, plain_body, secrets)
+                hop = self._hop(request, location, seen, plain_body)
             except _NotFollowed as reason:
                 if isinstance(reason, _Refused):
                     exchange.failure_kind = FailureKind.BLOCKED
@@ -122,7 +126,6 @@ class Redirects:
         location: bytes,
         seen: set[tuple[Endpoint, str]],
         plain_body: bytes,
-        secrets: Scrubber | None,
     ) -> _Hop:
         """The request to make next."""
         endpoint = request.endpoint
@@ -136,16 +139,19 @@ class Redirects:
         if endpoint.scheme == "https" and following.scheme != "https":
             message = f"{shown_url} is not https, as the url before was"
             raise _Refused(message)
-        stays = _origin(following) == _origin(endpoint)
-        if stays:
+        is_kept: Callable[[bytes], bool] = _kept
+        if _origin(following) == _origin(endpoint):
             following = endpoint
-        elif _finds(secrets, plain_body) or redact_body(plain_body) is not plain_body:
-            message = f"the body has secrets, and {shown_url} is of another origin"
-            raise _Refused(message)
-        elif following.scheme == "https":
-            tls = TlsOptions(minimum_version=self.tls_minimum_version)
-            following = replace(following, tls=tls)
-        head = _head(request, following, target, _kept if stays else partial(_is_open, secrets))
+        else:
+            secrets = self._secrets_of(request)
+            if self.has_secret_body or _finds(secrets, plain_body):
+                message = f"the body has secrets, and {shown_url} is of another origin"
+                raise _Refused(message)
+            is_kept = partial(_is_open, secrets)
+            if following.scheme == "https":
+                tls = TlsOptions(minimum_version=self.tls_minimum_version)
+                following = replace(following, tls=tls)
+        head = _head(request, following, target, is_kept)
         hop = replace(request, endpoint=following, head=head)
         if _place(hop) in seen:
             message = f"it leads in a circle, back to {shown_url}"
@@ -155,6 +161,11 @@ class Redirects:
             message = f"no more than {allowed} followed, and it leads on to {shown_url}"
             raise _NotFollowed(message)
         return _Hop(hop, shown_url)
+
+    def _secrets_of(self, request: Request) -> Scrubber:
+        """Return what finds the secrets of the call, and the credentials of this request."""
+        credentials = Scrubber(credentials_in(request.head))
+        return credentials if self.declared is None else self.declared.plus(credentials)
 
 
 def _resolved(base: str, location: str) -> str:
@@ -184,18 +195,18 @@ def _origin(endpoint: Endpoint) -> tuple[str, str, int]:
     return endpoint.scheme, endpoint.host, endpoint.port
 
 
-def _finds(secrets: Scrubber | None, data: bytes) -> bool:
-    return secrets is not None and secrets.scrub(data) is not data
+def _finds(secrets: Scrubber, data: bytes) -> bool:
+    return secrets.scrub(data) is not data
 
 
 def _kept(_: bytes) -> bool:
     return True
 
 
-def _is_open(secrets: Scrubber | None, line: bytes) -> bool:
+def _is_open(secrets: Scrubber, line: bytes) -> bool:
     """Whether a line of a head has nothing secret in it."""
-    name = line.partition(b":")[0].decode("latin-1")
-    return not is_secret_header(name) and not _finds(secrets, line)
+    name, _, value = line.decode("latin-1").partition(":")
+    return not is_credential(name.strip(), value.strip()) and not _finds(secrets, line)
 
 
 def _head(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import orjson
@@ -21,10 +21,12 @@ from delivery.message.redact import (
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
+    may_be_secret,
     redact_headers,
     redact_query,
     redact_url,
 )
+from delivery.message.redact_body import redact_text
 from delivery.message.scrub import Scrubber, secrets_in_call
 
 if TYPE_CHECKING:
@@ -32,16 +34,16 @@ if TYPE_CHECKING:
 
 __all__ = ["conceal", "hidden_parts", "refuse_marks", "restore", "restore_tls"]
 
+_PROBE: Final = "0-no-mark-0"
+
 Pairs = tuple[tuple[str, str], ...]
 
 
 def conceal(params: HttpParams) -> HttpParams:
     """The call with `***` for what looks secret, wherever it stands, and for its keys."""
     url = redact_url(params.url)
-    headers = redact_headers(params.headers)
-    query = tuple(
-        (key, REDACTED if is_secret_query_key(key) else value) for key, value in params.query
-    )
+    headers = tuple((name, redact_text(value)) for name, value in redact_headers(params.headers))
+    query = tuple((key, _concealed_pair(key, value)) for key, value in params.query)
     body = _concealed_body(params.body)
     scrubber = Scrubber(secrets_in_call(params))
     if scrubber:
@@ -107,11 +109,11 @@ def refuse_marks(params: HttpParams) -> None:
     """
     place = None
     for name, value in params.headers:
-        if value == REDACTED and is_secret_header(name):
+        if (value == REDACTED and is_secret_header(name)) or _is_marked_within(value):
             place = f"the value of header {name}"
     _, *rest = re.split(r"[?#]", params.url)
     for key, value in (*params.query, *_pairs_of("&".join(rest))):
-        if value == REDACTED and is_secret_query_key(key):
+        if (value == REDACTED and is_secret_query_key(key)) or _is_marked_within(value):
             place = f"the value of {key} in the query"
     if _has_mark(params.body):
         place = "a value in the body"
@@ -124,11 +126,18 @@ def refuse_marks(params: HttpParams) -> None:
         raise InvalidReaction(message)
 
 
+def _concealed_pair(key: str, value: str) -> str:
+    is_secret = is_secret_query_key(key) and may_be_secret(key, value)
+    return REDACTED if is_secret else redact_text(value)
+
+
 def _concealed_body(body: Body) -> Body:
+    value = None if _is_form_text(body) else _value_of(body)
     if _is_form_text(body):
         concealed: Any = redact_query(f"?{body.content}")[1:]
+    elif value is None and isinstance(body.content, str):
+        concealed = redact_text(body.content)
     else:
-        value = _value_of(body)
         concealed = _concealed(value)
         if concealed == value:
             return body
@@ -151,12 +160,12 @@ def _concealed(value: Any) -> Any:
     """A JSON value with `***` under each key that looks secret."""
     if isinstance(value, dict):
         return {
-            key: REDACTED if _is_secret_key(key) and each is not None else _concealed(each)
+            key: REDACTED if _is_secret_key(key) and may_be_secret(key, each) else _concealed(each)
             for key, each in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [_concealed(each) for each in value]
-    return value
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def _has_mark(body: Body) -> bool:
@@ -164,7 +173,18 @@ def _has_mark(body: Body) -> bool:
     if _is_form_text(body):
         pairs = _pairs_of(body.content)
         return any(value == REDACTED and is_secret_query_key(key) for key, value in pairs)
-    return _marked(_value_of(body))
+    value = _value_of(body)
+    if value is None and isinstance(body.content, str):
+        return _is_marked_within(body.content)
+    return _marked(value)
+
+
+def _is_marked_within(text: str) -> bool:
+    """Whether `***` stands in a text, such as a URL, where `redact_text` would put it."""
+    if REDACTED not in text:
+        return False
+    unmarked = text.replace(REDACTED, _PROBE)
+    return redact_text(unmarked).count(_PROBE) < unmarked.count(_PROBE)
 
 
 def _marked(value: Any) -> bool:
@@ -173,6 +193,8 @@ def _marked(value: Any) -> bool:
             (each == REDACTED and _is_secret_key(key)) or _marked(each)
             for key, each in value.items()
         )
+    if isinstance(value, str):
+        return _is_marked_within(value)
     return isinstance(value, (list, tuple)) and any(_marked(each) for each in value)
 
 

@@ -11,8 +11,9 @@ from delivery.message.scrub import FEWEST_CHARACTERS
 
 if TYPE_CHECKING:
     from delivery.message.scrub import Scrubber
+    from delivery.models import Exchange
 
-__all__ = ["kept_body", "kept_head", "kept_text"]
+__all__ = ["is_cut_off", "kept_body", "kept_head", "kept_text"]
 
 
 def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
@@ -33,19 +34,34 @@ def _open_head(head: bytes, scrubber: Scrubber | None) -> bytes:
     return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 
-def kept_body(body: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
-    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object."""
+def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False) -> bytes:
+    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object.
+
+    Args:
+        body: What was sent or received of it.
+        scrubber: Finds known secrets; None: there are none.
+        limit: Bytes to keep at most.
+        cut: Whether more of it was to come, so that it may end in the middle of a secret.
+    """
     if len(body) < FEWEST_CHARACTERS:
         # Such as `ok`; there is no room for a secret and its name.
         return body[:limit]
     if scrubber is None:
         return redact_body(body[:limit])
     room = limit + scrubber.longest
-    kept = scrubber.scrub(body[:room])
+    kept = body[:room]
+    if cut or len(body) > room:
+        kept = scrubber.hide_cut_end(kept)
+    kept = scrubber.scrub(kept)
     if len(body) > room:
         # Half a secret may stand at the end, and come forward where others before it were hidden.
         kept = kept[: max(len(kept) - scrubber.longest, 0)]
     return redact_body(kept)[:limit]
+
+
+def is_cut_off(exchange: Exchange) -> bool:
+    """Whether more of the response's body was to come than was received."""
+    return exchange.truncated or exchange.failure_kind is not None
 
 
 def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:

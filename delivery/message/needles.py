@@ -35,6 +35,11 @@ class Needles:
     def __bool__(self) -> bool:
         return bool(self._longest_first)
 
+    @property
+    def texts(self) -> tuple[bytes, ...]:
+        """The needles, the longest first."""
+        return self._longest_first
+
     def plus(self, other: Needles) -> Needles:
         """Return one that finds what both find."""
         return Needles((*self._longest_first, *other._longest_first))

@@ -7,9 +7,13 @@ use without the message it belongs to, and worth reading when a receiver refuses
 from __future__ import annotations
 
 import re
+from datetime import date, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
+
+from delivery.message.plain_values import has_text, is_plain, names_its_value
+from delivery.message.secret_pairs import hide_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,13 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "exempt_names",
     "has_secret_keys",
     "hide_names",
+    "is_certain",
+    "is_credential",
     "is_secret_header",
     "is_secret_key",
     "is_secret_query_key",
+    "may_be_secret",
     "redact_head",
     "redact_headers",
+    "redact_pairs_in",
     "redact_query",
     "redact_url",
     "tells_secret_names",
@@ -48,7 +57,10 @@ _PARTS: Final = (
 """Anywhere in a name from which everything but letters and digits was taken."""
 
 _WORDS: Final = frozenset(
-    {"auth", "bearer", "jwt", "otp", "pass", "pin", "pwd", "session", "sessionid", "sig"}
+    {
+        *("auth", "bearer", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "session"),
+        *("sessionid", "sig"),
+    }
 )
 """As a whole word of a name."""
 
@@ -66,6 +78,9 @@ _OWNERS_OF_KEYS: Final = frozenset(
 _own_names: set[str] = set()
 """Names that settings add, without case and separators. They are never taken back: of several
 engines in one process each hides what any of them is to hide."""
+
+_exempt_names: set[str] = set()
+"""Names that settings exempt, as `_own_names` are kept; a name in both is secret."""
 
 _open_keys: set[str] = set()
 """Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
@@ -99,7 +114,8 @@ _USERINFO: Final = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _hints: tuple[bytes, ...] = tuple(
     hint.encode()
     for hint in (
-        *("auth", "bearer", "cookie", "credential", "jwt", "key", "otp", "pass", "pin", "pwd"),
+        *("auth", "bearer", "cookie", "credential", "cvc", "cvv", "jwt", "key", "otp", "pass"),
+        *("pin", "pwd"),
         *("secret", "session", "sig", "token"),
     )
 )
@@ -126,23 +142,68 @@ def is_secret_key(key: str) -> bool:
     return _judged(_is_secret_key, key)
 
 
+def is_credential(name: str, value: object) -> bool:
+    """Whether a header, query pair or field of a call is a credential, for one origin only.
+
+    It is judged by the name and by `redaction.names`. `redaction.exempt` says only what may be
+    stored, and so has no part in it.
+    """
+    looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    return looks_secret and may_be_secret(name, value)
+
+
+def is_certain(name: str) -> bool:
+    """Whether a name that looks secret says what its value is, as `card_pin` and `apiKey` do.
+
+    A name such as `total_tokens` or `signature_required` only has such a word in it.
+    """
+    return _judged(_is_certain, name)
+
+
+def may_be_secret(name: str, value: object) -> bool:
+    """Whether a value is secret, under a name that looks so.
+
+    Booleans and null never are. Numbers, dates and lists or objects of these are if the name is
+    certain.
+    """
+    if value is None or isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return bool(value) and (is_certain(name) or not is_plain(value))
+    if isinstance(value, (int, float, date, time)):
+        return is_certain(name)
+    if isinstance(value, (dict, list, tuple)):
+        return bool(value) and (is_certain(name) or has_text(value))
+    return True
+
+
 def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
     # Names come from servers too, and the caches must not be filled with long ones.
     return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
 
 
 @lru_cache(maxsize=4_096)
+def _is_certain(name: str) -> bool:
+    squashed, words = _squashed(name), _WORD.findall(name)
+    return squashed in _own_names or names_its_value(squashed, words[-1].lower() if words else "")
+
+
+@lru_cache(maxsize=4_096)
 def _is_secret_header(name: str) -> bool:
-    return name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    if name.lower() in _OPEN_HEADERS or _is_exempt(name):
+        return False
+    return _looks_secret(name, _WORDS)
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_query_key(key: str) -> bool:
-    return _looks_secret(key, _WORDS | _QUERY_WORDS)
+    return not _is_exempt(key) and _looks_secret(key, _WORDS | _QUERY_WORDS)
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_key(key: str) -> bool:
+    if _is_exempt(key):
+        return False
     words = [word.lower() for word in _WORD.findall(key)]
     if words and words[-1] == "key" and not _has_secret_part(key):
         return len(words) > 1 and words[-2] in _OWNERS_OF_KEYS
@@ -172,7 +233,7 @@ def _any_secret(item: dict[Any, object]) -> bool:
         if not isinstance(key, str):
             continue
         if is_secret_key(key):
-            if value not in (None, "", [], {}):
+            if may_be_secret(key, value):
                 return True
         elif len(key) <= _LONGEST_KEPT:
             if len(_open_keys) >= _KEYS_KEPT:
@@ -191,8 +252,21 @@ def hide_names(names: Iterable[str]) -> None:
     # The longest part without a separator is sure to stand in each spelling of a name.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
-    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _redact_short_head):
+    _forget_judgements()
+
+
+def exempt_names(names: Iterable[str]) -> None:
+    """Take names for no secret ones from now on, whatever words they have in them."""
+    added = {_squashed(name) for name in names} - _exempt_names - {""}
+    if added:
+        _exempt_names.update(added)
+        _forget_judgements()
+
+
+def _forget_judgements() -> None:
+    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _is_certain):
         judgement.cache_clear()
+    _redact_short_head.cache_clear()
     _open_keys.clear()
 
 
@@ -204,6 +278,13 @@ def tells_secret_names(data: bytes) -> bool:
             return True
     # Names may be written with escapes.
     return b"\\u" in data
+
+
+def _is_exempt(name: str) -> bool:
+    if not _exempt_names:
+        return False
+    squashed = _squashed(name)
+    return squashed in _exempt_names and squashed not in _own_names
 
 
 def _squashed(name: str) -> str:
@@ -224,7 +305,29 @@ def _looks_secret(name: str, words: frozenset[str]) -> bool:
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The headers, with `***` for the values that must not be stored."""
-    return tuple((name, REDACTED if is_secret_header(name) else value) for name, value in headers)
+    return tuple((name, _redact_header(name, value)) for name, value in headers)
+
+
+def _redact_header(name: str, value: str) -> str:
+    if is_secret_header(name) and may_be_secret(name, value):
+        return REDACTED
+    if "=" not in value and "%" not in value:
+        return value
+    return redact_pairs_in(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
+def redact_pairs_in(data: bytes) -> bytes:
+    """Any text, with `***` for secret values of `name=value` in it; see `secret_pairs`.
+
+    Without any, the same object.
+    """
+    if not (b"=" in data or b"%" in data or b"\\u" in data):
+        return data
+    return hide_pairs(data, _is_secret_pair)
+
+
+def _is_secret_pair(name: str, value: str) -> bool:
+    return is_secret_query_key(name) and may_be_secret(name, value)
 
 
 def redact_head(head: bytes) -> bytes:
@@ -250,11 +353,12 @@ def _redact_head(head: bytes) -> bytes:
 
 def _redact_line(line: re.Match[bytes]) -> bytes:
     name = line[2].decode("latin-1").strip()
-    if not is_secret_header(name):
+    if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
         if name.lower() in _URL_HEADERS:
-            shown = redact_url(line[4].decode("latin-1"))
-            return line[1] + line[2] + line[3] + shown.encode("latin-1")
-        return line[0]
+            shown = redact_url(line[4].decode("latin-1")).encode("latin-1")
+        else:
+            shown = redact_pairs_in(line[4])
+        return line[1] + line[2] + line[3] + shown
     return line[1] + line[2] + line[3] + REDACTED.encode()
 
 
@@ -267,10 +371,15 @@ def redact_query(target: str) -> str:
 def _redact_pairs(query: str) -> str:
     parts = _SEPARATOR.split(query)
     for place in range(0, len(parts), 2):
-        key, mark, _ = parts[place].partition("=")
-        if mark and is_secret_query_key(unquote_plus(key)):
+        key, mark, value = parts[place].partition("=")
+        if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
-    return "".join(parts)
+    shown = "".join(parts)
+    if "%" not in shown and shown.count("=") <= len(parts) // 2 + 1:
+        return shown
+    # A value may be a URL or a form itself.
+    data = shown.encode("utf-8", "surrogatepass")
+    return redact_pairs_in(data).decode("utf-8", "surrogatepass")
 
 
 def redact_url(url: str) -> str:

@@ -2,18 +2,27 @@
 
 JSON is not parsed and written anew: only the bytes of such values change, and all others stay as
 they are. A text that is cut off, or is not quite JSON, is treated the same way as far as it goes;
-so is JSON in a string of JSON.
+so are JSON in a string of JSON, and forms and URLs in any text.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Final
 
-from delivery.message.redact import REDACTED, is_secret_key, redact_query, tells_secret_names
+from delivery.message.plain_values import is_plain
+from delivery.message.redact import (
+    REDACTED,
+    is_certain,
+    is_secret_key,
+    redact_pairs_in,
+    redact_query,
+    tells_secret_names,
+)
 
-__all__ = ["redact_body"]
+__all__ = ["redact_body", "redact_text"]
 
 _MEMBER: Final = re.compile(
     # A name. Any quote may be the one before it: a stray one must not turn strings inside out.
@@ -27,8 +36,13 @@ _ESCAPED_SCALAR: Final = re.compile(rb"-?[0-9][0-9.eE+-]*|true|false")
 _SCALAR: Final = re.compile(rb"[^,\]}\s\"]+")
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _NOTHING: Final = re.compile(rb'null|(\\*)"\1"|\{[ \t\r\n]*\}|\[[ \t\r\n]*\]')
+_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*")
+_ESCAPED_NAME: Final = re.compile(rb'\\+"[^"\\]*\\+"[ \t\r\n]*:')
+_COLON: Final = re.compile(rb"[ \t\r\n]*:")
 _MARK: Final = REDACTED.encode()
 _LONGEST_NAME: Final = 256
+_LONGEST_ESCAPE: Final = 63
+"""Backslashes before a quote: JSON within JSON, six times over."""
 
 
 def redact_body(data: bytes) -> bytes:
@@ -37,18 +51,27 @@ def redact_body(data: bytes) -> bytes:
     A form is known by what it looks like: names and values joined by `=` and `&`.
     """
     # A short answer such as `ok` has no names.
-    if (b'"' not in data and b"=" not in data) or not tells_secret_names(data):
+    if not (b'"' in data or b"=" in data or b"%" in data) or not tells_secret_names(data):
         return data
     spans = _spans(data)
-    if not spans:
-        return _redact_form(data) if _looks_like_form(data) else data
+    if not spans and _looks_like_form(data):
+        form = _redact_form(data)
+        return data if form == data else form
     parts: list[bytes] = []
     done = 0
     for start, end, escape in spans:
         parts += (data[done:start], b'%b"%b%b"' % (escape, _MARK, escape))
         done = end
-    parts.append(data[done:])
-    return b"".join(parts)
+    return redact_pairs_in(b"".join([*parts, data[done:]]) if parts else data)
+
+
+def redact_text(text: str) -> str:
+    """The same with a text, which may be a body of its own: a value of JSON, or of a header."""
+    if '"' not in text and "=" not in text and "%" not in text:
+        return text
+    data = text.encode("utf-8", "surrogatepass")
+    redacted = redact_body(data)
+    return text if redacted is data else redacted.decode("utf-8", "surrogatepass")
 
 
 def _redact_form(data: bytes) -> bytes:
@@ -62,19 +85,59 @@ def _looks_like_form(data: bytes) -> bool:
 def _spans(data: bytes) -> list[tuple[int, int, bytes]]:
     """From where to where the values are that must not be stored; and what escapes their quotes."""
     found: list[tuple[int, int, bytes]] = []
-    position = 0
+    position = textless = 0
     while True:
         member = _MEMBER.search(data, position)
         if member is None:
             return found
         position = start = member.end()
         written, escape = member.groups()
-        if len(written) > _LONGEST_NAME or not is_secret_key(_name(written)):
+        if len(written) > _LONGEST_NAME:
+            continue
+        name = _name(written)
+        if not is_secret_key(name):
+            continue
+        is_nested = data[start : start + 1] in {b"{", b"["}
+        if is_nested and start < textless and not is_certain(name):
+            # Within one that has no text in it; each is to be read once only.
             continue
         end = _end_of_value(data, start, escape)
-        if end > start and not _NOTHING.fullmatch(data, start, end):
+        if end > start and _is_secret(name, data, start, end, escape):
             found.append((start, end, escape))
             position = end
+        elif is_nested:
+            textless = max(textless, end)
+
+
+def _is_secret(name: str, data: bytes, start: int, end: int, escape: bytes) -> bool:
+    """Whether the value from `start` to `end` is secret under a name that looks so."""
+    if _NOTHING.fullmatch(data, start, end):
+        return False
+    certain = is_certain(name)
+    first = data[start : start + 1]
+    if first in {b"{", b"["}:
+        return certain or end == len(data) or _has_text(data, start, end, escape)
+    quote = escape + b'"'
+    if data.startswith(quote, start):
+        inner = data[start + len(quote) : end - len(quote)]
+        is_whole = end - start >= 2 * len(quote) and data.endswith(quote, start, end)
+        return certain or not is_whole or not is_plain(inner.decode("latin-1"))
+    scalar = data[start:end]
+    if scalar in {b"true", b"false"}:
+        return False
+    return certain or not _NUMBER.fullmatch(scalar)
+
+
+def _has_text(data: bytes, start: int, end: int, escape: bytes) -> bool:
+    """Whether an object or list has a text in it that is no name and not plain."""
+    if escape:
+        return b'"' in _ESCAPED_NAME.sub(b"", data[start:end])
+    for string in _STRING.finditer(data, start, end):
+        if not _COLON.match(data, string.end(), end):
+            inner = string[0][1:].removesuffix(b'"')
+            if not is_plain(inner.decode("latin-1")):
+                return True
+    return False
 
 
 def _name(written: bytes) -> str:
@@ -113,14 +176,16 @@ def _end_of_escaped(data: bytes, start: int, escape: bytes) -> int:
             if data[end - 1 : end] != b"\\":
                 return end + len(quote)
     if data[start : start + 1] in {b"{", b"["}:
-        return _end_of_nested(data, start)
+        return _end_of_nested(data, start, escape)
     scalar = _ESCAPED_SCALAR.match(data, start)
     return scalar.end() if scalar else start
 
 
-def _end_of_nested(data: bytes, start: int) -> int:
+def _end_of_nested(data: bytes, start: int, escape: bytes = b"") -> int:
+    if len(escape) > _LONGEST_ESCAPE:
+        return len(data)
     depth = 0
-    for token in _STRING_OR_BRACKET.finditer(data, start):
+    for token in _tokens(escape).finditer(data, start):
         mark = token[0]
         if mark in {b"{", b"["}:
             depth += 1
@@ -128,4 +193,16 @@ def _end_of_nested(data: bytes, start: int) -> int:
             depth -= 1
             if depth == 0:
                 return token.end()
+        elif mark == b'"':
+            # The end of the string that all this stands in.
+            return token.start()
     return len(data)
+
+
+@lru_cache(maxsize=_LONGEST_ESCAPE + 1)
+def _tokens(escape: bytes) -> re.Pattern[bytes]:
+    """Strings and brackets of JSON whose quotes have these backslashes before them."""
+    if not escape:
+        return _STRING_OR_BRACKET
+    quote = rb"(?<!\\)" + re.escape(escape) + b'"'
+    return re.compile(quote + rb".*?(?:" + quote + rb'|\Z)|[\[\]{}]|(?<!\\)"', re.DOTALL)

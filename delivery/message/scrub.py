@@ -1,9 +1,9 @@
 """Removes secrets that are known from texts in which they have no business: `***` instead.
 
 A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
-percent-encoded, and escaped as in JSON. One of fewer than six characters is not looked for, since
-it would be found everywhere. Where there are more secrets than can be looked for, or longer ones,
-nothing is shown at all.
+percent-encoded, escaped as in JSON, and in the text with all its escapes undone (see `escapes`).
+One of fewer than six characters is not looked for, since it would be found everywhere. Where there
+are more secrets than can be looked for, or longer ones, nothing is shown at all.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ import json
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus
 
+from delivery.message.escapes import EscapedNeedles, Unescaped, has_escapes, replace_spans
 from delivery.message.needles import Needles
 from delivery.message.payload import decode_payload
+from delivery.message.plain_values import is_plain
 from delivery.message.redact import (
     REDACTED,
-    has_secret_keys,
+    is_certain,
     is_secret_header,
     is_secret_key,
     is_secret_query_key,
+    may_be_secret,
     redact_head,
 )
 
@@ -36,6 +39,7 @@ __all__ = [
     "FEWEST_CHARACTERS",
     "Scrubber",
     "secrets_in_call",
+    "secrets_in_header",
     "secrets_in_pairs",
     "secrets_in_value",
 ]
@@ -47,6 +51,8 @@ _MOST: Final = 500
 _MOST_CHARACTERS: Final = 32_768
 """Characters of all secrets together: each costs about half a microsecond."""
 
+_DEEPEST: Final = 5
+"""Texts within texts that are looked into: JSON in a string of JSON, a URL in a URL."""
 _MARK: Final = REDACTED.encode()
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -63,7 +69,10 @@ class Scrubber:
         secrets: What is secret, as texts.
     """
 
-    __slots__ = ("_head", "_hides_all", "_kept_head", "_needles", "longest")
+    __slots__ = (
+        *("_escaped", "_head", "_hides_all", "_kept_head", "_needles", "_secrets"),
+        "longest",
+    )
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = set(islice(secrets, _MOST + 1))
@@ -71,10 +80,12 @@ class Scrubber:
         if self._hides_all:
             known.clear()
         forms = {form for secret in known for form in _forms(secret)}
-        self._set(Needles(form.encode("utf-8", "surrogatepass") for form in forms))
+        self._set(Needles(form.encode("utf-8", "surrogatepass") for form in forms), tuple(known))
 
-    def _set(self, needles: Needles) -> None:
+    def _set(self, needles: Needles, secrets: tuple[str, ...]) -> None:
         self._needles = needles
+        self._secrets = secrets
+        self._escaped: EscapedNeedles | None = None
         self.longest = needles.longest
         """Bytes of the longest form: how much more than is kept must be looked through."""
         self._head = self._kept_head = b""
@@ -83,7 +94,7 @@ class Scrubber:
         """One that finds what both find."""
         both = Scrubber(())
         both._hides_all = self._hides_all or other._hides_all
-        both._set(self._needles.plus(other._needles))
+        both._set(self._needles.plus(other._needles), (*self._secrets, *other._secrets))
         return both
 
     def __bool__(self) -> bool:
@@ -93,7 +104,36 @@ class Scrubber:
         """The data without the secrets; without any in it, the same object."""
         if self._hides_all and data:
             return _MARK
-        return self._needles.hide(data, _MARK)
+        data = self._needles.hide(data, _MARK)
+        if self._secrets and has_escapes(data):
+            spans = self._in_escapes.find(data)
+            if spans:
+                data = replace_spans(data, spans, _MARK)
+        return data
+
+    @property
+    def _in_escapes(self) -> EscapedNeedles:
+        """What to look for where escapes are undone; made when there are some."""
+        if self._escaped is None:
+            self._escaped = EscapedNeedles(
+                bare for each in self._secrets for bare in _bare_forms(each)
+            )
+        return self._escaped
+
+    def find_in(self, text: Unescaped) -> list[tuple[int, int]]:
+        """Return where secrets stand in a text that are written with escapes.
+
+        Other than `scrub` it makes nothing ready, for it is asked of thousands about one line.
+        """
+        return text.find(self._needles.texts, plain=True)
+
+    def hide_cut_end(self, data: bytes) -> bytes:
+        """Return data that was cut off, without the beginning of a secret at its end."""
+        if self._hides_all or not self._needles:
+            return data
+        text = Unescaped(data, is_cut=True)
+        start = text.find_start_at_end((*self._needles.texts, *self._in_escapes.forms))
+        return data if start is None else data[:start] + _MARK
 
     def scrub_head(self, head: bytes) -> bytes:
         """A response's head, redacted and scrubbed.
@@ -106,6 +146,18 @@ class Scrubber:
 
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
+        text = self.scrub_plain(text)
+        if self._secrets and (
+            "\\" in text or "%" in text or ("&" in text and ("&#" in text or ";" in text))
+        ):
+            data = text.encode("utf-8", "surrogatepass")
+            spans = self._in_escapes.find(data)
+            if spans:
+                return replace_spans(data, spans, _MARK).decode("utf-8", "replace")
+        return text
+
+    def scrub_plain(self, text: str) -> str:
+        """The same, without looking for what is written with escapes; see `find_in`."""
         if self._hides_all and text:
             return REDACTED
         data = text.encode("utf-8", "surrogatepass")
@@ -117,11 +169,9 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
     """Everything in a call that looks like a secret, or is one."""
     yield from params.secrets
     yield from secrets_in_pairs(params.headers, params.query)
-    yield from (
-        value
-        for key, value in parse_qsl(urlsplit(params.url).query, keep_blank_values=True)
-        if is_secret_query_key(key)
-    )
+    for text in (params.url, *(value for _, value in (*params.headers, *params.query))):
+        if "=" in text or '"' in text:
+            yield from _secrets_in_text(text, 1)
     if params.tls.client_key is not None:
         yield from (line for line in params.tls.client_key.splitlines() if "-----" not in line)
     yield from secrets_in_value(_body_value(params.body.content))
@@ -132,16 +182,23 @@ def secrets_in_pairs(
 ) -> Iterator[str]:
     """The values of headers and query pairs whose names look secret."""
     for name, value in headers:
-        if is_secret_header(name):
-            yield value
-            found = _SCHEME.fullmatch(value)
-            if found:
-                # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
-                yield found[1]
-                yield from _of_basic(found[1])
-            if name.lower() in _COOKIES:
-                yield from (part.partition("=")[2].strip() for part in value.split(";"))
-    yield from (value for name, value in query if is_secret_query_key(name))
+        if is_secret_header(name) and may_be_secret(name, value):
+            yield from secrets_in_header(name, value)
+    yield from (
+        value for key, value in query if is_secret_query_key(key) and may_be_secret(key, value)
+    )
+
+
+def secrets_in_header(name: str, value: str) -> Iterator[str]:
+    """The value of a header that is secret, and the parts of it that are."""
+    yield value
+    found = _SCHEME.fullmatch(value)
+    if found:
+        # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
+        yield found[1]
+        yield from _of_basic(found[1])
+    if name.lower() in _COOKIES:
+        yield from (part.partition("=")[2].strip() for part in value.split(";"))
 
 
 def _of_basic(encoded: str) -> Iterator[str]:
@@ -167,34 +224,57 @@ def _body_value(content: Any) -> Any:
         return [{name: unquote_plus(value)} for name, value in named if is_secret_key(name)]
 
 
-def secrets_in_value(value: Any) -> Iterator[str]:
-    """What stands in a JSON value under keys that look secret."""
-    if not has_secret_keys(value):
-        # Nearly always so, and quick to see.
-        return
+def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
+    """What stands in a JSON value under keys that look secret, also in texts that are JSON."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
             for key, each in item.items():
-                if is_secret_key(str(key)):
-                    yield from _texts_in(each)
-                elif type(each) in _CONTAINERS:
+                if is_secret_key(str(key)) and may_be_secret(str(key), each):
+                    yield from _texts_in(each, certain=is_certain(str(key)))
+                elif type(each) in _CONTAINERS or _may_nest(each):
                     waiting.append(each)
         elif isinstance(item, (list, tuple)):
-            waiting += [each for each in item if type(each) in _CONTAINERS]
+            waiting += [each for each in item if type(each) in _CONTAINERS or _may_nest(each)]
+        elif isinstance(item, str) and depth < _DEEPEST:
+            yield from _secrets_in_text(item, depth + 1)
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def _may_nest(value: object) -> bool:
+    """Whether a value is a text that may be JSON, a form or a URL with members of its own."""
+    return isinstance(value, str) and ("=" in value or '"' in value)
+
+
+def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
+    """The secrets in a text that may be JSON, a form or a URL."""
+    if '"' in text and text.lstrip()[:1] in {"{", "["}:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        yield from secrets_in_value(value, depth)
+    elif "=" in text:
+        query = re.split(r"[?#]", text, maxsplit=1)[-1].replace("#", "&").replace(";", "&")
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            if is_secret_query_key(key) and may_be_secret(key, value):
+                yield value
+            else:
+                yield from secrets_in_value(value, depth)
+
+
+def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
+    """The texts in a value that is secret, and the numbers if its name is certain."""
     if isinstance(value, str):
-        yield value
+        if certain or not is_plain(value):
+            yield value
     elif isinstance(value, dict):
         for each in value.values():
-            yield from _texts_in(each)
+            yield from _texts_in(each, certain=certain)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _texts_in(each)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield from _texts_in(each, certain=certain)
+    elif certain and isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
 
 
@@ -222,3 +302,11 @@ def _forms(secret: str) -> Iterator[str]:
         yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
+
+
+def _bare_forms(secret: str) -> Iterator[bytes]:
+    """The forms that have no escapes in them, to be looked for in a text without any."""
+    for number, form in enumerate(_forms(secret)):
+        data = form.encode("utf-8", "surrogatepass")
+        if number == 0 or not has_escapes(data):
+            yield data

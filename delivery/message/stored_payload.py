@@ -6,7 +6,8 @@ with a password in it does not lie readable in the database.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from delivery.message.payload import decode_payload
 from delivery.message.redact import has_secret_keys
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
 
 __all__ = ["open_payload", "seal_payload", "shown_payload"]
+
+_ESCAPED: Final = re.compile(rb'\\"[ \t\r\n]*:|\\u00(?:22|3[dD])')
+"""The end of a name in JSON that stands in a string of JSON, or an equals sign."""
 
 
 def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
@@ -30,7 +34,17 @@ def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
     if not sealer.has_keys:
         return payload
     value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
-    return sealer.seal(payload).encode() if has_secret_keys(value) else payload
+    is_secret = has_secret_keys(value) or (
+        _may_have_texts_within(payload) and redact_body(payload) is not payload
+    )
+    return sealer.seal(payload).encode() if is_secret else payload
+
+
+def _may_have_texts_within(payload: bytes) -> bool:
+    """Whether there may be JSON in a string, a form or a URL, which can have their own secrets."""
+    if b"=" in payload or b"%" in payload:
+        return True
+    return b"\\" in payload and _ESCAPED.search(payload) is not None
 
 
 def open_payload(stored: bytes, sealer: Sealer) -> bytes:

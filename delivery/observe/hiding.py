@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from delivery.message.escapes import Unescaped, has_escapes, replace_spans
 from delivery.message.redact import REDACTED
 from delivery.message.scrub import Scrubber
 
@@ -24,6 +25,8 @@ _PASSING_KEPT: Final = 500
 """The same of calls that are made ready for one job, and must not drive out the others."""
 
 _USERINFO: Final = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
+_DATABASE: Final = re.compile(r"(\bpostgres(?:ql)?://[^\s:@]*:)\S+@")
+"""Up to the last `@`: the password may hold others, and slashes."""
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{6,}")
 
 _always: dict[str, Scrubber] = {}
@@ -48,7 +51,16 @@ def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
 
 def hide(text: str) -> str:
     """The text as it may be written."""
-    for scrubber in (*_always.values(), *_of_calls.values(), *_passing.values()):
-        text = scrubber.scrub_text(text)
+    scrubbers = (*_always.values(), *_of_calls.values(), *_passing.values())
+    data = text.encode("utf-8", "surrogatepass")
+    if has_escapes(data):
+        # Undone once for all of them.
+        unescaped = Unescaped(data)
+        spans = [span for scrubber in scrubbers for span in scrubber.find_in(unescaped)]
+        if spans:
+            text = replace_spans(data, spans, REDACTED.encode()).decode("utf-8", "replace")
+    for scrubber in scrubbers:
+        text = scrubber.scrub_plain(text)
+    text = _DATABASE.sub(rf"\g<1>{REDACTED}@", text)
     text = _USERINFO.sub(REDACTED, text)
     return _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)

@@ -7,8 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.observe.hiding import hide
-from delivery.rendering import dump_json, iso_time
+from delivery.observe.hiding import hide, hide_always
+from delivery.rendering import dump_json, escape_controls, iso_time, writes_utf8
+from delivery.settings import passwords_in
 
 if TYPE_CHECKING:
     from delivery.settings import Settings
@@ -24,6 +25,8 @@ def configure_logging(settings: Settings, *, verbose: bool) -> None:
         verbose: Whether `info` is of interest unless somebody set another level; else only
             warnings are.
     """
+    if settings.database.url is not None:
+        hide_always(passwords_in(settings.database.url))
     level = settings.log.level.upper()
     if not verbose and settings.origin("log", "level") == "default":
         level = "WARNING"
@@ -38,8 +41,12 @@ class _Text(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        # A line end in a message would let whoever it repeats write lines of the log.
+        return super().formatMessage(record).replace("\n", "\\n")
+
     def format(self, record: logging.LogRecord) -> str:
-        return hide(super().format(record))
+        return escape_controls(hide(super().format(record)))
 
 
 class _Json(logging.Formatter):
@@ -52,4 +59,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return hide(dump_json(entry))
+        return hide(dump_json(entry, ascii_only=not writes_utf8(sys.stderr)))

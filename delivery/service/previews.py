@@ -9,7 +9,7 @@ from delivery.engine.templated import facts_from
 from delivery.errors import InvalidReaction, NotFound
 from delivery.http.request import Request
 from delivery.message.head import message_headers
-from delivery.message.keeping import kept_body, kept_head, kept_text
+from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
 from delivery.message.payload import encode_payload
 from delivery.message.template import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
@@ -109,7 +109,6 @@ class Previews:
                 self._transport,
                 request,
                 plain_body=rendered.plain_body,
-                secrets=rendered.scrubber or call.scrubber,
             )
         return _result(call, rendered, exchange)
 
@@ -164,7 +163,12 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
             message_headers(
                 kept_head(exchange.response_head, scrubber, len(exchange.response_head))
             ),
-            kept_body(exchange.response_body, scrubber, len(exchange.response_body)),
+            kept_body(
+                exchange.response_body,
+                scrubber,
+                len(exchange.response_body),
+                cut=is_cut_off(exchange),
+            ),
             exchange.response_size,
             exchange.truncated,
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
 from delivery.message.params import decode_params, encode_params
-from delivery.message.redact import hide_names
+from delivery.message.redact import exempt_names, hide_names
 from delivery.message.sealing import Sealer
 from delivery.message.signing.storing import seal_again
 from delivery.observe.hiding import hide_always
+from delivery.settings import passwords_in
 from delivery.store import sealed_rows
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ def sealer_for(settings: Settings) -> Sealer:
 def hide_by(settings: Settings, database_url: str) -> None:
     """Take for secret, in this process, what the settings say, and what gives access to it."""
     hide_names(settings.redaction.names)
-    password = urlsplit(database_url).password
+    exempt_names(settings.redaction.exempt)
     hide_always(settings.secrets.texts())
-    if password:
-        hide_always([unquote(password)])
+    hide_always(passwords_in(database_url))
+    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +157,15 @@ class Secrets:
             changes: list[SealedCall] = []
             unreadable = 0
             for row in rows:
-                if self._sealer.is_current(row.call.credentials):
-                    continue
                 try:
                     call = encode_params(decode_params(row.call, self._sealer), self._sealer)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(f"what is sent by {row.id}", error)
                     continue
-                if call != row.call:
+                # Each sealing differs, so where the key is the first, the rest is compared: an
+                # earlier version may have left something in clear there that is concealed now.
+                is_current = self._sealer.is_current(row.call.credentials)
+                if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(row._replace(call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)

@@ -7,6 +7,12 @@ variable `DELIVERY_HTTP_TIMEOUT` in the environment, and `http={"timeout": …}`
 
 from __future__ import annotations
 
+from delivery.settings.database_url import (
+    hide_password,
+    parse_database_url,
+    passwords_in,
+    without_password,
+)
 from delivery.settings.health import HealthSettings
 from delivery.settings.loading import load_settings
 from delivery.settings.redaction import RedactionSettings
@@ -27,7 +33,6 @@ from delivery.settings.showing import (
     ShownSetting,
     describe_settings,
     show_settings,
-    without_password,
 )
 
 __all__ = [
@@ -46,7 +51,10 @@ __all__ = [
     "ShownSetting",
     "WorkerSettings",
     "describe_settings",
+    "hide_password",
     "load_settings",
+    "parse_database_url",
+    "passwords_in",
     "show_settings",
     "without_password",
 ]

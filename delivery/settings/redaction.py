@@ -17,3 +17,6 @@ class RedactionSettings(Section):
     names: tuple[Annotated[str, Field(min_length=2, max_length=100)], ...] = ()
     """Names of headers, query keys and JSON keys whose values are never stored, in any case and
     with any separators: `customer-number` also means `customerNumber`."""
+    exempt: tuple[Annotated[str, Field(min_length=2, max_length=100)], ...] = ()
+    """Names that are no secrets though they look like it, written as in `names`: `page-token`. What
+    is stored and shown changes by this, never what is sent."""

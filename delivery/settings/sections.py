@@ -8,12 +8,12 @@ import ipaddress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from delivery.models import RetryPolicy, RetryStrategy
+from delivery.settings.database_url import parse_database_url
 from delivery.settings.health import HealthSettings
 from delivery.settings.redaction import RedactionSettings
 from delivery.settings.section import Section
@@ -53,8 +53,9 @@ class DatabaseSettings(Section):
     """Where the engine keeps everything."""
 
     url: str | None = Field(default=None, repr=False)
-    """PostgreSQL to use, as `postgresql://user:password@host:5432/database`; none: the embedded
-    PostgreSQL is started in `embedded_directory`."""
+    """PostgreSQL to use, as `postgresql://user:password@host:5432/database`, with special
+    characters of user and password percent-encoded; none: the embedded PostgreSQL is started in
+    `embedded_directory`."""
     pool_size: Annotated[int, Field(ge=2, le=100)] = 8
     """Connections a process opens at most."""
     connect_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
@@ -72,10 +73,9 @@ class DatabaseSettings(Section):
 
     @field_validator("url")
     @classmethod
-    def _names_postgresql(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in {"postgresql", "postgres"}:
-            message = "must begin with postgresql:// or postgres://"
-            raise ValueError(message)
+    def _can_be_used(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_database_url(value)
         return value
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from delivery.settings.database_url import without_password
 from delivery.settings.section import alternatives
 from delivery.settings.sections import SECTIONS, Settings
 
@@ -18,7 +18,6 @@ __all__ = [
     "allowed_range",
     "describe_settings",
     "show_settings",
-    "without_password",
 ]
 
 _MASK: Final = "***"
@@ -77,28 +76,6 @@ def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
         for section, values in shown.items()
         for key, value in values.items()
     )
-
-
-def without_password(url: str) -> str:
-    """`url` with any password in it, before the host or in the query, as `***`."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return _MASK
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    query = urlencode(
-        [
-            (key, _MASK if "password" in key.lower() else value)
-            for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        ],
-        safe="*/:,",
-        quote_via=quote,
-    )
-    netloc = f"{user}{colon}{_MASK if colon else ''}{at}{host}"
-    shown = urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
-    # urlunsplit drops the slashes before an empty host, which is how a Unix socket is named.
-    return shown if "://" in shown else shown.replace(":", "://", 1)
 
 
 def allowed_range(field: FieldInfo) -> str:

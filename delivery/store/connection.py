@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from delivery.errors import DatabaseUnavailable, ReadOnlyDatabase
-from delivery.settings import without_password
+from delivery.settings import hide_password, parse_database_url, without_password
 from delivery.store.cluster import is_embedded
 from delivery.store.driver_errors import DRIVER_ERRORS, unavailable
 from delivery.store.pool import Pool
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     from delivery.settings import Settings
+    from delivery.settings.database_url import DriverUrl
 
 __all__ = ["Connection", "Executor", "Pool", "Session", "connect", "open_pool"]
 
@@ -30,9 +31,6 @@ Executor: TypeAlias = "Connection | Pool"
 
 # Only what PgBouncer accepts at the start of a session, and nothing that correctness rests on.
 _SERVER_SETTINGS: Final = {"application_name": "delivery", "timezone": "UTC"}
-
-_RECOGNISABLE: Final = 6
-"""Characters of a password by which it is told from ordinary text."""
 
 _PLAN_LIFETIME: Final = 10
 """Seconds."""
@@ -51,6 +49,7 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     ),
     (asyncpg.CannotConnectNowError, "{error}; it is starting, stopping or recovering: try again"),
     (asyncpg.InsufficientPrivilegeError, "{error}; grant the user CONNECT on the database"),
+    (asyncpg.UndefinedObjectError, "{error}; remove it from the query of database.url"),
     (TimeoutError, "no answer within {timeout:g} s; check host, port, and firewalls between"),
     (socket.gaierror, "the host name cannot be resolved; correct it in database.url ({error})"),
     (ConnectionRefusedError, f"nothing listens there; {_START}"),
@@ -118,12 +117,14 @@ async def connect(
         ReadOnlyDatabase: None of several hosts accepts writes.
     """
     try:
+        target = parse_database_url(url)
+        timeout = target.connect_timeout or timeout
         session: Session = await asyncpg.connect(
-            url,
+            target.dsn,
             timeout=timeout,
             statement_cache_size=statement_cache_size,
             max_cached_statement_lifetime=plan_lifetime,
-            server_settings=_SERVER_SETTINGS,
+            server_settings=_server_settings(target),
             connection_class=Session,
             **{"target_session_attrs": _wanted(url), **_without_environment(url)},
         )
@@ -134,7 +135,7 @@ async def connect(
         )
         raise ReadOnlyDatabase(message) from error
     except (*DRIVER_ERRORS, ValueError) as error:
-        raise _unavailable(error, url, timeout) from error
+        raise _unavailable(error, url, timeout) from _shown(error, url)
     session.statement_timeout = statement_timeout
     return session
 
@@ -169,14 +170,20 @@ def _wanted(url: str) -> Any:
 
 def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnavailable:
     """The error to raise: the URL without its password, what happened, what to do."""
-    reason = _reason(error, timeout)
-    password = _password(url)
-    if password:
-        reason = reason.replace(f":{password}@", ":***@")
-        # A shorter one stands in many a word by chance.
-        if len(password) >= _RECOGNISABLE:
-            reason = reason.replace(password, "***")
+    reason = hide_password(_reason(error, timeout), url)
     return unavailable(error)(f"cannot connect to {without_password(url)}: {reason}")
+
+
+def _shown(error: BaseException, url: str) -> BaseException | None:
+    """The error as a cause; None if its text repeats part of a password."""
+    return error if hide_password(str(error), url) == str(error) else None
+
+
+def _server_settings(target: DriverUrl) -> dict[str, str]:
+    """What a session begins with."""
+    if target.application_name is None:
+        return _SERVER_SETTINGS
+    return {**_SERVER_SETTINGS, "application_name": target.application_name}
 
 
 def _reason(error: BaseException, timeout: float) -> str:
@@ -184,10 +191,3 @@ def _reason(error: BaseException, timeout: float) -> str:
         if isinstance(error, kind):
             return words.format(error=error, timeout=timeout)
     return str(error) or type(error).__name__
-
-
-def _password(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None

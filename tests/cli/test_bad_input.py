@@ -189,3 +189,48 @@ async def test_an_embedded_directory_that_cannot_be_written_is_3(short_directory
     code, message = await refused("jobs", "list", "--set", directory)
     assert code == 3
     assert str(file) in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunt/hunter2@h.invalid/d",
+        "postgresql://me:hunt?hunter2@h.invalid/d",
+        "postgresql://me:hunt#hunter2@h.invalid/d",
+        "postgresql://me:hunt@hunter2@h.invalid/d",
+        "postgresql://me:12/hunter2@h.invalid/d",
+        "postgresql://h.invalid/d?user=me&password=hunt&hunter2",
+        "host=h.invalid user=me password=hunter2",
+    ],
+)
+async def test_a_password_of_the_database_that_is_not_encoded_is_never_printed(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "delivery.toml"
+    file.write_text(f"[database]\nurl = '''{url}'''\n")
+    assignment = f"database.url={url}"
+    for given in (
+        ("--database-url", url),
+        (f"--database-url={url}",),
+        ("--config", str(file)),
+        ("--set", assignment),
+        ("--set", assignment.replace("=", ":", 1).replace(".", " ", 1)),
+        (f"--databse-url={url}",),
+    ):
+        for command in (("doctor", "--json"), ("config", "show"), ("jobs", "list", "--debug")):
+            ended = await call(*command, *given)
+            assert ended.code in {1, 2, 3}
+            assert "hunter2" not in ended.out + ended.err, given
+    monkeypatch.setenv("DELIVERY_DATABASE_URL", url)
+    ended = await call("jobs", "list")
+    assert ended.code == 2
+    assert "DELIVERY_DATABASE_URL" in ended.err
+    assert "hunter2" not in ended.err
+
+
+async def test_an_encoded_password_is_hidden_in_the_errors_of_a_connection() -> None:
+    url = "postgresql://me:hunter%2F2%40x@127.0.0.1:9/d"
+    ended = await call("jobs", "list", "--database-url", url, "--debug", "--json")
+    assert ended.code == 3
+    assert "postgresql://me:***@127.0.0.1:9/d" in ended.err
+    assert "hunter" not in ended.err

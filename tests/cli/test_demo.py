@@ -52,7 +52,11 @@ def test_commands_name_the_database_but_never_its_password() -> None:
     common = Common(
         database_url="postgresql://me:hunter2@db/app",
         config=Path("my settings.toml"),
-        set=("database.url = postgresql://me:hunter2@db/app", "http.timeout=5"),
+        set=(
+            "database.url = postgresql://me:hunter2@db/app",
+            "secrets.keys=hunter2",
+            "http.timeout=5",
+        ),
     )
     options = shlex.join(options_of("demo-1", common))
     assert "hunter2" not in options

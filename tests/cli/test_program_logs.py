@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,3 +69,26 @@ def test_commands_only_warn_unless_they_are_about_it_or_somebody_asked(
         logger.log(logging.getLevelName(word.upper()), word)
     written = capsys.readouterr().err.splitlines()
     assert [line.rsplit(": ")[-1] for line in written] == shown.split()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nothing_in_a_message_steers_a_terminal_or_forges_a_line(
+    capsys: pytest.CaptureFixture[str],
+    form: str,
+) -> None:
+    configure_logging(load_settings(log={"format": form}), verbose=True)
+    logger.warning("got %s", "\x1b[2J\x9b31m\u202e\udc80\r\nforged \x7f")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", err)
+    if form == "json":
+        assert json.loads(err)["message"] == "got \x1b[2J\x9b31m\u202e\ufffd\r\nforged \x7f"
+
+
+def test_json_is_ascii_where_the_stream_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, "latin-1", "backslashreplace"))
+    configure_logging(load_settings(log={"format": "json"}), verbose=True)
+    logger.warning("größer €")
+    sys.stderr.flush()
+    assert json.loads(written.getvalue().decode("ascii"))["message"] == "größer €"

@@ -28,6 +28,9 @@ from delivery.rendering import dump_json, escape_controls, indent_json, iso_time
 NOW = datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
 ID = UUID(int=1)
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What steers a terminal, or shows text in another order than it has."""
+
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -129,3 +132,34 @@ def test_columns_are_cut_then_left_out_then_given_up() -> None:
 def test_a_cell_has_exactly_its_width(text: str, width: int, right: bool) -> None:  # noqa: FBT001
     text = escape_controls(text)
     assert cell_len(cut(text, width, right=right)) == width
+
+
+@given(
+    st.dictionaries(st.text(), st.text() | st.integers(-9, 9))
+    | st.text(st.characters(exclude_categories=[])),
+    st.booleans(),
+)
+def test_json_is_json_whatever_is_in_it_and_steers_no_terminal(
+    value: Any,
+    ascii_only: bool,  # noqa: FBT001
+) -> None:
+    line = dump_json({"value": value}, ascii_only=ascii_only)
+    assert not CONTROLS.search(line)
+    assert line.isascii() or not ascii_only
+    line.encode()
+    shown = json.loads(line)["value"]
+    if isinstance(value, str):
+        assert shown == "".join(
+            "\ufffd" if "\ud800" <= each <= "\udfff" else each for each in value
+        )
+    else:
+        assert shown == value
+
+
+def test_controls_in_a_payload_that_is_shown_as_it_was_given_are_escaped() -> None:
+    payload = '{"a": "\x9b31m \x7f \u202e 😀"}'.encode()
+    trigger = Trigger(ID, "default", "a.b", payload, NOW, ())
+    for ascii_only in (False, True):
+        line = dump_json(to_json(trigger), ascii_only=ascii_only)
+        assert not CONTROLS.search(line)
+        assert json.loads(line)["payload"] == json.loads(payload)

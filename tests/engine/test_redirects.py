@@ -9,6 +9,7 @@ import trustme
 from standardwebhooks import Webhook
 
 from delivery import InvalidReaction, JobStatus, Redirect
+from delivery.message.sealing import generate_key
 from delivery.models import FailureKind, TlsOptions
 from delivery.testing import Answer, Receiver
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
@@ -117,6 +118,94 @@ async def test_a_body_with_secrets_is_sent_to_no_other_origin(
     assert job.failure_kind is FailureKind.BLOCKED
     assert log.error is not None
     assert f"the body has secrets, and {target.url('/there')} is of another origin" in log.error
+
+
+@pytest.mark.parametrize(
+    ("event", "params"),
+    [
+        ({"total_tokens": 12, "signature_required": True}, {}),
+        ({"password": "hunter2-of-event", "api_key": "hunter2-of-event"}, {}),
+        ({"password": "hunter2-of-event"}, {"body": {"kind": "envelope"}}),
+        (
+            {"note": "hunter2-of-event", "token": "hunter2-of-event"},
+            {"body": {"kind": "json", "content": {"text": "{{ event.note }}", "token_count": "1"}}},
+        ),
+        ({}, {"body": {"kind": "json", "content": {"total_tokens": 12, "secret_sent": True}}}),
+        ({}, {"body": {"kind": "raw", "content": '{"password_policy": {"length": 12}}'}}),
+    ],
+)
+@pytest.mark.parametrize("keys", [0, 1])
+async def test_what_only_looks_secret_in_an_event_decides_no_redirect(
+    database_url: str, event: dict[str, Any], params: dict[str, Any], keys: int
+) -> None:
+    settings: dict[str, Any] = {"secrets": {"keys": [generate_key()] * keys}}
+    async with Receiver(default=Answer(200)) as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+        async with engine_on(database_url, **settings) as engine:
+            await engine.reactions.create(
+                name="moved",
+                event_types=["*"],
+                url=moved.url("/old"),
+                secret=SECRET,
+                headers={"Authorization": "Bearer of-call", "X-Token-Count": "12"},
+                redirects=1,
+                retry=QUICK_RETRIES,
+                **params,
+            )
+            trigger = await engine.trigger("order.paid", event)
+            async with engine.workers():
+                (job,) = await wait_for_all(engine, trigger.jobs)
+            (log,) = await all_logs(engine)
+    assert (job.status, log.error) == (JobStatus.SUCCEEDED, None)
+    (received,) = target.received
+    assert received.body == moved.received[0].body
+    headers = {name.lower(): value for name, value in received.headers}
+    assert headers.get("x-token-count") == "12"
+    assert "authorization" not in headers
+    assert "hunter2" not in repr(log), "the log hides it all the same"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"headers": {"X-Api-Key": "hunter2-of-call"}},
+        {"headers": {"X-Api-Key": "{{ event.note }}"}},
+        {"query": {"token": "hunter2-of-call"}},
+        {"headers": {"Authorization": "Basic dTpodW50ZXIyLW9mLWNhbGw="}},
+    ],
+)
+async def test_a_body_that_repeats_a_credential_of_the_call_is_sent_to_no_other_origin(
+    database_url: str, params: dict[str, Any]
+) -> None:
+    async with Receiver() as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+        async with engine_on(database_url) as engine:
+            await engine.reactions.create(
+                name="moved", url=moved.url("/old"), redirects=1, retry=QUICK_RETRIES, **params
+            )
+            trigger = await engine.trigger("order.paid", {"note": "hunter2-of-call"})
+            async with engine.workers():
+                (job,) = await wait_for_all(engine, trigger.jobs)
+        assert not target.received
+    assert job.failure_kind is FailureKind.BLOCKED
+
+
+async def test_an_exempted_name_changes_nothing_about_redirects(database_url: str) -> None:
+    settings: dict[str, Any] = {"redaction": {"exempt": ["x-traded-token"]}}
+    async with Receiver(default=Answer(200)) as target, Receiver() as moved:
+        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+        async with engine_on(database_url, **settings) as engine:
+            reaction = await engine.reactions.create(
+                name="moved",
+                url=moved.url("/old"),
+                redirects=1,
+                headers={"X-Traded-Token": "shown-but-not-passed-on"},
+            )
+            assert ("X-Traded-Token", "shown-but-not-passed-on") in reaction.params.headers
+            trigger = await engine.trigger("order.paid", {})
+            async with engine.workers():
+                await wait_for_all(engine, trigger.jobs)
+    assert "x-traded-token" not in {name.lower() for name, _ in target.received[0].headers}
 
 
 async def test_a_test_call_follows_redirects_too(database_url: str) -> None:

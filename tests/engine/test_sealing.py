@@ -352,3 +352,27 @@ async def test_what_was_stored_in_clear_beside_the_credentials_is_sealed_too(
         found = await engine.reactions.get(made.id, reveal=True)
         assert found.params.headers == (("Cookie", PLANTED),)
     assert_clean(await dump(database_url))
+
+
+async def test_what_was_left_in_clear_beside_what_is_sealed_with_the_same_key_is_sealed_too(
+    database_url: str,
+) -> None:
+    """Earlier versions did not look into texts within texts."""
+    link = f"https://a.test/?token={PLANTED}"
+    async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
+        made = await engine.reactions.create(name="r", url=URL, headers={"Cookie": "x", "A": link})
+        connection = await asyncpg.connect(database_url)
+        try:
+            stored = await connection.fetchval("SELECT params FROM delivery.reaction_versions")
+            await connection.execute(
+                "UPDATE delivery.reaction_versions SET params = $1",
+                stored.replace("token=***", f"token={PLANTED}"),
+            )
+        finally:
+            await connection.close()
+        assert PLANTED in await dump(database_url)
+        assert (await engine.secrets.reencrypt()).changed == 1
+        assert (await engine.secrets.reencrypt()).changed == 0
+        found = await engine.reactions.get(made.id, reveal=True)
+        assert found.params.headers == (("Cookie", "x"), ("A", link))
+    assert_clean(await dump(database_url))

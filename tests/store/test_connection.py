@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import traceback
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -150,3 +151,28 @@ async def test_a_short_password_does_not_blot_the_words_it_stands_in() -> None:
     message = await refused("postgresql://bob:no@127.0.0.1:9/none")
     assert "nothing listens there" in message
     assert ":no@" not in message
+
+
+@pytest.mark.parametrize(
+    "password", ["se/cret77", "se?cret77", "se#cret77", "se@cret77", "5/cret77"]
+)
+async def test_no_piece_of_a_password_is_in_the_traceback_of_an_error(password: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await open_pool(Settings(), f"postgresql://me:{password}@127.0.0.1:9/name")
+    text = "".join(traceback.format_exception(caught.value, chain=True))
+    assert "cret77" not in text.replace(__file__, "")
+    assert "percent-encode" in text
+
+
+async def test_parameters_of_libpq_in_the_url_are_no_settings_of_the_server(
+    database_url: str,
+) -> None:
+    more = "channel_binding=prefer&keepalives=1&gssencmode=disable&connect_timeout=3"
+    sign = "&" if "?" in database_url else "?"
+    connection = await connect(f"{database_url}{sign}{more}&application_name=mine", 5.0)
+    try:
+        assert await connection.fetchval("SELECT current_setting('application_name')") == "mine"
+    finally:
+        await connection.close()
+    text = await refused(f"{database_url}{sign}channel_binding=require")
+    assert "parameter channel_binding cannot be used as given" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from dataclasses import replace
 from typing import Any
@@ -164,6 +165,47 @@ def test_part_of_what_was_shown_may_be_changed() -> None:
     assert back.tls == FULL.tls
 
 
+NESTED = HttpParams(
+    "https://e.com/?next=https%3A%2F%2Fe.test%2F%3Ftoken%3Dhunter2",
+    headers=(
+        ("X-Call", "https://e.test/?token=hunter2&a=1"),
+        ("X-Meta", '{"password": "hunter2"}'),
+    ),
+    query=(("then", "https://e.test/?a=1&token=hunter2"),),
+    body=Body(
+        BodyKind.JSON,
+        {
+            "text": '{"password": "hunter2", "list": ["{\\"pin\\": \\"hunter2\\"}"]}',
+            "form": "user=a&password=hunter2",
+            "url": "https://e.test/?next=%2F%3Ftoken%3Dhunter2",
+            "open": ["shown", '{"a": "shown"}'],
+        },
+    ),
+)
+
+
+def test_secrets_in_texts_within_texts_are_concealed_and_come_back() -> None:
+    shown = conceal(NESTED)
+    assert "hunter" not in str((shown.url, shown.headers, shown.query, shown.body.content))
+    assert shown.url == "https://e.com/?next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***"
+    assert shown.headers[0] == ("X-Call", "https://e.test/?token=***&a=1")
+    assert shown.body.content["form"] == "user=a&password=***"
+    assert shown.body.content["open"] == NESTED.body.content["open"]
+    stored = encode_params(NESTED, SEALER)
+    assert "hunter" not in str(stored)
+    assert decode_params(stored, SEALER) == NESTED
+    assert restore(shown, NESTED) == NESTED
+    assert conceal(shown) == shown
+
+
+@pytest.mark.parametrize("kind", ["{}", "[{}]"])
+def test_a_text_body_is_looked_into_as_well(kind: str) -> None:
+    inner = json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})})
+    params = HttpParams("https://e.com/", body=Body(BodyKind.RAW, kind.format(inner)))
+    assert "hunter" not in str(conceal(params).body.content)
+    assert "hunter" not in str(encode_params(params, SEALER))
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [
@@ -174,6 +216,10 @@ def test_part_of_what_was_shown_may_be_changed() -> None:
         ({"body": Body(BodyKind.JSON, [{"password": "***"}])}, "in the body"),
         ({"body": Body(BodyKind.FORM, {"password": "***"})}, "in the body"),
         ({"body": Body(BodyKind.RAW, '{"password": "***"}')}, "in the body"),
+        ({"body": Body(BodyKind.JSON, {"a": '{"password": "***"}'})}, "in the body"),
+        ({"body": Body(BodyKind.RAW, "see https://e.test/?token=***")}, "in the body"),
+        ({"headers": (("X-Call", "https://e.test/?token=***"),)}, "header X-Call"),
+        ({"query": (("next", "/?token=***"),)}, "next in the query"),
         ({"tls": TlsOptions(client_certificate="x", client_key="***")}, "client_key"),
     ],
 )

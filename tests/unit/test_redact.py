@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from delivery.message.redact import (
@@ -133,6 +135,28 @@ def test_urls_are_stored_without_userinfo(url: str, shown: str) -> None:
 def test_credentials_in_a_location_are_hidden_though_no_name_tells_of_them() -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: http://u:hunter2@e.test/x"
     assert redact_head(head) == b"HTTP/1.1 302 Found\r\nLocation: http://***@e.test/x"
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/?next=https://e.test/%3Ftoken%3Dx&a=1", "/?next=https://e.test/%3Ftoken%3D***&a=1"),
+        ("/?next=https%3A%2F%2Fe.test%2F%3Fa%3D1%26token%3Dx%26b", None),
+        ("/?n=%252F%253Fn%253D%25252F%25253Ftoken%25253Dx", None),
+        ("/?data=%7B%22password%22%3A%22x%22%7D", "/?data=%7B%22password%22%3A***"),
+        ("/?next=https%3A%2F%2Fe.test%2F%3Ftotal_tokens%3D12", "unchanged"),
+    ],
+)
+def test_a_url_in_a_value_is_looked_into(target: str, shown: str | None) -> None:
+    """However often it is encoded; all else is kept."""
+    redacted = redact_query(target)
+    if shown is None:
+        shown = re.sub(r"(token%\d*3D)x", r"\1***", target)
+    assert redacted == (target if shown == "unchanged" else shown)
+    assert redact_url(f"https://e.test{target}") == f"https://e.test{redacted}"
+    head = f"HTTP/1.1 302 Found\r\nX-Other: https://e.test{target}\r\nLocation: {target}"
+    assert redact_head(head.encode()) == head.replace(target, redacted).encode()
+    assert redact_headers([("X-Other", target)]) == (("X-Other", redacted),)
 
 
 LONG = 1_000_000

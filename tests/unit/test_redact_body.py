@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.message.keeping import kept_body
-from delivery.message.redact import has_secret_keys, hide_names, is_secret_key
+from delivery.message.redact import (
+    exempt_names,
+    has_secret_keys,
+    hide_names,
+    is_secret_key,
+    may_be_secret,
+)
 from delivery.message.redact_body import redact_body
 from delivery.message.scrub import FEWEST_CHARACTERS, Scrubber, secrets_in_call
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
@@ -24,7 +30,14 @@ from delivery.models import Body, BodyKind, HttpParams, TlsOptions
         (b'{"a": [{"apiKey":12345}]}', b'{"a": [{"apiKey":"***"}]}'),
         (b'{"client_secret" : {"a": ["]", "}"]}, "b": 1}', b'{"client_secret" : "***", "b": 1}'),
         (b'{"pass\\u0077ord": "x\\"y"}', b'{"pass\\u0077ord": "***"}'),
-        (b'{"access-token": true, "b": "c"}', b'{"access-token": "***", "b": "c"}'),
+        (b'{"access-token": 12, "b": "c"}', b'{"access-token": "***", "b": "c"}'),
+        (
+            b'{"password": 1234, "pin":0, "cvv": 123}',
+            b'{"password": "***", "pin":"***", "cvv": "***"}',
+        ),
+        (b'{"token_list": ["2026-01-01", "x"]}', b'{"token_list": "***"}'),
+        (b'{"token_count": "12345 or so"}', b'{"token_count": "***"}'),
+        (b'{"token_until": "2026-01-', b'{"token_until": "***"'),
         (b'{"password": "cut off in the mid', b'{"password": "***"'),
         (b'{"password": ["a", {"b": "c', b'{"password": "***"'),
         (b"a=1&access_token=x%26y&b=2", b"a=1&access_token=***&b=2"),
@@ -32,8 +45,29 @@ from delivery.models import Body, BodyKind, HttpParams, TlsOptions
         (b'{"a": "b\\", "token": "x"}', b'{"a": "b\\", "token": "***"}'),
         (b'{"a": "{\\"token\\":\\"x\\"}"}', b'{"a": "{\\"token\\":\\"***\\"}"}'),
         (b'{"a": "{\\"token\\": [1, 2], \\"b\\"}"}', b'{"a": "{\\"token\\": \\"***\\", \\"b\\"}"}'),
+        (
+            b'{"a": "{\\"auth\\": {\\"b\\": \\"x\\"}}", "c": 1}',
+            b'{"a": "{\\"auth\\": \\"***\\"}", "c": 1}',
+        ),
         (b'"{\\"pin\\":1234}"', b'"{\\"pin\\":\\"***\\"}"'),
         (b'"\\"pin\\": \\"a\\\\\\"b\\", x"', b'"\\"pin\\": \\"***\\", x"'),
+        (
+            b'{"next": "https://e.test/?a=1&token=x&b=2"}',
+            b'{"next": "https://e.test/?a=1&token=***&b=2"}',
+        ),
+        (b'{"f": "a=1\\u0026token=x\\/y\\u0026b=2"}', b'{"f": "a=1\\u0026token=***\\u0026b=2"}'),
+        (b'{"f": "token=x y"}', b'{"f": "token=*** y"}'),
+        (b'{"f": "{\\"u\\": \\"/?token=x\\"}"}', b'{"f": "{\\"u\\": \\"/?token=***\\"}"}'),
+        (b'<a href="/?a=1&amp;token=x">', b'<a href="/?a=1&amp;token=***">'),
+        (b"see https://e.test/?token=x, or", b"see https://e.test/?token=*** or"),
+        (
+            b'{"q": "next=https%3A%2F%2Fe.test%2F%3Ftoken%3Dx%26b%3D1&c=2"}',
+            b'{"q": "next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***%26b%3D1&c=2"}',
+        ),
+        (
+            b'{"q": "?d=%7B%22password%22%3A%22x%22%7D&c=2"}',
+            b'{"q": "?d=%7B%22password%22%3A***&c=2"}',
+        ),
         (b'event: {"token": "x"}\n{"token": "y"}', b'event: {"token": "***"}\n{"token": "***"}'),
     ],
 )
@@ -48,8 +82,14 @@ def test_values_under_secret_names_are_hidden(body: bytes, kept: bytes) -> None:
         b"ok",
         b'{"key": "a/b", "sort_key": 1, "monkey": "x", "compass": "N"}',
         b'{"password": null, "token": "", "secrets": [ ], "auth": {}}',
+        b'{"total_tokens": 12, "signature_required": true, "password": false}',
+        b'{"usage_tokens": {"prompt": 12, "a": [1.5, null]}, "tokens_used": [ ]}',
+        b'{"token_expires_at": "2026-01-02T03:04:05.5Z", "password_changed": "2026-01-02"}',
+        b'{"a": "{\\"total_tokens\\": 12, \\"secret_count\\": {\\"n\\": 1}}"}',
+        b"token_count=12&signature_required=true&password_expires=2026-01-02",
         b'{"note": "the \\"password\\": is here"}',
         b"<html>token=1</html>",
+        b'{"a": "https://e.test/?total_tokens=12&a=b", "b": "tokens = x"}',
         b"\x00\xff\x80 token",
         b'"token"',
     ],
@@ -79,9 +119,28 @@ def test_names_of_ones_own_count_in_every_spelling() -> None:
     assert has_secret_keys({"KUNDEN_NR": 1})
 
 
-names = st.sampled_from(["password", "apiKey", "token", "a", "b", "name", 'x"y', "pässword", "key"])
+def test_names_can_be_exempted_in_every_spelling() -> None:
+    body = b'{"Weiter-Token": "abc", "weiterToken": "def"}'
+    assert redact_body(body) != body
+    exempt_names(["weiter_token"])
+    assert redact_body(body) is body
+    assert not has_secret_keys({"WEITER_TOKEN": "x"})
+    hide_names(["weiter_token"])
+    assert redact_body(body) != body, "what is named as secret stays secret"
+
+
+names = st.sampled_from(
+    [
+        *("password", "apiKey", "token", "a", "b", "name", 'x"y', "pässword", "key"),
+        *("total_tokens", "signature_required", "token_id"),
+    ]
+)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("}{]["),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["}{][", "2026-01-02", "12", "true"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=10,
 )
@@ -90,7 +149,7 @@ values = st.recursive(
 def expected(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: "***" if is_secret_key(key) and each not in (None, "", [], {}) else expected(each)
+            key: "***" if is_secret_key(key) and may_be_secret(key, each) else expected(each)
             for key, each in value.items()
         }
     return [expected(each) for each in value] if isinstance(value, list) else value
@@ -167,6 +226,13 @@ def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
         b'\\"' * 500_000 + b"token",
         b'"token":[' * 100_000,
         b'\\"token\\":\\"x' * 50_000,
+        b'\\"token\\":{\\"x' * 50_000,
+        b'\\"token\\":[' * 100_000,
+        b"?token%3D" * 100_000,
+        b'"?token=' * 100_000,
+        b"?" + b"token%253D" * 100_000,
+        b"?token%" + b"25" * 500_000,
+        b'{"token_a":' * 80_000 + b"1" + b"}" * 80_000,
     ],
 )
 def test_a_million_hostile_bytes_are_read_a_few_times_and_no_more(body: bytes) -> None:

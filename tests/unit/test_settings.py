@@ -18,7 +18,6 @@ from delivery.settings import (
     describe_settings,
     load_settings,
     show_settings,
-    without_password,
 )
 
 DOCUMENTED = Path(__file__).parents[2] / "config" / "delivery.toml"
@@ -231,21 +230,6 @@ def test_another_key_opens_and_seals_only_if_it_is_the_only_one() -> None:
     settings = load_settings(secrets={"keys": [first]})
     assert settings.with_key(other).secrets.texts() == (first, other)
     assert settings.with_key(first) is settings
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgresql://me:secret@h:5/db", "postgresql://me:***@h:5/db"),
-        ("postgresql://me@h/db", "postgresql://me@h/db"),
-        ("postgresql://me:a@b@h/db", "postgresql://me:***@h/db"),
-        ("postgresql://h/db?password=secret&user=me", "postgresql://h/db?password=***&user=me"),
-        ("postgresql:///db?host=/run/pg", "postgresql:///db?host=/run/pg"),
-        ("postgresql://me:secret@[::1/db", "***"),
-    ],
-)
-def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert without_password(url) == shown
 
 
 def test_shown_settings_are_complete_and_say_who_set_them() -> None:

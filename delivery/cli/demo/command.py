@@ -20,6 +20,7 @@ from delivery.cli.demo.scenario import ENDPOINTS
 from delivery.cli.options import COMMON, Common, load, open_engine
 from delivery.cli.render import Column, Output, duration
 from delivery.errors import InvalidInput
+from delivery.message.redact import REDACTED
 from delivery.message.signing import generate_secret
 from delivery.models import Outcome
 from delivery.service.database import name_database
@@ -182,9 +183,14 @@ def options_of(tenant: str, common: Common) -> list[str]:
         options += ["--config", str(common.config)]
     for assignment in common.set:
         name, _, value = assignment.partition("=")
-        shown = _without_password(value) if name.strip() == "database.url" else value
-        options += ["--set", f"{name}={shown}"]
+        options += ["--set", f"{name}={_without_secrets(name.strip(), value)}"]
     return options
+
+
+def _without_secrets(name: str, value: str) -> str:
+    if name == "database.url":
+        return _without_password(value)
+    return REDACTED if name == "secrets.keys" else value
 
 
 def _without_password(url: str) -> str:

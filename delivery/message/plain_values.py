@@ -1,0 +1,59 @@
+"""Values that are no secrets, whatever words there are in their names: booleans, numbers, dates."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time
+from typing import Final
+
+__all__ = ["has_text", "is_plain", "names_its_value"]
+
+_CERTAIN_ENDS: Final = (
+    *("accesskey", "apikey", "authorization", "cookie", "credential", "credentials", "passcode"),
+    *("passphrase", "passwd", "password", "privatekey", "secret", "signature", "token"),
+)
+_CERTAIN_WORDS: Final = frozenset(
+    {"code", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "sessionid", "sid", "sig"}
+)
+"""At the end of a name, these say what the value is; elsewhere they may say what it is about."""
+
+_PLAIN: Final = re.compile(
+    r"true|false|null|none|yes|no|on|off|-?[0-9][0-9.]{0,4}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?",
+    re.IGNORECASE,
+)
+"""Booleans, short numbers and dates."""
+_LONGEST_PLAIN: Final = 40
+
+
+def names_its_value(squashed: str, last_word: str) -> bool:
+    """Whether a name that looks secret says what its value is, and not what it is about.
+
+    Args:
+        squashed: The name's letters and digits, in lower case.
+        last_word: The last of its words, in lower case.
+    """
+    return squashed.endswith(_CERTAIN_ENDS) or last_word in _CERTAIN_WORDS
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is empty, a boolean, a short number or a date."""
+    return not text or (len(text) <= _LONGEST_PLAIN and _PLAIN.fullmatch(text) is not None)
+
+
+def has_text(value: object) -> bool:
+    """Whether there is a text in a JSON value that is not plain."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, str):
+            if not is_plain(item):
+                return True
+        elif not isinstance(item, (int, float, date, time)) and item is not None:
+            return True
+    return False

@@ -1,0 +1,302 @@
+"""URLs of databases: shown without their password, and prepared for the driver.
+
+A password with `/`, `?`, `#` or `@` in it that is not percent-encoded changes what a parser takes
+for the host, the port or the database. So what is hidden does not rest on a parser: where a URL is
+ambiguous, everything that may belong to the password is hidden.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote, unquote_plus
+
+from delivery.settings.url_parameters import DRIVER, FOREIGN, LIBPQ, PASSWORDS, refusal_of
+
+__all__ = [
+    "DriverUrl",
+    "InvalidDatabaseUrl",
+    "hide_password",
+    "parse_database_url",
+    "passwords_in",
+    "without_password",
+]
+
+_MASK: Final = "***"
+_RECOGNISABLE: Final = 6
+"""Characters by which a password is told from ordinary text."""
+
+_SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_HOST_AND_PORT: Final = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
+_PARAMETER: Final = re.compile(r"[?&]([^=&?#]*)=")
+_SECRET_NAME: Final = re.compile(r"pass(?!file)|pwd|secret|token|scram_", re.IGNORECASE)
+_KEYWORD: Final = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)", re.IGNORECASE | re.DOTALL)
+"""A password among keywords and values, as libpq takes them too."""
+_SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_DELIMITERS: Final = re.compile(r"[/?#@&=:]")
+_AS_WRITTEN: Final = "%!$&'()*+,;=~-._:"
+_HIGHEST_PORT: Final = 65_535
+
+_ENCODE: Final = (
+    "percent-encode the characters of user and password: %40 for @, %3A for :, %2F for /, %3F for ?"
+    " and %23 for #"
+)
+_SYSTEM_AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep the certificates they trust."""
+
+
+class InvalidDatabaseUrl(ValueError):
+    """A database URL that cannot be used; the text says why, and repeats no part of a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverUrl:
+    """A database URL as the driver takes it."""
+
+    dsn: str = field(repr=False)
+    application_name: str | None = None
+    """The name for the session that the URL asks for."""
+    connect_timeout: float | None = None
+    """Seconds to wait for a connection, if the URL says so."""
+
+
+def without_password(url: str) -> str:
+    """Return the URL with `***` for any password in it, however it is written."""
+    spans = _password_spans(url)
+    if spans is None:
+        return _MASK
+    parts: list[str] = []
+    done = 0
+    for start, end in spans:
+        parts += (url[done:start], _MASK)
+        done = end
+    return "".join([*parts, url[done:]])
+
+
+def passwords_in(url: str) -> tuple[str, ...]:
+    """Return what may be a password in the URL: as it is written, decoded, and in pieces.
+
+    The pieces are what a parser may take for a host, a port or a name where the password is not
+    encoded.
+    """
+    spans = _password_spans(url)
+    if spans is None:
+        written = [url, *(found[1].strip("'") for found in _KEYWORD.finditer(url))]
+    else:
+        written = [url[start:end] for start, end in spans]
+    found: dict[str, None] = {}
+    for text in written:
+        for piece in (text, *_DELIMITERS.split(text)):
+            found.update(dict.fromkeys((piece, unquote(piece), unquote_plus(piece))))
+    return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def hide_password(text: str, url: str) -> str:
+    """Return a text about the URL, such as an error of the driver, without pieces of its password.
+
+    A piece of few characters stands in many a word by chance, so it is hidden in quotes only, as
+    errors repeat it, and before an `@`.
+    """
+    for piece in passwords_in(url):
+        if len(piece) >= _RECOGNISABLE:
+            text = text.replace(piece, _MASK)
+            continue
+        for before, after in (("'", "'"), ('"', '"'), (":", "@")):
+            text = text.replace(f"{before}{piece}{after}", f"{before}{_MASK}{after}")
+    return text
+
+
+def parse_database_url(url: str) -> DriverUrl:
+    """Return the URL as the driver takes it.
+
+    Characters that no parser mistakes are encoded, and parameters of libpq that change nothing are
+    dropped.
+
+    Raises:
+        InvalidDatabaseUrl: if the URL is malformed or ambiguous, or asks for what the driver does
+            not do.
+    """
+    url = url.strip()
+    scheme = _SCHEME.match(url)
+    if scheme is None or scheme[1].lower() not in {"postgresql", "postgres"}:
+        message = "must begin with postgresql:// or postgres://"
+        raise InvalidDatabaseUrl(message)
+    if _CONTROL.search(url):
+        message = "it has a control character in it, such as a line end; remove it"
+        raise InvalidDatabaseUrl(message)
+    authority, path, query = _parts(url[scheme.end() :])
+    userinfo, at, hosts = authority.rpartition("@")
+    _check_hosts(hosts, has_user=bool(at))
+    kept, application_name, connect_timeout = _parameters(query)
+    location = quote(hosts, safe=_AS_WRITTEN + "[]") + path
+    dsn = f"postgresql://{quote(userinfo, safe=_AS_WRITTEN)}{at}{location}"
+    return DriverUrl(f"{dsn}?{'&'.join(kept)}" if kept else dsn, application_name, connect_timeout)
+
+
+def _password_spans(url: str) -> list[tuple[int, int]] | None:
+    """From where to where there may be a password; None if that cannot be told."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return None
+    start = scheme.end()
+    spans: list[tuple[int, int]] = []
+    colon, at = url.find(":", start), url.rfind("@", start)
+    if at < 0:
+        bad = _bad_port(url, start)
+        if bad is not None:
+            return [(bad, len(url))]
+    elif start <= colon < at:
+        spans.append((colon + 1, at))
+    hidden = spans[0] if spans else (start, start)
+    position = start
+    while (parameter := _PARAMETER.search(url, position)) is not None:
+        position = parameter.end()
+        if _SECRET_NAME.search(unquote_plus(parameter[1])):
+            end = _end_of_password(url, position)
+            if not hidden[0] <= position < end <= hidden[1]:
+                spans.append((position, end))
+            position = end
+    return _merged(spans)
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _end_of_authority(url: str, start: int) -> int:
+    return min((place for mark in "/?#" if (place := url.find(mark, start)) >= 0), default=len(url))
+
+
+def _bad_port(url: str, start: int) -> int | None:
+    """Behind which colon something stands that is no port, and so may be a password."""
+    position = start
+    for part in url[start : _end_of_authority(url, start)].split(","):
+        if not _HOST_AND_PORT.fullmatch(part):
+            return position + part.find(":") + 1
+        position += len(part) + 1
+    return None
+
+
+def _end_of_password(url: str, start: int) -> int:
+    """Where a password in the query ends: before the next parameter that is known."""
+    for parameter in _PARAMETER.finditer(url, start):
+        if parameter[0][0] == "&" and unquote_plus(parameter[1]) in LIBPQ:
+            return parameter.start()
+    return len(url)
+
+
+def _parts(rest: str) -> tuple[str, str, str]:
+    """Authority, path and query of what follows the scheme, if it is plain which is which."""
+    end = _end_of_authority(rest, 0)
+    authority, tail = rest[:end], rest[end:]
+    tail, _, fragment = tail.partition("#")
+    path, _, query = tail.partition("?")
+    unclear = (
+        authority.count("@") > 1
+        or "@" in path
+        or "#" in rest
+        or ("@" in query and "@" not in authority and ":" in authority)
+    )
+    if unclear or fragment:
+        message = f"it is ambiguous: it has @, /, ? or # where they separate nothing; {_ENCODE}"
+        raise InvalidDatabaseUrl(message)
+    return authority, path, query
+
+
+def _check_hosts(hosts: str, *, has_user: bool) -> None:
+    for part in hosts.split(","):
+        found = _HOST_AND_PORT.fullmatch(unquote(part))
+        if found is None and not has_user:
+            message = (
+                "what follows the first : is no port; behind user:password must come @ and the"
+                f" host; in a password, {_ENCODE}"
+            )
+            raise InvalidDatabaseUrl(message)
+        if found is None:
+            message = (
+                f"host and port are not host:port with a number; if it is a password, {_ENCODE}"
+            )
+            raise InvalidDatabaseUrl(message)
+        if found[1] and not 0 < int(found[1]) <= _HIGHEST_PORT:
+            message = f"the port must be from 1 to {_HIGHEST_PORT}"
+            raise InvalidDatabaseUrl(message)
+
+
+def _parameters(query: str) -> tuple[list[str], str | None, float | None]:
+    """The parameters for the driver, as they are written; application name; connect timeout."""
+    pairs: dict[str, tuple[str, str]] = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            message = (
+                "a part of its query is not name=value; in a value, percent-encode & as %26, and in"
+                f" a password, {_ENCODE}"
+            )
+            raise InvalidDatabaseUrl(message)
+        pairs[unquote_plus(name)] = (part, unquote_plus(value))
+    _check_names(pairs)
+    fallback = pairs.pop("fallback_application_name", ("", ""))[1]
+    name = pairs.pop("application_name", ("", ""))[1] or fallback
+    timeout = _connect_timeout(pairs.pop("connect_timeout", ("", ""))[1])
+    if pairs.get("sslrootcert", ("", ""))[1] == "system":
+        _use_system_authorities(pairs)
+    for key, (_, value) in list(pairs.items()):
+        if key not in DRIVER and (key in LIBPQ or key in FOREIGN):
+            problem = refusal_of(key, value)
+            if problem is not None:
+                message = f"its parameter {key} cannot be used as given: {problem}"
+                raise InvalidDatabaseUrl(message)
+            del pairs[key]
+    return [part for part, _ in pairs.values()], name or None, timeout
+
+
+def _check_names(pairs: dict[str, tuple[str, str]]) -> None:
+    """Refuse names that can be no settings; they may be what follows an & in a password."""
+    for name in pairs:
+        if name in LIBPQ or name in FOREIGN:
+            continue
+        if not PASSWORDS.isdisjoint(pairs) or not _SETTING.fullmatch(name):
+            message = (
+                "its query has a parameter that PostgreSQL does not know; if it is part of a"
+                f" password, percent-encode & as %26 and = as %3D, and {_ENCODE}"
+            )
+            raise InvalidDatabaseUrl(message)
+
+
+def _connect_timeout(value: str) -> float | None:
+    if not value:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,9}", value):
+        message = "its parameter connect_timeout is not a whole number of seconds"
+        raise InvalidDatabaseUrl(message)
+    # As in libpq, zero and less mean none.
+    return float(value) if int(value) > 0 else None
+
+
+def _use_system_authorities(pairs: dict[str, tuple[str, str]]) -> None:
+    """Name the file that `sslrootcert=system` means; as in libpq, it verifies the host too."""
+    if pairs.get("sslmode", ("", "verify-full"))[1] != "verify-full":
+        message = "its parameter sslrootcert=system works with sslmode=verify-full only"
+        raise InvalidDatabaseUrl(message)
+    for path in (ssl.get_default_verify_paths().cafile or "", *_SYSTEM_AUTHORITIES):
+        if Path(path).is_file():
+            pairs["sslrootcert"] = (f"sslrootcert={quote(path)}", path)
+            pairs["sslmode"] = ("sslmode=verify-full", "verify-full")
+            return
+    message = "its parameter sslrootcert=system finds no file here; name the file of authorities"
+    raise InvalidDatabaseUrl(message)
