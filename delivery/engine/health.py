@@ -45,6 +45,9 @@ _AT_ONCE: Final = 200
 """Reactions judged in one transaction."""
 
 _KEPT: Final = 100_000
+_NOTHING: Final = Observed()
+"""What was observed of a reaction since it began to be judged, until something is."""
+
 _MAX_BACKOFF: Final = 5.0
 
 
@@ -126,12 +129,17 @@ class HealthKeeper:
             await self._work.wait()
             await asyncio.sleep(backoff)
             gathered = dict(islice(self.observed.items(), _AT_ONCE))
-            for reaction_id in gathered:
-                del self.observed[reaction_id]
-            if not self.observed:
+            # Successes count meanwhile too: their results may be written before these failures are.
+            self.observed.update(dict.fromkeys(gathered, _NOTHING))
+            if len(self.observed) == len(gathered):
                 self._work.clear()
             try:
-                await self._judge_all(gathered)
+                try:
+                    await self._judge_all(gathered)
+                finally:
+                    for reaction_id in gathered:
+                        if self.observed[reaction_id] is _NOTHING:
+                            del self.observed[reaction_id]
             except CONNECTION_ERRORS as error:
                 self._take_back(gathered)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
