@@ -1,4 +1,4 @@
-"""`delivery migrate`: bring the database's schema up to date."""
+"""`delivery migrate`: bring the database schema up to date."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -7,7 +7,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load
-from delivery.service.database import check_database_schema, migrate_database, name_database
 
 __all__ = ["migrate"]
 
@@ -15,11 +14,13 @@ __all__ = ["migrate"]
 async def migrate(
     *,
     check: Annotated[
-        bool, Parameter(help="Change nothing; exit code 3 if there is something to do.")
+        bool, Parameter(help="Change nothing; exit code 3 if migrations are missing.")
     ] = False,
     common: Common = COMMON,
 ) -> None:
-    """Bring the database's schema up to date. Several may run at once."""
+    """Bring the database schema up to date. Several may run at once."""
+    from delivery.service.database import check_database_schema, migrate_database, name_database
+
     settings = load(common)
     state = await (check_database_schema(settings) if check else migrate_database(settings))
     if common.json:

@@ -6,19 +6,20 @@ Without a terminal there are no colours, nothing is cut, and nothing is wrapped.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from delivery.cli.layout import GAP, Column, cut, fit
-from delivery.rendering import dump_json, escape_controls, indent_json, iso_time, to_json
+from delivery.cli.times import moment
+from delivery.rendering import dump_json, escape_controls, indent_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Column", "Output", "duration", "moment"]
+__all__ = ["Output"]
 
 _STYLES: Final = {
     "succeeded": "green",
@@ -38,8 +39,6 @@ _STYLES: Final = {
     "✗": "red",
 }
 """Colours of words that stand alone in a cell."""
-
-_DAY: Final = timedelta(days=1)
 
 
 class Output:
@@ -112,7 +111,8 @@ class Output:
         for number, row in enumerate([titles, *cells]):
             line = Text()
             for position, (index, width) in enumerate(shown):
-                text = cut(row[index], width, right=columns[index].right)
+                column = columns[index]
+                text = cut(row[index], width, right=column.right, keep_end=column.tail is not None)
                 style = "bold" if number == 0 else _STYLES.get(row[index], "")
                 line.append(" " * GAP if position else "")
                 line.append(text, style=style)
@@ -174,22 +174,3 @@ def _cell(value: Any) -> str:
         return moment(value)
     text = escape_controls(str(value))
     return text.replace("\n", " ").replace("\t", " ")
-
-
-def moment(value: datetime) -> str:
-    """A time for people: of the last or next day the local time, else the date too.
-
-    In a pipe it is ISO 8601.
-    """
-    if not sys.stdout.isatty():
-        return iso_time(value)
-    local = value.astimezone()
-    near = abs(datetime.now(UTC) - value) < _DAY
-    return f"{local:%H:%M:%S}" if near else f"{local:%Y-%m-%d %H:%M}"
-
-
-def duration(milliseconds: float | None) -> str:
-    """`0.8`, `12`, `1,203`: milliseconds, exact where they are few."""
-    if milliseconds is None:
-        return ""
-    return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:,.0f}"  # noqa: PLR2004 - one digit

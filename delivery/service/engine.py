@@ -16,6 +16,7 @@ from delivery.engine.worker import Worker
 from delivery.errors import EmbeddedDatabaseError
 from delivery.http.choice import open_transport
 from delivery.service.finished import FinishedJobs
+from delivery.service.ids import Ids
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.own_process import collect_less_often
@@ -23,6 +24,7 @@ from delivery.service.reactions import Reactions
 from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
+from delivery.service.waiting import Delays
 from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
@@ -61,6 +63,7 @@ class Engine:
         jobs: The calls to make, and direct jobs.
         logs: Every exchange.
         secrets: What is sealed in the database.
+        ids: Finds ids by their first or last digits.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class Engine:
         hide_by(settings, url)
         self._sealer = sealer_for(settings)
         self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
-        self.triggers = Triggers(
-            pool, clock, FanOutWriter(pool, ids, self._waker), self._sealer, settings
-        )
-        self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, self._sealer, settings)
+        fan_out = FanOutWriter(pool, ids, self._waker)
+        finished = self._finished
+        self._delays = delays = Delays(pool, clock, settings)
+        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._sealer, settings)
+        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._sealer, settings)
+        self.ids = Ids(pool)
         self.secrets = Secrets(pool, self._sealer)
         self.logs = Logs(pool, clock, settings)
 
@@ -135,6 +140,10 @@ class Engine:
     ) -> list[Trigger]:
         """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
         return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
+
+    async def living_workers(self) -> int:
+        """Count the workers that are running on this database, in this process or elsewhere."""
+        return await self._delays.living_workers()
 
     @asynccontextmanager
     async def workers(self) -> AsyncIterator[Worker]:
