@@ -32,7 +32,7 @@ def build_app() -> App:
         name="delivery",
         help=SUMMARY,
         help_epilogue=EPILOGUE,
-        help_format="markdown",
+        help_format="plaintext",
         help_formatter="plain",
         version=version,
         default_parameter=Parameter(negative=(), show_default=_default),

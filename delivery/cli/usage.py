@@ -37,7 +37,7 @@ def _explain(error: CycloptsError, chain: str) -> str:
         return _unknown_command(error)
     if isinstance(error, UnknownOptionError):
         known = [name for each in error.argument_collection if each.parse for name in each.names]
-        return _unknown_option(error.token.keyword or error.token.value or "", known)
+        return _unknown_option(error.token.keyword or error.token.value or "", [*known, "--help"])
     if isinstance(error, UnusedCliTokensError):
         return _unused(error.unused_tokens or ())
     if isinstance(error, MissingArgumentError) and error.argument is not None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
 from delivery.engine.fan_out import FanOutWriter
 from delivery.engine.keeper import Keeper
 from delivery.engine.wake import Waker
-from delivery.engine.worker import Worker
 from delivery.errors import EmbeddedDatabaseError
 from delivery.http.choice import open_transport
 from delivery.service.finished import FinishedJobs
@@ -29,7 +27,6 @@ from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
-from delivery.store.embedded import start_embedded
 from delivery.store.migrate import check_schema
 from delivery.store.migrate import migrate as migrate_schema
 
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from delivery.engine.worker import Worker
     from delivery.http.choice import AnyTransport
     from delivery.http.transport import Transport
     from delivery.models import Trigger
@@ -155,6 +153,9 @@ class Engine:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
+        # Programs that only write or read do not pay for what makes the calls.
+        from delivery.engine.worker import Worker  # noqa: PLC0415
+
         await self.secrets.check()
         worker = Worker(
             self._pool,
@@ -235,6 +236,8 @@ async def connect(
     async with AsyncExitStack() as stack:
         url = dsn or settings.database.url
         if url is None:
+            from delivery.store.embedded import start_embedded  # noqa: PLC0415
+
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
@@ -316,6 +319,8 @@ def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
         return version("delivery")
     except PackageNotFoundError:

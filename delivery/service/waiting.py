@@ -110,8 +110,8 @@ def explain_delay(
         of_all = f"attempt {failed} of {job.max_attempts}"
         parts.append(f"{of_all} failed: {_with_status(job)}")
     if job.status is not JobStatus.RUNNING:
-        parts.append(_next_attempt(job, health, now))
-    return "; ".join(parts)
+        parts.append(_next_attempt(job, living, health, now))
+    return "; ".join(part for part in parts if part)
 
 
 def _with_status(job: Job) -> str:
@@ -120,7 +120,9 @@ def _with_status(job: Job) -> str:
     return error if code is None or code in error else f"HTTP {code}, {error}"
 
 
-def _next_attempt(job: Job, health: ReactionHealth | None, now: datetime) -> str:
+def _next_attempt(
+    job: Job, living: int | None, health: ReactionHealth | None, now: datetime
+) -> str:
     name = "the next attempt" if job.attempt else "the first attempt"
     if (job.run_at - now).total_seconds() > _FAR:
         return f"{name} is due at {_when(job.run_at, now)}"
@@ -129,7 +131,7 @@ def _next_attempt(job: Job, health: ReactionHealth | None, now: datetime) -> str
     if health is not None and health.circuit is not CircuitState.CLOSED:
         failures = counted(health.failures, "call")
         return f"the circuit of its reaction is {health.circuit.value} after {failures} that failed"
-    return f"{name} is due"
+    return "" if living == 0 else f"{name} is due, and waits for its turn"
 
 
 def _when(time: datetime, now: datetime) -> str:

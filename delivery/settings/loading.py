@@ -6,22 +6,19 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
 
 from delivery.errors import InvalidSetting
-from delivery.settings.section import EnvironmentText, Section
+from delivery.settings.section import EnvironmentText, Section, alternatives
 from delivery.settings.sections import SECTIONS, Settings
 from delivery.settings.showing import allowed_range
+from delivery.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
 
-    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 __all__ = ["load_settings"]
@@ -117,37 +114,34 @@ def _sections(document: Mapping[str, Any], source: str) -> Values:
     return values
 
 
-class _EnvironmentSource(EnvSettingsSource):
-    """The environment as pydantic-settings reads it, with lists also as `a,b,c`."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """A list from JSON, or else from text split at commas."""
-        del field_name, field
-        if value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except json.JSONDecodeError:
-                return EnvironmentText(value)
-        return [item.strip() for item in value.split(",") if item.strip()]
-
-
 def _from_environment(environment: Mapping[str, str]) -> Values:
-    for name, value in environment.items():
-        if name.startswith(_PREFIX) and value:
-            _check_variable(name)
-    values: Values = _EnvironmentSource(Settings, env_ignore_empty=True)()
-    return {
-        section: {
-            key: EnvironmentText(value) if isinstance(value, str) else value
-            for key, value in keys.items()
-        }
-        for section, keys in values.items()
-    }
+    values: Values = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(_PREFIX) or not text:
+            continue
+        _check_variable(name)
+        section, _, key = name[len(_PREFIX) :].lower().partition("_")
+        if section in SECTIONS:
+            values.setdefault(section, {})[key] = _from_text(section, key, text)
+    return values
+
+
+def _from_text(section: str, key: str, text: str) -> Any:
+    """Return the value of a variable; lists are JSON, or separated by commas."""
+    alternative_types = alternatives(SECTIONS[section].model_fields[key].annotation)
+    if not any(get_origin(each) is tuple for each in alternative_types):
+        return EnvironmentText(text)
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return EnvironmentText(text)
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _check_variable(name: str) -> None:
     """Refuse a variable that looks like a setting but is none; leave other programs' alone."""
-    section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+    section, _, key = name[len(_PREFIX) :].lower().partition("_")
     source = f"environment variable {name}"
     if section in SECTIONS:
         if not key:
@@ -155,7 +149,7 @@ def _check_variable(name: str) -> None:
             raise InvalidSetting(message)
         if key not in SECTIONS[section].model_fields:
             raise InvalidSetting(_unknown_key(section, key, source))
-    elif key and get_close_matches(section, SECTIONS, cutoff=0.8):
+    elif key and closest(section, SECTIONS, cutoff=0.8):
         raise InvalidSetting(_unknown_section(section, source))
 
 
@@ -163,21 +157,15 @@ def _unknown_section(section: str, source: str) -> str:
     owners = [name for name in SECTIONS if section in SECTIONS[name].model_fields]
     if owners:
         return f"{section}: belongs into a section, such as [{owners[0]}] ({source})"
-    near = _suggestion(section, SECTIONS)
+    near = did_you_mean(section, SECTIONS)
     return f"{section}: there is no such section{near} ({source})"
 
 
 def _unknown_key(section: str, key: str, source: str) -> str:
     owners = [name for name in SECTIONS if key in SECTIONS[name].model_fields]
     known = SECTIONS[section].model_fields
-    near = f"; did you mean {owners[0]}.{key}?" if owners else _suggestion(key, known)
+    near = f"; did you mean {owners[0]}.{key}?" if owners else did_you_mean(key, known)
     return f"{section}.{key}: there is no such setting{near} ({source})"
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
 
 
 def _explain(error: ErrorDetails, origins: Origins) -> str:

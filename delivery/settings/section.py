@@ -31,7 +31,6 @@ class Section(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     @field_validator("*", mode="before")

@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from delivery.models import RetryPolicy, RetryStrategy
 from delivery.settings.health import HealthSettings
@@ -20,8 +27,6 @@ from delivery.settings.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_settings import PydanticBaseSettingsSource
 
 __all__ = [
     "SECTIONS",
@@ -258,21 +263,14 @@ class SecretSettings(Section):
         return tuple(key.get_secret_value() for key in self.keys)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be configured.
 
     `Settings()` by itself is the defaults, whatever files and environment say; `load_settings`
     reads those.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="DELIVERY_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     database: DatabaseSettings = DatabaseSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -303,19 +301,6 @@ class Settings(BaseSettings):
             return self
         keys = (*self.secrets.keys, SecretStr(key))
         return self.model_copy(update={"secrets": SecretSettings(keys=keys)})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments only: `load_settings` merges the sources, to know who said what."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from dataclasses import dataclass
+from itertools import pairwise
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -11,6 +15,8 @@ from delivery.settings.sections import SECTIONS, Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+
+    from delivery.settings.section import Section
 
 __all__ = [
     "SettingInfo",
@@ -59,11 +65,31 @@ def describe_settings() -> tuple[SettingInfo, ...]:
             default=field.get_default(call_default_factory=True),
             allowed=allowed_range(field),
             environment=f"DELIVERY_{section}_{key}".upper(),
-            doc=" ".join((field.description or "").split()),
+            doc=docs.get(key, ""),
         )
         for section, model in SECTIONS.items()
+        for docs in (_docstrings(model),)
         for key, field in model.model_fields.items()
     )
+
+
+def _docstrings(model: type[Section]) -> dict[str, str]:
+    """Return the docstrings of a section's settings by key, read from its source.
+
+    pydantic could keep them, but would parse the source whenever it is imported.
+    """
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for statement, following in pairwise(definition.body):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
 
 
 def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:

@@ -128,7 +128,7 @@ async def test_everything_is_sealed_with_another_key(
     assert done.object == {"examined": 2, "changed": 2, "unreadable": 0}
     ended = await command("secrets", "reencrypt")
     assert ended.code == 1
-    assert "2 cannot be read" in ended.out
+    assert "2 rows cannot be read" in ended.out
     assert (await command("reactions", "secrets", identity)).code == 2
     assert (await command("reactions", "secrets", identity, keys=other)).code == 0
     without = await command("secrets", "reencrypt", keys="")
