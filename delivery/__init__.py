@@ -188,16 +188,18 @@ _SUBMODULES: Final = frozenset({"errors", "models", "settings", "testing"})
 """Public modules, which `delivery.errors` and the like import when they are first used."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return import_module(f"delivery.{name}")
-    if name not in _SOURCES:
-        message = f"module 'delivery' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(_SOURCES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # Hidden from type checkers, for which any name would exist otherwise.
 
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f"delivery.{name}")
+        if name not in _SOURCES:
+            message = f"module 'delivery' has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(import_module(_SOURCES[name]), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBMODULES})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Final
 
-__all__ = ["counted", "plain_number"]
+__all__ = ["counted", "is_or_are", "plain_number"]
 
 _HUGE: Final = 1e15
 """Longer numbers are easier to read with an exponent."""
@@ -15,6 +15,11 @@ _HUGE: Final = 1e15
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return `1 job`, `2 jobs` or `1,200 jobs`."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def is_or_are(count: int) -> str:
+    """Return the verb for so many things: `1 row is`, `2 rows are`."""
+    return "is" if count == 1 else "are"
 
 
 def plain_number(value: float) -> str:

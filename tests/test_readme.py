@@ -66,9 +66,7 @@ async def test_the_library_example_runs_beside_what_a_killed_run_left(
     program: Path, database_url: str
 ) -> None:
     """A run that was killed leaves its reaction, whose receiver is gone."""
-    async with delivery.connect(
-        database_url, http={"allowed_networks": ["127.0.0.0/8"]}
-    ) as engine:
+    async with delivery.connect(database_url, http={"allowed_networks": ["127.0.0.0/8"]}) as engine:
         await engine.reactions.create(
             name="tell accounting",
             event_types=["order.*"],

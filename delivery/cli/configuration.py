@@ -10,7 +10,7 @@ from delivery.cli.layout import Column
 from delivery.cli.options import COMMON, Common, load
 from delivery.errors import InvalidInput
 from delivery.spelling import did_you_mean
-from delivery.wording import counted
+from delivery.wording import counted, is_or_are
 
 __all__ = ["app"]
 
@@ -84,10 +84,10 @@ async def check(*, common: Common = COMMON) -> None:
     if common.json:
         common.output.json({"ok": True, "settings": len(settings), "changed": len(changed)})
     else:
-        changes = counted(len(changed), "setting") if changed else "none"
-        is_or_are = "is" if len(changed) <= 1 else "are"
+        count = len(changed)
+        changes = f"{counted(count, 'setting')} {is_or_are(count)} not the default"
         common.output.line(
-            f"all {len(settings)} settings are valid; {changes} {is_or_are} not the default"
+            f"all {len(settings)} settings are valid; {changes if count else 'all are defaults'}"
         )
 
 

@@ -13,6 +13,7 @@ from delivery.message.signing import verify
 from delivery.models import HttpMessage
 from delivery.service.stopping import when_told_to_stop
 from delivery.testing import Answer, Behaviour, Drop, FailFirst, Receiver
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +91,7 @@ async def receive(how: Listening, output: Output) -> int:
 def _refuse_less(option: str, value: float | None, *, than: float) -> None:
     # Written so that "nan", which is a float too, is refused.
     if value is not None and not than <= value < float("inf"):
-        message = f"{option} is {value:g}; it must be at least {than:g}"
+        message = f"{option} is {plain_number(value)}; it must be at least {plain_number(than)}"
         raise InvalidInput(message)
 
 

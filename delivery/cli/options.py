@@ -3,10 +3,11 @@
 # Without `from __future__ import annotations`: cyclopts reads the annotations of commands, and
 # what they name must be imported for good.
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from cyclopts import Parameter
@@ -74,25 +75,39 @@ Tenant = Annotated[str, Parameter(name="--tenant", help="The tenant that the obj
 TENANT = "default"
 
 
-def load(common: Common, *, verbose: bool = False) -> "Settings":
+def load(
+    common: Common,
+    *,
+    verbose: bool = False,
+    named: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> "Settings":
     """The settings in force: the command line's over environment over file over defaults.
 
     Args:
         common: The command's options.
         verbose: Whether the program's own messages are what the command is about.
+        named: Options of the command that set a setting, by its section and key.
 
     Raises:
         InvalidSetting: if one is unknown or out of range.
     """
     from delivery.observe.logs import configure_logging
-    from delivery.settings import load_settings
+    from delivery.settings.loading import read_settings
 
     overrides = parse_overrides(common.set)
     if common.database_url is not None:
         overrides.setdefault("database", {})["url"] = common.database_url
     if common.debug:
         overrides.setdefault("log", {}).setdefault("level", "debug")
-    settings = load_settings(common.config, **overrides)
+
+    def source(section: str, key: str) -> str:
+        if (section, key) == ("database", "url") and common.database_url is not None:
+            return "--database-url"
+        if (section, key) == ("log", "level") and common.debug:
+            return "--debug"
+        return named.get((section, key), f"--set {section}.{key}")
+
+    settings = read_settings(common.config, overrides, source)
     configure_logging(settings, verbose=verbose)
     return settings
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from delivery.cli.layout import GAP, Column, cut, fit
 from delivery.cli.times import moment
 from delivery.rendering import dump_json, escape_controls, indent_json, to_json
+from delivery.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ class Output:
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            self.line(f"  {len(data)} bytes, not text: {data[:32].hex(' ')} …", "dim")
+            self.line(f"  {counted(len(data), 'byte')}, not text: {data[:32].hex(' ')} …", "dim")
             return
         # Carriage returns are half of a line's end here, and would otherwise be written out.
         pretty = indent_json(text) or text.replace("\r\n", "\n")

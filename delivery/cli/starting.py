@@ -19,7 +19,7 @@ _INTERRUPTED: Final = 130
 _NOBODY_READS: Final = 141
 """128 and the number of SIGPIPE."""
 _CANNOT_RUN: Final = 2
-_PACKAGES: Final = ("cyclopts", "rich")
+_PACKAGES: Final = ("cyclopts", "rich", "standardwebhooks")
 """Packages that the commands need and the library does not: the extra `cli`."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load, open_engine
+from delivery.wording import counted
 
 if TYPE_CHECKING:
     from delivery.service import Engine
@@ -59,6 +60,7 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
             ),
         ),
         verbose=True,
+        named={("worker", key): f"--{key}" for key, value in given.items() if value is not None},
     )
     allow_open_files()
     async with open_engine(common, settings) as engine:
@@ -103,7 +105,7 @@ async def _supervise(engine: "Engine", common: Common) -> int:
 def _started(settings: "Settings") -> str:
     from delivery.service.database import name_database
 
-    calls = f"up to {settings.worker.concurrency} calls at once"
+    calls = f"up to {counted(settings.worker.concurrency, 'call')} at once"
     if settings.worker.processes > 1:
         calls = f"{settings.worker.processes} processes, {calls} in each"
     return f"delivering from {name_database(settings)}, {calls}; Ctrl-C stops"

@@ -108,7 +108,9 @@ class Jobs:
         """
         check_text("tenant_id", tenant_id)
         _refuse_lane_limits(call)
-        params = build_params(call, self._settings.retry.policy(), self._settings.http)
+        params = build_params(
+            call, self._settings.retry.policy(), self._settings.http, verb=Jobs.create
+        )
         endpoint, _ = parse_url(plain_url(params.url))
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
         lane = uuid5(_LANES, f"{tenant_id}\n{origin}")

@@ -10,6 +10,7 @@ from delivery.errors import InvalidInput, NotFound
 from delivery.models import DeliveryLog, Outcome, Page
 from delivery.service.checks import check_id, check_word
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
+from delivery.spelling import did_you_mean
 from delivery.store import logs
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class Logs:
     ) -> Sequence[DeliveryLog]:
         unknown = sorted(set(where) - set(LogFilter.__annotations__))
         if unknown:
-            known = ", ".join(sorted(LogFilter.__annotations__))
-            message = f"there is no filter {unknown[0]!r}; known are {known}"
+            near = did_you_mean(unknown[0], LogFilter.__annotations__)
+            message = f"there is no filter {unknown[0]!r}{near}"
             raise InvalidInput(message)
         status_code: object = where.get("status_code")
         if status_code is not None and not isinstance(status_code, int):

@@ -331,7 +331,9 @@ class Reactions:
             raise
 
     def _params(self, call: CallOptions) -> HttpParams:
-        return build_params(call, self._settings.retry.policy(), self._settings.http)
+        return build_params(
+            call, self._settings.retry.policy(), self._settings.http, verb=Reactions.create
+        )
 
     def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
         params = current.params

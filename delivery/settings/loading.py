@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
@@ -18,10 +18,9 @@ from delivery.settings.showing import allowed_range
 from delivery.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:
-
     from pydantic_core import ErrorDetails
 
-__all__ = ["load_settings"]
+__all__ = ["load_settings", "read_settings"]
 
 _PREFIX: Final = "DELIVERY_"
 _SECRET: Final = frozenset({("database", "url"), ("secrets", "keys")})
@@ -44,19 +43,35 @@ def load_settings(config: Path | str | None = None, **overrides: Any) -> Setting
         InvalidSetting: A key is unknown, a value of the wrong type or out of range, or the file
             cannot be read. The text names every such key, what is allowed, and the source.
     """
+    return read_settings(config, overrides, lambda section, _key: f"argument {section}=")
+
+
+def read_settings(
+    config: Path | str | None, overrides: Mapping[str, Any], source: Callable[[str, str], str]
+) -> Settings:
+    """Read the settings as `load_settings`, with a name for where the overrides come from.
+
+    Args:
+        config: As of `load_settings`.
+        overrides: As of `load_settings`.
+        source: Names what gave the value of a section and key, for errors and `config show`.
+
+    Raises:
+        InvalidSetting: as `load_settings`.
+    """
     path = config or os.environ.get(f"{_PREFIX}CONFIG") or None
     values: Values = {}
     origins: Origins = {}
     if path is not None:
-        source = str(path)
-        _merge(values, origins, _from_file(Path(path)), lambda _section, _key: source)
+        name = str(path)
+        _merge(values, origins, _from_file(Path(path)), lambda _section, _key: name)
     _merge(
         values,
         origins,
         _from_environment(os.environ),
         lambda section, key: f"environment variable {_variable(section, key)}",
     )
-    _merge(values, origins, _from_arguments(overrides), lambda section, _key: f"argument {section}")
+    _merge(values, origins, _from_arguments(overrides, source), source)
     try:
         return Settings(**values).with_origins(origins)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -86,7 +101,7 @@ def _from_file(path: Path) -> Values:
     return _sections(document, str(path))
 
 
-def _from_arguments(overrides: Mapping[str, Any]) -> Values:
+def _from_arguments(overrides: Mapping[str, Any], source: Callable[[str, str], str]) -> Values:
     given = {
         section: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
         for section, value in overrides.items()
@@ -94,7 +109,8 @@ def _from_arguments(overrides: Mapping[str, Any]) -> Values:
     }
     values: Values = {}
     for section, keys in given.items():
-        values |= _sections({section: keys}, f"argument {section}")
+        first = next(iter(keys), "") if isinstance(keys, Mapping) else ""
+        values |= _sections({section: keys}, source(section, first))
     return values
 
 
