@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
     from delivery.store.connection import Pool
 
-__all__ = ["Delays", "explain_delay"]
+__all__ = ["Delays", "explain_delay", "last_error"]
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Delays:
             max_attempts=job.max_attempts,
             failure_kind=job.failure_kind and job.failure_kind.value,
             status_code=job.status_code,
-            last_error=job.error,
+            last_error=last_error(job),
             next_attempt_at=None if job.status is JobStatus.RUNNING else job.run_at,
             living_workers=living,
         )
@@ -105,19 +105,22 @@ def explain_delay(
         parts.append("no worker is running; start one with `delivery worker`")
     if job.status is JobStatus.RUNNING:
         parts.append(f"attempt {job.attempt} of {job.max_attempts} is under way")
-    if job.error is not None:
+    error = last_error(job)
+    if error is not None:
         failed = job.attempt - (1 if job.status is JobStatus.RUNNING else 0)
-        of_all = f"attempt {failed} of {job.max_attempts}"
-        parts.append(f"{of_all} failed: {_with_status(job)}")
+        of_all = f"attempt {failed} of {job.max_attempts} failed" if failed else "the last error"
+        parts.append(f"{of_all}: {error}")
     if job.status is not JobStatus.RUNNING:
         parts.append(_next_attempt(job, living, health, now))
     return "; ".join(part for part in parts if part)
 
 
-def _with_status(job: Job) -> str:
-    error = job.error or ""
-    code = None if job.status_code is None else str(job.status_code)
-    return error if code is None or code in error else f"HTTP {code}, {error}"
+def last_error(job: Job) -> str | None:
+    """Return why the last attempt failed, if one did: `HTTP 503`, or the error itself."""
+    code = None if job.status_code is None else f"HTTP {job.status_code}"
+    if job.error is None:
+        return code or job.failure_kind
+    return job.error if code is None else f"{code}, {job.error}"
 
 
 def _next_attempt(
