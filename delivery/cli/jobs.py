@@ -2,19 +2,20 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from cyclopts import App, Parameter
 
-from delivery.cli.layout import Column
+from delivery.cli.layout import Column, short_reason
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.times import duration
 from delivery.errors import InvalidInput, NotFound
 from delivery.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from delivery.cli.render import Output
     from delivery.models import DeliveryLog, Job
     from delivery.service import Engine
@@ -90,7 +91,7 @@ async def list_(
             result_of(job),
             job.created_at,
             names.get(job.reaction_id, ""),
-            job.error,
+            short_reason(job.error) if output.is_terminal else job.error,
         )
         for job in page.items
     ]
@@ -112,12 +113,13 @@ async def show(job_id: JobId, /, *, tenant: Tenant = TENANT, common: Common = CO
             job_id=job.id, tenant_id=tenant, oldest_first=True, limit=MAX_PAGE
         )
         names = await reaction_names(engine, tenant, {job.reaction_id})
+    output = common.output
     if common.json:
         attempts = [_attempt(log) for log in logs.items]
-        common.output.json(to_json(job) | {"attempts": attempts})
+        output.json(to_json(job) | {"attempts": attempts})
         return
-    _show(common.output, job, names.get(job.reaction_id))
-    common.output.line()
+    _show(output, job, names.get(job.reaction_id))
+    output.line()
     rows = [
         (
             log.attempt,
@@ -126,11 +128,11 @@ async def show(job_id: JobId, /, *, tenant: Tenant = TENANT, common: Common = CO
             duration(log.duration_ms),
             log.created_at,
             log.id,
-            log.error,
+            short_reason(log.error, log.endpoint) if output.is_terminal else log.error,
         )
         for log in logs.items
     ]
-    common.output.table(_ATTEMPTS, rows, "No attempt has been made yet.")
+    output.table(_ATTEMPTS, rows, "No attempt has been made yet.")
 
 
 @app.command
@@ -148,8 +150,9 @@ async def wait(
         message = "no job was given to wait for; see `delivery jobs wait --help`"
         raise InvalidInput(message)
     async with open_engine(common) as engine:
+        waits = [await _target(engine, each, tenant) for each in job_id]
         await warn_without_workers(engine, common.output)
-        jobs = await _wait_for_all(engine, job_id, timeout, tenant)
+        jobs = await _wait_for_all([wait(timeout) for wait in waits])
     for job in jobs:
         if common.json:
             common.output.json_line(job)
@@ -158,38 +161,50 @@ async def wait(
     return exit_code_of(jobs)
 
 
-async def _wait_for_all(
-    engine: "Engine", given: Sequence[str], timeout: float, tenant: str
-) -> "list[Job]":
-    """Wait until all of these are finished, `timeout` seconds at most for all together.
+async def _target(
+    engine: "Engine", given: str, tenant: str
+) -> "Callable[[float], Awaitable[Sequence[Job]]]":
+    """Find a job, or a trigger, and return what waits for it or for all of its jobs.
 
     Raises:
-        JobTimeout: if one is not.
         NotFound: if there is no such job and no such trigger.
     """
-    import asyncio
-
-    waiting = [asyncio.ensure_future(_wait_for(engine, each, timeout, tenant)) for each in given]
-    try:
-        return [job for jobs in await asyncio.gather(*waiting) for job in jobs]
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def _wait_for(engine: "Engine", given: str, timeout: float, tenant: str) -> "Sequence[Job]":
-    """Wait for a job, or for all jobs of a trigger."""
     try:
         job_id = await engine.ids.find("job", given, tenant_id=tenant)
         await engine.jobs.get(job_id, tenant_id=tenant)
     except NotFound as no_job:
         try:
             trigger_id = await engine.ids.find("trigger", given, tenant_id=tenant)
-            return await engine.triggers.wait(trigger_id, timeout=timeout, tenant_id=tenant)
+            await engine.triggers.get(trigger_id, tenant_id=tenant)
         except NotFound:
             raise no_job from None
-    return [await engine.jobs.wait(job_id, timeout=timeout, tenant_id=tenant)]
+
+        async def wait_for_trigger(timeout: float) -> "Sequence[Job]":
+            return await engine.triggers.wait(trigger_id, timeout=timeout, tenant_id=tenant)
+
+        return wait_for_trigger
+
+    async def wait_for_job(timeout: float) -> "Sequence[Job]":
+        return [await engine.jobs.wait(job_id, timeout=timeout, tenant_id=tenant)]
+
+    return wait_for_job
+
+
+async def _wait_for_all(waits: "Sequence[Awaitable[Sequence[Job]]]") -> "list[Job]":
+    """Wait for all of these at once.
+
+    Raises:
+        JobTimeout: if a job is not finished in time.
+    """
+    import asyncio
+
+    waiting = [asyncio.ensure_future(each) for each in waits]
+    try:
+        return [job for jobs in await asyncio.gather(*waiting) for job in jobs]
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def warn_without_workers(engine: "Engine", output: "Output") -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Column", "cut", "fit"]
+__all__ = ["Column", "cut", "fit", "short_reason"]
 
+_PLACE: Final = re.compile(r" port \d+$| cannot be resolved$")
+"""How clauses of errors end that name the place of a call."""
 GAP: Final = 2
 """Blanks between columns."""
 
@@ -67,6 +70,26 @@ def fit(
         widths[index] += more
         spare -= more
     return list(widths.items())
+
+
+def short_reason(error: str | None, endpoint: str = "") -> str:
+    """Return an error without the clauses that say again where the call went.
+
+    `cannot connect: 10.0.0.1 port 80: Connection refused` is `Connection refused` in a table that
+    shows the endpoint, and `transport` as the kind of failure.
+    """
+    clauses = (error or "").split(": ")
+    host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    name = host.rpartition(":")[0] or host
+    while len(clauses) > 1 and _says_where(clauses[0], name):
+        del clauses[0]
+    return ": ".join(clauses)
+
+
+def _says_where(clause: str, host: str) -> bool:
+    return (
+        clause == "cannot connect" or bool(_PLACE.search(clause)) or bool(host and host in clause)
+    )
 
 
 def _least(column: Column, natural: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from delivery.cli.jobs import id_or_none, result_of
-from delivery.cli.layout import Column
+from delivery.cli.layout import Column, short_reason
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 from delivery.cli.times import duration, moment
 from delivery.wording import counted
@@ -97,7 +97,7 @@ async def list_(
             log.attempt,
             log.created_at,
             log.endpoint.partition("://")[2] if output.is_terminal else log.endpoint,
-            log.error,
+            short_reason(log.error, log.endpoint) if output.is_terminal else log.error,
         )
         for log in page.items
     ]

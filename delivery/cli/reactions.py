@@ -204,7 +204,6 @@ def print_reaction(common: Common, reaction: "Reaction", made: str | None = None
     if common.json:
         output.json(to_json(reaction) | ({} if made is None else {"secret": made}))
         return
-    output.details(details_of(reaction))
+    output.details(details_of(reaction) | {"secret": made})
     if made is not None:
-        output.details({"secret": made})
         output.note("Keep the secret: it is not shown again.")

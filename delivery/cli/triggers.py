@@ -13,7 +13,7 @@ from delivery.cli.jobs import (
     show_finished,
     warn_without_workers,
 )
-from delivery.cli.layout import Column
+from delivery.cli.layout import Column, short_reason
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ async def show(
             f"{job.attempt}/{job.max_attempts}",
             result_of(job),
             names.get(job.reaction_id, ""),
-            job.error,
+            short_reason(job.error) if output.is_terminal else job.error,
         )
         for job in jobs.items
     ]
