@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Final
 
-__all__ = ["counted", "is_or_are", "plain_number"]
+__all__ = ["counted", "is_or_are", "plain_number", "sensible_milliseconds"]
 
 _HUGE: Final = 1e15
 """Longer numbers are easier to read with an exponent."""
@@ -29,3 +29,10 @@ def plain_number(value: float) -> str:
     if float(value).is_integer():
         return str(int(value))
     return f"{Decimal(f'{value:.9g}'):f}".rstrip("0")
+
+
+def sensible_milliseconds(value: float | None) -> float | None:
+    """Return milliseconds with three digits or so: `120.3`, `12.3`, `1.23`, `0.123`."""
+    if value is None:
+        return None
+    return round(value, 1 if value >= 10 else 2 if value >= 1 else 3)  # noqa: PLR2004 - digits

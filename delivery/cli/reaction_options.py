@@ -227,7 +227,11 @@ def merged_retry(given: dict[str, Any], current: "RetryPolicy") -> dict[str, Any
     """Return the current policy with the fields that were given."""
     from dataclasses import asdict
 
-    return asdict(current) | given
+    merged = asdict(current) | given
+    if merged["strategy"] != "schedule":
+        # Another strategy replaces a schedule.
+        del merged["schedule"]
+    return merged
 
 
 def _delays(text: str) -> list[float]:

@@ -19,7 +19,7 @@ __all__ = ["IdKind", "Ids"]
 
 _DIGITS: Final = re.compile(r"[0-9a-f]{4,32}")
 _WHOLE: Final = 32
-_KINDS: Final = ("trigger", "job", "log", "reaction")
+_KINDS: Final[tuple[IdKind, ...]] = ("trigger", "job", "log", "reaction")
 _SHOWN: Final = 5
 """Candidates that an error names at most."""
 
@@ -65,10 +65,17 @@ class Ids:
         found = await ids.find(self._pool, kind, digits, tenant_id, _SHOWN + 1)
         if not found:
             message = f"there is no {kind} in tenant {tenant_id!r} whose id begins or ends {text!r}"
-            raise NotFound(message)
+            raise NotFound(message + await self._found_elsewhere(kind, digits, tenant_id))
         if len(found) > 1:
             shown = ", ".join(str(each) for each in found[:_SHOWN])
             more = " and others" if len(found) > _SHOWN else ""
             message = f"several {kind} ids begin or end {text!r}: {shown}{more}; give more digits"
             raise InvalidInput(message)
         return found[0]
+
+    async def _found_elsewhere(self, kind: IdKind, digits: str, tenant_id: str) -> str:
+        """Return what else has an id with these digits, as the end of an error."""
+        for other in _KINDS:
+            if other != kind and await ids.find(self._pool, other, digits, tenant_id, 1):
+                return f"; a {other} has such an id"
+        return ""

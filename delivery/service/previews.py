@@ -17,6 +17,7 @@ from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_id
 from delivery.store import reactions
 from delivery.store.reactions import StoredVersion
+from delivery.wording import sensible_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -172,6 +173,6 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         failure_kind=exchange.failure_kind,
         error=kept_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
-        duration_ms=exchange.total_ms,
+        duration_ms=sensible_milliseconds(exchange.total_ms) or 0.0,
         remote_address=exchange.remote_address,
     )
