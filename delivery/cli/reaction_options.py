@@ -42,7 +42,7 @@ class Call:
         Parameter(help="JMESPath expression over the payload; matches where it is truthy."),
     ] = None
     method: Annotated[
-        str | None, Parameter(help="GET, POST, PUT, PATCH or DELETE; default POST.")
+        str | None, Parameter(help="DELETE, GET, HEAD, OPTIONS, PATCH, POST or PUT; default POST.")
     ] = None
     header: Annotated[
         tuple[str, ...],
