@@ -51,9 +51,6 @@ def _start(arguments: Sequence[str]) -> int:
     if asks_for_overview(arguments):
         sys.stdout.write(overview(_columns()))
         return 0
-    # To find plugins, pydantic reads the metadata of all packages there are. It takes a while, and
-    # the command line has no use for any.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     from delivery.cli.app import run
 
     return run(arguments)

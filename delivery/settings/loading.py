@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
-from pydantic import ValidationError
-
 from delivery.errors import InvalidSetting
-from delivery.settings.section import EnvironmentText, Section, alternatives
+from delivery.settings.section import EnvironmentText, InvalidValues, Section, alternatives
 from delivery.settings.sections import SECTIONS, Settings
 from delivery.settings.showing import allowed_range
 from delivery.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    from delivery.settings.values import Problem
 
 __all__ = ["load_settings", "read_settings"]
 
@@ -43,7 +41,7 @@ def load_settings(config: Path | str | None = None, **overrides: Any) -> Setting
         InvalidSetting: A key is unknown, a value of the wrong type or out of range, or the file
             cannot be read. The text names every such key, what is allowed, and the source.
     """
-    return read_settings(config, overrides, lambda section, _key: f"argument {section}=")
+    return read_settings(config, overrides, lambda section, _key: f"argument {section}")
 
 
 def read_settings(
@@ -73,10 +71,10 @@ def read_settings(
     )
     _merge(values, origins, _from_arguments(overrides, source), source)
     try:
-        return Settings(**values).with_origins(origins)  # type: ignore[arg-type]
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise InvalidSetting("\n".join(_explain(each, origins) for each in details)) from None
+        return Settings(**values).with_origins(origins)
+    except InvalidValues as error:
+        lines = [_explain(place, each, origins) for place, each in error.problems.items()]
+        raise InvalidSetting("\n".join(lines)) from None
 
 
 def _merge(values: Values, origins: Origins, layer: Values, origin: Any) -> None:
@@ -184,16 +182,15 @@ def _unknown_key(section: str, key: str, source: str) -> str:
     return f"{section}.{key}: there is no such setting{near} ({source})"
 
 
-def _explain(error: ErrorDetails, origins: Origins) -> str:
-    """One line for one value that pydantic refused."""
-    place = [str(part) for part in error["loc"]]
-    section, key = place[0], place[1] if len(place) > 1 else ""
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+def _explain(place: str, problem: Problem, origins: Origins) -> str:
+    """Return one line for one value that cannot be used."""
+    section, _, key = place.partition(".")
+    text = problem.text
     if not key:
         given = [origin for (owner, name), origin in origins.items() if owner == section]
         return f"{section}: {text} ({', '.join(dict.fromkeys(given)) or 'default'})"
-    if error["type"] != "value_error" and (section, key) not in _SECRET:
-        text += f", not {_shown(error['input'])}"
+    if not problem.says_its_value and (section, key) not in _SECRET:
+        text += f", not {_shown(problem.value)}"
     allowed = allowed_range(SECTIONS[section].model_fields[key])
     text += f"; allowed: {allowed}" if allowed else ""
     return f"{section}.{key}: {text} ({origins.get((section, key), 'default')})"

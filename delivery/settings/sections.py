@@ -5,25 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
 
 from delivery.models import RetryPolicy, RetryStrategy
 from delivery.settings.health import HealthSettings
 from delivery.settings.redaction import RedactionSettings
-from delivery.settings.section import Section
+from delivery.settings.section import (
+    Field,
+    InvalidValues,
+    SecretStr,
+    Section,
+    field_validator,
+    model_validator,
+)
+from delivery.settings.values import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +45,8 @@ _KEY_BYTES = 32
 
 def default_user_agent() -> str:
     """`delivery/` and the version installed, or `delivery` alone in a bare checkout."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
+
     try:
         return f"delivery/{version('delivery')}"
     except PackageNotFoundError:
@@ -263,14 +262,12 @@ class SecretSettings(Section):
         return tuple(key.get_secret_value() for key in self.keys)
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """Everything that can be configured.
 
     `Settings()` by itself is the defaults, whatever files and environment say; `load_settings`
     reads those.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     database: DatabaseSettings = DatabaseSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -283,16 +280,36 @@ class Settings(BaseModel):
     partitions: PartitionSettings = PartitionSettings()
     secrets: SecretSettings = SecretSettings()
 
-    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+    def __init__(self, **sections: Any) -> None:
+        problems: dict[str, Problem] = {}
+        for name in sections.keys() - self.model_fields:
+            problems[name] = Problem("there is no such section")
+        for name, field in self.model_fields.items():
+            given = sections.get(name)
+            if given is None:
+                given = field.get_default()
+            elif not isinstance(given, Section):
+                try:
+                    given = type(field.get_default())(**given)
+                except InvalidValues as error:
+                    problems |= {
+                        f"{name}.{key}" if key else name: problem
+                        for key, problem in error.problems.items()
+                    }
+            vars(self)[name] = given
+        if problems:
+            raise InvalidValues(problems)
+        vars(self).update(_given=frozenset(sections), _origins={})
 
     def origin(self, section: str, key: str) -> str:
         """Who set it: `default`, or the file, environment variable or argument by name."""
-        return self._origins.get((section, key), "default")
+        origins: Mapping[tuple[str, str], str] = vars(self)["_origins"]
+        return origins.get((section, key), "default")
 
     def with_origins(self, origins: Mapping[tuple[str, str], str]) -> Self:
         """The same settings, remembering who set what."""
         copy = self.model_copy()
-        copy._origins = dict(origins)  # noqa: SLF001 - a copy of its own kind
+        vars(copy)["_origins"] = dict(origins)
         return copy
 
     def with_key(self, key: str) -> Self:
@@ -304,6 +321,6 @@ class Settings(BaseModel):
 
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items()
+    name: type(field.get_default()) for name, field in Settings.model_fields.items()
 }
 """The sections by name."""

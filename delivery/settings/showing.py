@@ -14,9 +14,7 @@ from delivery.settings.section import alternatives
 from delivery.settings.sections import SECTIONS, Settings
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
-    from delivery.settings.section import Section
+    from delivery.settings.section import Section, SettingField
 
 __all__ = [
     "SettingInfo",
@@ -76,7 +74,7 @@ def describe_settings() -> tuple[SettingInfo, ...]:
 def _docstrings(model: type[Section]) -> dict[str, str]:
     """Return the docstrings of a section's settings by key, read from its source.
 
-    pydantic could keep them, but would parse the source whenever it is imported.
+    They are not kept with the fields: parsing takes longer than everything else here.
     """
     (definition,) = ast.parse(dedent(inspect.getsource(model))).body
     assert isinstance(definition, ast.ClassDef)
@@ -127,12 +125,11 @@ def without_password(url: str) -> str:
     return shown if "://" in shown else shown.replace(":", "://", 1)
 
 
-def allowed_range(field: FieldInfo) -> str:
+def allowed_range(field: SettingField) -> str:
     """The range of a number in words, such as `2 to 100`; empty if it has none."""
     metadata: list[Any] = list(field.metadata)
     for alternative in alternatives(field.annotation):
-        for extra in get_args(alternative)[1:]:
-            metadata += getattr(extra, "metadata", [])
+        metadata += get_args(alternative)[1:]
     low = high = ""
     for bound in metadata:
         low = _bound(bound, "ge") or _bound(bound, "gt", "more than ") or low

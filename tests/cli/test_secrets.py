@@ -166,4 +166,4 @@ async def test_keys_are_not_shown_by_config_show(command: Callable[..., Any]) ->
 def test_worker_processes_are_given_the_keys() -> None:
     """As they are, on their standard input."""
     settings = load_settings(secrets={"keys": [KEY]})
-    assert Settings.model_validate(json.loads(_dumped(settings))).secrets.texts() == (KEY,)
+    assert Settings(**json.loads(_dumped(settings))).secrets.texts() == (KEY,)
