@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cyclopts import App, CycloptsError, Parameter
 
 from delivery.cli.overview import COMMANDS, EPILOGUE, SUMMARY
-from delivery.cli.starting import version
 from delivery.errors import DeliveryError, InvalidInput
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,8 +24,12 @@ _LONG_RUNNING: Final = frozenset({"demo", "serve", "worker"})
 """Commands that gain more by uvloop than it takes to import it."""
 
 
-def build_app() -> App:
-    """The command line."""
+def build_app(*, completion: bool = True) -> App:
+    """The command line.
+
+    Args:
+        completion: Whether it can install completion; what that needs takes a while to import.
+    """
     from rich.console import Console
 
     app = App(
@@ -34,7 +38,7 @@ def build_app() -> App:
         help_epilogue=EPILOGUE,
         help_format="plaintext",
         help_formatter="plain",
-        version=version,
+        version=VERSION,
         default_parameter=Parameter(negative=(), show_default=_default),
         result_action="return_value",
         console=Console(soft_wrap=not sys.stdout.isatty()),
@@ -45,7 +49,8 @@ def build_app() -> App:
             {} if command.source.endswith((":app", ":reactions")) else {"help_epilogue": ""}
         )
         app.command(command.source, name=command.name, sort_key=rank, **own)
-    app.register_install_completion_command(help="Let the shell complete commands and options.")
+    if completion:
+        app.register_install_completion_command(help="Let the shell complete commands and options.")
     return app
 
 
@@ -80,7 +85,8 @@ async def invoke(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
     """Return the command that is called for, with its arguments."""
-    command, bound, _ = build_app().parse_args(arguments, exit_on_error=False, print_error=False)
+    app = build_app(completion="--install-completion" in arguments)
+    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     return partial(command, *bound.args, **bound.kwargs)
 
 

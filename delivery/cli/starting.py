@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from delivery.cli.overview import asks_for_overview, overview
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["fill_standard_streams", "start", "version"]
+__all__ = ["fill_standard_streams", "start"]
 
 _INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells count."""
@@ -40,7 +41,7 @@ def start(arguments: Sequence[str]) -> int:
 
 def _start(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
-        sys.stdout.write(f"{version()}\n")
+        sys.stdout.write(f"{VERSION}\n")
         return 0
     if any(find_spec(package) is None for package in _PACKAGES):
         sys.stderr.write(
@@ -70,17 +71,6 @@ def fill_standard_streams() -> None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8")
-
-
-def version() -> str:
-    """Return the version that is installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("delivery")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
 
 
 def _columns() -> int:

@@ -29,6 +29,7 @@ from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
 from delivery.store.migrate import check_schema
 from delivery.store.migrate import migrate as migrate_schema
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -165,7 +166,7 @@ class Engine:
             self._ids,
             self._transport,
             self._waker,
-            _version(),
+            VERSION,
             self._finished.settled,
             self._sealer,
         )
@@ -316,12 +317,3 @@ def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
     if dsn is None:
         return sections
     return {**sections, "database": {**sections.get("database", {}), "url": dsn}}
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-    try:
-        return version("delivery")
-    except PackageNotFoundError:
-        return "0"

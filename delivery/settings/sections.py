@@ -21,6 +21,7 @@ from delivery.settings.section import (
     model_validator,
 )
 from delivery.settings.values import Problem
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,13 +45,8 @@ _KEY_BYTES = 32
 
 
 def default_user_agent() -> str:
-    """`delivery/` and the version installed, or `delivery` alone in a bare checkout."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
-
-    try:
-        return f"delivery/{version('delivery')}"
-    except PackageNotFoundError:
-        return "delivery"
+    """`delivery/` and the version."""
+    return f"delivery/{VERSION}"
 
 
 class DatabaseSettings(Section):
