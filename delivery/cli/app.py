@@ -30,18 +30,14 @@ def build_app(*, completion: bool = True) -> App:
     Args:
         completion: Whether it can install completion; what that needs takes a while to import.
     """
-    from rich.console import Console
-
     app = App(
         name="delivery",
         help=SUMMARY,
         help_epilogue=EPILOGUE,
         help_format="plaintext",
-        help_formatter="plain",
         version=VERSION,
         default_parameter=Parameter(negative=(), show_default=_default),
         result_action="return_value",
-        console=Console(soft_wrap=not sys.stdout.isatty()),
     )
     for rank, command in enumerate(COMMANDS):
         # A group's app has an epilogue of its own; a function takes the parent's unless told.
@@ -87,6 +83,13 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
     """Return the command that is called for, with its arguments."""
     app = build_app(completion="--install-completion" in arguments)
     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    if getattr(command, "__func__", None) is App.help_print:
+        # Plain text, as the help of the program as a whole; what is not printed costs no import.
+        from rich.console import Console
+
+        app.help_formatter = "plain"
+        console = Console(soft_wrap=not sys.stdout.isatty())
+        return partial(command, *bound.args, **(bound.kwargs | {"console": console}))
     return partial(command, *bound.args, **bound.kwargs)
 
 

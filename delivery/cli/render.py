@@ -9,10 +9,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.text import Text
-
 from delivery.cli.layout import GAP, Column, cut, fit
+from delivery.cli.styles import columns_of, shows_styles, styled
 from delivery.cli.times import moment
 from delivery.rendering import dump_json, escape_controls, indent_json, to_json
 from delivery.wording import counted
@@ -51,19 +49,17 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # A dumb terminal and a pipe alike get plain text; `TERM` and `NO_COLOR` are rich's to read.
-        self.console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
-        self.notes = Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        self._styles = shows_styles(sys.stdout)
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person looks at the output as it comes."""
-        return self.console.is_terminal
+        return sys.stdout.isatty()
 
     @property
     def width(self) -> int | None:
         """Columns there are; None without a terminal."""
-        return self.console.width if self.is_terminal else None
+        return columns_of(sys.stdout) if self.is_terminal else None
 
     def json(self, value: Any) -> None:
         """Print one object: on one line, or indented for a person who asked for JSON."""
@@ -76,12 +72,14 @@ class Output:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line for people."""
-        self._print(Text(escape_controls(text), style=style))
+        self._print((escape_controls(text), style))
 
     def note(self, text: str) -> None:
         """Say something beside the results: on standard error, and not to programs."""
         if not self.as_json:
-            self.notes.print(Text(escape_controls(text), style="dim"))
+            line = styled([(escape_controls(text), "dim")], shown=shows_styles(sys.stderr))
+            sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")
+            sys.stderr.flush()
 
     def say(self, text: str) -> None:
         """Tell people how far a command is, among its results; programs are told nothing."""
@@ -92,9 +90,8 @@ class Output:
         self, mark: str, name: str, detail: str, advice: str | None = None, *, width: int = 14
     ) -> None:
         """Print the outcome of a check: mark, name in `width` cells, detail, and what to do."""
-        line = Text(mark, style=_STYLES.get(mark, ""))
-        line.append(f" {name.ljust(width)} {_cell(detail)}", style="not bold default")
-        self._print(line)
+        rest = f" {name.ljust(width)} {_cell(detail)}"
+        self._print((mark, _STYLES.get(mark, "")), (rest, ""))
         if advice:
             self.line(f"  {' ' * width} → {_cell(advice)}", "bold")
 
@@ -110,15 +107,13 @@ class Output:
             return
         titles = [column.title for column in columns]
         for number, row in enumerate([titles, *cells]):
-            line = Text()
-            for position, (index, width) in enumerate(shown):
+            pieces = []
+            for index, width in shown:
                 column = columns[index]
                 text = cut(row[index], width, right=column.right, keep_end=column.tail is not None)
                 style = "bold" if number == 0 else _STYLES.get(row[index], "")
-                line.append(" " * GAP if position else "")
-                line.append(text, style=style)
-            line.rstrip()
-            self._print(line)
+                pieces += [(text, style), (" " * GAP, "")]
+            self._print(*_without_trailing_blanks(pieces))
 
     def more(self, cursor: str | None) -> None:
         """Say how to read on after a page."""
@@ -130,8 +125,7 @@ class Output:
         shown = {name: _cell(value) for name, value in pairs.items() if value is not None}
         width = max(map(len, shown))
         for name, value in shown.items():
-            line = Text(name.ljust(width + GAP), style="bold")
-            self._print(line.append(value, style=_STYLES.get(value, "not bold")))
+            self._print((name.ljust(width + GAP), "bold"), (value, _STYLES.get(value, "")))
 
     def body(self, data: bytes) -> None:
         """Print a body, indented by two blanks: JSON over several lines, other text as it is."""
@@ -155,17 +149,23 @@ class Output:
             titles = (column.title.lower() for column in columns)
             self.details({title: cell or None for title, cell in zip(titles, row, strict=True)})
 
-    def _print(self, text: Text) -> None:
-        if self.is_terminal:
-            self.console.print(text)
-        else:
-            self._write(text.plain)
+    def _print(self, *pieces: tuple[str, str]) -> None:
+        self._write(styled(pieces, shown=self._styles))
 
     def _write(self, line: str) -> None:
         # Surrogates, and letters that the terminal's encoding lacks, must not end the program.
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
+
+
+def _without_trailing_blanks(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    while pieces and not pieces[-1][0].strip():
+        pieces.pop()
+    if pieces:
+        text, style = pieces[-1]
+        pieces[-1] = (text.rstrip(), style)
+    return pieces
 
 
 def _cell(value: Any) -> str:
