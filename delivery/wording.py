@@ -28,7 +28,8 @@ def plain_number(value: float) -> str:
         return str(value)
     if float(value).is_integer():
         return str(int(value))
-    return f"{Decimal(f'{value:.9g}'):f}".rstrip("0")
+    text = f"{Decimal(f'{value:.9g}'):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def sensible_milliseconds(value: float | None) -> float | None:
