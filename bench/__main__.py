@@ -33,6 +33,7 @@ NAMES: Final = (
     "fanout",
     "tls",
     "memory",
+    "startup",
     "peers",
 )
 """Each is a module of this package with `add_arguments` and `measure`."""

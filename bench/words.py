@@ -60,6 +60,10 @@ _WORDS: Final = {
     "memory": "{draining_last_quarter_mib} MiB at the end of {jobs} jobs, {draining_growth} times"
     " what it was in the second quarter; {large_answers_last_quarter_mib} MiB and"
     " {large_answers_growth} times with {jobs_with_large_answers} answers of 64 KiB",
+    "startup": "`--version` takes {version_ratio} times as long as `python -c pass`, `--help`"
+    " {help_ratio}, the help of a command {command_help_ratio}, `jobs list` on a running database"
+    " {jobs_list_ratio}; {version_cpu_ratio}, {help_cpu_ratio}, {command_help_cpu_ratio} and"
+    " {jobs_list_cpu_ratio} times its CPU",
 }
 
 

@@ -1,59 +1,69 @@
-"""An asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, a log of every exchange."""
+"""An asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, a log of every exchange.
+
+Public names are imported when they are first used, so that `import delivery` takes no time and a
+program pays only for the parts that it needs.
+"""
 
 from __future__ import annotations
 
-from delivery.errors import (
-    AddressInUse,
-    DatabaseError,
-    DatabaseUnavailable,
-    DeliveryError,
-    EmbeddedDatabaseError,
-    InvalidInput,
-    InvalidPayload,
-    InvalidReaction,
-    InvalidSecret,
-    InvalidSetting,
-    InvalidSignature,
-    JobTimeout,
-    MissingKey,
-    NotFound,
-    NoTransaction,
-    SchemaMismatch,
-    SignatureProblem,
-    UnusableConnection,
-)
-from delivery.message.signing import VerifiedMessage, verify
-from delivery.models import (
-    Body,
-    BodyKind,
-    CircuitState,
-    Compression,
-    DeliveryLog,
-    FailureKind,
-    HttpMessage,
-    HttpParams,
-    Job,
-    JobStatus,
-    Outcome,
-    Page,
-    RateLimit,
-    Reaction,
-    ReactionHealth,
-    ReactionState,
-    Redirect,
-    RequestPreview,
-    RetryPolicy,
-    RetryStrategy,
-    SignatureKind,
-    SigningSecret,
-    StatusAction,
-    TestCall,
-    Timings,
-    TlsOptions,
-    Trigger,
-)
-from delivery.service import Engine, TriggerRequest, connect
-from delivery.settings import Settings, load_settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from delivery.errors import (
+        AddressInUse,
+        DatabaseError,
+        DatabaseUnavailable,
+        DeliveryError,
+        EmbeddedDatabaseError,
+        InvalidInput,
+        InvalidPayload,
+        InvalidReaction,
+        InvalidSecret,
+        InvalidSetting,
+        InvalidSignature,
+        JobTimeout,
+        MissingKey,
+        NotFound,
+        NoTransaction,
+        SchemaMismatch,
+        SignatureProblem,
+        UnusableConnection,
+    )
+    from delivery.message.signing import VerifiedMessage, verify
+    from delivery.models import (
+        Body,
+        BodyKind,
+        CircuitState,
+        Compression,
+        DeliveryLog,
+        FailureKind,
+        HttpMessage,
+        HttpParams,
+        Job,
+        JobStatus,
+        Outcome,
+        Page,
+        RateLimit,
+        Reaction,
+        ReactionHealth,
+        ReactionState,
+        Redirect,
+        RequestPreview,
+        RetryPolicy,
+        RetryStrategy,
+        SignatureKind,
+        SigningSecret,
+        StatusAction,
+        TestCall,
+        Timings,
+        TlsOptions,
+        Trigger,
+        TriggerState,
+        TriggerStatus,
+    )
+    from delivery.service import Engine, TriggerRequest, connect
+    from delivery.settings import Settings, load_settings
 
 __all__ = [
     "AddressInUse",
@@ -103,9 +113,97 @@ __all__ = [
     "TlsOptions",
     "Trigger",
     "TriggerRequest",
+    "TriggerState",
+    "TriggerStatus",
     "UnusableConnection",
     "VerifiedMessage",
     "connect",
     "load_settings",
     "verify",
 ]
+
+_MODULES: Final = {
+    "delivery.errors": (
+        "AddressInUse",
+        "DatabaseError",
+        "DatabaseUnavailable",
+        "DeliveryError",
+        "EmbeddedDatabaseError",
+        "InvalidInput",
+        "InvalidPayload",
+        "InvalidReaction",
+        "InvalidSecret",
+        "InvalidSetting",
+        "InvalidSignature",
+        "JobTimeout",
+        "MissingKey",
+        "NotFound",
+        "NoTransaction",
+        "SchemaMismatch",
+    ),
+    "delivery.message.signing": (
+        "VerifiedMessage",
+        "verify",
+    ),
+    "delivery.models": (
+        "Body",
+        "BodyKind",
+        "CircuitState",
+        "Compression",
+        "DeliveryLog",
+        "FailureKind",
+        "HttpMessage",
+        "HttpParams",
+        "Job",
+        "JobStatus",
+        "Outcome",
+        "Page",
+        "RateLimit",
+        "Reaction",
+        "ReactionHealth",
+        "ReactionState",
+        "Redirect",
+        "RequestPreview",
+        "RetryPolicy",
+        "RetryStrategy",
+        "SignatureKind",
+        "SigningSecret",
+        "StatusAction",
+        "TestCall",
+        "Timings",
+        "TlsOptions",
+        "Trigger",
+        "TriggerState",
+        "TriggerStatus",
+    ),
+    "delivery.service": (
+        "Engine",
+        "TriggerRequest",
+        "connect",
+    ),
+    "delivery.settings": (
+        "Settings",
+        "load_settings",
+    ),
+}
+"""The modules that the public names come from."""
+_SOURCES: Final = {name: module for module, names in _MODULES.items() for name in names}
+_SUBMODULES: Final = frozenset({"errors", "models", "settings", "testing"})
+"""Public modules, which `delivery.errors` and the like import when they are first used."""
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, for which any name would exist otherwise.
+
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f"delivery.{name}")
+        if name not in _SOURCES:
+            message = f"module 'delivery' has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(import_module(_SOURCES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -40,7 +40,11 @@ command line ends when the error reaches it. The text of an error says what is w
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 __all__ = [
     "AddressInUse",
@@ -89,6 +93,10 @@ class DeliveryError(Exception):
 
     code: ClassVar[str] = "internal_error"
     exit_code: ClassVar[int] = 1
+
+    def details(self) -> dict[str, Any]:
+        """Return what the error knows beyond its text, for programs."""
+        return {}
 
 
 class InvalidInput(DeliveryError, ValueError):
@@ -190,10 +198,72 @@ class UnusableConnection(DeliveryError):
 
 
 class JobTimeout(DeliveryError, TimeoutError):
-    """The job was not terminal when the time given to `wait` was over; it goes on by itself."""
+    """A job was not finished when the time given to `wait` was over.
+
+    Attributes:
+        trigger_id: The trigger that was waited for, if it was one.
+        unfinished: How many jobs were not finished.
+        job_id: The first of them; what follows is about it.
+        status: Where it stands, such as `retrying`.
+        attempt: Attempts begun so far.
+        max_attempts: Attempts that it has altogether.
+        failure_kind: Why the last attempt failed, such as `timeout`.
+        status_code: The status of the last response.
+        last_error: The error of the last attempt.
+        next_attempt_at: When the next attempt is due; None while one is under way.
+        living_workers: How many workers were running; with none, no job is ever finished.
+    """
 
     code = "job_timeout"
     exit_code = 5
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        trigger_id: UUID | None = None,
+        unfinished: int = 1,
+        job_id: UUID | None = None,
+        status: str | None = None,
+        attempt: int | None = None,
+        max_attempts: int | None = None,
+        failure_kind: str | None = None,
+        status_code: int | None = None,
+        last_error: str | None = None,
+        next_attempt_at: datetime | None = None,
+        living_workers: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.trigger_id = trigger_id
+        self.unfinished = unfinished
+        self.job_id = job_id
+        self.status = status
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self.failure_kind = failure_kind
+        self.status_code = status_code
+        self.last_error = last_error
+        self.next_attempt_at = next_attempt_at
+        self.living_workers = living_workers
+
+    def details(self) -> dict[str, Any]:
+        """Return the attributes by name."""
+        return {name: getattr(self, name) for name in _JOB_TIMEOUT_DETAILS}
+
+
+_JOB_TIMEOUT_DETAILS: Final = (
+    "trigger_id",
+    "unfinished",
+    "job_id",
+    "status",
+    "attempt",
+    "max_attempts",
+    "failure_kind",
+    "status_code",
+    "last_error",
+    "next_attempt_at",
+    "living_workers",
+)
 
 
 class DatabaseError(DeliveryError):

@@ -8,11 +8,14 @@ test holds the two together.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from delivery.models import JobStatus
+from delivery.models import JobStatus, TriggerState
 
-__all__ = ["TERMINAL", "TRANSITIONS", "is_legal", "stored_transitions"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TERMINAL", "TRANSITIONS", "is_legal", "stored_transitions", "trigger_state"]
 
 _S = JobStatus
 
@@ -65,3 +68,13 @@ def stored_transitions() -> frozenset[tuple[JobStatus, JobStatus]]:
             or (is_legal(source, JobStatus.RUNNING) and is_legal(JobStatus.RUNNING, target))
         )
     )
+
+
+def trigger_state(counts: Mapping[JobStatus, int]) -> TriggerState:
+    """Return where jobs stand together, from how many of them have each status."""
+    present = {status for status, count in counts.items() if count}
+    if not present:
+        return TriggerState.NO_JOBS
+    if present - TERMINAL:
+        return TriggerState.PENDING
+    return TriggerState(present.pop()) if len(present) == 1 else TriggerState.MIXED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None: as the program was called.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        from delivery.cli.app import run  # noqa: PLC0415 - only those who use it need its packages
+        from delivery.cli.starting import start
     except KeyboardInterrupt:
-        # Importing takes half a second, in which people may change their mind.
         return 130
-    return run(arguments)
+    return start(given)

@@ -6,14 +6,15 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from delivery.cli.layout import Column
 from delivery.cli.options import COMMON, Common, load
-from delivery.cli.render import Column
 from delivery.errors import InvalidInput
-from delivery.settings import describe_settings, show_settings
+from delivery.spelling import did_you_mean
+from delivery.wording import counted, is_or_are
 
 __all__ = ["app"]
 
-app = App(name="config", help="The settings in force, and who set them.", help_epilogue="")
+app = App(name="config", help="Show and check the settings.", help_epilogue="")
 
 _COLUMNS = (
     Column("SETTING"),
@@ -24,17 +25,23 @@ _COLUMNS = (
 
 @app.command
 async def show(
-    section: Annotated[str | None, Parameter(help="Only this one, such as `http`.")] = None,
+    section: Annotated[
+        str | None, Parameter(help="Show only this section, such as `http`.")
+    ] = None,
     /,
     *,
-    explain: Annotated[bool, Parameter(help="What each is for, and what is allowed.")] = False,
+    explain: Annotated[
+        bool, Parameter(help="Also show what each is for, and what is allowed.")
+    ] = False,
     common: Common = COMMON,
 ) -> None:
-    """Show every setting, its value, and who set it."""
+    """Show every setting with its value and where it was set."""
+    from delivery.settings import describe_settings, show_settings
+
     settings = show_settings(load(common))
     sections = dict.fromkeys(setting.section for setting in settings)
     if section is not None and section not in sections:
-        message = f"there is no section {section!r}; there are {', '.join(sections)}"
+        message = f"there is no section {section!r}{did_you_mean(section, sections)}"
         raise InvalidInput(message)
     picked = [setting for setting in settings if section in {None, setting.section}]
     about = {(info.section, info.key): info for info in describe_settings()}
@@ -69,13 +76,19 @@ async def show(
 
 @app.command
 async def check(*, common: Common = COMMON) -> None:
-    """Check file, environment and options; exit code 2 if a setting cannot be used."""
+    """Check the settings of file, environment and options; exit code 2 if one is not valid."""
+    from delivery.settings import show_settings
+
     settings = show_settings(load(common))
     changed = [setting for setting in settings if setting.origin != "default"]
     if common.json:
         common.output.json({"ok": True, "settings": len(settings), "changed": len(changed)})
     else:
-        common.output.line(f"all {len(settings)} settings can be used; {len(changed)} are changed")
+        count = len(changed)
+        changes = f"{counted(count, 'setting')} {is_or_are(count)} not the default"
+        common.output.line(
+            f"all {len(settings)} settings are valid; {changes if count else 'all are defaults'}"
+        )
 
 
 def _words(value: object) -> str:

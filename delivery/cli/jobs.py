@@ -1,66 +1,80 @@
-"""`delivery jobs`: the calls to make, and how they stand."""
+"""`delivery jobs`: the calls to make, and where they stand."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-import asyncio
-from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from cyclopts import App, Parameter
 
+from delivery.cli.layout import Column, short_reason
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.render import Column, Output, duration
+from delivery.cli.times import duration
 from delivery.errors import InvalidInput, NotFound
-from delivery.models import DeliveryLog, Job, JobStatus
-from delivery.rendering import to_json
-from delivery.service import Engine
-from delivery.service.cursors import MAX_PAGE
+from delivery.wording import counted
 
-__all__ = ["app", "exit_code_of", "reaction_names", "show_finished", "wait_for_jobs"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
 
-app = App(name="jobs", help="The calls to make, and how they stand.", help_epilogue="")
+    from delivery.cli.render import Output
+    from delivery.models import DeliveryLog, Job
+    from delivery.service import Engine
+    from delivery.service.ids import IdKind
+
+__all__ = [
+    "app",
+    "exit_code_of",
+    "id_or_none",
+    "reaction_names",
+    "result_of",
+    "show_finished",
+    "warn_without_workers",
+]
+
+app = App(name="jobs", help="List, show and wait for jobs: the calls to make.", help_epilogue="")
 
 _COLUMNS = (
-    Column("ID"),
+    Column("ID", tail=12),
     Column("STATUS"),
-    Column("TRIES", rank=1, right=True),
-    Column("HTTP", rank=1, right=True),
-    Column("CREATED", rank=2),
+    Column("TRIES", rank=2, right=True),
+    Column("HTTP"),
+    Column("CREATED", rank=1),
     Column("REACTION", rank=3, flexible=8),
     Column("ERROR", rank=4, flexible=16),
 )
 _ATTEMPTS = (
     Column("TRY", right=True),
     Column("OUTCOME"),
-    Column("HTTP", right=True),
-    Column("MS", right=True),
-    Column("AT", rank=2),
-    Column("LOG", rank=1),
-    Column("ERROR", rank=3, flexible=16),
+    Column("HTTP"),
+    Column("MS", rank=2, right=True),
+    Column("AT", rank=1),
+    Column("LOG", rank=3, tail=12),
+    Column("ERROR", rank=4, flexible=16),
 )
+
+JobId = Annotated[str, Parameter(help="Id of the job, or the first or last digits of it.")]
 
 
 @app.command(name="list")
 async def list_(
     *,
     status: Annotated[str | None, Parameter(help="Such as queued, retrying, failed.")] = None,
-    trigger: Annotated[str | None, Parameter(help="Id of the trigger they come from.")] = None,
-    reaction: Annotated[str | None, Parameter(help="Id of the reaction they are for.")] = None,
-    oldest_first: Annotated[bool, Parameter(help="Instead of newest first.")] = False,
-    limit: Annotated[int, Parameter(help="At most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Where the page before ended.")] = None,
+    trigger: Annotated[str | None, Parameter(help="Id of the trigger that made them.")] = None,
+    reaction: Annotated[str | None, Parameter(help="Id of the reaction they belong to.")] = None,
+    oldest_first: Annotated[bool, Parameter(help="Show the oldest first, not the newest.")] = False,
+    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
+    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Show jobs, newest first."""
+    """List jobs, newest first."""
     output = common.output
     async with open_engine(common) as engine:
         page = await engine.jobs.list(
             tenant_id=tenant,
             status=status,
-            trigger_id=trigger,
-            reaction_id=reaction,
+            trigger_id=await id_or_none(engine, "trigger", trigger, tenant),
+            reaction_id=await id_or_none(engine, "reaction", reaction, tenant),
             oldest_first=oldest_first,
             limit=limit,
             cursor=cursor,
@@ -74,10 +88,10 @@ async def list_(
             job.id,
             job.status,
             f"{job.attempt}/{job.max_attempts}",
-            job.status_code,
+            result_of(job),
             job.created_at,
             names.get(job.reaction_id, ""),
-            job.error,
+            short_reason(job.error) if output.is_terminal else job.error,
         )
         for job in page.items
     ]
@@ -86,51 +100,59 @@ async def list_(
 
 
 @app.command
-async def show(job_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
+async def show(job_id: JobId, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
     """Show one job and its attempts."""
+    from delivery.rendering import to_json
+    from delivery.service.cursors import MAX_PAGE
+
     async with open_engine(common) as engine:
-        job = await engine.jobs.get(job_id, tenant_id=tenant)
+        job = await engine.jobs.get(
+            await engine.ids.find("job", job_id, tenant_id=tenant), tenant_id=tenant
+        )
         logs = await engine.logs.list(
             job_id=job.id, tenant_id=tenant, oldest_first=True, limit=MAX_PAGE
         )
         names = await reaction_names(engine, tenant, {job.reaction_id})
+    output = common.output
     if common.json:
         attempts = [_attempt(log) for log in logs.items]
-        common.output.json(to_json(job) | {"attempts": attempts})
+        output.json(to_json(job) | {"attempts": attempts})
         return
-    _show(common.output, job, names.get(job.reaction_id))
-    common.output.line()
+    _show(output, job, names.get(job.reaction_id))
+    output.line()
     rows = [
         (
             log.attempt,
             log.outcome,
-            log.status_code,
+            result_of(log),
             duration(log.duration_ms),
             log.created_at,
             log.id,
-            log.error,
+            short_reason(log.error, log.endpoint) if output.is_terminal else log.error,
         )
         for log in logs.items
     ]
-    common.output.table(_ATTEMPTS, rows, "No attempt has been made yet.")
+    output.table(_ATTEMPTS, rows, "No attempt has been made yet.")
 
 
 @app.command
 async def wait(
-    *job_id: str,
+    *job_id: JobId,
     timeout: Annotated[float, Parameter(help="Seconds to wait for all of them.")] = 60.0,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Wait until jobs are finished.
+    """Wait until jobs are finished. The id of a trigger stands for all of its jobs.
 
-    Exit code 0 if all succeeded, 1 if one did not, 5 if it takes longer than --timeout.
+    Exit code 0 if all succeeded, 1 if one did not, 5 if --timeout is over first.
     """
     if not job_id:
         message = "no job was given to wait for; see `delivery jobs wait --help`"
         raise InvalidInput(message)
     async with open_engine(common) as engine:
-        jobs = await wait_for_jobs(engine, job_id, timeout, tenant)
+        waits = [await _target(engine, each, tenant) for each in job_id]
+        await warn_without_workers(engine, common.output)
+        jobs = await _wait_for_all([wait(timeout) for wait in waits])
     for job in jobs:
         if common.json:
             common.output.json_line(job)
@@ -139,41 +161,88 @@ async def wait(
     return exit_code_of(jobs)
 
 
-async def wait_for_jobs(
-    engine: Engine, jobs: Sequence[UUID | str], timeout: float, tenant: str
-) -> list[Job]:
-    """Wait until all of these are finished, `timeout` seconds at most for all together.
+async def _target(
+    engine: "Engine", given: str, tenant: str
+) -> "Callable[[float], Awaitable[Sequence[Job]]]":
+    """Find a job, or a trigger, and return what waits for it or for all of its jobs.
 
     Raises:
-        JobTimeout: if one is not.
-        NotFound: if there is no such job.
+        NotFound: if there is no such job and no such trigger.
     """
-    waiting = [
-        asyncio.ensure_future(engine.jobs.wait(each, timeout=timeout, tenant_id=tenant))
-        for each in jobs
-    ]
     try:
-        return list(await asyncio.gather(*waiting))
+        job_id = await engine.ids.find("job", given, tenant_id=tenant)
+        await engine.jobs.get(job_id, tenant_id=tenant)
+    except NotFound as no_job:
+        try:
+            trigger_id = await engine.ids.find("trigger", given, tenant_id=tenant)
+            await engine.triggers.get(trigger_id, tenant_id=tenant)
+        except NotFound:
+            raise no_job from None
+
+        async def wait_for_trigger(timeout: float) -> "Sequence[Job]":
+            return await engine.triggers.wait(trigger_id, timeout=timeout, tenant_id=tenant)
+
+        return wait_for_trigger
+
+    async def wait_for_job(timeout: float) -> "Sequence[Job]":
+        return [await engine.jobs.wait(job_id, timeout=timeout, tenant_id=tenant)]
+
+    return wait_for_job
+
+
+async def _wait_for_all(waits: "Sequence[Awaitable[Sequence[Job]]]") -> "list[Job]":
+    """Wait for all of these at once.
+
+    Raises:
+        JobTimeout: if a job is not finished in time.
+    """
+    import asyncio
+
+    waiting = [asyncio.ensure_future(each) for each in waits]
+    try:
+        return [job for jobs in await asyncio.gather(*waiting) for job in jobs]
     finally:
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def exit_code_of(jobs: Sequence[Job]) -> int:
+async def warn_without_workers(engine: "Engine", output: "Output") -> None:
+    """Say at once that waiting is in vain as long as no worker runs."""
+    if not await engine.living_workers():
+        output.note(
+            "No worker is running, so no call is made yet; start one with `delivery worker`."
+        )
+
+
+def exit_code_of(jobs: "Sequence[Job]") -> int:
     """0 if all succeeded, else 1."""
-    return 0 if all(job.status is JobStatus.SUCCEEDED for job in jobs) else 1
+    return 0 if all(job.status == "succeeded" for job in jobs) else 1
 
 
-def show_finished(output: Output, job: Job) -> None:
+def show_finished(output: "Output", job: "Job") -> None:
     """Print how a job ended, on one line."""
-    after = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
+    after = counted(job.attempt, "attempt")
     code = "" if job.status_code is None else f", HTTP {job.status_code}"
     error = "" if job.error is None else f": {job.error}"
     output.line(f"{job.id} {job.status} after {after}{code}{error}")
 
 
-def _show(output: Output, job: Job, reaction: str | None) -> None:
+def result_of(record: "Job | DeliveryLog") -> str:
+    """Return the status of the response, or why there is none, such as `timeout`."""
+    if record.status_code is not None:
+        return str(record.status_code)
+    return str(record.failure_kind or "")
+
+
+async def id_or_none(
+    engine: "Engine", kind: "IdKind", given: str | None, tenant: str
+) -> UUID | None:
+    """Return the whole id for what an option was given, if it was."""
+    return None if given is None else await engine.ids.find(kind, given, tenant_id=tenant)
+
+
+def _show(output: "Output", job: "Job", reaction: str | None) -> None:
     held = None if job.locked_by is None else f"worker {job.locked_by}"
     output.details(
         {
@@ -199,7 +268,7 @@ def _show(output: Output, job: Job, reaction: str | None) -> None:
     )
 
 
-def _attempt(log: DeliveryLog) -> dict[str, object]:
+def _attempt(log: "DeliveryLog") -> dict[str, object]:
     """What `jobs show --json` says of an attempt; `logs show` has the rest."""
     return {
         "log_id": str(log.id),
@@ -214,7 +283,7 @@ def _attempt(log: DeliveryLog) -> dict[str, object]:
 
 
 async def reaction_names(
-    engine: Engine, tenant: str, ids: set[UUID | None]
+    engine: "Engine", tenant: str, ids: set[UUID | None]
 ) -> dict[UUID | None, str]:
     """The names of reactions, as far as there still is one."""
     names: dict[UUID | None, str] = {}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Column", "cut", "fit"]
+__all__ = ["Column", "cut", "fit", "short_reason"]
 
+_PLACE: Final = re.compile(r" port \d+$| cannot be resolved$")
+"""How clauses of errors end that name the place of a call."""
 GAP: Final = 2
 """Blanks between columns."""
 
@@ -30,6 +31,8 @@ class Column:
     """How narrow it may be made by cutting its cells short; None: it is never cut."""
     right: bool = False
     """Whether it is for numbers, which are aligned at their right."""
+    tail: int | None = None
+    """For ids: how many characters of their end are shown where the whole does not fit."""
 
 
 def fit(
@@ -42,16 +45,15 @@ def fit(
         rows: A cell for each column.
         width: Of the terminal; None: as wide as need be.
     """
+    from rich.cells import cell_len
+
     natural = [
         max([cell_len(column.title), *(cell_len(row[index]) for row in rows)])
         for index, column in enumerate(columns)
     ]
     if width is None:
         return list(enumerate(natural))
-    least = [
-        size if column.flexible is None else min(size, max(column.flexible, len(column.title)))
-        for column, size in zip(columns, natural, strict=True)
-    ]
+    least = [_least(column, size) for column, size in zip(columns, natural, strict=True)]
     shown = list(range(len(columns)))
     while _total([least[index] for index in shown]) > width:
         dropped = max(shown, key=lambda index: (columns[index].rank, index))
@@ -60,21 +62,60 @@ def fit(
         shown.remove(dropped)
     widths = {index: least[index] for index in shown}
     spare = width - _total(list(widths.values()))
-    for index in shown:
+    # Ids come last, and are shown whole or by their end, as a longer piece says no more.
+    for index in sorted(shown, key=lambda index: columns[index].tail is not None):
         more = min(spare, natural[index] - least[index])
+        if columns[index].tail is not None and widths[index] + more < natural[index]:
+            continue
         widths[index] += more
         spare -= more
     return list(widths.items())
+
+
+def short_reason(error: str | None, endpoint: str = "") -> str:
+    """Return an error without the clauses that say again where the call went.
+
+    `cannot connect: 10.0.0.1 port 80: Connection refused` is `Connection refused` in a table that
+    shows the endpoint, and `transport` as the kind of failure.
+    """
+    clauses = (error or "").split(": ")
+    host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    name = host.rpartition(":")[0] or host
+    while len(clauses) > 1 and _says_where(clauses[0], name):
+        del clauses[0]
+    return ": ".join(clauses)
+
+
+def _says_where(clause: str, host: str) -> bool:
+    return (
+        clause == "cannot connect" or bool(_PLACE.search(clause)) or bool(host and host in clause)
+    )
+
+
+def _least(column: Column, natural: int) -> int:
+    """Return how narrow a column may become."""
+    if column.tail is not None:
+        return min(natural, max(column.tail + 1, len(column.title)))
+    if column.flexible is not None:
+        return min(natural, max(column.flexible, len(column.title)))
+    return natural
 
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def cut(text: str, width: int, *, right: bool) -> str:
-    """The text in exactly this many terminal cells; what is too long ends in an ellipsis."""
+def cut(text: str, width: int, *, right: bool, keep_end: bool = False) -> str:
+    """Return the text in exactly this many terminal cells.
+
+    What is too long ends in an ellipsis, or with `keep_end` begins with one.
+    """
+    from rich.cells import cell_len, set_cell_size
+
     length = cell_len(text)
     if length > width:
+        if keep_end:
+            return "…" + set_cell_size(text[1 - width :], width - 1)
         return set_cell_size(text, width - 1) + "…"
     padding = " " * (width - length)
     return padding + text if right else text + padding

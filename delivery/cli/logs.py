@@ -1,37 +1,44 @@
-"""`delivery logs`: every exchange, as it was recorded."""
+"""`delivery logs`: the log of all exchanges."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from delivery.cli.jobs import id_or_none, result_of
+from delivery.cli.layout import Column, short_reason
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.render import Column, Output, duration, moment
-from delivery.models import DeliveryLog, HttpMessage, Timings
-from delivery.service.logs import LogFilter
+from delivery.cli.times import duration, moment
+from delivery.wording import counted
+
+if TYPE_CHECKING:
+    from delivery.cli.render import Output
+    from delivery.models import DeliveryLog, HttpMessage
+    from delivery.service import Engine
+    from delivery.service.logs import LogFilter
 
 __all__ = ["app"]
 
-app = App(name="logs", help="Every exchange, as it was recorded.", help_epilogue="")
+app = App(name="logs", help="List, show and follow the log of all exchanges.", help_epilogue="")
 
 _COLUMNS = (
-    Column("ID"),
+    Column("ID", tail=12),
     Column("OUTCOME"),
-    Column("HTTP", right=True),
-    Column("MS", right=True),
-    Column("TRY", rank=3, right=True),
-    Column("AT", rank=2),
-    Column("ENDPOINT", rank=1, flexible=14),
-    Column("ERROR", rank=4, flexible=16),
+    Column("HTTP"),
+    Column("MS", rank=4, right=True),
+    Column("TRY", rank=5, right=True),
+    Column("AT", rank=1),
+    Column("ENDPOINT", rank=2, flexible=14),
+    Column("ERROR", rank=3, flexible=16),
 )
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Which:
-    """What log rows can be picked by."""
+    """Which log rows are shown."""
 
     job: Annotated[str | None, Parameter(help="Id of the job.")] = None
     trigger: Annotated[str | None, Parameter(help="Id of the trigger.")] = None
@@ -39,17 +46,19 @@ class Which:
     outcome: Annotated[str | None, Parameter(help="succeeded, retried, failed, late or lost.")] = (
         None
     )
-    status_code: Annotated[int | None, Parameter(help="The answer's, such as 503.")] = None
+    status_code: Annotated[int | None, Parameter(help="Status of the response, such as 503.")] = (
+        None
+    )
     tenant: Tenant = TENANT
 
-    @property
-    def where(self) -> LogFilter:
-        """The same for the engine."""
+    async def where(self, engine: "Engine") -> "LogFilter":
+        """Return the same for the engine, with whole ids."""
+        tenant = self.tenant
         return {
-            "tenant_id": self.tenant,
-            "job_id": self.job,
-            "trigger_id": self.trigger,
-            "reaction_id": self.reaction,
+            "tenant_id": tenant,
+            "job_id": await id_or_none(engine, "job", self.job, tenant),
+            "trigger_id": await id_or_none(engine, "trigger", self.trigger, tenant),
+            "reaction_id": await id_or_none(engine, "reaction", self.reaction, tenant),
             "outcome": self.outcome,
             "status_code": self.status_code,
         }
@@ -57,20 +66,23 @@ class Which:
 
 WHICH = Which()
 
+LogId = Annotated[str, Parameter(help="Id of the log row, or the first or last digits of it.")]
+
 
 @app.command(name="list")
 async def list_(
     *,
     which: Which = WHICH,
-    oldest_first: Annotated[bool, Parameter(help="Instead of newest first.")] = False,
-    limit: Annotated[int, Parameter(help="At most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Where the page before ended.")] = None,
+    oldest_first: Annotated[bool, Parameter(help="Show the oldest first, not the newest.")] = False,
+    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
+    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
     common: Common = COMMON,
 ) -> None:
-    """Show exchanges, newest first."""
+    """List exchanges, newest first."""
     async with open_engine(common) as engine:
+        where = await which.where(engine)
         page = await engine.logs.list(
-            oldest_first=oldest_first, limit=limit, cursor=cursor, **which.where
+            oldest_first=oldest_first, limit=limit, cursor=cursor, **where
         )
     output = common.output
     if common.json:
@@ -80,12 +92,12 @@ async def list_(
         (
             log.id,
             log.outcome,
-            log.status_code,
+            result_of(log),
             duration(log.duration_ms),
             log.attempt,
             log.created_at,
             log.endpoint.partition("://")[2] if output.is_terminal else log.endpoint,
-            log.error,
+            short_reason(log.error, log.endpoint) if output.is_terminal else log.error,
         )
         for log in page.items
     ]
@@ -94,10 +106,11 @@ async def list_(
 
 
 @app.command
-async def show(log_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Show one exchange: request, answer, and how long each part took."""
+async def show(log_id: LogId, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
+    """Show one exchange: request, response, and how long each part took."""
     async with open_engine(common) as engine:
-        log = await engine.logs.get(log_id, tenant_id=tenant)
+        key = await engine.ids.find("log", log_id, tenant_id=tenant)
+        log = await engine.logs.get(key, tenant_id=tenant)
     if common.json:
         common.output.json(log)
     else:
@@ -106,23 +119,23 @@ async def show(log_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMM
 
 @app.command
 async def follow(*, which: Which = WHICH, common: Common = COMMON) -> None:
-    """Show exchanges as they are recorded, until interrupted; with --json one a line."""
+    """Show exchanges as they are recorded, until interrupted; with --json one per line."""
     output = common.output
     async with open_engine(common) as engine:
-        output.note("Waiting for exchanges; Ctrl-C ends.")
-        async for log in engine.logs.follow(**which.where):
+        where = await which.where(engine)
+        output.note("Waiting for exchanges; Ctrl-C stops.")
+        async for log in engine.logs.follow(**where):
             if common.json:
                 output.json_line(log)
             else:
                 _line(output, log)
 
 
-def _line(output: Output, log: DeliveryLog) -> None:
-    code = "-" if log.status_code is None else log.status_code
+def _line(output: "Output", log: "DeliveryLog") -> None:
     parts = [
         moment(log.created_at),
         f"{log.outcome:<9}",
-        f"{code:>3}",
+        f"{result_of(log) or '-':<3}",
         f"{duration(log.duration_ms):>6} ms",
         f"try {log.attempt}",
         f"{log.method} {log.endpoint}",
@@ -131,7 +144,9 @@ def _line(output: Output, log: DeliveryLog) -> None:
     output.line("  ".join(part for part in parts if part))
 
 
-def _show(output: Output, log: DeliveryLog) -> None:
+def _show(output: "Output", log: "DeliveryLog") -> None:
+    from delivery.models import Timings
+
     timings = log.timings or Timings()
     steps = {
         "dns": timings.dns_ms,
@@ -167,18 +182,18 @@ def _show(output: Output, log: DeliveryLog) -> None:
     _message(output, log.request)
     output.line()
     if log.response is None:
-        output.line("no answer", "bold")
+        output.line("no response", "bold")
     else:
         output.line(f"HTTP {log.status_code}", "bold")
         _message(output, log.response)
 
 
-def _message(output: Output, message: HttpMessage | None) -> None:
+def _message(output: "Output", message: "HttpMessage | None") -> None:
     if message is None:
-        output.line("  not known: the worker died with it")
+        output.line("  unknown: the worker died during the call")
         return
     for name, value in message.headers:
         output.line(f"  {name}: {value}", "dim")
     output.body(message.body)
     if message.truncated:
-        output.line(f"  … {len(message.body):,} of {message.body_size:,} bytes", "dim")
+        output.line(f"  … {len(message.body):,} of {counted(message.body_size, 'byte')}", "dim")

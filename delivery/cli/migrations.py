@@ -1,4 +1,4 @@
-"""`delivery migrate`: bring the database's schema up to date."""
+"""`delivery migrate`: bring the database schema up to date."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -8,8 +8,6 @@ from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load
 from delivery.errors import InvalidInput
-from delivery.http.tls import has_authorities
-from delivery.service.database import check_database_schema, migrate_database, name_database
 
 __all__ = ["migrate"]
 
@@ -17,7 +15,7 @@ __all__ = ["migrate"]
 async def migrate(
     *,
     check: Annotated[
-        bool, Parameter(help="Change nothing; exit code 3 if there is something to do.")
+        bool, Parameter(help="Change nothing; exit code 3 if migrations are missing.")
     ] = False,
     grant: Annotated[
         tuple[str, ...],
@@ -30,11 +28,14 @@ async def migrate(
     ] = (),
     common: Common = COMMON,
 ) -> None:
-    """Bring the database's schema up to date, and make the partitions of the days ahead.
+    """Bring the database schema up to date, and make the partitions of the days ahead.
 
     Several may run at once. It needs the rights of the schema's owner. Workers need not have them:
     with --grant their role may write rows, and make partitions by a function of the owner's.
     """
+    from delivery.http.tls import has_authorities
+    from delivery.service.database import check_database_schema, migrate_database, name_database
+
     settings = load(common)
     if not has_authorities():
         common.output.note(

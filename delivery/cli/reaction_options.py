@@ -1,20 +1,26 @@
-"""What the commands of `delivery reactions` let be said of a reaction and its call."""
+"""The options of `delivery reactions create` and `update`."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from delivery.cli.secret_input import SECRET_HELP, read_secret, read_secrets
 from delivery.errors import InvalidInput
-from delivery.message.signing import generate_secret
-from delivery.models import BodyKind, TlsOptions
+from delivery.spelling import closest
 
-__all__ = ["CALL", "Call", "merged_tls"]
+if TYPE_CHECKING:
+    from delivery.models import RetryPolicy, TlsOptions
 
+__all__ = ["CALL", "Call", "merged_retry", "merged_tls"]
+
+_WORDS: Final = ("payload", "envelope", "none")
+"""Bodies that need no content."""
+_LONGEST_WORD: Final = 20
 _NONE = "none"
 """Takes a limit away."""
 
@@ -22,60 +28,88 @@ _NONE = "none"
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Call:
-    """What can be said of a reaction and its call."""
+    """The options of a reaction and its call."""
 
     event_type: Annotated[
         tuple[str, ...],
         Parameter(
             metavar="TYPE",
-            help="Exact name, `order.*`, or `*` for all (the default); may be repeated.",
+            help="Exact type, `order.*`, or `*` for all (the default); repeatable.",
         ),
     ] = ()
     condition: Annotated[
-        str | None, Parameter(help="JMESPath over the payload; matches where truthy.")
+        str | None,
+        Parameter(help="JMESPath expression over the payload; matches where it is truthy."),
     ] = None
-    method: Annotated[str | None, Parameter(help="GET to DELETE; default POST.")] = None
+    method: Annotated[
+        str | None, Parameter(help="DELETE, GET, HEAD, OPTIONS, PATCH, POST or PUT; default POST.")
+    ] = None
     header: Annotated[
-        tuple[str, ...], Parameter(metavar="LINE", help="`Name: value`; may be repeated.")
+        tuple[str, ...],
+        Parameter(metavar="LINE", help="`Name: value`, or `Name: @FILE`; repeatable."),
     ] = ()
     query: Annotated[
         tuple[str, ...],
-        Parameter(metavar="PAIR", help="`name=value`, added to the URL; may be repeated."),
+        Parameter(metavar="PAIR", help="`name=value`, added to the URL; repeatable."),
     ] = ()
     body: Annotated[
         str | None,
-        Parameter(help='payload, envelope or none, or JSON such as `{"kind": "form", …}`.'),
+        Parameter(help='payload, envelope or none; or JSON, such as `{"kind": "form", …}`.'),
     ] = None
-    compression: Annotated[str | None, Parameter(help="gzip, to compress the body; or none.")] = (
-        None
-    )
+    compression: Annotated[
+        str | None, Parameter(help="Compress the body by gzip; none: do not.")
+    ] = None
     secret: Annotated[
         tuple[str, ...],
-        Parameter(metavar="WHSEC", help="To sign with (or `whsk_`), newest first; repeatable."),
+        Parameter(
+            metavar="WHSEC",
+            allow_leading_hyphen=True,
+            help=f"Secret to sign with, newest first; repeatable. {SECRET_HELP}",
+        ),
     ] = ()
     generate_secret: Annotated[
-        bool, Parameter(help="Make a signing secret and show it, this once.")
+        bool, Parameter(help="Generate a signing secret and show it once.")
     ] = False
     redirects: Annotated[
-        int | None, Parameter(help="Redirects to follow at most, 0 to 3; default 0.")
+        int | None, Parameter(help="Follow at most this many redirects, 0 to 3; default 0.")
     ] = None
     timeout: Annotated[float | None, Parameter(help="Seconds for the whole exchange.")] = None
-    connect_timeout: Annotated[float | None, Parameter(help="Seconds of these to connect.")] = None
+    connect_timeout: Annotated[float | None, Parameter(help="Seconds of these for connecting.")] = (
+        None
+    )
     retry: Annotated[
         str | None,
-        Parameter(help='JSON such as `{"max_attempts": 5, "base": 2}`.'),
+        Parameter(help='The retry policy as JSON, such as `{"max_attempts": 5, "base": 2}`.'),
+    ] = None
+    max_attempts: Annotated[int | None, Parameter(help="Attempts in all, the first included.")] = (
+        None
+    )
+    retry_strategy: Annotated[
+        str | None,
+        Parameter(help="How delays grow: constant, linear, exponential or schedule."),
+    ] = None
+    retry_base: Annotated[float | None, Parameter(help="Seconds before the second attempt.")] = None
+    retry_factor: Annotated[
+        float | None, Parameter(help="How many times longer each delay is than the last.")
+    ] = None
+    retry_max: Annotated[float | None, Parameter(help="Seconds that no delay exceeds.")] = None
+    retry_schedule: Annotated[
+        str | None,
+        Parameter(metavar="SECONDS", help="The delays one by one, such as `10,60,600`."),
     ] = None
     status_action: Annotated[
         tuple[str, ...],
-        Parameter(metavar="RULE", help="`404=fail`, `5xx=retry`, `409=succeed`; may be repeated."),
+        Parameter(metavar="RULE", help="`404=fail`, `5xx=retry`, `409=succeed`; repeatable."),
     ] = ()
     concurrency: Annotated[
         str | None,
-        Parameter(metavar="INT", help="Calls at once, over all workers together; or none."),
+        Parameter(metavar="INT", help="Calls at once, over all workers together; none: no limit."),
     ] = None
     rate_limit: Annotated[
         str | None,
-        Parameter(metavar="RATE", help="`100/s`, `10/min`, `5/10s`, or none; over all workers."),
+        Parameter(
+            metavar="RATE", help="`100/s`, `10/min`, `5/10s`, over all workers; none: no limit."
+        ),
     ] = None
     ordered: Annotated[
         bool | None,
@@ -88,30 +122,39 @@ class Call:
         bool | None,
         Parameter(
             negative="--not-live",
-            help="Jobs run with the reaction as it is then, not as it was when they were made.",
+            help="Jobs use the reaction as it is when they run, not when they were created.",
         ),
     ] = None
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
-    area: Annotated[str | None, Parameter(help="The automation it belongs to.")] = None
-    tls_ca: Annotated[Path | None, Parameter(help="PEM file of private authorities.")] = None
-    tls_certificate: Annotated[Path | None, Parameter(help="PEM file of our own.")] = None
-    tls_key: Annotated[Path | None, Parameter(help="PEM file of its key.")] = None
+    area: Annotated[str | None, Parameter(help="Automation that the reaction belongs to.")] = None
+    tls_ca: Annotated[
+        Path | None, Parameter(help="PEM file of private certificate authorities.")
+    ] = None
+    tls_certificate: Annotated[
+        Path | None, Parameter(help="PEM file of the client certificate.")
+    ] = None
+    tls_key: Annotated[Path | None, Parameter(help="PEM file of its private key.")] = None
     tls_minimum_version: Annotated[
-        str | None, Parameter(metavar="VERSION", help="Oldest version of TLS spoken: 1.2 or 1.3.")
+        str | None,
+        Parameter(metavar="VERSION", help="Oldest version of TLS to accept: 1.2 or 1.3."),
     ] = None
 
-    def given(self) -> dict[str, Any]:
-        """The arguments of `reactions.create` for the options that were given.
+    async def given(self) -> dict[str, Any]:
+        """Return the arguments of `reactions.create` for the options that were given.
 
         Raises:
             InvalidInput: if one cannot be read.
         """
-        secrets = (*((generate_secret(),) if self.generate_secret else ()), *self.secret)
+        from delivery.message.signing import generate_secret
+
+        secrets = await read_secrets("--secret", self.secret)
+        if self.generate_secret:
+            secrets = (generate_secret(), *secrets)
         arguments = {
             "event_types": self.event_type,
             "condition": self.condition,
             "method": self.method,
-            "headers": [_pair("--header", header, ":") for header in self.header],
+            "headers": [await _header(header) for header in self.header],
             "query": [_pair("--query", pair, "=") for pair in self.query],
             "body": _body(self.body),
             "compression": self.compression,
@@ -119,7 +162,7 @@ class Call:
             "redirects": self.redirects,
             "timeout": self.timeout,
             "connect_timeout": self.connect_timeout,
-            "retry": None if self.retry is None else _object("--retry", self.retry),
+            "retry": self._retry(),
             "status_actions": dict(
                 _pair("--status-action", each, "=") for each in self.status_action
             ),
@@ -142,7 +185,25 @@ class Call:
             given["compression"] = None
         return given
 
-    def _tls(self) -> TlsOptions | None:
+    def _retry(self) -> dict[str, Any] | None:
+        """Return the retry policy: that of --retry, with what the other options change in it."""
+        named = {
+            "max_attempts": self.max_attempts,
+            "strategy": self.retry_strategy,
+            "base": self.retry_base,
+            "factor": self.retry_factor,
+            "max": self.retry_max,
+            "schedule": None if self.retry_schedule is None else _delays(self.retry_schedule),
+        }
+        policy = {} if self.retry is None else _object("--retry", self.retry)
+        policy |= {name: value for name, value in named.items() if value is not None}
+        if "schedule" in policy and "strategy" not in policy:
+            policy["strategy"] = "schedule"
+        return None if self.retry is None and not policy else policy
+
+    def _tls(self) -> "TlsOptions | None":
+        from delivery.models import TlsOptions
+
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
         if files == (None, None, None) and self.tls_minimum_version is None:
             return None
@@ -153,11 +214,40 @@ class Call:
 CALL = Call()
 
 
-def merged_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
-    """The current options with those that were given; its concealed key stays what it is."""
+def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":
+    """Return the current options with those that were given; a concealed key stays as it is."""
+    from dataclasses import fields, replace
+
     named = {each.name: getattr(given, each.name) for each in fields(given)}
     changed = {name: value for name, value in named.items() if value is not None}
     return replace(current, **changed)
+
+
+def merged_retry(given: dict[str, Any], current: "RetryPolicy") -> dict[str, Any]:
+    """Return the current policy with the fields that were given."""
+    from dataclasses import asdict
+
+    merged = asdict(current) | given
+    if merged["strategy"] != "schedule":
+        # Another strategy replaces a schedule.
+        del merged["schedule"]
+    return merged
+
+
+def _delays(text: str) -> list[float]:
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        message = f"--retry-schedule is {text!r}, but must be seconds such as 10,60,600"
+        raise InvalidInput(message) from None
+
+
+async def _header(line: str) -> tuple[str, str]:
+    """Return name and value of a header; a value `@FILE` is what the file holds."""
+    name, value = _pair("--header", line, ":")
+    if value.startswith("@") and len(value) > 1:
+        return name, await read_secret(f"--header {name}", value) or ""
+    return name, value
 
 
 def _concurrency(text: str | None) -> int | None:
@@ -182,7 +272,19 @@ def _pair(option: str, text: str, separator: str) -> tuple[str, str]:
 def _body(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
-    return {"kind": text} if text in set(BodyKind) else _object("--body", text)
+    if text.lstrip().startswith("{"):
+        return _object("--body", text)
+    if text not in _WORDS:
+        # Something long is content in the wrong place, and may be a secret.
+        shown = repr(text) if len(text) <= _LONGEST_WORD else "a long text"
+        near = closest(text, _WORDS)
+        meant = f"; did you mean {near}?" if near else ""
+        message = (
+            f"--body is {shown}, but must be {', '.join(_WORDS)}, or JSON such as"
+            f' {{"kind": "json", "content": …}}{meant}'
+        )
+        raise InvalidInput(message)
+    return {"kind": text}
 
 
 def _object(option: str, text: str) -> dict[str, Any]:

@@ -1,19 +1,22 @@
-"""`delivery reactions preview` and `test`: the request of a reaction, shown or sent once."""
+"""`delivery reactions preview` and `test`: show the request of a reaction, or send it once."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from anyio import to_thread
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
+from delivery.cli.reaction_secrets import ReactionId
 from delivery.cli.reactions import app as reactions
-from delivery.cli.render import Output, duration
 from delivery.cli.standard_input import read_standard_input
+from delivery.cli.times import duration
 from delivery.errors import InvalidInput
-from delivery.models import RequestPreview, TestCall
+
+if TYPE_CHECKING:
+    from delivery.cli.render import Output
+    from delivery.models import RequestPreview, TestCall
 
 __all__ = ["reactions"]
 
@@ -26,21 +29,21 @@ Event = Annotated[
         metavar="FILE",
         # For `--event -`, which would be taken for an option.
         allow_leading_hyphen=True,
-        help='JSON payload, `-` for standard input; default `{"test":true}`.',
+        help='File with the JSON payload; `-`: standard input; default `{"test":true}`.',
     ),
 ]
-Type = Annotated[str, Parameter(name="--type", help="The event's type.")]
+Type = Annotated[str, Parameter(name="--type", help="Type of the event.")]
 
 
 @reactions.command
 async def preview(
-    reaction_id: str,
+    reaction_id: ReactionId,
     /,
     *,
     event: Event = None,
     type_: Type = "test",
     show_secrets: Annotated[
-        bool, Parameter(negative=(), help="Show what is secret, not `***`.")
+        bool, Parameter(negative=(), help="Show secrets as they are, not as `***`.")
     ] = False,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
@@ -48,8 +51,9 @@ async def preview(
     """Show the exact request for an event, without sending it."""
     payload = await _payload(event)
     async with open_engine(common) as engine:
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         request = await engine.reactions.preview(
-            reaction_id, payload, type=type_, reveal=show_secrets, tenant_id=tenant
+            key, payload, type=type_, reveal=show_secrets, tenant_id=tenant
         )
     if common.json:
         common.output.json(request)
@@ -59,7 +63,7 @@ async def preview(
 
 @reactions.command(name="test")
 async def try_call(
-    reaction_id: str,
+    reaction_id: ReactionId,
     /,
     *,
     event: Event = None,
@@ -67,14 +71,15 @@ async def try_call(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Make the call for an event once, now, and show what came of it.
+    """Make the call for an event once, now, and show the response.
 
-    There is no trigger, job or log row of it, and no second attempt. The exit status is 1 unless
-    the answer is a success by the reaction's rules.
+    No trigger, job or log row is written, and the call is not repeated. Exit code 1 if the response
+    is not a success by the rules of the reaction.
     """
     payload = await _payload(event)
     async with open_engine(common) as engine:
-        called = await engine.reactions.test(reaction_id, payload, type=type_, tenant_id=tenant)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        called = await engine.reactions.test(key, payload, type=type_, tenant_id=tenant)
     if common.json:
         common.output.json(called)
     else:
@@ -83,6 +88,8 @@ async def try_call(
 
 
 async def _payload(event: Path | None) -> bytes:
+    import asyncio
+
     if event is None:
         return _SAMPLE
     if str(event) == "-":
@@ -91,24 +98,24 @@ async def _payload(event: Path | None) -> bytes:
         message = "--event takes a file with JSON, or - for standard input, not the JSON itself"
         raise InvalidInput(message)
     try:
-        return await to_thread.run_sync(event.read_bytes)
+        return await asyncio.to_thread(event.read_bytes)
     except OSError as error:
         message = f"{event}: cannot be read: {error.strerror or error}"
         raise InvalidInput(message) from error
 
 
-def _show_request(output: Output, request: RequestPreview) -> None:
+def _show_request(output: "Output", request: "RequestPreview") -> None:
     output.line(f"{request.method} {request.url}", "bold")
     for name, value in request.headers:
         output.line(f"  {name}: {value}", "dim")
     output.body(request.body)
 
 
-def _show_call(output: Output, called: TestCall) -> None:
+def _show_call(output: "Output", called: "TestCall") -> None:
     _show_request(output, called.request)
     output.line()
     if called.response is None:
-        output.line("no answer", "bold")
+        output.line("no response", "bold")
     else:
         output.line(f"HTTP {called.status_code}", "bold")
         for name, value in called.response.headers:

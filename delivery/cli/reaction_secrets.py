@@ -1,54 +1,73 @@
-"""`delivery reactions rotate-secret` and `secrets`: what a reaction signs with."""
+"""`delivery reactions rotate-secret` and `secrets`: the secrets that a reaction signs with."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import re
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.render import Output, moment
+from delivery.cli.secret_input import SECRET_HELP, read_secret
+from delivery.cli.times import moment
 from delivery.errors import InvalidInput
-from delivery.message.concealing import conceal, hidden_parts
-from delivery.models import Reaction, SigningSecret
-from delivery.rendering import dump_json, to_json
 
-__all__ = ["describe_signing", "rotate_secret", "show_secrets"]
+if TYPE_CHECKING:
+    from delivery.cli.render import Output
+    from delivery.models import Reaction, SigningSecret
+
+__all__ = ["ReactionId", "describe_signing", "rotate_secret", "show_secrets"]
+
+ReactionId = Annotated[
+    str, Parameter(help="Id of the reaction, or the first or last digits of it.")
+]
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|m|h|d)?")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 async def rotate_secret(
-    reaction_id: str,
+    reaction_id: ReactionId,
     /,
     *,
     secret: Annotated[
-        str | None, Parameter(metavar="WHSEC", help="The new one; default: one is made.")
+        str | None,
+        Parameter(
+            metavar="WHSEC",
+            allow_leading_hyphen=True,
+            help=f"The new secret; default: one is made. {SECRET_HELP}",
+        ),
     ] = None,
     keep_for: Annotated[
         str,
-        Parameter(metavar="TIME", help="How long the former ones still sign: `90s`, `24h`, `7d`."),
+        Parameter(
+            metavar="TIME", help="How long the former secrets still sign: `90s`, `24h`, `7d`."
+        ),
     ] = "24h",
     kind: Annotated[
         str | None,
-        Parameter(help="What to make: v1 (HMAC) or v1a (ed25519); default: as the one before."),
+        Parameter(
+            help="Kind to make: v1 (HMAC) or v1a (ed25519); default: that of the present one."
+        ),
     ] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
     """Sign with a new secret at once, and with the former ones too for a while.
 
-    Also what was triggered before. Give receivers the new one (of v1a the public key) within that
-    time; `--keep-for 0` lets the former ones go at once.
+    This applies to existing jobs too. Give receivers the new secret (for v1a, the public key)
+    within that time; `--keep-for 0` ends the former ones at once.
     """
+    from delivery.rendering import to_json
+
     seconds = _seconds(keep_for)
+    secret = await read_secret("--secret", secret)
     async with open_engine(common) as engine:
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         made = await engine.reactions.rotate_secret(
-            reaction_id, secret, seconds, kind=kind, tenant_id=tenant
+            key, secret, seconds, kind=kind, tenant_id=tenant
         )
-        reaction = await engine.reactions.get(reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.get(key, tenant_id=tenant)
     output = common.output
     shown = made.secret if secret is None else None
     if common.json:
@@ -63,11 +82,15 @@ async def rotate_secret(
 
 
 async def show_secrets(
-    reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+    reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Show what is secret in a reaction: signing secrets, TLS key, and values hidden elsewhere."""
+    """Show the secrets of a reaction: signing secrets, TLS key, and values hidden elsewhere."""
+    from delivery.message.concealing import conceal, hidden_parts
+    from delivery.rendering import to_json
+
     async with open_engine(common) as engine:
-        reaction = await engine.reactions.get(reaction_id, reveal=True, tenant_id=tenant)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.get(key, reveal=True, tenant_id=tenant)
     visible = hidden_parts(conceal(reaction.params))
     hidden = {
         part: value
@@ -94,7 +117,9 @@ async def show_secrets(
     _show_hidden(output, hidden)
 
 
-def _show_hidden(output: Output, hidden: dict[str, Any]) -> None:
+def _show_hidden(output: "Output", hidden: dict[str, Any]) -> None:
+    from delivery.rendering import dump_json
+
     for part, value in hidden.items():
         if part in {"headers", "query"}:
             output.line(f"{part}:")
@@ -106,12 +131,12 @@ def _show_hidden(output: Output, hidden: dict[str, Any]) -> None:
             output.details({part: value if isinstance(value, str) else dump_json(value)})
 
 
-def describe_signing(reaction: Reaction) -> str:
-    """By what a reaction's calls are signed: `no`, or each secret's kind and end."""
+def describe_signing(reaction: "Reaction") -> str:
+    """Return how the calls of a reaction are signed: `no`, or the kind and end of each secret."""
     return ", ".join(_description(each) for each in reaction.secrets) or "no"
 
 
-def _description(secret: SigningSecret) -> str:
+def _description(secret: "SigningSecret") -> str:
     until = "" if secret.expires_at is None else f" until {moment(secret.expires_at)}"
     return f"{secret.kind}{until}"
 

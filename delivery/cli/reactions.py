@@ -2,36 +2,32 @@
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from delivery.cli.layout import Column
 from delivery.cli.options import COMMON, TENANT, Common, Tenant, open_engine
-from delivery.cli.reaction_options import CALL, Call, merged_tls
-from delivery.cli.reaction_secrets import describe_signing, rotate_secret, show_secrets
-from delivery.cli.render import Column, Output
+from delivery.cli.reaction_options import CALL, Call, merged_retry, merged_tls
+from delivery.cli.reaction_secrets import ReactionId, rotate_secret, show_secrets
 from delivery.errors import InvalidInput
-from delivery.models import (
-    BodyKind,
-    CircuitState,
-    RateLimit,
-    Reaction,
-    ReactionHealth,
-    TlsOptions,
-)
-from delivery.policy.retry import documented_delays
-from delivery.rendering import to_json
+
+if TYPE_CHECKING:
+    from delivery.models import Reaction
 
 __all__ = ["app"]
 
-app = App(name="reactions", help="What is to be done about triggers.", help_epilogue="")
+app = App(
+    name="reactions",
+    help="Create, change and show reactions: which events lead to which call.",
+    help_epilogue="",
+)
 
 app.command(rotate_secret)
 app.command(show_secrets, name="secrets")
 
 _COLUMNS = (
-    Column("ID"),
+    Column("ID", tail=12),
     Column("STATE"),
     Column("NAME", flexible=12),
     Column("EVENTS", rank=1, flexible=8),
@@ -42,29 +38,31 @@ _COLUMNS = (
 @app.command
 async def create(
     *,
-    name: Annotated[str, Parameter(help="What people call it.")],
-    url: Annotated[str, Parameter(help="Where to call.")],
+    name: Annotated[str, Parameter(help="Name of the reaction, for people.")],
+    url: Annotated[str, Parameter(help="URL to call.")],
     call: Call = CALL,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Make a reaction; triggers from now on lead to its call."""
-    arguments = call.given()
+    """Create a reaction: triggers from now on lead to its call."""
+    arguments = await call.given()
     async with open_engine(common) as engine:
         reaction = await engine.reactions.create(name=name, url=url, tenant_id=tenant, **arguments)
-    _print(common, reaction, arguments["secrets"][0] if call.generate_secret else None)
+    print_reaction(common, reaction, arguments["secrets"][0] if call.generate_secret else None)
 
 
 @app.command(name="list")
 async def list_(
     *,
-    state: Annotated[str | None, Parameter(help="enabled, disabled or deleted.")] = None,
-    limit: Annotated[int, Parameter(help="At most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Where the page before ended.")] = None,
+    state: Annotated[
+        str | None, Parameter(help="Show only those that are enabled, disabled or deleted.")
+    ] = None,
+    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
+    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Show reactions in the order they were made."""
+    """List reactions, oldest first."""
     async with open_engine(common) as engine:
         page = await engine.reactions.list(
             tenant_id=tenant, state=state, limit=limit, cursor=cursor
@@ -73,44 +71,51 @@ async def list_(
     if common.json:
         output.json(page)
         return
+    from delivery.cli.reaction_details import state_of
+
     rows = [
         (
             reaction.id,
-            _state(reaction),
+            state_of(reaction),
             reaction.name,
             " ".join(reaction.event_types),
             f"{reaction.params.method} {reaction.params.url}",
         )
         for reaction in page.items
     ]
-    output.table(_COLUMNS, rows, "There are no reactions; make one with `reactions create`.")
+    output.table(
+        _COLUMNS, rows, "There are no reactions; create one with `delivery reactions create`."
+    )
     output.more(page.next_cursor)
 
 
 @app.command
-async def show(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
+async def show(
+    reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+) -> None:
     """Show one reaction."""
     async with open_engine(common) as engine:
-        reaction = await engine.reactions.get(reaction_id, tenant_id=tenant)
-    _print(common, reaction)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.get(key, tenant_id=tenant)
+    print_reaction(common, reaction)
 
 
 @app.command
 async def update(
-    reaction_id: str,
+    reaction_id: ReactionId,
     /,
     *,
-    name: Annotated[str | None, Parameter(help="What people call it.")] = None,
-    url: Annotated[str | None, Parameter(help="Where to call.")] = None,
+    name: Annotated[str | None, Parameter(help="Name of the reaction, for people.")] = None,
+    url: Annotated[str | None, Parameter(help="URL to call.")] = None,
     call: Call = CALL,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Change what is given and leave the rest.
+    """Change what is given, and leave the rest.
 
-    Jobs already made run as they were made, but keep to the new limits.
+    Existing jobs keep their request, but follow the new limits.
     """
-    changes = call.given()
+    changes = await call.given()
     if name is not None:
         changes["name"] = name
     if url is not None:
@@ -121,148 +126,84 @@ async def update(
     # Receivers need time to take over one that was made just now: until then all sign.
     added = changes.pop("secrets") if call.generate_secret else ()
     async with open_engine(common) as engine:
-        if "tls" in changes:
-            current = await engine.reactions.get(reaction_id, tenant_id=tenant)
-            changes["tls"] = merged_tls(changes["tls"], current.params.tls)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        if not {"tls", "retry"}.isdisjoint(changes):
+            current = await engine.reactions.get(key, tenant_id=tenant)
+            if "tls" in changes:
+                changes["tls"] = merged_tls(changes["tls"], current.params.tls)
+            if "retry" in changes and call.retry is None:
+                changes["retry"] = merged_retry(changes["retry"], current.params.retry)
         if changes:
-            await engine.reactions.update(reaction_id, tenant_id=tenant, **changes)
+            await engine.reactions.update(key, tenant_id=tenant, **changes)
         for secret in reversed(added):
-            await engine.reactions.rotate_secret(reaction_id, secret, None, tenant_id=tenant)
-        reaction = await engine.reactions.get(reaction_id, tenant_id=tenant)
-    _print(common, reaction, added[0] if added else None)
+            await engine.reactions.rotate_secret(key, secret, None, tenant_id=tenant)
+        reaction = await engine.reactions.get(key, tenant_id=tenant)
+    print_reaction(common, reaction, added[0] if added else None)
     if len(reaction.secrets) > len(added) > 0:
         common.output.note("The former secrets sign too; `reactions rotate-secret` ends them.")
 
 
 @app.command
-async def enable(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Let a reaction take part again, and forget that its endpoint was in trouble."""
+async def enable(
+    reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+) -> None:
+    """Enable a reaction again, and forget the failures of its endpoint."""
     async with open_engine(common) as engine:
-        _print(common, await engine.reactions.enable(reaction_id, tenant_id=tenant))
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.enable(key, tenant_id=tenant)
+    print_reaction(common, reaction)
 
 
 @app.command
 async def disable(
-    reaction_id: str,
+    reaction_id: ReactionId,
     /,
     *,
-    reason: Annotated[str | None, Parameter(help="Shown with the reaction.")] = None,
+    reason: Annotated[str | None, Parameter(help="Why; shown with the reaction.")] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Keep a reaction from taking part; its waiting jobs are skipped when their turn comes."""
+    """Disable a reaction; its waiting jobs are skipped when their turn comes."""
     async with open_engine(common) as engine:
-        reaction = await engine.reactions.disable(reaction_id, reason=reason, tenant_id=tenant)
-    _print(common, reaction)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.disable(key, reason=reason, tenant_id=tenant)
+    print_reaction(common, reaction)
 
 
 @app.command
-async def reset(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Forget that the endpoint was in trouble: calls go on within seconds."""
+async def reset(
+    reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+) -> None:
+    """Forget the failures of the endpoint: calls go on within seconds."""
     async with open_engine(common) as engine:
-        _print(common, await engine.reactions.reset(reaction_id, tenant_id=tenant))
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        reaction = await engine.reactions.reset(key, tenant_id=tenant)
+    print_reaction(common, reaction)
 
 
 @app.command
-async def delete(reaction_id: str, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Delete a reaction; its waiting jobs are skipped, its records stay."""
+async def delete(
+    reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
+) -> None:
+    """Delete a reaction; its waiting jobs are skipped, and its records stay."""
     async with open_engine(common) as engine:
-        await engine.reactions.delete(reaction_id, tenant_id=tenant)
+        key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
+        await engine.reactions.delete(key, tenant_id=tenant)
     if common.json:
-        common.output.json({"id": reaction_id, "deleted": True})
+        common.output.json({"id": key, "deleted": True})
     else:
-        common.output.line(f"deleted {reaction_id}")
+        common.output.line(f"deleted {key}")
 
 
-def _print(common: Common, reaction: Reaction, made: str | None = None) -> None:
+def print_reaction(common: Common, reaction: "Reaction", made: str | None = None) -> None:
     """Show a reaction, and the signing secret that was made for it."""
+    from delivery.cli.reaction_details import details_of
+    from delivery.rendering import to_json
+
     output = common.output
     if common.json:
         output.json(to_json(reaction) | ({} if made is None else {"secret": made}))
         return
-    _show(output, reaction)
+    output.details(details_of(reaction) | {"secret": made})
     if made is not None:
-        output.details({"secret": made})
         output.note("Keep the secret: it is not shown again.")
-
-
-def _show(output: Output, reaction: Reaction) -> None:
-    params = reaction.params
-    retry = params.retry
-    delays = documented_delays(retry)
-    shown = ", ".join(f"{delay:g}" for delay in delays[:5])
-    more = ", …" if len(delays) > 5 else ""  # noqa: PLR2004 - enough to see how they grow
-    output.details(
-        {
-            "id": reaction.id,
-            "name": reaction.name,
-            "state": reaction.state,
-            "reason": reaction.state_reason,
-            "circuit": _circuit(reaction.health),
-            "events": " ".join(reaction.event_types),
-            "condition": reaction.condition,
-            "call": f"{params.method} {params.url}",
-            "area": reaction.area_id,
-            "query": " ".join(f"{name}={value}" for name, value in params.query) or None,
-            "headers": "; ".join(f"{name}: {value}" for name, value in params.headers) or None,
-            "body": params.body.kind if params.body.kind is not BodyKind.PAYLOAD else None,
-            "compressed": params.compression,
-            "signed": describe_signing(reaction),
-            "public key": " ".join(each.public_key for each in reaction.secrets if each.public_key)
-            or None,
-            "attempts": f"{retry.max_attempts}, after {shown}{more} s" if delays else "1",
-            "statuses": " ".join(f"{status}={meant}" for status, meant in params.status_actions)
-            or None,
-            "timeout": _seconds(params.timeout),
-            "connect timeout": _seconds(params.connect_timeout),
-            "redirects": params.redirects or None,
-            "tls": _tls(params.tls),
-            "concurrency": params.concurrency,
-            "rate limit": _rate(params.rate_limit),
-            "ordered": "yes" if params.ordered else None,
-            "live": "yes" if params.live else None,
-            "priority": reaction.priority,
-            "version": reaction.version,
-            "created": reaction.created_at,
-            "updated": reaction.updated_at,
-        }
-    )
-
-
-def _state(reaction: Reaction) -> str:
-    if reaction.health.circuit is CircuitState.CLOSED:
-        paused = reaction.health.paused_until
-        is_paused = paused is not None and paused > datetime.now(UTC)
-        return f"{reaction.state} (paused)" if is_paused else str(reaction.state)
-    return f"{reaction.state} ({str(reaction.health.circuit).replace('_', '-')})"
-
-
-def _circuit(health: ReactionHealth) -> str | None:
-    if not health.failures and health.paused_until is None:
-        return None
-    told = [str(health.circuit).replace("_", "-")]
-    if health.failures:
-        calls = "1 call has" if health.failures == 1 else f"{health.failures} calls in a row have"
-        told.append(f"{calls} failed since {health.failing_since:%Y-%m-%d %H:%M:%S} UTC")
-    if health.paused_until is not None:
-        told.append(f"no calls before {health.paused_until:%Y-%m-%d %H:%M:%S} UTC")
-    return "; ".join(told)
-
-
-def _seconds(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds:g} s"
-
-
-def _tls(tls: TlsOptions) -> str | None:
-    told = []
-    if tls.minimum_version is not None:
-        told.append(f"{tls.minimum_version} or later")
-    if tls.ca is not None:
-        told.append("private authorities")
-    if tls.client_certificate is not None:
-        told.append("client certificate")
-    return ", ".join(told) or None
-
-
-def _rate(rate: RateLimit | None) -> str | None:
-    return None if rate is None else f"{rate.limit} in {rate.period:g} s"

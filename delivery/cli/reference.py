@@ -9,7 +9,8 @@ import re
 import sys
 from typing import Final
 
-from delivery.cli.app import EPILOGUE, build_app
+from delivery.cli.app import build_app
+from delivery.cli.overview import EPILOGUE
 
 __all__ = ["reference"]
 

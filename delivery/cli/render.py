@@ -6,26 +6,25 @@ Without a terminal there are no colours, nothing is cut, and nothing is wrapped.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.text import Text
-
 from delivery.cli.layout import GAP, Column, cut, fit
+from delivery.cli.styles import columns_of, shows_styles, styled
+from delivery.cli.times import moment
 from delivery.rendering import (
     dump_json,
     escape_controls,
     indent_json,
-    iso_time,
     to_json,
     writes_utf8,
 )
+from delivery.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Column", "Output", "duration", "moment"]
+__all__ = ["Output"]
 
 _STYLES: Final = {
     "succeeded": "green",
@@ -46,8 +45,6 @@ _STYLES: Final = {
 }
 """Colours of words that stand alone in a cell."""
 
-_DAY: Final = timedelta(days=1)
-
 
 class Output:
     """Where a command's results go.
@@ -58,19 +55,17 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # A dumb terminal and a pipe alike get plain text; `TERM` and `NO_COLOR` are rich's to read.
-        self.console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
-        self.notes = Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        self._styles = shows_styles(sys.stdout)
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person looks at the output as it comes."""
-        return self.console.is_terminal
+        return sys.stdout.isatty()
 
     @property
     def width(self) -> int | None:
         """Columns there are; None without a terminal."""
-        return self.console.width if self.is_terminal else None
+        return columns_of(sys.stdout) if self.is_terminal else None
 
     def json(self, value: Any) -> None:
         """Print one object: on one line, or indented for a person who asked for JSON."""
@@ -86,12 +81,14 @@ class Output:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line for people."""
-        self._print(Text(escape_controls(text), style=style))
+        self._print((escape_controls(text), style))
 
     def note(self, text: str) -> None:
         """Say something beside the results: on standard error, and not to programs."""
         if not self.as_json:
-            self.notes.print(Text(escape_controls(text), style="dim"))
+            line = styled([(escape_controls(text), "dim")], shown=shows_styles(sys.stderr))
+            sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")
+            sys.stderr.flush()
 
     def say(self, text: str) -> None:
         """Tell people how far a command is, among its results; programs are told nothing."""
@@ -102,9 +99,8 @@ class Output:
         self, mark: str, name: str, detail: str, advice: str | None = None, *, width: int = 14
     ) -> None:
         """Print the outcome of a check: mark, name in `width` cells, detail, and what to do."""
-        line = Text(mark, style=_STYLES.get(mark, ""))
-        line.append(f" {name.ljust(width)} {_cell(detail)}", style="not bold default")
-        self._print(line)
+        rest = f" {name.ljust(width)} {_cell(detail)}"
+        self._print((mark, _STYLES.get(mark, "")), (rest, ""))
         if advice:
             self.line(f"  {' ' * width} → {_cell(advice)}", "bold")
 
@@ -120,14 +116,13 @@ class Output:
             return
         titles = [column.title for column in columns]
         for number, row in enumerate([titles, *cells]):
-            line = Text()
-            for position, (index, width) in enumerate(shown):
-                text = cut(row[index], width, right=columns[index].right)
+            pieces = []
+            for index, width in shown:
+                column = columns[index]
+                text = cut(row[index], width, right=column.right, keep_end=column.tail is not None)
                 style = "bold" if number == 0 else _STYLES.get(row[index], "")
-                line.append(" " * GAP if position else "")
-                line.append(text, style=style)
-            line.rstrip()
-            self._print(line)
+                pieces += [(text, style), (" " * GAP, "")]
+            self._print(*_without_trailing_blanks(pieces))
 
     def more(self, cursor: str | None) -> None:
         """Say how to read on after a page."""
@@ -139,8 +134,7 @@ class Output:
         shown = {name: _cell(value) for name, value in pairs.items() if value is not None}
         width = max(map(len, shown))
         for name, value in shown.items():
-            line = Text(name.ljust(width + GAP), style="bold")
-            self._print(line.append(value, style=_STYLES.get(value, "not bold")))
+            self._print((name.ljust(width + GAP), "bold"), (value, _STYLES.get(value, "")))
 
     def body(self, data: bytes) -> None:
         """Print a body, indented by two blanks: JSON over several lines, other text as it is."""
@@ -149,7 +143,7 @@ class Output:
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            self.line(f"  {len(data)} bytes, not text: {data[:32].hex(' ')} …", "dim")
+            self.line(f"  {counted(len(data), 'byte')}, not text: {data[:32].hex(' ')} …", "dim")
             return
         # Carriage returns are half of a line's end here, and would otherwise be written out.
         pretty = indent_json(text) or text.replace("\r\n", "\n")
@@ -164,13 +158,8 @@ class Output:
             titles = (column.title.lower() for column in columns)
             self.details({title: cell or None for title, cell in zip(titles, row, strict=True)})
 
-    def _print(self, text: Text) -> None:
-        if self.is_terminal:
-            if not writes_utf8(sys.stdout):
-                text.plain = _writable(text.plain)
-            self.console.print(text)
-        else:
-            self._write(text.plain)
+    def _print(self, *pieces: tuple[str, str]) -> None:
+        self._write(styled(pieces, shown=self._styles))
 
     def _write(self, line: str) -> None:
         sys.stdout.write(_writable(line) + "\n")
@@ -183,6 +172,15 @@ def _writable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def _without_trailing_blanks(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    while pieces and not pieces[-1][0].strip():
+        pieces.pop()
+    if pieces:
+        text, style = pieces[-1]
+        pieces[-1] = (text.rstrip(), style)
+    return pieces
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -190,22 +188,3 @@ def _cell(value: Any) -> str:
         return moment(value)
     text = escape_controls(str(value))
     return text.replace("\n", " ").replace("\t", " ")
-
-
-def moment(value: datetime) -> str:
-    """A time for people: of the last or next day the local time, else the date too.
-
-    In a pipe it is ISO 8601.
-    """
-    if not sys.stdout.isatty():
-        return iso_time(value)
-    local = value.astimezone()
-    near = abs(datetime.now(UTC) - value) < _DAY
-    return f"{local:%H:%M:%S}" if near else f"{local:%Y-%m-%d %H:%M}"
-
-
-def duration(milliseconds: float | None) -> str:
-    """`0.8`, `12`, `1,203`: milliseconds, exact where they are few."""
-    if milliseconds is None:
-        return ""
-    return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:,.0f}"  # noqa: PLR2004 - one digit

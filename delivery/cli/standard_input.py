@@ -11,14 +11,17 @@ from delivery.errors import InvalidInput
 __all__ = ["read_standard_input"]
 
 
-async def read_standard_input() -> bytes:
-    """All of standard input, to its end.
+async def read_standard_input(what: str = "the payload") -> bytes:
+    """Return all of standard input, to its end.
+
+    Args:
+        what: What is read from there, for the error.
 
     Raises:
         InvalidInput: if it is closed, or cannot be read.
     """
     if sys.stdin is None:
-        message = "standard input is closed; give the payload in another way, such as a file"
+        message = f"standard input is closed; give {what} in another way, such as a file"
         raise InvalidInput(message)
     # Not through the buffer, whose lock the thread would hold against the program's end.
     stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)

@@ -1,40 +1,40 @@
-"""`delivery worker` and `delivery serve`: deliver until told to stop."""
+"""`delivery worker` and `delivery serve`: make the calls until stopped."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
 import os
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load, open_engine
-from delivery.service import Engine
-from delivery.service.database import name_database
-from delivery.service.own_process import allow_open_files
-from delivery.service.processes import run_processes
-from delivery.settings import Settings
+from delivery.wording import counted
+
+if TYPE_CHECKING:
+    from delivery.service import Engine
+    from delivery.settings import Settings
 
 __all__ = ["serve", "worker"]
 
 Concurrency = Annotated[
     int | None,
-    Parameter(help="Calls in flight at once in a process; default: worker.concurrency."),
+    Parameter(help="Calls in flight at once in each process; default: worker.concurrency."),
 ]
 Processes = Annotated[
     int | None,
-    Parameter(help="Processes, to use more than one core; default: worker.processes."),
+    Parameter(help="Processes, each on a core of its own; default: worker.processes."),
 ]
 
 
 async def worker(
     *, concurrency: Concurrency = None, processes: Processes = None, common: Common = COMMON
 ) -> int:
-    """Deliver until told to stop; any number of workers may share a database.
+    """Make the calls until stopped. Any number of workers can share a database.
 
-    SIGTERM and Ctrl-C let calls in flight end (worker.shutdown_timeout, 20 s) and hand the rest
-    back; a second one stops at once. With several processes one that dies is replaced, and all stop
-    together.
+    On SIGTERM or Ctrl-C, calls in flight have worker.shutdown_timeout (20 s) to end, and the other
+    jobs go back to the queue; a second signal stops at once. With several processes, one that dies
+    is replaced, and all stop together.
     """
     return await _work(concurrency, processes, common)
 
@@ -42,11 +42,14 @@ async def worker(
 async def serve(
     *, concurrency: Concurrency = None, processes: Processes = None, common: Common = COMMON
 ) -> int:
-    """Run the daemon. For now this is `delivery worker`: API and dashboard are to come."""
+    """Run the daemon. For now this is the same as `delivery worker`."""
     return await _work(concurrency, processes, common)
 
 
 async def _work(concurrency: int | None, processes: int | None, common: Common) -> int:
+    from delivery.service.database import name_database
+    from delivery.service.own_process import allow_open_files
+
     given = {"concurrency": concurrency, "processes": processes}
     settings = load(
         replace(
@@ -57,6 +60,7 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
             ),
         ),
         verbose=True,
+        named={("worker", key): f"--{key}" for key, value in given.items() if value is not None},
     )
     allow_open_files()
     async with open_engine(common, settings) as engine:
@@ -81,7 +85,9 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
     return status
 
 
-async def _supervise(engine: Engine, common: Common) -> int:
+async def _supervise(engine: "Engine", common: Common) -> int:
+    from delivery.service.processes import run_processes
+
     # The embedded server is kept by this process; its children are told only where it is, and by
     # what key its secrets are sealed.
     settings = engine.settings
@@ -96,8 +102,10 @@ async def _supervise(engine: Engine, common: Common) -> int:
     )
 
 
-def _started(settings: Settings) -> str:
-    calls = f"up to {settings.worker.concurrency} calls at once"
+def _started(settings: "Settings") -> str:
+    from delivery.service.database import name_database
+
+    calls = f"up to {counted(settings.worker.concurrency, 'call')} at once"
     if settings.worker.processes > 1:
         calls = f"{settings.worker.processes} processes, {calls} in each"
     return f"delivering from {name_database(settings)}, {calls}; Ctrl-C stops"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-import httpx
-
 from delivery.errors import InvalidSetting
 from delivery.http.guard import Guard
-from delivery.http.httpx_adapters import HttpxTransport, TlsAwareHttpxTransport
 from delivery.http.native import NativeTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import httpx
 
     from delivery.http.transport import Transport
     from delivery.settings import HttpSettings
@@ -55,13 +54,21 @@ async def open_transport(
     """
     guard = guard_for(settings)
     caps = (settings.max_response_head, settings.max_response_body)
-    if isinstance(given, httpx.AsyncBaseTransport):
-        yield HttpxTransport(given, guard, *caps)
-        return
-    if given is not None:
-        yield given
-        return
     opened: Transport
+    if given is not None or settings.transport == "httpx":
+        # httpx takes a while to import, and the engine's own transport does not need it.
+        import httpx  # noqa: PLC0415
+
+        from delivery.http.httpx_adapters import (  # noqa: PLC0415
+            HttpxTransport,
+            TlsAwareHttpxTransport,
+        )
+    if given is not None:
+        if isinstance(given, httpx.AsyncBaseTransport):
+            yield HttpxTransport(given, guard, *caps)
+        else:
+            yield given
+        return
     if settings.transport == "httpx":
         limits = httpx.Limits(
             max_connections=None,

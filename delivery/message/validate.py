@@ -17,6 +17,7 @@ from delivery.message.url import LONGEST_URL, quote_value
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 from delivery.policy.outcome import validate_status_actions
 from delivery.policy.retry import validate_policy
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -249,7 +250,8 @@ def _check_seconds(key: str, value: object) -> None:
         message = f"{key} is {value!r}, but must be a number of seconds"
         raise InvalidReaction(message)
     if not (0 < value <= _LONGEST_TIMEOUT and math.isfinite(value)):
-        message = f"{key} is {value} s, but must be more than 0 and at most {_LONGEST_TIMEOUT:g} s"
+        longest = plain_number(_LONGEST_TIMEOUT)
+        message = f"{key} is {value} s, but must be more than 0 and at most {longest} s"
         raise InvalidReaction(message)
 
 

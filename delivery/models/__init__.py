@@ -16,7 +16,7 @@ from delivery.models.exchanges import (
     TestCall,
     Timings,
 )
-from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger
+from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger, TriggerStatus
 from delivery.models.secrets import SigningSecret
 from delivery.models.words import (
     BodyKind,
@@ -29,6 +29,7 @@ from delivery.models.words import (
     RetryStrategy,
     SignatureKind,
     StatusAction,
+    TriggerState,
 )
 
 __all__ = [
@@ -60,4 +61,6 @@ __all__ = [
     "Timings",
     "TlsOptions",
     "Trigger",
+    "TriggerState",
+    "TriggerStatus",
 ]

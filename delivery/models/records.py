@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from delivery.models.words import CircuitState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
     from delivery.models.call import HttpParams
     from delivery.models.secrets import SigningSecret
-    from delivery.models.words import FailureKind, JobStatus, ReactionState
+    from delivery.models.words import FailureKind, JobStatus, ReactionState, TriggerState
 
-__all__ = ["Job", "Page", "Reaction", "ReactionHealth", "Trigger"]
+__all__ = ["Job", "Page", "Reaction", "ReactionHealth", "Trigger", "TriggerStatus"]
 
 T = TypeVar("T")
 
@@ -72,6 +73,18 @@ class Trigger:
     created_at: datetime
     jobs: tuple[UUID, ...] = ()
     """Ids of its jobs, in reaction order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerStatus:
+    """Where the jobs of one trigger stand together."""
+
+    trigger_id: UUID
+    state: TriggerState
+    jobs: int
+    """How many jobs there are."""
+    counts: Mapping[JobStatus, int]
+    """How many of them have each status; statuses that none has are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ __all__ = [
     "RetryStrategy",
     "SignatureKind",
     "StatusAction",
+    "TriggerState",
 ]
 
 
@@ -29,6 +30,21 @@ class JobStatus(StrEnum):
     CANCELED = "canceled"
     SUSPENDED = "suspended"
     SKIPPED = "skipped"
+
+
+class TriggerState(StrEnum):
+    """Where the jobs of a trigger stand together; `delivery.lifecycle.trigger_state` derives it."""
+
+    NO_JOBS = "no_jobs"
+    """No reaction matched."""
+    PENDING = "pending"
+    """At least one job is not finished."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+    MIXED = "mixed"
+    """All jobs are finished, but not all in the same way."""
 
 
 class FailureKind(StrEnum):

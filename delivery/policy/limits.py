@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.errors import InvalidReaction
 from delivery.models import RateLimit
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +169,7 @@ def build_rate_limit(given: RateLimit | Mapping[str, object] | str | None) -> Ra
     if not is_number or not _SHORTEST <= period <= _LONGEST:
         message = (
             f"rate_limit: period is {period!r},"
-            f" but must be from {_SHORTEST:g} to {_LONGEST:g} seconds"
+            f" but must be from {plain_number(_SHORTEST)} to {plain_number(_LONGEST)} seconds"
         )
         raise InvalidReaction(message)
     return RateLimit(limit, float(period))

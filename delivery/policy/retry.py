@@ -21,6 +21,8 @@ from typing import Any, Final, NoReturn
 
 from delivery.errors import InvalidReaction
 from delivery.models import RetryPolicy, RetryStrategy
+from delivery.spelling import did_you_mean
+from delivery.wording import plain_number
 
 __all__ = [
     "LONGEST_DELAY",
@@ -162,7 +164,9 @@ def _check_schedule(policy: RetryPolicy) -> None:
     longest = max(policy.schedule)
     if longest > policy.max:
         _refuse(
-            "schedule", f"{longest:g} s", f"no longer than max, {policy.max:g} s: raise max with it"
+            "schedule",
+            f"{plain_number(longest)} s",
+            f"no longer than max, {plain_number(policy.max)} s: raise max with it",
         )
 
 
@@ -177,8 +181,7 @@ def policy_from_mapping(mapping: Mapping[str, object], defaults: RetryPolicy) ->
     unknown = [str(key) for key in mapping if key not in _KEYS]
     if unknown:
         message = (
-            f"the retry policy has an unknown key: {', '.join(unknown)};"
-            f" known are {', '.join(_KEYS)}"
+            f"the retry policy has an unknown key: {unknown[0]}{did_you_mean(unknown[0], _KEYS)}"
         )
         raise InvalidReaction(message)
     given: dict[str, Any] = {key: value for key, value in mapping.items() if value is not None}
@@ -221,9 +224,9 @@ def _schedule(value: object) -> tuple[Any, ...]:
 
 def _check_range(key: str, value: object, least: float, greatest: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        _refuse(key, value, f"a number from {least:g} to {greatest:g}")
+        _refuse(key, value, f"a number from {plain_number(least)} to {plain_number(greatest)}")
     if not (least <= value <= greatest and math.isfinite(value)):
-        _refuse(key, value, f"from {least:g} to {greatest:g}")
+        _refuse(key, value, f"from {plain_number(least)} to {plain_number(greatest)}")
 
 
 def _refuse(key: str, value: object, allowed: str) -> NoReturn:

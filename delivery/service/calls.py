@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from inspect import get_annotations, signature
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from delivery.errors import InvalidReaction, InvalidSecret
 from delivery.http.choice import guard_for
@@ -26,11 +25,15 @@ from delivery.models import (
 )
 from delivery.policy.limits import build_rate_limit
 from delivery.policy.retry import policy_from_mapping, validate_policy
+from delivery.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from delivery.settings import HttpSettings
 
 __all__ = ["CallOptions", "build_params", "changed_params", "check_known"]
+
+_NO_OPTIONS: Final = frozenset({"self", "call", "changes"})
+"""Parameters of verbs that callers do not name."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -59,16 +62,25 @@ class CallOptions(TypedDict, total=False):
 
 
 def build_params(
-    options: CallOptions, default_retry: RetryPolicy, settings: HttpSettings
+    options: CallOptions,
+    default_retry: RetryPolicy,
+    settings: HttpSettings,
+    verb: Callable[..., object],
 ) -> HttpParams:
     """Check the options and put them together.
+
+    Args:
+        options: The options of the call.
+        default_retry: The retry policy, where the options give none.
+        settings: Which addresses may be called.
+        verb: The method that took the options: its own arguments are suggested too.
 
     Raises:
         InvalidReaction: if the URL, method, headers, body, limits or certificates cannot be used,
             or the URL names an address that may not be called.
         InvalidSecret: if a signing secret is of the wrong form.
     """
-    check_known(options, CallOptions)
+    check_known(options, verb)
     if "url" not in options:
         message = "a url is needed"
         raise InvalidReaction(message)
@@ -104,6 +116,7 @@ def changed_params(
     changes: Mapping[str, Any],
     default_retry: RetryPolicy,
     settings: HttpSettings,
+    verb: Callable[..., object],
 ) -> HttpParams:
     """Return a call with those of the changes that are options of it, checked as a whole.
 
@@ -138,21 +151,30 @@ def changed_params(
     tls = options["tls"]
     if isinstance(tls, TlsOptions):
         options["tls"] = restore_tls(tls, params.tls)
-    return restore(build_params(options, default_retry, settings), params)
+    return restore(build_params(options, default_retry, settings, verb), params)
 
 
-def check_known(options: Mapping[str, object], kind: type) -> None:
-    """Refuse an option that is none of the kind's, which Python by itself would let pass.
+def check_known(options: Mapping[str, object], *known: type | Callable[..., object]) -> None:
+    """Refuse an option that is not known, which Python by itself would let pass as `**call`.
+
+    Args:
+        options: What was given beside the named arguments.
+        known: Typed dictionaries whose keys are options, and the verbs whose arguments are.
 
     Raises:
         InvalidReaction: naming it, and the one that may have been meant.
     """
-    known = get_annotations(kind) | get_annotations(CallOptions)
+    names = {
+        name: None
+        for each in (*known, CallOptions)
+        for name in (
+            get_annotations(each) if isinstance(each, type) else signature(each).parameters
+        )
+        if name not in _NO_OPTIONS
+    }
     for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f"; is {near[0]} meant?" if near else f"; known are {', '.join(sorted(known))}"
-            message = f"there is no option {name!r}{meant}"
+        if name not in names:
+            message = f"there is no option {name!r}{did_you_mean(name, names)}"
             raise InvalidReaction(message)
 
 
@@ -197,12 +219,13 @@ def _body(given: object) -> Body:
     known = ("kind", "content", "content_type")
     unknown = [key for key in given if key not in known]
     if unknown:
-        message = f"body has the unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        message = f"body has the unknown key {unknown[0]!r}{did_you_mean(unknown[0], known)}"
         raise InvalidReaction(message)
     try:
         kind = BodyKind(given.get("kind", BodyKind.PAYLOAD))
     except ValueError:
-        message = f"body kind {given.get('kind')!r} is unknown; known are {', '.join(BodyKind)}"
+        unknown_kind = given.get("kind")
+        message = f"body kind {unknown_kind!r} is unknown{did_you_mean(unknown_kind, BodyKind)}"
         raise InvalidReaction(message) from None
     return Body(kind, given.get("content"), given.get("content_type"))
 
@@ -213,7 +236,7 @@ def _compression(given: Compression | str | None) -> Compression | None:
     try:
         return Compression(given)
     except ValueError:
-        message = f"compression is {given!r}, but must be one of {', '.join(Compression)}"
+        message = f"compression is {given!r}, but must be {' or '.join(Compression)}, or None"
         raise InvalidReaction(message) from None
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from delivery.errors import InvalidInput
+from delivery.spelling import closest
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -135,7 +137,9 @@ def check_word(name: str, value: str | None, words: type[WordT]) -> WordT | None
     try:
         return words(value)
     except (TypeError, ValueError):
-        message = f"{name} is {_shown(value)}; it must be one of {', '.join(words)}"
+        near = closest(str(value), words)
+        meant = f"; did you mean {near}?" if near else ""
+        message = f"{name} is {_shown(value)}; it must be one of {', '.join(words)}{meant}"
         raise InvalidInput(message) from None
 
 
@@ -227,6 +231,6 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= float(value) <= most:  # type: ignore[arg-type]
-        up_to = "" if most == inf else f" to {most:g}"
+        up_to = "" if most == inf else f" to {plain_number(most)}"
         message = f"{name} is {_shown(value)}; it must be seconds, from 0{up_to}, or None"
         raise InvalidInput(message)

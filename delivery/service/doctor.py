@@ -23,6 +23,7 @@ from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check
 from delivery.store.notifications import listening, send
 from delivery.store.partitions import days_left
 from delivery.store.workers import synchronise
+from delivery.wording import counted, is_or_are, plain_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -250,7 +251,7 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
         return Finding(
             name,
             Verdict.FAILED,
-            f"one that was sent did not arrive within {_NOTIFICATION_TIMEOUT:g} s",
+            f"one that was sent did not arrive within {plain_number(_NOTIFICATION_TIMEOUT)} s",
             "behind PgBouncer in transaction mode, set worker.notifications=false",
         )
     except DeliveryError as error:
@@ -268,8 +269,8 @@ async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
         return Finding(
             name,
             Verdict.FAILED,
-            f"{sum(held[label] for label in foreign)} are sealed with keys that are not here"
-            f" ({', '.join(foreign)}): what they are for cannot be delivered",
+            f"{_rows(sum(held[label] for label in foreign))} encrypted with keys that are not in"
+            f" secrets.keys ({', '.join(foreign)}): their reactions cannot be called",
             "add the keys to secrets.keys (DELIVERY_SECRETS_KEYS)",
         )
     unsealed = held.get("", 0)
@@ -277,14 +278,19 @@ async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
         return Finding(
             name,
             Verdict.WARNING,
-            f"there is no key to seal them with; {unsealed} can be read in a copy of the database",
+            f"there is no key: {_rows(unsealed)} readable in any copy of the database",
             "make one (`delivery secrets generate-key`), give it to every process as"
             " secrets.keys, and run `delivery secrets reencrypt`",
         )
     others = sum(count for label, count in held.items() if label != labels[0])
     if others:
         detail = (
-            f"{unsealed} are not sealed, and {others - unsealed} with a key that is not the first"
+            f"{_rows(unsealed)} not encrypted, {_rows(others - unsealed)} encrypted with a key"
+            " that is not the first"
         )
         return Finding(name, Verdict.WARNING, detail, "run `delivery secrets reencrypt`")
-    return Finding(name, Verdict.OK, f"{sum(held.values())} are sealed with key {labels[0]}")
+    return Finding(name, Verdict.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}")
+
+
+def _rows(count: int) -> str:
+    return f"{counted(count, 'row')} {is_or_are(count)}"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
 from delivery.engine.fan_out import FanOutWriter
 from delivery.engine.wake import Waker
 from delivery.engine.watch import DatabaseWatch
-from delivery.engine.worker import Worker
 from delivery.errors import EmbeddedDatabaseError
 from delivery.http.choice import open_transport
 from delivery.service.database import bring_up_to_date
 from delivery.service.finished import FinishedJobs
+from delivery.service.ids import Ids
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.own_process import allow_open_files, collect_less_often
@@ -24,19 +23,21 @@ from delivery.service.reactions import Reactions
 from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
+from delivery.service.waiting import Delays
 from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
 from delivery.store.driver_errors import driver_errors_translated
-from delivery.store.embedded import start_embedded
 from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from delivery.engine.worker import Worker
     from delivery.http.choice import AnyTransport
     from delivery.http.transport import Transport
     from delivery.models import Trigger
@@ -62,6 +63,7 @@ class Engine:
         jobs: The calls to make, and direct jobs.
         logs: Every exchange.
         secrets: What is sealed in the database.
+        ids: Finds ids by their first or last digits.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class Engine:
         hide_by(settings, url)
         self._sealer = sealer_for(settings)
         self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
-        self.triggers = Triggers(
-            pool, clock, FanOutWriter(pool, ids, self._waker), self._sealer, settings
-        )
-        self.jobs = Jobs(pool, clock, ids, self._waker, self._finished, self._sealer, settings)
+        fan_out = FanOutWriter(pool, ids, self._waker)
+        finished = self._finished
+        self._delays = delays = Delays(pool, clock, settings)
+        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._sealer, settings)
+        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._sealer, settings)
+        self.ids = Ids(pool)
         self.secrets = Secrets(pool, self._sealer)
         self.logs = Logs(pool, clock, settings)
 
@@ -144,6 +148,10 @@ class Engine:
                 requests, tenant_id=tenant_id, connection=connection
             )
 
+    async def living_workers(self) -> int:
+        """Count the workers that are running on this database, in this process or elsewhere."""
+        return await self._delays.living_workers()
+
     @asynccontextmanager
     async def workers(self) -> AsyncIterator[Worker]:
         """Deliver in this process while the block lasts; then stop gracefully.
@@ -154,6 +162,9 @@ class Engine:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
+        # Programs that only write or read do not pay for what makes the calls.
+        from delivery.engine.worker import Worker  # noqa: PLC0415
+
         await self.secrets.check()
         worker = Worker(
             self._pool,
@@ -163,7 +174,7 @@ class Engine:
             self._ids,
             self._transport,
             self._waker,
-            _version(),
+            VERSION,
             self._finished.settled,
             self._sealer,
         )
@@ -237,6 +248,8 @@ async def connect(
     async with AsyncExitStack() as stack:
         url = dsn or settings.database.url
         if url is None:
+            from delivery.store.embedded import start_embedded  # noqa: PLC0415
+
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
@@ -308,10 +321,3 @@ def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
     if dsn is None:
         return sections
     return {**sections, "database": {**sections.get("database", {}), "url": dsn}}
-
-
-def _version() -> str:
-    try:
-        return version("delivery")
-    except PackageNotFoundError:
-        return "0"

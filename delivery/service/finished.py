@@ -24,16 +24,18 @@ class FinishedJobs:
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
 
     @contextmanager
-    def watched(self, job_id: UUID) -> Iterator[asyncio.Event]:
-        """An event for this job, while the block lasts."""
+    def watched(self, *job_ids: UUID) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever one of these jobs finishes, while the block lasts."""
         event = asyncio.Event()
-        self._watchers.setdefault(job_id, set()).add(event)
+        for job_id in job_ids:
+            self._watchers.setdefault(job_id, set()).add(event)
         try:
             yield event
         finally:
-            self._watchers[job_id].discard(event)
-            if not self._watchers[job_id]:
-                del self._watchers[job_id]
+            for job_id in job_ids:
+                self._watchers[job_id].discard(event)
+                if not self._watchers[job_id]:
+                    del self._watchers[job_id]
 
     def settled(self, batch: list[Settlement]) -> None:
         """Take note of a batch of results that was written."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from delivery.errors import InvalidInput, JobTimeout, NotFound
+from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL
 from delivery.message.filling import plain_url
 from delivery.message.params import encode_params
@@ -32,6 +32,7 @@ from delivery.service.patience import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
 from delivery.store.caller import CallerConnections
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from delivery.message.sealing import Sealer
     from delivery.models import Job, Page
     from delivery.service.finished import FinishedJobs
+    from delivery.service.waiting import Delays
     from delivery.settings import Settings
     from delivery.store.connection import Pool
 
@@ -63,6 +65,7 @@ class Jobs:
         ids: IdFactory,
         waker: Waker,
         finished: FinishedJobs,
+        delays: Delays,
         sealer: Sealer,
         settings: Settings,
     ) -> None:
@@ -71,6 +74,7 @@ class Jobs:
         self._ids = ids
         self._waker = waker
         self._finished = finished
+        self._delays = delays
         self._sealer = sealer
         self._settings = settings
         self._callers = CallerConnections(pool)
@@ -112,7 +116,9 @@ class Jobs:
         """
         check_tenant(tenant_id)
         _refuse_lane_limits(call)
-        params = build_params(call, self._settings.retry.policy(), self._settings.http)
+        params = build_params(
+            call, self._settings.retry.policy(), self._settings.http, verb=Jobs.create
+        )
         endpoint, _ = parse_url(plain_url(params.url))
         origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
         lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
@@ -163,9 +169,14 @@ class Jobs:
         key = check_id("job id", job_id)
         found = await jobs.get(self._pool, key, check_tenant(tenant_id))
         if found is None:
-            message = f"there is no job {key} in tenant {tenant_id!r}"
-            raise NotFound(message)
+            raise await self._not_found(key, tenant_id)
         return found
+
+    async def _not_found(self, job_id: UUID, tenant_id: str) -> NotFound:
+        message = f"there is no job {job_id} in tenant {tenant_id!r}"
+        if await triggers.get(self._pool, job_id, tenant_id) is not None:
+            message += "; it is the id of a trigger: use triggers.wait or triggers.get"
+        return NotFound(message)
 
     async def list(
         self,
@@ -198,7 +209,7 @@ class Jobs:
         timeout: float | None = None,
         tenant_id: str = "default",
     ) -> Job:
-        """Wait until the job is terminal, and return it. Without workers anywhere it never is.
+        """Wait until the job is finished, and return it. It never is unless a worker runs.
 
         The wait goes on over an outage of the database.
 
@@ -210,7 +221,8 @@ class Jobs:
         Raises:
             NotFound: if there is no such job in this tenant.
             InvalidInput: if the timeout is negative or no number.
-            JobTimeout: if it is not terminal in time; it goes on by itself.
+            JobTimeout: if it is not finished in time; the error says why, and has the last error
+                and the time of the next attempt as attributes.
         """
         key = check_id("job id", job_id)
         check_seconds("timeout", timeout)
@@ -219,8 +231,12 @@ class Jobs:
                 with self._finished.watched(key) as finished:
                     return await self._wait(key, tenant_id, finished)
         except TimeoutError:
-            message = f"job {key} was not finished within {timeout:g} s; it goes on by itself"
-            raise JobTimeout(message) from None
+            waited = plain_number(timeout or 0.0)
+            job = await self._delays.last_look(self.get(key, tenant_id=tenant_id))
+            if job is not None and job.status in TERMINAL:
+                return job
+            subject = f"job {key} was not finished within {waited} s"
+            raise await self._delays.error(subject, job) from None
 
     async def _wait(self, job_id: UUID, tenant_id: str, finished: asyncio.Event) -> Job:
         pause = _FIRST_LOOK

@@ -18,6 +18,7 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
 from delivery.service.patience import read_patiently
+from delivery.spelling import did_you_mean
 from delivery.store import logs
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class Logs:
     ) -> Sequence[DeliveryLog]:
         unknown = sorted(set(where) - set(LogFilter.__annotations__))
         if unknown:
-            known = ", ".join(sorted(LogFilter.__annotations__))
-            message = f"there is no filter {unknown[0]!r}; known are {known}"
+            near = did_you_mean(unknown[0], LogFilter.__annotations__)
+            message = f"there is no filter {unknown[0]!r}{near}"
             raise InvalidInput(message)
 
         def id_of(name: str, value: UUID | str | None) -> UUID | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from delivery.engine.prepared import prepare_stored
-from delivery.engine.templated import facts_from
 from delivery.errors import InvalidReaction, NotFound
 from delivery.http.request import Request
 from delivery.message.head import message_headers
@@ -17,6 +15,7 @@ from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_flag, check_id, check_tenant
 from delivery.store import reactions
 from delivery.store.reactions import StoredVersion
+from delivery.wording import sensible_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -123,6 +122,9 @@ class Previews:
         limits = self._settings.limits
         validate_event_type(event_type, limits.max_event_type_length)
         encoded = encode_payload(payload, limits.max_payload_bytes)
+        # What makes requests takes a while to import, and few programs need it here.
+        from delivery.engine.templated import facts_from  # noqa: PLC0415
+
         call = self._prepared(stored)
         now = self._clock.now()
         job_id = self._ids.new()
@@ -135,6 +137,8 @@ class Previews:
             raise InvalidReaction(str(error)) from None
 
     def _prepared(self, stored: StoredReaction) -> PreparedCall:
+        from delivery.engine.prepared import prepare_stored  # noqa: PLC0415
+
         shown = stored.shown
         version = StoredVersion(stored.call, stored.signing, shown.name, shown.area_id)
         return prepare_stored(version, self._settings.http, self._sealer)
@@ -179,6 +183,6 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         failure_kind=exchange.failure_kind,
         error=kept_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
-        duration_ms=exchange.total_ms,
+        duration_ms=sensible_milliseconds(exchange.total_ms) or 0.0,
         remote_address=exchange.remote_address,
     )

@@ -92,7 +92,7 @@ async def _deliver(settings: Settings) -> None:
 
 def _main() -> int:
     given: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    settings = Settings.model_validate(given)
+    settings = Settings(**given)
     configure_logging(settings, verbose=True)
     allow_open_files()
     # The terminal's Ctrl-C is the supervisor's to hear.

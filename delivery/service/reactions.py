@@ -350,7 +350,9 @@ class Reactions:
             raise
 
     def _params(self, call: CallOptions) -> HttpParams:
-        return build_params(call, self._settings.retry.policy(), self._settings.http)
+        return build_params(
+            call, self._settings.retry.policy(), self._settings.http, verb=Reactions.create
+        )
 
     def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
         """The reaction with the changes; only what is changed is checked, and may be refused."""
@@ -363,7 +365,11 @@ class Reactions:
             state=state,
             state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
             params=changed_params(
-                current.params, changes, self._settings.retry.policy(), self._settings.http
+                current.params,
+                changes,
+                self._settings.retry.policy(),
+                self._settings.http,
+                Reactions.update,
             ),
             **checked_fields(changes),
         )

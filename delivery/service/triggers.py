@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.errors import InvalidInput, NotFound
+from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.message.payload import encode_payload
 from delivery.message.stored_payload import seal_payload, shown_payload
+from delivery.models import TriggerState, TriggerStatus
 from delivery.policy.matching import validate_event_type
 from delivery.policy.own_triggers import OWN_TYPES
 from delivery.service.checks import (
@@ -17,14 +20,16 @@ from delivery.service.checks import (
     check_id,
     check_priority,
     check_run_at,
+    check_seconds,
     check_tenant,
     check_text,
 )
-from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
 from delivery.service.missing_partitions import make_missing_partition
-from delivery.store import triggers
+from delivery.store import jobs, triggers
 from delivery.store.caller import CallerConnections
 from delivery.store.failures import CONNECTION_ERRORS
+from delivery.wording import counted, plain_number
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -32,11 +37,18 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.message.sealing import Sealer
-    from delivery.models import Page, Trigger
+    from delivery.models import Job, JobStatus, Page, Trigger
+    from delivery.service.finished import FinishedJobs
+    from delivery.service.waiting import Delays
     from delivery.settings import Settings
     from delivery.store.connection import Pool
 
 __all__ = ["TriggerRequest", "Triggers"]
+
+_FIRST_LOOK: Final = 0.05
+_LAST_LOOK: Final = 0.5
+_MOST_FAILURES: Final = 60
+"""Looks in a row that may fail, as while the database restarts: half a minute of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,8 @@ class Triggers:
         pool: Pool,
         clock: Clock,
         fan_out: FanOutWriter,
+        finished: FinishedJobs,
+        delays: Delays,
         sealer: Sealer,
         settings: Settings,
     ) -> None:
@@ -68,6 +82,8 @@ class Triggers:
         self._clock = clock
         self._fan_out = fan_out
         self._callers = CallerConnections(pool)
+        self._finished = finished
+        self._delays = delays
         self._limits = settings.limits
         self._days_ahead = settings.partitions.days_ahead
 
@@ -99,12 +115,15 @@ class Triggers:
             NotFound: if there is none with this id in this tenant.
             MissingKey: if its payload was sealed with a key that is not here.
         """
+        return self._shown(await self._stored(trigger_id, tenant_id))
+
+    async def _stored(self, trigger_id: UUID | str, tenant_id: str) -> Trigger:
         key = check_id("trigger id", trigger_id)
         found = await triggers.get(self._pool, key, check_tenant(tenant_id))
         if found is None:
             message = f"there is no trigger {key} in tenant {tenant_id!r}"
             raise NotFound(message)
-        return self._shown(found)
+        return found
 
     async def list(
         self,
@@ -123,6 +142,113 @@ class Triggers:
             limit=check_limit(limit) + 1,
         )
         return page_of([self._shown(trigger) for trigger in found], limit)
+
+    async def status(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> TriggerStatus:
+        """Return where the jobs of a trigger stand together.
+
+        Raises:
+            NotFound: if there is no trigger with this id in this tenant.
+        """
+        trigger = await self._stored(trigger_id, tenant_id)
+        return (await self.statuses([trigger], tenant_id=tenant_id))[0]
+
+    async def statuses(
+        self, of: Iterable[Trigger], *, tenant_id: str = "default"
+    ) -> tuple[TriggerStatus, ...]:
+        """Return where the jobs of each trigger stand together, in one round trip."""
+        asked = [trigger.id for trigger in of]
+        counts = await triggers.statuses(self._pool, asked, tenant_id) if asked else {}
+        return tuple(_status(trigger_id, counts[trigger_id]) for trigger_id in asked)
+
+    async def wait(
+        self,
+        trigger_id: UUID | str,
+        *,
+        timeout: float | None = None,
+        tenant_id: str = "default",
+    ) -> tuple[Job, ...]:
+        """Wait until all jobs of the trigger are finished, and return them.
+
+        Args:
+            trigger_id: Which trigger.
+            timeout: Seconds to wait for all of them; None: as long as it takes.
+            tenant_id: The tenant that it belongs to.
+
+        Returns:
+            The jobs in the order of `Trigger.jobs`; an empty tuple if no reaction matched.
+
+        Raises:
+            NotFound: if there is no such trigger in this tenant.
+            InvalidInput: if the timeout is negative or not a number.
+            JobTimeout: if a job is not finished in time; the error says why, and has the last error
+                and the time of the next attempt as attributes.
+        """
+        check_seconds("timeout", timeout)
+        trigger = await self._stored(trigger_id, tenant_id)
+        try:
+            async with asyncio.timeout(timeout):
+                with self._finished.watched(*trigger.jobs) as finished:
+                    await self._wait(trigger, finished)
+        except TimeoutError:
+            waited = plain_number(timeout or 0.0)
+            looked = await self._delays.last_look(self._jobs_of(trigger))
+            late = [job for job in looked or () if job.status not in TERMINAL]
+            if looked is not None and not late:
+                return looked
+            number = len(trigger.jobs) if looked is None else len(late)
+            of_all = f"{number} of {counted(len(trigger.jobs), 'job')}"
+            subject = (
+                f"trigger {trigger.id}: {of_all} {'was' if number == 1 else 'were'} not finished"
+                f" within {waited} s"
+            )
+            raise await self._delays.error(
+                subject, late[0] if late else None, trigger_id=trigger.id, unfinished=number
+            ) from None
+        return await self._jobs_of(trigger)
+
+    async def _wait(self, trigger: Trigger, finished: asyncio.Event) -> None:
+        pause = _FIRST_LOOK
+        failures = 0
+        while True:
+            finished.clear()
+            try:
+                counts = await triggers.statuses(self._pool, [trigger.id], trigger.tenant_id)
+            except CONNECTION_ERRORS:
+                failures += 1
+                if failures > _MOST_FAILURES:
+                    raise
+                await asyncio.sleep(_LAST_LOOK)
+                continue
+            failures = 0
+            if _status(trigger.id, counts[trigger.id]).state is not TriggerState.PENDING:
+                return
+            try:
+                async with asyncio.timeout(pause):
+                    await finished.wait()
+            except TimeoutError:
+                pause = min(pause * 1.5, _LAST_LOOK)
+
+    async def _jobs_of(self, trigger: Trigger) -> tuple[Job, ...]:
+        """Return all jobs of a trigger, in its order."""
+        found: tuple[Job, ...] = ()
+        after = None
+        while True:
+            page = await jobs.list_page(
+                self._pool,
+                tenant_id=trigger.tenant_id,
+                after=after,
+                status=None,
+                reaction_id=None,
+                trigger_id=trigger.id,
+                oldest_first=True,
+                limit=MAX_PAGE,
+            )
+            found += tuple(page)
+            if len(page) < MAX_PAGE:
+                break
+            after = page[-1].id
+        places = {job_id: place for place, job_id in enumerate(trigger.jobs)}
+        return tuple(sorted(found, key=lambda job: places.get(job.id, len(places))))
 
     def _shown(self, trigger: Trigger) -> Trigger:
         return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
@@ -158,6 +284,10 @@ def _listed(requests: object) -> Iterable[object]:
         message = f"requests is of type {kind}; give a list of delivery.TriggerRequest"
         raise InvalidInput(message)
     return requests
+
+
+def _status(trigger_id: UUID, counts: Mapping[JobStatus, int]) -> TriggerStatus:
+    return TriggerStatus(trigger_id, trigger_state(counts), sum(counts.values()), counts)
 
 
 def _checked(request: object) -> TriggerRequest:

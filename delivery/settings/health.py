@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
-
-from delivery.settings.section import Section
+from delivery.settings.section import BeforeValidator, Field, Section
 
 __all__ = ["HealthSettings"]
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from delivery.errors import InvalidSetting
-from delivery.settings.section import EnvironmentText, Section
+from delivery.settings.section import EnvironmentText, InvalidValues, Section, alternatives
 from delivery.settings.sections import SECTIONS, Settings
 from delivery.settings.showing import allowed_range
+from delivery.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from delivery.settings.values import Problem
 
-    from pydantic.fields import FieldInfo
-    from pydantic_core import ErrorDetails
-
-__all__ = ["load_settings"]
+__all__ = ["load_settings", "read_settings"]
 
 _PREFIX: Final = "DELIVERY_"
 _SECRET: Final = frozenset({("database", "url"), ("secrets", "keys")})
@@ -47,24 +41,40 @@ def load_settings(config: Path | str | None = None, **overrides: Any) -> Setting
         InvalidSetting: A key is unknown, a value of the wrong type or out of range, or the file
             cannot be read. The text names every such key, what is allowed, and the source.
     """
+    return read_settings(config, overrides, lambda section, _key: f"argument {section}")
+
+
+def read_settings(
+    config: Path | str | None, overrides: Mapping[str, Any], source: Callable[[str, str], str]
+) -> Settings:
+    """Read the settings as `load_settings`, with a name for where the overrides come from.
+
+    Args:
+        config: As of `load_settings`.
+        overrides: As of `load_settings`.
+        source: Names what gave the value of a section and key, for errors and `config show`.
+
+    Raises:
+        InvalidSetting: as `load_settings`.
+    """
     path = config or os.environ.get(f"{_PREFIX}CONFIG") or None
     values: Values = {}
     origins: Origins = {}
     if path is not None:
-        source = str(path)
-        _merge(values, origins, _from_file(Path(path)), lambda _section, _key: source)
+        name = str(path)
+        _merge(values, origins, _from_file(Path(path)), lambda _section, _key: name)
     _merge(
         values,
         origins,
         _from_environment(os.environ),
         lambda section, key: f"environment variable {_variable(section, key)}",
     )
-    _merge(values, origins, _from_arguments(overrides), lambda section, _key: f"argument {section}")
+    _merge(values, origins, _from_arguments(overrides, source), source)
     try:
-        return Settings(**values).with_origins(origins)  # type: ignore[arg-type]
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise InvalidSetting("\n".join(_explain(each, origins) for each in details)) from None
+        return Settings(**values).with_origins(origins)
+    except InvalidValues as error:
+        lines = [_explain(place, each, origins) for place, each in error.problems.items()]
+        raise InvalidSetting("\n".join(lines)) from None
 
 
 def _merge(values: Values, origins: Origins, layer: Values, origin: Any) -> None:
@@ -89,7 +99,7 @@ def _from_file(path: Path) -> Values:
     return _sections(document, str(path))
 
 
-def _from_arguments(overrides: Mapping[str, Any]) -> Values:
+def _from_arguments(overrides: Mapping[str, Any], source: Callable[[str, str], str]) -> Values:
     given = {
         section: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
         for section, value in overrides.items()
@@ -97,7 +107,8 @@ def _from_arguments(overrides: Mapping[str, Any]) -> Values:
     }
     values: Values = {}
     for section, keys in given.items():
-        values |= _sections({section: keys}, f"argument {section}")
+        first = next(iter(keys), "") if isinstance(keys, Mapping) else ""
+        values |= _sections({section: keys}, source(section, first))
     return values
 
 
@@ -117,37 +128,34 @@ def _sections(document: Mapping[str, Any], source: str) -> Values:
     return values
 
 
-class _EnvironmentSource(EnvSettingsSource):
-    """The environment as pydantic-settings reads it, with lists also as `a,b,c`."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """A list from JSON, or else from text split at commas."""
-        del field_name, field
-        if value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except json.JSONDecodeError:
-                return EnvironmentText(value)
-        return [item.strip() for item in value.split(",") if item.strip()]
-
-
 def _from_environment(environment: Mapping[str, str]) -> Values:
-    for name, value in environment.items():
-        if name.startswith(_PREFIX) and value:
-            _check_variable(name)
-    values: Values = _EnvironmentSource(Settings, env_ignore_empty=True)()
-    return {
-        section: {
-            key: EnvironmentText(value) if isinstance(value, str) else value
-            for key, value in keys.items()
-        }
-        for section, keys in values.items()
-    }
+    values: Values = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(_PREFIX) or not text:
+            continue
+        _check_variable(name)
+        section, _, key = name[len(_PREFIX) :].lower().partition("_")
+        if section in SECTIONS:
+            values.setdefault(section, {})[key] = _from_text(section, key, text)
+    return values
+
+
+def _from_text(section: str, key: str, text: str) -> Any:
+    """Return the value of a variable; lists are JSON, or separated by commas."""
+    alternative_types = alternatives(SECTIONS[section].model_fields[key].annotation)
+    if not any(get_origin(each) is tuple for each in alternative_types):
+        return EnvironmentText(text)
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return EnvironmentText(text)
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _check_variable(name: str) -> None:
     """Refuse a variable that looks like a setting but is none; leave other programs' alone."""
-    section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+    section, _, key = name[len(_PREFIX) :].lower().partition("_")
     source = f"environment variable {name}"
     if section in SECTIONS:
         if not key:
@@ -155,7 +163,7 @@ def _check_variable(name: str) -> None:
             raise InvalidSetting(message)
         if key not in SECTIONS[section].model_fields:
             raise InvalidSetting(_unknown_key(section, key, source))
-    elif key and get_close_matches(section, SECTIONS, cutoff=0.8):
+    elif key and closest(section, SECTIONS, cutoff=0.8):
         raise InvalidSetting(_unknown_section(section, source))
 
 
@@ -163,33 +171,26 @@ def _unknown_section(section: str, source: str) -> str:
     owners = [name for name in SECTIONS if section in SECTIONS[name].model_fields]
     if owners:
         return f"{section}: belongs into a section, such as [{owners[0]}] ({source})"
-    near = _suggestion(section, SECTIONS)
+    near = did_you_mean(section, SECTIONS)
     return f"{section}: there is no such section{near} ({source})"
 
 
 def _unknown_key(section: str, key: str, source: str) -> str:
     owners = [name for name in SECTIONS if key in SECTIONS[name].model_fields]
     known = SECTIONS[section].model_fields
-    near = f"; did you mean {owners[0]}.{key}?" if owners else _suggestion(key, known)
+    near = f"; did you mean {owners[0]}.{key}?" if owners else did_you_mean(key, known)
     return f"{section}.{key}: there is no such setting{near} ({source})"
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
-
-
-def _explain(error: ErrorDetails, origins: Origins) -> str:
-    """One line for one value that pydantic refused."""
-    place = [str(part) for part in error["loc"]]
-    section, key = place[0], place[1] if len(place) > 1 else ""
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+def _explain(place: str, problem: Problem, origins: Origins) -> str:
+    """Return one line for one value that cannot be used."""
+    section, _, key = place.partition(".")
+    text = problem.text
     if not key:
         given = [origin for (owner, name), origin in origins.items() if owner == section]
         return f"{section}: {text} ({', '.join(dict.fromkeys(given)) or 'default'})"
-    if error["type"] != "value_error" and (section, key) not in _SECRET:
-        text += f", not {_shown(error['input'])}"
+    if not problem.says_its_value and (section, key) not in _SECRET:
+        text += f", not {_shown(problem.value)}"
     allowed = allowed_range(SECTIONS[section].model_fields[key])
     text += f"; allowed: {allowed}" if allowed else ""
     return f"{section}.{key}: {text} ({origins.get((section, key), 'default')})"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
-from delivery.settings.section import Section
+from delivery.settings.section import Field, Section
 
 __all__ = ["RedactionSettings"]
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
-
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from delivery.models import RetryPolicy, RetryStrategy
 from delivery.settings.database_url import parse_database_url
 from delivery.settings.health import HealthSettings
 from delivery.settings.redaction import RedactionSettings
-from delivery.settings.section import Section
+from delivery.settings.section import (
+    Field,
+    InvalidValues,
+    SecretStr,
+    Section,
+    field_validator,
+    model_validator,
+)
+from delivery.settings.values import Problem
+from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_settings import PydanticBaseSettingsSource
 
 __all__ = [
     "SECTIONS",
@@ -42,11 +45,8 @@ _KEY_BYTES = 32
 
 
 def default_user_agent() -> str:
-    """`delivery/` and the version installed, or `delivery` alone in a bare checkout."""
-    try:
-        return f"delivery/{version('delivery')}"
-    except PackageNotFoundError:
-        return "delivery"
+    """`delivery/` and the version."""
+    return f"delivery/{VERSION}"
 
 
 class DatabaseSettings(Section):
@@ -268,21 +268,12 @@ class SecretSettings(Section):
         return tuple(key.get_secret_value() for key in self.keys)
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that can be configured.
 
     `Settings()` by itself is the defaults, whatever files and environment say; `load_settings`
     reads those.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix="DELIVERY_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
 
     database: DatabaseSettings = DatabaseSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -295,16 +286,36 @@ class Settings(BaseSettings):
     partitions: PartitionSettings = PartitionSettings()
     secrets: SecretSettings = SecretSettings()
 
-    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+    def __init__(self, **sections: Any) -> None:
+        problems: dict[str, Problem] = {}
+        for name in sections.keys() - self.model_fields:
+            problems[name] = Problem("there is no such section")
+        for name, field in self.model_fields.items():
+            given = sections.get(name)
+            if given is None:
+                given = field.get_default()
+            elif not isinstance(given, Section):
+                try:
+                    given = type(field.get_default())(**given)
+                except InvalidValues as error:
+                    problems |= {
+                        f"{name}.{key}" if key else name: problem
+                        for key, problem in error.problems.items()
+                    }
+            vars(self)[name] = given
+        if problems:
+            raise InvalidValues(problems)
+        vars(self).update(_given=frozenset(sections), _origins={})
 
     def origin(self, section: str, key: str) -> str:
         """Who set it: `default`, or the file, environment variable or argument by name."""
-        return self._origins.get((section, key), "default")
+        origins: Mapping[tuple[str, str], str] = vars(self)["_origins"]
+        return origins.get((section, key), "default")
 
     def with_origins(self, origins: Mapping[tuple[str, str], str]) -> Self:
         """The same settings, remembering who set what."""
         copy = self.model_copy()
-        copy._origins = dict(origins)  # noqa: SLF001 - a copy of its own kind
+        vars(copy)["_origins"] = dict(origins)
         return copy
 
     def with_key(self, key: str) -> Self:
@@ -314,21 +325,8 @@ class Settings(BaseSettings):
         keys = (*self.secrets.keys, SecretStr(key))
         return self.model_copy(update={"secrets": SecretSettings(keys=keys)})
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments only: `load_settings` merges the sources, to know who said what."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items()
+    name: type(field.get_default()) for name, field in Settings.model_fields.items()
 }
 """The sections by name."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from dataclasses import dataclass
+from itertools import pairwise
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from delivery.settings.database_url import without_password
@@ -10,7 +14,7 @@ from delivery.settings.section import alternatives
 from delivery.settings.sections import SECTIONS, Settings
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+    from delivery.settings.section import Section, SettingField
 
 __all__ = [
     "SettingInfo",
@@ -58,11 +62,31 @@ def describe_settings() -> tuple[SettingInfo, ...]:
             default=field.get_default(call_default_factory=True),
             allowed=allowed_range(field),
             environment=f"DELIVERY_{section}_{key}".upper(),
-            doc=" ".join((field.description or "").split()),
+            doc=docs.get(key, ""),
         )
         for section, model in SECTIONS.items()
+        for docs in (_docstrings(model),)
         for key, field in model.model_fields.items()
     )
+
+
+def _docstrings(model: type[Section]) -> dict[str, str]:
+    """Return the docstrings of a section's settings by key, read from its source.
+
+    They are not kept with the fields: parsing takes longer than everything else here.
+    """
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for statement, following in pairwise(definition.body):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
 
 
 def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
@@ -78,12 +102,11 @@ def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
     )
 
 
-def allowed_range(field: FieldInfo) -> str:
+def allowed_range(field: SettingField) -> str:
     """The range of a number in words, such as `2 to 100`; empty if it has none."""
     metadata: list[Any] = list(field.metadata)
     for alternative in alternatives(field.annotation):
-        for extra in get_args(alternative)[1:]:
-            metadata += getattr(extra, "metadata", [])
+        metadata += get_args(alternative)[1:]
     low = high = ""
     for bound in metadata:
         low = _bound(bound, "ge") or _bound(bound, "gt", "more than ") or low

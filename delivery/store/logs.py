@@ -9,6 +9,7 @@ from delivery.message.redact import REDACTED
 from delivery.message.redact_body import redact_body
 from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
 from delivery.store.statements import statement
+from delivery.wording import sensible_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,12 +59,12 @@ def _timings(row: asyncpg.Record) -> Timings | None:
     if row["duration_ms"] is None:
         return None
     return Timings(
-        dns_ms=row["dns_ms"],
-        connect_ms=row["connect_ms"],
-        tls_ms=row["tls_ms"],
-        send_ms=row["send_ms"],
-        first_byte_ms=row["first_byte_ms"],
-        total_ms=row["duration_ms"],
+        dns_ms=sensible_milliseconds(row["dns_ms"]),
+        connect_ms=sensible_milliseconds(row["connect_ms"]),
+        tls_ms=sensible_milliseconds(row["tls_ms"]),
+        send_ms=sensible_milliseconds(row["send_ms"]),
+        first_byte_ms=sensible_milliseconds(row["first_byte_ms"]),
+        total_ms=sensible_milliseconds(row["duration_ms"]) or 0.0,
     )
 
 
@@ -83,7 +84,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
         status_code=row["status_code"],
         failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
         error=row["error"],
-        duration_ms=row["duration_ms"],
+        duration_ms=sensible_milliseconds(row["duration_ms"]),
         timings=_timings(row),
         remote_address=row["remote_address"],
         reused=row["reused"],

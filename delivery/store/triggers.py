@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import jobs_of_trigger
-from delivery.models import Trigger
+from delivery.models import JobStatus, Trigger
 from delivery.store.caller import one_number
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     import asyncpg
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from delivery.store.caller import CallersTransaction
     from delivery.store.connection import Executor
 
-__all__ = ["FanOut", "get", "insert_direct_job", "list_page", "write_fan_out"]
+__all__ = ["FanOut", "get", "insert_direct_job", "list_page", "statuses", "write_fan_out"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -133,3 +134,20 @@ async def list_page(
     """Triggers, newest first, without the ids of their jobs."""
     rows = await executor.fetch(statement("list_triggers"), tenant_id, after, event_type, limit)
     return [_trigger(row) for row in rows]
+
+
+async def statuses(
+    executor: Executor, trigger_ids: Sequence[UUID], tenant_id: str
+) -> dict[UUID, dict[JobStatus, int]]:
+    """Count the jobs of each trigger by their status; triggers without jobs have no counts."""
+    ranges = [jobs_of_trigger(trigger_id) for trigger_id in trigger_ids]
+    counts: dict[UUID, dict[JobStatus, int]] = {trigger_id: {} for trigger_id in trigger_ids}
+    for row in await executor.fetch(
+        statement("trigger_statuses"),
+        list(trigger_ids),
+        [first for first, _ in ranges],
+        [last for _, last in ranges],
+        tenant_id,
+    ):
+        counts[row["trigger_id"]][JobStatus(row["status"])] = row["jobs"]
+    return counts

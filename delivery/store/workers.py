@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from delivery.clock import Clock
     from delivery.store.connection import Executor
 
-__all__ = ["WorkerIdentity", "beat", "forget_old", "remove", "synchronise"]
+__all__ = ["WorkerIdentity", "beat", "count_living", "forget_old", "remove", "synchronise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,9 @@ async def remove(executor: Executor, worker_id: UUID) -> None:
 async def forget_old(executor: Executor) -> None:
     """Forget workers unseen for a day that hold nothing."""
     await executor.execute(statement("forget_workers"))
+
+
+async def count_living(executor: Executor, dead_after: float) -> int:
+    """Count the workers that have shown within this many seconds that they live."""
+    count: int = await executor.fetchval(statement("count_living_workers"), dead_after)
+    return count

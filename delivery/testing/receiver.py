@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from delivery.errors import AddressInUse, InvalidInput
 from delivery.testing.behaviours import Answer, next_step
 from delivery.testing.protocol import ReceivedRequest, ReceiverConnection
+from delivery.wording import counted, plain_number
 
 if TYPE_CHECKING:
     import ssl
@@ -120,7 +121,8 @@ class Receiver:
         except TimeoutError:
             arrived = ", ".join(f"{n} to {key}" for key, n in self._of_path.items()) or "nothing"
             where = "" if path is None else f" to {path}"
-            message = f"{count} requests{where} were awaited for {timeout:g} s; arrived: {arrived}"
+            asked = counted(count, "request")
+            message = f"no {asked}{where} within {plain_number(timeout)} s; arrived: {arrived}"
             raise TimeoutError(message) from None
         return [request for request in self._received if path is None or request.path == path]
 

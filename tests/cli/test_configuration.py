@@ -28,7 +28,7 @@ async def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
     ).object
     assert list(shown) == ["http"]
     http = shown["http"]
-    assert (http["timeout"]["value"], http["timeout"]["set_by"]) == (3, "argument http")
+    assert (http["timeout"]["value"], http["timeout"]["set_by"]) == (3, "--set http.timeout")
     assert http["connect_timeout"]["value"] == 2
     assert "DELIVERY_HTTP_CONNECT_TIMEOUT" in http["connect_timeout"]["set_by"]
     assert (http["keepalive"]["value"], http["keepalive"]["set_by"]) == (1, str(file))

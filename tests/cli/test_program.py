@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 COMMANDS = (
-    *("demo", "serve", "worker", "migrate", "doctor", "reactions", "trigger", "jobs", "logs"),
-    *("listen", "config"),
+    *("demo", "serve", "worker", "migrate", "doctor", "reactions", "trigger", "triggers"),
+    *("jobs", "logs", "listen", "secrets", "config"),
 )
 
 
@@ -39,7 +39,7 @@ async def test_the_help_names_every_command_and_every_exit_code() -> None:
     shown = await run("--help")
     assert shown.code == 0
     for command in COMMANDS:
-        assert f"  {command}:" in shown.out
+        assert f"\n  {command} " in shown.out
     for code in (0, 1, 2, 3, 4, 5, 6, 130, 141):
         assert f"{code}: " in shown.out
 
@@ -57,10 +57,19 @@ def test_every_command_takes_the_common_options() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("nonsense",), 'Unknown command "nonsense"'),
-        (("jobs", "show"), "JOB_ID requires an argument"),
-        (("jobs", "list", "--limt", "3"), "Unknown option: --limt. Did you mean --limit?"),
-        (("jobs", "list", "--limit", "many"), 'unable to convert "many" into int'),
+        (("nonsense",), "there is no command 'nonsense'; there are demo, serve, worker,"),
+        (("nonsense",), "listen, secrets, config; see `delivery --help`"),
+        (("reactionz",), "there is no command 'reactionz'; did you mean reactions?"),
+        (("jobs", "lst"), "did you mean list?; see `delivery jobs --help`"),
+        (("--hepl",), "unknown option --hepl; did you mean --help?"),
+        (("jobs", "--hepl"), "unknown option --hepl; did you mean --help?"),
+        (("jobs", "list", "--hepl"), "unknown option --hepl; did you mean --help?"),
+        (("-x",), "unknown option -x; see `delivery --help`"),
+        (("--debug", "jobs", "list"), "--debug comes after the command"),
+        (("jobs", "show"), "`delivery jobs show` needs JOB_ID"),
+        (("jobs", "list", "--limt", "3"), "unknown option --limt; did you mean --limit?"),
+        (("jobs", "list", "--limit"), "--limit needs a value"),
+        (("jobs", "list", "--limit", "many"), "--limit is 'many', but must be a whole number"),
     ],
 )
 async def test_wrong_usage_is_one_line_and_exit_code_2(

@@ -109,7 +109,7 @@ async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
         receiver.endpoint("/o/3", Drop())
         dropped = await commands.run("reactions", "test", reaction, "--event=-", stdin=b'{"id": 3}')
         assert dropped.code == 1
-        assert "no answer" in dropped.out
+        assert "no response" in dropped.out
         assert receiver.count() == 3
         assert (await commands.json("logs", "list"))["items"] == []
 

@@ -128,7 +128,7 @@ async def test_everything_is_sealed_with_another_key(
     assert done.object == {"examined": 2, "changed": 2, "unreadable": 0}
     ended = await command("secrets", "reencrypt")
     assert ended.code == 1
-    assert "2 cannot be read" in ended.out
+    assert "2 rows cannot be read" in ended.out
     assert (await command("reactions", "secrets", identity)).code == 2
     assert (await command("reactions", "secrets", identity, keys=other)).code == 0
     without = await command("secrets", "reencrypt", keys="")
@@ -166,4 +166,4 @@ async def test_keys_are_not_shown_by_config_show(command: Callable[..., Any]) ->
 def test_worker_processes_are_given_the_keys() -> None:
     """As they are, on their standard input."""
     settings = load_settings(secrets={"keys": [KEY]})
-    assert Settings.model_validate(json.loads(_dumped(settings))).secrets.texts() == (KEY,)
+    assert Settings(**json.loads(_dumped(settings))).secrets.texts() == (KEY,)

@@ -57,7 +57,12 @@ async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(databas
     jobs = [(await call("trigger", "a", "--json", *options)).object["jobs"][0] for _ in range(2)]
     ended = await call("jobs", "wait", *jobs, "--timeout", "0.1", *options)
     assert ended.code == 5
-    assert ended.err.count("\n") == 1
+    note, error = ended.err.splitlines()
+    assert note == (
+        "No worker is running, so no call is made yet; start one with `delivery worker`."
+    )
+    assert error.startswith("error: ")
+    assert "no worker is running; start one with `delivery worker`" in error
 
 
 async def test_waiting_for_nothing_is_wrong_usage() -> None:

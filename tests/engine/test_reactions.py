@@ -163,10 +163,10 @@ async def test_pages_follow_one_another_without_gaps(database_url: str) -> None:
 
 async def test_an_option_that_there_is_not_is_refused_by_name(database_url: str) -> None:
     async with engine_on(database_url) as engine:
-        with pytest.raises(InvalidReaction, match="'rate_limt'; is rate_limit meant"):
+        with pytest.raises(InvalidReaction, match="'rate_limt'; did you mean rate_limit"):
             await engine.reactions.create(name="r", url=URL, rate_limt="5/s")  # type: ignore[call-arg]
         reaction = await engine.reactions.create(name="r", url=URL)
-        with pytest.raises(InvalidReaction, match="'orderd'; is ordered meant"):
+        with pytest.raises(InvalidReaction, match="'orderd'; did you mean ordered"):
             await engine.reactions.update(reaction.id, orderd=True)  # type: ignore[call-arg]
         with pytest.raises(InvalidReaction, match="'nosuch'; known are"):
             await engine.jobs.create(url=URL, nosuch=1)  # type: ignore[call-arg]

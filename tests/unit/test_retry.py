@@ -144,5 +144,7 @@ def test_unknown_strategy_is_refused_with_the_known(strategy: object) -> None:
 
 def test_unknown_key_is_refused_with_the_known() -> None:
     """A misspelt key is not ignored."""
-    with pytest.raises(InvalidReaction, match=r"unknown key: max_retries; known are max_attempts"):
+    with pytest.raises(
+        InvalidReaction, match=r"unknown key: max_retries; did you mean max_attempts"
+    ):
         policy_from_mapping({"max_retries": 3}, DEFAULTS)

@@ -135,7 +135,7 @@ def test_a_misspelt_variable_is_an_error(
     ("toml", "message"),
     [
         ("[http]\ntimeoot = 1", "http.timeoot: there is no such setting; did you mean timeout?"),
-        ("[http]\nzzz = 1", "there are: allowed_hosts"),
+        ("[http]\nzzz = 1", "known are allowed_hosts"),
         ("[http]\nheartbeat_interval = 1", "did you mean worker.heartbeat_interval?"),
         ("[htp]\ntimeout = 1", "htp: there is no such section; did you mean http?"),
         ("timeout = 1", "timeout: belongs into a section, such as [http]"),

@@ -17,8 +17,10 @@ from delivery.cli.demo.receiver_process import receiving
 from delivery.cli.demo.report import Check, EndpointReport, Happened, check, summarise
 from delivery.cli.demo.run import Run, deliver, reacting, send
 from delivery.cli.demo.scenario import ENDPOINTS
+from delivery.cli.layout import Column
 from delivery.cli.options import COMMON, Common, load, open_engine
-from delivery.cli.render import Column, Output, duration
+from delivery.cli.render import Output
+from delivery.cli.times import duration
 from delivery.errors import InvalidInput
 from delivery.message.redact import REDACTED
 from delivery.message.signing import generate_secret
@@ -52,7 +54,7 @@ async def demo(
     keep: Annotated[bool, Parameter(help="Leave it serving afterwards, until Ctrl-C.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """See it work: a receiver, 6 reactions, 1,000 triggers, and the sums of it all.
+    """Run the whole engine once: a receiver, 6 reactions, 1,000 triggers, and a report.
 
     Exit code 1 if anything does not add up. Each run has a tenant of its own, whose records stay
     for looking at.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -37,7 +38,7 @@ class ProgressView:
         self._started = time.monotonic()
         self._last_line = self._started
         live = output.is_terminal and not output.as_json
-        self._live = Live(console=output.console, transient=True) if live else None
+        self._live = Live(console=Console(soft_wrap=True), transient=True) if live else None
 
     def __enter__(self) -> Self:
         """Begin."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.lifecycle import TERMINAL
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
+from delivery.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +126,7 @@ def _log_is_complete(happened: Happened) -> Check:
     for log in happened.logs:
         numbers.setdefault(log.job_id, []).append(log.attempt)
     wrong = [
-        f"job {job.id} made {job.attempt} attempts, logged are {numbers.get(job.id, [])}"
+        f"job {job.id} made {counted(job.attempt, 'attempt')}, logged are {numbers.get(job.id, [])}"
         for job in happened.jobs
         if sorted(numbers.get(job.id, [])) != list(range(1, job.attempt + 1))
     ]
@@ -170,7 +171,9 @@ def _as_the_endpoints_behave(happened: Happened, rows: Sequence[EndpointReport])
                 wrong.append(f"{row.endpoint}: its reaction is {reaction.state}")
             continue
         if row.attempts != row.jobs * endpoint.calls:
-            wrong.append(f"{row.endpoint}: {row.attempts} calls for {row.jobs} jobs")
+            wrong.append(
+                f"{row.endpoint}: {counted(row.attempts, 'call')} for {counted(row.jobs, 'job')}"
+            )
         if row.succeeded != (row.jobs if endpoint.succeeds else 0):
             wrong.append(f"{row.endpoint}: {row.succeeded} of {row.jobs} succeeded")
         if row.dead != (0 if endpoint.succeeds else row.jobs):

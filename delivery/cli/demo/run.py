@@ -15,6 +15,7 @@ from delivery.cli.demo.scenario import ENDPOINTS, EVENT_TYPES, RETRY, requests
 from delivery.errors import DeliveryError
 from delivery.lifecycle import TERMINAL
 from delivery.models import JobStatus, ReactionState
+from delivery.wording import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -108,7 +109,7 @@ async def deliver(run: Run, written: int, output: Output) -> Happened:
                     break
             if time.monotonic() - moved > _PATIENCE:
                 message = (
-                    f"no call was made for {_PATIENCE:g} s, but jobs are unfinished;"
+                    f"no call was made for {plain_number(_PATIENCE)} s, but jobs are unfinished;"
                     f" see `delivery jobs list --tenant {run.tenant}`"
                 )
                 raise DeliveryError(message)

@@ -11,6 +11,7 @@ from delivery.cli.doctor.loopback import check_delivery
 from delivery.cli.options import COMMON, Common, load
 from delivery.errors import InvalidSetting
 from delivery.service.doctor import CHECKS, Finding, Verdict, examine
+from delivery.wording import counted
 
 __all__ = ["doctor"]
 
@@ -35,7 +36,11 @@ async def doctor(
         output.json({"ok": not failed, "checks": findings})
     else:
         output.line()
-        output.line(f"{len(failed)} of {len(findings)} checks failed" if failed else "all is well")
+        output.line(
+            f"{len(failed)} of {counted(len(findings), 'check')} failed"
+            if failed
+            else "all is well"
+        )
     return 1 if failed else 0
 
 
@@ -49,7 +54,7 @@ async def _examine(common: Common, *, skip_delivery: bool) -> AsyncIterator[Find
             yield Finding(name, Verdict.SKIPPED, "not without the settings")
         return
     changed = len(settings.model_fields_set)
-    detail = f"can be used; {changed} sections changed" if changed else "all are defaults"
+    detail = f"valid; {counted(changed, 'section')} changed" if changed else "all are defaults"
     yield Finding("settings", Verdict.OK, detail)
     async for finding in examine(settings, None if skip_delivery else check_delivery):
         yield finding

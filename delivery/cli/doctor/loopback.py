@@ -15,6 +15,7 @@ from delivery.models import FailureKind, JobStatus
 from delivery.service import connect
 from delivery.service.doctor import Finding, Verdict
 from delivery.testing import Answer, Receiver
+from delivery.wording import counted
 
 if TYPE_CHECKING:
     from delivery.message.url import Endpoint
@@ -98,7 +99,9 @@ def _judge(job: Job, receiver: Receiver, secret: str, logged: int, took: float) 
     if job.status is not JobStatus.SUCCEEDED:
         return Finding(_NAME, Verdict.FAILED, f"the job {job.status}: {job.error}")
     if not receiver.received or logged != 1:
-        detail = f"{receiver.count()} requests arrived, and {logged} were logged; 1 is right"
+        detail = (
+            f"{counted(receiver.count(), 'request')} arrived and {logged} logged, but 1 is right"
+        )
         return Finding(_NAME, Verdict.FAILED, detail)
     request = receiver.received[0]
     try:

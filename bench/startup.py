@@ -1,0 +1,85 @@
+"""How long short commands take, as ratios to a Python that does nothing, in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.databases import fresh_database, opened, server
+from bench.run import BenchFailed
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_arguments", "measure"]
+
+_HELP: Final = 10.0
+_COMMAND: Final = 33.0
+"""Times `python -c pass`: 0.12 s and 0.4 s where that takes 12 ms."""
+_NOTHING: Final = ("-c", "pass")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said of it on the command line."""
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (15)")
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run each command in turn with a Python that does nothing; the median of the ratios."""
+    async with server(options.database_url) as server_url, fresh_database(server_url) as url:
+        async with opened(url):
+            # Brings the schema up to date.
+            pass
+        commands = {
+            "version": ("-m", "delivery", "--version"),
+            "help": ("-m", "delivery", "--help"),
+            "command_help": ("-m", "delivery", "jobs", "list", "--help"),
+            "jobs_list": ("-m", "delivery", "jobs", "list", "--database-url", url),
+            "import": ("-c", "import delivery"),
+        }
+        runs = await asyncio.to_thread(_measure, commands, options.rounds)
+    figures: dict[str, Any] = {"python_ms": round(median(runs["nothing"][0]) * 1000, 1)}
+    for name in commands:
+        for kind, index in (("ratio", 0), ("cpu_ratio", 1)):
+            pairs = zip(runs[name][index], runs["nothing"][index], strict=True)
+            figures[f"{name}_{kind}"] = round(median(one / other for one, other in pairs), 1)
+    quick = max(figures["version_ratio"], figures["help_ratio"]) <= _HELP
+    return {
+        **figures,
+        "target": f"--version and --help <= {_HELP:g} times, jobs list <= {_COMMAND:g} times",
+        "reached": quick and figures["jobs_list_ratio"] <= _COMMAND,
+    }
+
+
+def _measure(
+    commands: dict[str, tuple[str, ...]], rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Run everything so many times; seconds and seconds of CPU by name."""
+    runs: dict[str, tuple[list[float], list[float]]] = {
+        name: ([], []) for name in ("nothing", *commands)
+    }
+    # Once before, so that files are in memory and compiled.
+    for _ in range(rounds + 1):
+        for name, arguments in (("nothing", _NOTHING), *commands.items()):
+            took, cpu = _run(arguments)
+            runs[name][0].append(took)
+            runs[name][1].append(cpu)
+    return {name: (took[1:], cpu[1:]) for name, (took, cpu) in runs.items()}
+
+
+def _run(arguments: tuple[str, ...]) -> tuple[float, float]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    ended = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+    took = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if ended.returncode != 0:
+        message = f"{' '.join(arguments[:4])} failed: {ended.stderr.decode(errors='replace')}"
+        raise BenchFailed(message)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return took, cpu

@@ -1,0 +1,175 @@
+"""The receiver of `delivery listen`, and how what arrives is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from delivery.cli.times import moment
+from delivery.errors import InvalidInput, InvalidSignature
+from delivery.message.signing import verify
+from delivery.models import HttpMessage
+from delivery.service.stopping import when_told_to_stop
+from delivery.testing import Answer, Behaviour, Drop, FailFirst, Receiver
+from delivery.wording import plain_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from delivery.cli.render import Output
+    from delivery.testing import ReceivedRequest, Step
+
+__all__ = ["Listening", "receive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How to receive: the options of `delivery listen`."""
+
+    host: str
+    port: int
+    secrets: tuple[str, ...]
+    status: int
+    fail_first: int
+    fail_status: int
+    delay: float
+    drop: bool
+    count: int | None
+
+    def check(self) -> None:
+        """Refuse what cannot be used, before anything arrives.
+
+        Raises:
+            InvalidInput: if an option cannot be used.
+        """
+        if self.secrets:
+            _problem(self.secrets, (), b"")
+        for name, value in (("--status", self.status), ("--fail-status", self.fail_status)):
+            if not 200 <= value <= 599:  # noqa: PLR2004 - the final statuses of HTTP
+                message = f"{name} is {value}; it must be from 200 to 599"
+                raise InvalidInput(message)
+        _refuse_less("--fail-first", self.fail_first, than=0)
+        _refuse_less("--delay", self.delay, than=0)
+        _refuse_less("--count", self.count, than=1)
+
+    def behaviour(self) -> Behaviour:
+        """Return what the receiver does with a request."""
+        answer = Answer(self.status, delay=self.delay)
+        failure: Step = Drop() if self.drop else Answer(self.fail_status, delay=self.delay)
+        if self.fail_first > 0:
+            return FailFirst(self.fail_first, failure=failure, then=answer)
+        return Drop() if self.drop else answer
+
+
+async def receive(how: Listening, output: Output) -> int:
+    """Receive until enough has arrived or the program is stopped; return the exit code."""
+    how.check()
+    visitors = _Visitors(output, how.secrets, how.count)
+
+    def arrived(request: ReceivedRequest, step: Step) -> None:
+        visitors.show(request, step, receiver.counts[request.path, request.webhook_id])
+
+    receiver = Receiver(
+        host=how.host, port=how.port, default=how.behaviour(), keep=0, on_request=arrived
+    )
+    async with receiver:
+        # From the moment that the URL is printed, the program can be stopped.
+        with when_told_to_stop(visitors.stop):
+            if output.as_json:
+                output.json_line({"event": "listening", "url": receiver.url("/")})
+            else:
+                output.line(f"listening on {receiver.url('/')}")
+            await visitors.enough.wait()
+        if visitors.stopped:
+            return 0
+        await receiver.answered()
+    return 1 if visitors.refused else 0
+
+
+def _refuse_less(option: str, value: float | None, *, than: float) -> None:
+    # Written so that "nan", which is a float too, is refused.
+    if value is not None and not than <= value < float("inf"):
+        message = f"{option} is {plain_number(value)}; it must be at least {plain_number(than)}"
+        raise InvalidInput(message)
+
+
+def _problem(
+    secrets: tuple[str, ...], headers: Iterable[tuple[str, str]], body: bytes
+) -> str | None:
+    """Why a message is refused, if it is."""
+    try:
+        verify(body, headers, secrets)
+    except InvalidSignature as error:
+        return str(error)
+    return None
+
+
+class _Visitors:
+    """Shows each request as it arrives."""
+
+    def __init__(self, output: Output, secrets: tuple[str, ...], count: int | None) -> None:
+        self._output = output
+        self._secrets = secrets
+        self._left = count
+        self.refused = 0
+        """Requests whose signature was not right."""
+        self.enough = asyncio.Event()
+        """Set once as many have arrived as were asked for, or nobody wants more."""
+        self.stopped = False
+        """Whether nobody wants more."""
+
+    def stop(self) -> None:
+        """Want no more."""
+        self.stopped = True
+        self.enough.set()
+
+    def show(self, request: ReceivedRequest, step: Step, attempt: int) -> None:
+        """Print a request, the how manieth of its message it is, and what becomes of it."""
+        problem = None
+        if self._secrets:
+            problem = _problem(self._secrets, request.headers, request.body)
+            self.refused += problem is not None
+        if self._output.as_json:
+            self._output.json_line(self._object(request, step, attempt, problem))
+        else:
+            self._print(request, step, attempt, problem)
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self.enough.set()
+
+    def _object(
+        self, request: ReceivedRequest, step: Step, attempt: int, problem: str | None
+    ) -> dict[str, object]:
+        message = HttpMessage(request.headers, request.body, len(request.body), truncated=False)
+        return {
+            "event": "request",
+            "received_at": datetime.fromtimestamp(request.received_at, UTC),
+            "method": request.method,
+            "target": request.target,
+            "webhook_id": request.webhook_id or None,
+            "attempt": attempt if request.webhook_id else None,
+            "request": message,
+            "answer": step.status if isinstance(step, Answer) else None,
+            "signature": {"verified": problem is None, "problem": problem}
+            if self._secrets
+            else None,
+        }
+
+    def _print(
+        self, request: ReceivedRequest, step: Step, attempt: int, problem: str | None
+    ) -> None:
+        output = self._output
+        at = moment(datetime.fromtimestamp(request.received_at, UTC))
+        answer = str(step.status) if isinstance(step, Answer) else "dropped"
+        which = f"  (attempt {attempt})" if request.webhook_id else ""
+        output.line(f"{at}  {request.method} {request.target} → {answer}{which}", "bold")
+        if self._secrets and problem is None:
+            output.line("  ✓ signature verified", "green")
+        elif problem is not None:
+            output.line(f"  ✗ signature refused: {problem}", "red")
+        for name, value in request.headers:
+            output.line(f"  {name}: {value}", "dim")
+        output.body(request.body)

@@ -1,0 +1,81 @@
+"""`engine.ids`: ids from their first or last digits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from delivery.errors import InvalidInput, NotFound
+from delivery.service.checks import check_text
+from delivery.spelling import did_you_mean
+from delivery.store import ids
+from delivery.store.ids import IdKind
+
+if TYPE_CHECKING:
+    from delivery.store.connection import Pool
+
+__all__ = ["IdKind", "Ids"]
+
+_DIGITS: Final = re.compile(r"[0-9a-f]{4,32}")
+_WHOLE: Final = 32
+_KINDS: Final[tuple[IdKind, ...]] = ("trigger", "job", "log", "reaction")
+_SHOWN: Final = 5
+"""Candidates that an error names at most."""
+
+
+class Ids:
+    """Find ids by a part of them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(self, kind: IdKind, text: object, *, tenant_id: str = "default") -> UUID:
+        """Return the one id that begins or ends with these digits.
+
+        Args:
+            kind: `trigger`, `job`, `log` or `reaction`.
+            text: At least four hex digits, with or without hyphens. A whole id is returned as it
+                is, whether it exists or not.
+            tenant_id: The tenant that it belongs to.
+
+        Returns:
+            The id. The newest 100,000 rows are searched for either end; an id that is older must
+            be given whole.
+
+        Raises:
+            InvalidInput: if it is not a part of an id, or several ids have it; the text lists them.
+            NotFound: if no id has it.
+        """
+        if isinstance(text, UUID):
+            return text
+        if kind not in _KINDS:
+            message = f"there are no ids of kind {kind!r}{did_you_mean(kind, _KINDS)}"
+            raise InvalidInput(message)
+        digits = text.strip().strip("…").replace("-", "").lower() if isinstance(text, str) else ""
+        if not _DIGITS.fullmatch(digits):
+            message = (
+                f"{kind} id is {text!r}, which is not a UUID, nor at least 4 digits of its"
+                " beginning or end"
+            )
+            raise InvalidInput(message)
+        if len(digits) == _WHOLE:
+            return UUID(digits)
+        tenant_id = check_text("tenant_id", tenant_id)
+        found = await ids.find(self._pool, kind, digits, tenant_id, _SHOWN + 1)
+        if not found:
+            message = f"there is no {kind} in tenant {tenant_id!r} whose id begins or ends {text!r}"
+            raise NotFound(message + await self._found_elsewhere(kind, digits, tenant_id))
+        if len(found) > 1:
+            shown = ", ".join(str(each) for each in found[:_SHOWN])
+            more = " and others" if len(found) > _SHOWN else ""
+            message = f"several {kind} ids begin or end {text!r}: {shown}{more}; give more digits"
+            raise InvalidInput(message)
+        return found[0]
+
+    async def _found_elsewhere(self, kind: IdKind, digits: str, tenant_id: str) -> str:
+        """Return what else has an id with these digits, as the end of an error."""
+        for other in _KINDS:
+            if other != kind and await ids.find(self._pool, other, digits, tenant_id, 1):
+                return f"; a {other} has such an id"
+        return ""

@@ -1,0 +1,34 @@
+"""Ids by the digits that they begin or end with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+from uuid import UUID
+
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from delivery.store.connection import Executor
+
+__all__ = ["SEARCHED", "IdKind", "find"]
+
+IdKind = Literal["trigger", "job", "log", "reaction"]
+SEARCHED: Final = 100_000
+"""Rows that are looked at for either end at most, newest first, whatever there is."""
+_DIGITS: Final = 32
+
+
+async def find(
+    executor: Executor, kind: IdKind, digits: str, tenant_id: str, limit: int
+) -> list[UUID]:
+    """Return ids that begin or end with these hex digits, newest first, `limit` at most."""
+    rows = await executor.fetch(
+        statement(f"find_{kind}_ids"),
+        tenant_id,
+        UUID(digits.ljust(_DIGITS, "0")),
+        UUID(digits.ljust(_DIGITS, "f")),
+        digits,
+        SEARCHED,
+        limit,
+    )
+    return [row["id"] for row in rows]
