@@ -41,16 +41,6 @@ lease AS (
     FROM popped
     HAVING count(*) > 0
 ),
-slots AS (
-    INSERT INTO delivery.held_slots (job_id, lane, claim)
-    -- One slot a job, and none for a row whose job is gone or settled already: nobody would free it.
-    SELECT DISTINCT ON (job_id) job_id, lane, claim
-    FROM popped
-    WHERE $7::boolean
-        AND popped.claim > (SELECT claims FROM delivery.jobs WHERE id = popped.job_id LIMIT 1)
-    ORDER BY job_id, claim DESC
-    ON CONFLICT (job_id) DO UPDATE SET claim = excluded.claim
-),
 taken AS (
     SELECT
         popped.job_id,
@@ -89,6 +79,15 @@ taken AS (
         SELECT * FROM delivery.reactions WHERE id = jobs.reaction_id LIMIT 1
     ) AS reactions ON true
     WHERE popped.claim > jobs.claims
+),
+slots AS (
+    INSERT INTO delivery.held_slots (job_id, lane, claim)
+    -- One slot a job, and none for a row whose job is gone or settled already: nobody would free it.
+    SELECT DISTINCT ON (job_id) job_id, lane, claim
+    FROM taken
+    WHERE $7::boolean
+    ORDER BY job_id, claim DESC
+    ON CONFLICT (job_id) DO UPDATE SET claim = excluded.claim
 )
 SELECT * FROM taken
 UNION ALL
