@@ -140,6 +140,8 @@ _MODULES: Final = {
         "NotFound",
         "NoTransaction",
         "SchemaMismatch",
+        "SignatureProblem",
+        "UnusableConnection",
     ),
     "delivery.message.signing": (
         "VerifiedMessage",

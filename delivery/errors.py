@@ -248,22 +248,7 @@ class JobTimeout(DeliveryError, TimeoutError):
 
     def details(self) -> dict[str, Any]:
         """Return the attributes by name."""
-        return {name: getattr(self, name) for name in _JOB_TIMEOUT_DETAILS}
-
-
-_JOB_TIMEOUT_DETAILS: Final = (
-    "trigger_id",
-    "unfinished",
-    "job_id",
-    "status",
-    "attempt",
-    "max_attempts",
-    "failure_kind",
-    "status_code",
-    "last_error",
-    "next_attempt_at",
-    "living_workers",
-)
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 
 class DatabaseError(DeliveryError):

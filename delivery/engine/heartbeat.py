@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.store import workers
 from delivery.store.failures import CONNECTION_ERRORS
-from delivery.store.pool import urgent
+from delivery.store.urgency import urgent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

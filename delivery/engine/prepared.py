@@ -202,10 +202,7 @@ def prepare(
     elif params.query:
         target = add_query(target, params.query)
         shown_url = f"{endpoint.scheme}://{endpoint.host_header}{redact_query(target)}"
-    timeout = settings.timeout if params.timeout is None else params.timeout
-    connect_timeout = (
-        settings.connect_timeout if params.connect_timeout is None else params.connect_timeout
-    )
+    timeout, connect_timeout = _timeouts(params, settings)
     return PreparedCall(
         endpoint=endpoint,
         method=params.method,
@@ -223,13 +220,20 @@ def prepare(
         # Also one that was stored by hand: judging a result must not fail.
         policy=validate_policy(params.retry),
         timeout=timeout,
-        connect_timeout=min(connect_timeout, timeout),
+        connect_timeout=connect_timeout,
         concurrency=params.concurrency,
         scrubber=scrubber,
         sealer=sealer,
         redirects=_redirects(params, tls.minimum_version, secrets) if params.redirects else None,
         templated=templated,
     )
+
+
+def _timeouts(params: HttpParams, settings: HttpSettings) -> tuple[float, float]:
+    """Return the seconds for a whole exchange, and for its connection."""
+    timeout = settings.timeout if params.timeout is None else params.timeout
+    connect = settings.connect_timeout if params.connect_timeout is None else params.connect_timeout
+    return timeout, min(connect, timeout)
 
 
 def _redirects(params: HttpParams, oldest_tls: str | None, secrets: Iterable[str]) -> Redirects:

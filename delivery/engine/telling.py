@@ -123,8 +123,18 @@ class Telling:
         Raises:
             Exception: One or more could not be disabled.
         """
+        try:
+            async with transaction(self._pool) as connection:
+                await self._announcer.disable(connection, reasons)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            self._report(error)
+        else:
+            return
+        # A transaction of its own: an error may have cost the connection of the first one.
         async with transaction(self._pool) as connection:
-            await self.disable_within(connection, reasons)
+            await self._disable_and_note(connection, reasons)
         self._noted.set()
 
     async def disable_within(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
@@ -138,6 +148,9 @@ class Telling:
             self._report(error)
         else:
             return
+        await self._disable_and_note(connection, reasons)
+
+    async def _disable_and_note(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         disabled = await reactions.disable(connection, dict(reasons))
         of_those = {each: reasons[each] for each in disabled}
         await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)

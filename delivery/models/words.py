@@ -65,6 +65,13 @@ class FailureKind(StrEnum):
     LOCAL = "local"
     """The worker's own machine lacks something; never recorded, as it is no attempt."""
 
+    @classmethod
+    def of_stored(cls, text: str | None) -> FailureKind | None:
+        """Return the stored kind; `INTERNAL` for one that a newer version of the engine wrote."""
+        if text is None:
+            return None
+        return cls(text) if text in cls._value2member_map_ else cls.INTERNAL
+
 
 class Outcome(StrEnum):
     """What one attempt led to.

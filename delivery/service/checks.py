@@ -107,7 +107,7 @@ def check_status_code(value: object) -> int | None:
 
 def _shown(value: object) -> str:
     """Return a short, printable form of a wrong value for an error message."""
-    shown = ascii(value)
+    shown = repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 3]}..."
 
 

@@ -12,7 +12,7 @@ from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.message.payload import encode_payload
 from delivery.message.stored_payload import seal_payload, shown_payload
-from delivery.models import TriggerState, TriggerStatus
+from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.policy.matching import validate_event_type
 from delivery.policy.own_triggers import OWN_TYPES
 from delivery.service.checks import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.message.sealing import Sealer
-    from delivery.models import Job, JobStatus, Page, Trigger
+    from delivery.models import Job, JobStatus, Page
     from delivery.service.finished import FinishedJobs
     from delivery.service.waiting import Delays
     from delivery.settings import Settings
@@ -92,7 +92,10 @@ class Triggers:
     ) -> list[Trigger]:
         """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
         check_tenant(tenant_id)
-        drafts = [self._draft(_checked(request)) for request in _listed(requests)]
+        drafts = [
+            self._draft(_checked(request))
+            for request in _listed(requests, "requests", "delivery.TriggerRequest")
+        ]
         callers = None if connection is None else await self._callers.transaction(connection)
         if not drafts:
             return []
@@ -155,8 +158,13 @@ class Triggers:
     async def statuses(
         self, of: Iterable[Trigger], *, tenant_id: str = "default"
     ) -> tuple[TriggerStatus, ...]:
-        """Return where the jobs of each trigger stand together, in one round trip."""
-        asked = [trigger.id for trigger in of]
+        """Return where the jobs of each trigger stand together, in one round trip.
+
+        Raises:
+            InvalidInput: `of` is no list of triggers.
+        """
+        check_tenant(tenant_id)
+        asked = [_trigger_id(trigger) for trigger in _listed(of, "of", "triggers")]
         counts = await triggers.statuses(self._pool, asked, tenant_id) if asked else {}
         return tuple(_status(trigger_id, counts[trigger_id]) for trigger_id in asked)
 
@@ -278,12 +286,18 @@ class Triggers:
         )
 
 
-def _listed(requests: object) -> Iterable[object]:
-    if isinstance(requests, Mapping | str | bytes) or not isinstance(requests, Iterable):
-        kind = type(requests).__name__
-        message = f"requests is of type {kind}; give a list of delivery.TriggerRequest"
+def _listed(given: object, name: str, items: str) -> Iterable[object]:
+    if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
+        message = f"{name} is of type {type(given).__name__}; give a list of {items}"
         raise InvalidInput(message)
-    return requests
+    return given
+
+
+def _trigger_id(trigger: object) -> UUID:
+    if not isinstance(trigger, Trigger):
+        message = f"a trigger is of type {type(trigger).__name__}; give a delivery.Trigger"
+        raise InvalidInput(message)
+    return trigger.id
 
 
 def _status(trigger_id: UUID, counts: Mapping[JobStatus, int]) -> TriggerStatus:

@@ -33,7 +33,7 @@ def _job(row: asyncpg.Record) -> Job:
         max_attempts=row["max_attempts"],
         run_at=row["run_at"],
         deadline=row["deadline"],
-        failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
+        failure_kind=FailureKind.of_stored(row["failure_kind"]),
         exhausted=row["exhausted"],
         status_code=row["status_code"],
         error=row["error"],

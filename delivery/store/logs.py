@@ -82,7 +82,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
         request=_request(row, max_body),
         response=_response(row, max_body),
         status_code=row["status_code"],
-        failure_kind=None if row["failure_kind"] is None else FailureKind(row["failure_kind"]),
+        failure_kind=FailureKind.of_stored(row["failure_kind"]),
         error=row["error"],
         duration_ms=sensible_milliseconds(row["duration_ms"]),
         timings=_timings(row),

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from delivery.errors import (
@@ -24,14 +22,14 @@ from delivery.errors import (
 )
 from delivery.store.driver_errors import Harm
 from delivery.store.statements import statement
+from delivery.store.urgency import is_urgent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator
-    from types import TracebackType
+    from collections.abc import Awaitable, Callable, Generator
 
     from delivery.store.session import Session
 
-__all__ = ["Pool", "urgent"]
+__all__ = ["Pool"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,21 +52,6 @@ _CLOSING: Final = 1.0
 _CLOSED: Final = "the engine is closed; use it within its `async with` block"
 
 _T = TypeVar("_T")
-
-_urgent: ContextVar[bool] = ContextVar("urgent", default=False)
-
-
-@contextmanager
-def urgent() -> Iterator[None]:
-    """Let what runs in the block open one session more where all sessions of the pool are busy.
-
-    For what must not wait behind statements that may be stuck.
-    """
-    token = _urgent.set(True)
-    try:
-        yield
-    finally:
-        _urgent.reset(token)
 
 
 class Pool:
@@ -189,12 +172,7 @@ class Pool:
         """Use the pool, and close it at the end of the block."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """Close it."""
         await self.close()
 
@@ -249,7 +227,7 @@ class Pool:
             if asyncio.get_running_loop().time() < self._full_until:
                 return False
             self._full_until = 0.0
-        return self.get_size() < self._size + _urgent.get()
+        return self.get_size() < self._size + is_urgent()
 
     async def _responds(self, session: Session) -> bool:
         """Ask a session that was not used for some time; give it back if it does not respond."""
@@ -415,12 +393,7 @@ class _Acquired:
         self._session = await self._pool._take()  # noqa: SLF001 - its own module
         return self._session
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._session is not None:
             self._pool._give_back(self._session)  # noqa: SLF001 - its own module
             self._session = None

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
-import delivery
-from tests.cli.running import call
+from tests.cli.running import Finished, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
+BROKEN_DRIVER = """
+import asyncpg
 
-@pytest.fixture
-async def damaged(database_url: str) -> str:
-    """A database with a row that no engine could have written."""
-    async with delivery.connect(database_url) as engine:
-        await engine.reactions.create(name="r", url="https://example.org/")
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE delivery.reactions SET signing = '5'")
-    await connection.close()
-    return database_url
+def connect(*args, **options):
+    return 1 / 0
+
+asyncpg.connect = connect
+"""
+"""A driver of the database that raises an error no driver should raise."""
 
 
-async def test_it_is_called_a_bug_on_one_line(damaged: str) -> None:
-    ended = await call("reactions", "list", "--database-url", damaged)
+async def with_a_broken_driver(directory: Path, *arguments: str) -> Finished:
+    """Run `delivery reactions list` in a process whose driver is broken."""
+    (directory / "sitecustomize.py").write_text(BROKEN_DRIVER)
+    url = "postgresql://127.0.0.1/x"
+    environment = {"PYTHONPATH": str(directory)}
+    return await run(
+        "reactions", "list", "--database-url", url, *arguments, environment=environment
+    )
+
+
+async def test_an_unforeseen_error_is_called_a_bug_on_one_line(tmp_path: Path) -> None:
+    ended = await with_a_broken_driver(tmp_path)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith("error: TypeError: ")
+    assert ended.err.startswith("error: ZeroDivisionError: ")
     assert "this is a bug; --debug shows where" in ended.err
     assert ended.err.count("\n") == 1
 
 
-async def test_with_json_it_is_an_object(damaged: str) -> None:
-    ended = await call("reactions", "list", "--json", "--database-url", damaged)
+async def test_with_json_it_is_an_object(tmp_path: Path) -> None:
+    ended = await with_a_broken_driver(tmp_path, "--json")
     assert json.loads(ended.err)["error"]["code"] == "internal_error"
 
 
-async def test_debug_shows_where_it_happened(damaged: str) -> None:
-    ended = await call("reactions", "list", "--debug", "--database-url", damaged)
+async def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+    ended = await with_a_broken_driver(tmp_path, "--debug")
     assert ended.code == 1
     assert "Traceback (most recent call last)" in ended.err
     assert "this is a bug" in ended.err.splitlines()[-1]

@@ -73,6 +73,7 @@ async def damaged(database_url: str) -> str:
     connection = await asyncpg.connect(database_url)
     await connection.execute("ALTER TABLE delivery.reactions RENAME TO elsewhere")
     await connection.execute("ALTER TABLE delivery.jobs RENAME TO elsewhere_too")
+    await connection.execute("ALTER VIEW delivery.shown_jobs RENAME TO elsewhere_as_well")
     await connection.close()
     return database_url
 

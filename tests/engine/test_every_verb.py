@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -131,7 +132,6 @@ async def test_an_unknown_argument_is_refused_by_name(engine: Engine) -> None:
 
 async def test_refused_calls_write_nothing(engine: Engine, database_url: str) -> None:
     objects = await objects_on(engine)
-    connection = await asyncpg.connect(database_url)
     counts = [
         "SELECT count(*) FROM delivery.triggers",
         "SELECT count(*) FROM delivery.jobs",
@@ -139,10 +139,21 @@ async def test_refused_calls_write_nothing(engine: Engine, database_url: str) ->
         "SELECT count(*) FROM delivery.reactions",
         "SELECT count(*) FROM delivery.reaction_versions",
     ]
-    for verb in all_verbs(engine, objects):
-        for argument in verb.arguments:
-            before = [await connection.fetchval(count) for count in counts]
-            error = await _error_of(verb, {**verb.valid, argument: object()})
-            if error is not None:
-                assert [await connection.fetchval(count) for count in counts] == before, argument
-    await connection.close()
+    async with closing_connection(database_url) as connection:
+        for verb in all_verbs(engine, objects):
+            for argument in verb.arguments:
+                before = [await connection.fetchval(count) for count in counts]
+                error = await _error_of(verb, {**verb.valid, argument: object()})
+                if error is not None:
+                    after = [await connection.fetchval(count) for count in counts]
+                    assert after == before, argument
+
+
+@asynccontextmanager
+async def closing_connection(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Open a connection and close it even if the test fails: uvloop waits for open ones."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

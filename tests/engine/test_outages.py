@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from delivery import (
     NotFound,
     Outcome,
     SchemaMismatch,
+    Trigger,
     TriggerRequest,
+    UnusableConnection,
 )
 from delivery.errors import MissingRights, ReadOnlyDatabase, StatementTimeout
 from delivery.message.sealing import generate_key
@@ -36,6 +39,7 @@ pytestmark = pytest.mark.anyio
 
 ID = UUID(int=1)
 URL = "https://example.org/"
+TRIGGER = Trigger(ID, "default", "x", b"1", datetime(2026, 1, 1, tzinfo=UTC), ())
 KEYS: dict[str, Any] = {"secrets": {"keys": [generate_key()]}}
 
 
@@ -70,6 +74,10 @@ VERBS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
     ),
     "triggers.get": lambda engine: engine.triggers.get(ID),
     "triggers.list": lambda engine: engine.triggers.list(),
+    "triggers.status": lambda engine: engine.triggers.status(ID),
+    "triggers.statuses": lambda engine: engine.triggers.statuses([TRIGGER]),
+    "ids.find": lambda engine: engine.ids.find("job", "0123"),
+    "living_workers": lambda engine: engine.living_workers(),
     "jobs.create": lambda engine: engine.jobs.create(url=URL),
     "jobs.get": lambda engine: engine.jobs.get(ID),
     "jobs.list": lambda engine: engine.jobs.list(),
@@ -79,7 +87,7 @@ VERBS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
     "secrets.check": lambda engine: engine.secrets.check(),
     "secrets.reencrypt": lambda engine: engine.secrets.reencrypt(),
 }
-WAITING = {"run", "jobs.wait", "logs.follow"}
+WAITING = {"run", "jobs.wait", "triggers.wait", "logs.follow"}
 """They go on over an outage; see below."""
 
 
@@ -97,6 +105,7 @@ def test_no_verb_is_left_out(anyio_backend: object) -> None:
                 ("jobs", _class_of("Jobs")),
                 ("logs", _class_of("Logs")),
                 ("secrets", _class_of("Secrets")),
+                ("ids", _class_of("Ids")),
             )
         ),
     ):
@@ -198,10 +207,10 @@ async def test_errors_on_the_callers_connection_are_ours_too(database_url: str) 
         connection = await asyncpg.connect(database_url)
         try:
             async with connection.transaction(readonly=True):
-                with pytest.raises(ReadOnlyDatabase):
+                with pytest.raises(UnusableConnection, match="read-only"):
                     await engine.trigger("x", 1, connection=connection)
             async with connection.transaction(readonly=True):
-                with pytest.raises(ReadOnlyDatabase):
+                with pytest.raises(UnusableConnection, match="read-only"):
                     await engine.jobs.create(url=URL, connection=connection)
         finally:
             await connection.close()

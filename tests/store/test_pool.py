@@ -13,7 +13,7 @@ import pytest
 from delivery.errors import ConnectionLost, DatabaseError, DatabaseUnavailable, StatementTimeout
 from delivery.settings import load_settings
 from delivery.store.connection import open_pool
-from delivery.store.pool import urgent
+from delivery.store.urgency import urgent
 from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:

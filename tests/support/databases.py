@@ -221,6 +221,7 @@ def role_with_rows_only(url: str) -> Iterator[str]:
         f"GRANT USAGE ON SCHEMA delivery TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA delivery TO {role}",
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA delivery TO {role}",
+        f"REVOKE EXECUTE ON FUNCTION delivery.ensure_partitions(integer) FROM {role}",
     )
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]

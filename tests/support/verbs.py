@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOUNS", "Objects", "Verb", "all_verbs", "call"]
 
-NOUNS: Final = ("reactions", "triggers", "jobs", "logs", "secrets")
+NOUNS: Final = ("reactions", "triggers", "jobs", "logs", "secrets", "ids")
 _NOT_AN_ARGUMENT: Final = frozenset({"self", "connection"})
 """`connection` has tests of its own: tests/engine/test_transactions.py."""
 
@@ -77,6 +77,9 @@ def _valid(objects: Objects) -> dict[str, dict[str, Any]]:
         "triggers.list": {},
         "triggers.wait": {"trigger_id": objects.trigger, "timeout": 5},
         "triggers.status": {"trigger_id": objects.trigger},
+        "triggers.statuses": {"of": []},
+        "ids.find": {"kind": "job", "text": str(objects.job)},
+        "living_workers": {},
         "reactions.create": {"name": "r", "event_types": ["a.*"], **_CALL},
         "reactions.get": reaction,
         "reactions.list": {},
@@ -110,6 +113,7 @@ def all_verbs(engine: Engine, objects: Objects) -> list[Verb]:
     found: dict[str, Callable[..., Any]] = {
         "trigger": engine.trigger,
         "trigger_many": engine.trigger_many,
+        "living_workers": engine.living_workers,
     }
     for noun in NOUNS:
         owner = getattr(engine, noun)

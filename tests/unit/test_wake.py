@@ -86,7 +86,7 @@ async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_ur
 async def test_a_notification_that_fails_is_logged_and_raises_nothing(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = await open_pool(load_settings(database={"pool_size": 1}), database_url)
+    pool = await open_pool(load_settings(database={"pool_size": 2}), database_url)
     await pool.close()
     waker, woken = Waker(pool, notifications=True), _Woken()
     waker.subscribe(woken)
