@@ -58,7 +58,9 @@ class Admission:
         """Return whether the call of a job may begin now, after seeing to the job if not."""
         if entry[3] is not None:
             return not self._refuses(entry)
-        if self._is_late(entry):
+        # Most jobs have neither a deadline nor a limit of elapsed time.
+        timed = entry[1].deadline is not None or entry[2].policy.max_elapsed is not None
+        if timed and self._is_late(entry):
             return False
         # Nearly always the first of these is so.
         return not self._crowded or self._parked is None or not self._parked.takes(entry)
@@ -68,13 +70,8 @@ class Admission:
         return self._parked.entries() if self._parked else ()
 
     def _is_late(self, entry: Entry) -> bool:
-        """Settle a job that waited for its turn until it was too late, and return whether it did.
-
-        Most jobs have neither a deadline nor a limit of elapsed time.
-        """
+        """Settle a job if its turn came too late for a call, and return whether it did."""
         lease_id, job, call, _ = entry
-        if job.deadline is None and call.policy.max_elapsed is None:
-            return False
         late = results.too_late(lease_id, job, call, self._clock.now())
         if late is None:
             return False

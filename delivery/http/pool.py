@@ -9,7 +9,6 @@ tenant and lane by lane, and not in the order in which they came.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from delivery.policy.rounds import Rounds
@@ -74,9 +73,10 @@ class Pool:
         "_for_lanes",
         "_lanes",
         "_limit",
-        "_nobody_may",
         "_tenants",
         "_waiting",
+        "_waiting_lanes",
+        "_waiting_tenants",
         "free",
     )
 
@@ -88,12 +88,16 @@ class Pool:
         """The same and those that lanes may have which have none."""
         self._crowded = crowded
         self._callers: set[Caller] = set()
-        self._lanes: Counter[Hashable] = Counter()
-        """Places that lanes have; counted only while no more than the last ones are left."""
-        self._tenants: Counter[Hashable] = Counter()
+        self._lanes: dict[Hashable, int] = {}
+        """How many places each lane has that has one."""
+        self._tenants: dict[Hashable, int] = {}
+        """How many places each tenant has that has one."""
         self._waiting: Rounds[tuple[Caller, asyncio.Future[None]]] = Rounds()
-        self._nobody_may = False
-        """Whether none of those who wait may have one of the last places."""
+        self._waiting_lanes: dict[tuple[Hashable, Hashable], None] = {}
+        """Tenant and lane of those that wait and have no place, the longest first. With this and
+        the next, finding who may have a last place takes the same time however many wait."""
+        self._waiting_tenants: dict[Hashable, None] = {}
+        """Tenants that wait and have no place, the longest first."""
         self.free: list[Connection] = []
         """Connections that nobody uses, the one used last at the end."""
 
@@ -113,32 +117,34 @@ class Pool:
 
     def enter(self, caller: Caller) -> None:
         """Take a place, which `admits` must have allowed; give it back by `leave`."""
-        callers = self._callers
-        callers.add(caller)
-        taken = len(callers)
-        if taken > self._for_all:
-            self._lanes[caller.lane] += 1
-            self._tenants[caller.tenant] += 1
-        elif taken == self._for_all:
+        tenant, lane = caller.tenant, caller.lane
+        lanes, tenants = self._lanes, self._tenants
+        self._callers.add(caller)
+        lanes[lane] = lanes.get(lane, 0) + 1
+        tenants[tenant] = tenants.get(tenant, 0) + 1
+        if len(self._callers) == self._for_all:
             self._crowded.add(self)
-            self._lanes = Counter(each.lane for each in callers)
-            self._tenants = Counter(each.tenant for each in callers)
+        if self._waiting_lanes:
+            self._waiting_lanes.pop((tenant, lane), None)
+            self._waiting_tenants.pop(tenant, None)
 
     def leave(self, caller: Caller) -> None:
         """Give a place back, and let those who wait have it."""
-        callers = self._callers
-        callers.remove(caller)
-        if len(callers) < self._for_all - 1:
-            return
-        if len(callers) == self._for_all - 1:
+        tenant, lane = caller.tenant, caller.lane
+        lanes, tenants = self._lanes, self._tenants
+        self._callers.remove(caller)
+        if len(self._callers) == self._for_all - 1:
             self._crowded.discard(self)
-        elif len(callers) == self._for_lanes - 1:
-            self._nobody_may = False
-        for held, key in ((self._lanes, caller.lane), (self._tenants, caller.tenant)):
-            held[key] -= 1
-            if not held[key]:
-                del held[key]
-                self._nobody_may = False
+        lanes[lane] -= 1
+        if not lanes[lane]:
+            del lanes[lane]
+            if self._waiting and self._waiting.has(tenant, lane):
+                self._waiting_lanes[tenant, lane] = None
+        tenants[tenant] -= 1
+        if not tenants[tenant]:
+            del tenants[tenant]
+            if self._waiting and self._waiting.has_tenant(tenant):
+                self._waiting_tenants[tenant] = None
         if self._waiting:
             self._serve()
 
@@ -150,7 +156,10 @@ class Pool:
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(caller.tenant, caller.lane, (caller, waiter))
-        self._nobody_may = False
+        if caller.lane not in self._lanes:
+            self._waiting_lanes[caller.tenant, caller.lane] = None
+        if caller.tenant not in self._tenants:
+            self._waiting_tenants[caller.tenant] = None
         self._serve()
         return waiter
 
@@ -166,16 +175,32 @@ class Pool:
             raise
 
     def _serve(self) -> None:
-        while self._waiting and len(self._callers) < self._limit:
-            if len(self._callers) < self._for_all:
-                self._nobody_may = False
-            elif self._nobody_may:
-                return
-            turn = self._waiting.take(self.admits)
+        while self._waiting:
+            turn = self._next()
             if turn is None:
-                self._nobody_may = True
                 return
-            caller, waiter = turn[2]
+            caller, waiter = turn
             if not waiter.done():
                 self.enter(caller)
                 waiter.set_result(None)
+            else:
+                self._forget(caller)
+
+    def _next(self) -> tuple[Caller, asyncio.Future[None]] | None:
+        """Take who may have a place now from those who wait."""
+        taken = len(self._callers)
+        if taken < self._for_all:
+            turn = self._waiting.take()
+            return None if turn is None else turn[2]
+        if taken < self._for_lanes and self._waiting_lanes:
+            return self._waiting.take_of_lane(*next(iter(self._waiting_lanes)))
+        if taken < self._limit and self._waiting_tenants:
+            return self._waiting.take_of_tenant(next(iter(self._waiting_tenants)))
+        return None
+
+    def _forget(self, caller: Caller) -> None:
+        """Note that a caller gave up its turn, which may have been the last one of its lane."""
+        if not self._waiting.has(caller.tenant, caller.lane):
+            self._waiting_lanes.pop((caller.tenant, caller.lane), None)
+        if not self._waiting.has_tenant(caller.tenant):
+            self._waiting_tenants.pop(caller.tenant, None)

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
 __all__ = ["Rounds"]
 
@@ -33,18 +33,29 @@ class Rounds(Generic[T]):
         lanes.setdefault(lane, deque()).append(item)
         self._count += 1
 
-    def take(self, may_have: Callable[[Hashable, Hashable], bool] | None = None) -> Turn[T] | None:
-        """Take the next item, with its tenant and lane; None: there is none.
-
-        Args:
-            may_have: Says whether a lane of a tenant may have its turn now; None: each may. Those
-                that may not keep their turns.
-        """
+    def take(self) -> Turn[T] | None:
+        """Take the next item, with its tenant and lane; None: there is none."""
         for tenant, lanes in self._tenants.items():
-            for lane in lanes:
-                if may_have is None or may_have(tenant, lane):
-                    return tenant, lane, self._taken(tenant, lane)
+            lane = next(iter(lanes))
+            return tenant, lane, self._taken(tenant, lane)
         return None
+
+    def has(self, tenant: Hashable, lane: Hashable) -> bool:
+        """Return whether an item of this lane waits."""
+        lanes = self._tenants.get(tenant)
+        return lanes is not None and lane in lanes
+
+    def has_tenant(self, tenant: Hashable) -> bool:
+        """Return whether an item of this tenant waits."""
+        return tenant in self._tenants
+
+    def take_of_lane(self, tenant: Hashable, lane: Hashable) -> T:
+        """Take the next item of a lane that has one, out of turn."""
+        return self._taken(tenant, lane)
+
+    def take_of_tenant(self, tenant: Hashable) -> T:
+        """Take the next item of a tenant that has one, out of turn."""
+        return self._taken(tenant, next(iter(self._tenants[tenant])))
 
     def _taken(self, tenant: Hashable, lane: Hashable) -> T:
         lanes = self._tenants[tenant]

@@ -138,7 +138,7 @@ class HttpSettings(Section):
     """Seconds of these for name resolution, TCP and TLS."""
     keepalive: Annotated[float, Field(ge=0, le=3_600)] = 15.0
     """Seconds an idle connection is kept for the next call."""
-    connections_per_origin: Annotated[int, Field(ge=1, le=10_000)] = 200
+    connections_per_origin: Annotated[int, Field(ge=1, le=10_000)] = 250
     """Connections open at once to one scheme, host and port; more calls wait, and reactions take
     turns. An eighth is kept for reactions that have none."""
     max_response_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536

@@ -33,11 +33,12 @@ def test_tenants_and_their_lanes_take_turns() -> None:
     assert len(rounds) == 0
 
 
-def test_a_lane_that_may_not_have_its_turn_keeps_it() -> None:
+def test_a_lane_can_be_served_out_of_turn() -> None:
     rounds: Rounds[int] = Rounds()
-    rounds.add("a", "x", 1)
-    rounds.add("a", "y", 2)
-    assert rounds.take(lambda _, lane: lane == "y") == ("a", "y", 2)
-    assert rounds.take(lambda *_: False) is None
-    assert rounds.take() == ("a", "x", 1)
-    assert rounds.take() is None
+    for tenant, lane, item in [("a", "x", 1), ("a", "y", 2), ("b", "z", 3), ("a", "x", 4)]:
+        rounds.add(tenant, lane, item)
+    assert rounds.take_of_lane("a", "y") == 2
+    assert not rounds.has("a", "y")
+    assert rounds.take_of_tenant("b") == 3
+    assert not rounds.has_tenant("b")
+    assert [rounds.take(), rounds.take(), rounds.take()] == [("a", "x", 1), ("a", "x", 4), None]
