@@ -86,9 +86,7 @@ class NativeTransport:
             pool = request.place.pool
         else:
             pool = self._pool(endpoint)
-            if pool.admits(request.tenant, request.lane):
-                pool.enter(request)
-            else:
+            if not pool.try_enter(request):
                 asked = time.perf_counter()
                 await pool.wait(request)
                 waited = time.perf_counter() - asked
@@ -110,7 +108,9 @@ class NativeTransport:
         finally:
             if connection is not None and connection.usable:
                 self._keep_free(endpoint, pool, connection)
-            self._leave(endpoint, pool, caller)
+            pool.leave(caller)
+            if not pool.free:
+                self._drop_if_unused(endpoint, pool)
         exchange.total_ms = (time.perf_counter() - began) * 1000
         if waited:
             exchange.waited_ms = waited * 1000

@@ -27,7 +27,7 @@ _KEPT_FOR_TENANTS: Final = 16
 
 
 class Caller(Protocol):
-    """Who a place is for; told apart by identity."""
+    """The call that a place is for."""
 
     tenant: str | None
     lane: UUID | None
@@ -67,12 +67,12 @@ class Pool:
     """
 
     __slots__ = (
-        "_callers",
         "_crowded",
         "_for_all",
         "_for_lanes",
         "_lanes",
         "_limit",
+        "_taken",
         "_tenants",
         "_waiting",
         "_waiting_lanes",
@@ -87,7 +87,7 @@ class Pool:
         self._for_lanes = limit - limit // _KEPT_FOR_TENANTS
         """The same and those that lanes may have which have none."""
         self._crowded = crowded
-        self._callers: set[Caller] = set()
+        self._taken = 0
         self._lanes: dict[Hashable, int] = {}
         """How many places each lane has that has one."""
         self._tenants: dict[Hashable, int] = {}
@@ -104,25 +104,32 @@ class Pool:
     @property
     def is_unused(self) -> bool:
         """Whether nobody has a place or waits for one, and no connection is kept."""
-        return not self._callers and not self.free and not self._waiting
+        return not self._taken and not self.free and not self._waiting.count
 
     def admits(self, tenant: Hashable, lane: Hashable) -> bool:
         """Return whether a call may have a place at once."""
-        taken = len(self._callers)
+        taken = self._taken
         return (
             taken < self._for_all
             or (taken < self._for_lanes and lane not in self._lanes)
             or (taken < self._limit and tenant not in self._tenants)
         )
 
+    def try_enter(self, caller: Caller) -> bool:
+        """Take a place if `admits` allows it at once, and return whether it does."""
+        if self._taken >= self._for_all and not self.admits(caller.tenant, caller.lane):
+            return False
+        self.enter(caller)
+        return True
+
     def enter(self, caller: Caller) -> None:
         """Take a place, which `admits` must have allowed; give it back by `leave`."""
         tenant, lane = caller.tenant, caller.lane
         lanes, tenants = self._lanes, self._tenants
-        self._callers.add(caller)
         lanes[lane] = lanes.get(lane, 0) + 1
         tenants[tenant] = tenants.get(tenant, 0) + 1
-        if len(self._callers) == self._for_all:
+        self._taken += 1
+        if self._taken == self._for_all:
             self._crowded.add(self)
         if self._waiting_lanes:
             self._waiting_lanes.pop((tenant, lane), None)
@@ -131,21 +138,23 @@ class Pool:
     def leave(self, caller: Caller) -> None:
         """Give a place back, and let those who wait have it."""
         tenant, lane = caller.tenant, caller.lane
-        lanes, tenants = self._lanes, self._tenants
-        self._callers.remove(caller)
-        if len(self._callers) == self._for_all - 1:
+        lanes, tenants, waiting = self._lanes, self._tenants, self._waiting
+        if self._taken == self._for_all:
             self._crowded.discard(self)
-        lanes[lane] -= 1
-        if not lanes[lane]:
+        self._taken -= 1
+        if lanes[lane] > 1:
+            lanes[lane] -= 1
+        else:
             del lanes[lane]
-            if self._waiting and self._waiting.has(tenant, lane):
+            if waiting.count and waiting.has(tenant, lane):
                 self._waiting_lanes[tenant, lane] = None
-        tenants[tenant] -= 1
-        if not tenants[tenant]:
+        if tenants[tenant] > 1:
+            tenants[tenant] -= 1
+        else:
             del tenants[tenant]
-            if self._waiting and self._waiting.has_tenant(tenant):
+            if waiting.count and waiting.has_tenant(tenant):
                 self._waiting_tenants[tenant] = None
-        if self._waiting:
+        if waiting.count:
             self._serve()
 
     def ask(self, caller: Caller) -> asyncio.Future[None]:
@@ -175,7 +184,7 @@ class Pool:
             raise
 
     def _serve(self) -> None:
-        while self._waiting:
+        while self._waiting.count:
             turn = self._next()
             if turn is None:
                 return
@@ -188,7 +197,7 @@ class Pool:
 
     def _next(self) -> tuple[Caller, asyncio.Future[None]] | None:
         """Take who may have a place now from those who wait."""
-        taken = len(self._callers)
+        taken = self._taken
         if taken < self._for_all:
             turn = self._waiting.take()
             return None if turn is None else turn[2]

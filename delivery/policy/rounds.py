@@ -17,21 +17,22 @@ Turn: TypeAlias = "tuple[Hashable, Hashable, T]"
 class Rounds(Generic[T]):
     """Items that wait, in one queue for each lane of each tenant."""
 
-    __slots__ = ("_count", "_tenants")
+    __slots__ = ("_tenants", "count")
 
     def __init__(self) -> None:
         self._tenants: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
         """Those whose turn is next come first, and so do their lanes."""
-        self._count = 0
+        self.count = 0
+        """How many items wait."""
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def add(self, tenant: Hashable, lane: Hashable, item: T) -> None:
         """Put an item behind those of its lane."""
         lanes = self._tenants.setdefault(tenant, OrderedDict())
         lanes.setdefault(lane, deque()).append(item)
-        self._count += 1
+        self.count += 1
 
     def take(self) -> Turn[T] | None:
         """Take the next item, with its tenant and lane; None: there is none."""
@@ -61,7 +62,7 @@ class Rounds(Generic[T]):
         lanes = self._tenants[tenant]
         queue = lanes[lane]
         item = queue.popleft()
-        self._count -= 1
+        self.count -= 1
         if queue:
             lanes.move_to_end(lane)
         else:
