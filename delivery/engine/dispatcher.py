@@ -280,7 +280,11 @@ class Dispatcher:
             now = self._clock.now()
             self._breather.begin()
             for job in jobs:
-                self._take_or_fail(lease_id, job, now)
+                try:
+                    self._take(lease_id, job, now)
+                except Exception as error:  # noqa: BLE001 - costs nothing until it happens
+                    # A job that cannot be handled must not come back with all the others for ever.
+                    self._fail(lease_id, job, now, error)
                 taken += 1
                 if job.params is not None:
                     # The call of a direct job is made ready here, which may take long.
@@ -297,17 +301,11 @@ class Dispatcher:
             self._handing_over = None
         self._sender.start_waiting()
 
-    def _take_or_fail(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:
-        try:
-            self._take(lease_id, job, now)
-        except Exception as error:
-            # A job that cannot be handled must not come back with all the others for ever.
-            logger.exception("job %s cannot be prepared and fails", job.job_id)
-            reason = f"the job cannot be prepared: {type(error).__name__}: {error}"
-            self._settler.add(
-                results.failed_unsent(lease_id, job, now, FailureKind.INTERNAL, reason)
-            )
-            self._book.finished(job.lane, CallEnd.NOT_CALLED)
+    def _fail(self, lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> None:
+        logger.error("job %s cannot be prepared and fails", job.job_id, exc_info=error)
+        reason = f"the job cannot be prepared: {type(error).__name__}: {error}"
+        self._settler.add(results.failed_unsent(lease_id, job, now, FailureKind.INTERNAL, reason))
+        self._book.finished(job.lane, CallEnd.NOT_CALLED)
 
     def _take(self, lease_id: UUID, job: ClaimedJob, now: float) -> None:
         call = self._calls.get(job)

@@ -62,7 +62,9 @@ def delivered(
     shown_url, head, body, size = call.shown_url, None, None, None
     if rendered is not None:
         scrubber = rendered.scrubber or scrubber
-        head = cut_head(rendered.stored_head, max_head)
+        head = rendered.stored_head
+        if len(head) > max_head:
+            head = cut_head(head, max_head)
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)
@@ -267,7 +269,9 @@ def refusal(
     if isinstance(call, Exception):
         late = _past_deadline(lease_id, job, now)
         return _without_call(lease_id, job, call, now) if late is None else late
-    late = too_late(lease_id, job, call, now)
+    late = None
+    if job.deadline is not None or call.policy.max_elapsed is not None:
+        late = too_late(lease_id, job, call, now)
     if late is None and job.payload is None:
         return failed_unsent(
             lease_id,

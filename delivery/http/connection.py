@@ -15,7 +15,6 @@ from delivery.http.unread import watch
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
-    import select
     from collections.abc import Callable
 
     from delivery.http.request import Request
@@ -40,6 +39,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_arrived",
         "_done",
         "_early",
         "_exchange",
@@ -49,10 +49,10 @@ class Connection(asyncio.Protocol):
         "_on_closed",
         "_reader",
         "_request",
+        "_secured",
         "_sent_at",
         "_timer",
         "_transport",
-        "_unread",
         "idle_since",
         "remote_address",
         "usable",
@@ -75,7 +75,9 @@ class Connection(asyncio.Protocol):
         """Why the connection was closed before it was used."""
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._unread: select.poll | None = None
+        self._arrived: Callable[[int], object] | None = None
+        """Says whether there are bytes that were not read; made when it is first needed."""
+        self._secured: SecuredTransport | None = None
         self.remote_address: str | None = None
         self.usable = False
         self.idle_since = 0.0
@@ -131,12 +133,11 @@ class Connection(asyncio.Protocol):
         """
         if not self.usable:
             return False
-        transport = self._transport
-        if self._unread is None:
-            self._unread = watch(transport)
-        if self._unread.poll(0):
+        if self._arrived is None:
+            self._arrived = watch(self._transport).poll
+        if self._arrived(0):
             return False
-        return not isinstance(transport, SecuredTransport) or transport.is_between_records
+        return self._secured is None or self._secured.is_between_records
 
     # What follows is called by the event loop.
 
@@ -150,6 +151,8 @@ class Connection(asyncio.Protocol):
         if peer:
             host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
             self.remote_address = f"{host}:{peer[1]}"
+        if isinstance(transport, SecuredTransport):
+            self._secured = transport
         self.usable = True
 
     def resume_writing(self) -> None:

@@ -85,7 +85,7 @@ class NativeTransport:
             caller = request.place
             pool = request.place.pool
         else:
-            pool = self._pool(endpoint)
+            pool = self._pools.get(endpoint) or self._pool(endpoint)
             if not pool.try_enter(request):
                 asked = time.perf_counter()
                 await pool.wait(request)

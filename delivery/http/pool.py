@@ -117,9 +117,17 @@ class Pool:
 
     def try_enter(self, caller: Caller) -> bool:
         """Take a place if `admits` allows it at once, and return whether it does."""
-        if self._taken >= self._for_all and not self.admits(caller.tenant, caller.lane):
-            return False
-        self.enter(caller)
+        if self._taken >= self._for_all - 1 or self._waiting.count:
+            if not self.admits(caller.tenant, caller.lane):
+                return False
+            self.enter(caller)
+            return True
+        # The same as `enter` where nobody waits and nothing is scarce.
+        tenant, lane = caller.tenant, caller.lane
+        lanes, tenants = self._lanes, self._tenants
+        lanes[lane] = lanes.get(lane, 0) + 1
+        tenants[tenant] = tenants.get(tenant, 0) + 1
+        self._taken += 1
         return True
 
     def enter(self, caller: Caller) -> None:

@@ -111,8 +111,11 @@ class ResponseReader:
         self._pieces += 1
         if self._in_body:
             self._following += len(data)
-        else:
+        elif self._head:
             self._add_to_head(data)
+        else:
+            self._head = data
+            self._searched = 0
         self._parse(self._mended_head() if self._retold else data)
         if self.progress is Progress.READING:
             self._check_size()
@@ -210,10 +213,7 @@ class ResponseReader:
 
     def _add_to_head(self, data: bytes) -> None:
         head = self._head
-        if not head:
-            self._head = data
-            self._searched = 0
-        elif isinstance(head, bytearray):
+        if isinstance(head, bytearray):
             head += data
         else:
             self._head = bytearray(head) + data
