@@ -63,7 +63,11 @@ class Admission:
         if timed and self._is_late(entry):
             return False
         # Nearly always the first of these is so.
-        return not self._crowded or self._parked is None or not self._parked.takes(entry)
+        return not self._crowded or not self._has_to_wait(entry)
+
+    def _has_to_wait(self, entry: Entry) -> bool:
+        """Take a job that has to wait for a place, and return whether it has to."""
+        return bool(self._crowded) and self._parked is not None and self._parked.takes(entry)
 
     def waiting_entries(self) -> Iterable[Entry]:
         """Return the jobs that wait for a place."""
@@ -124,7 +128,7 @@ class Admission:
         except asyncio.CancelledError:
             self.hand_back([entry])
             raise
-        if place is None and self._parked is not None and self._parked.takes(entry):
+        if place is None and self._has_to_wait(entry):
             self.computations.end()
             return False
         return True
