@@ -63,7 +63,11 @@ class Admission:
         if timed and self._is_late(entry):
             return False
         # Nearly always the first of these is so.
-        return not self._crowded or self._parked is None or not self._parked.takes(entry)
+        return not self._crowded or not self._has_to_wait(entry)
+
+    def _has_to_wait(self, entry: Entry) -> bool:
+        """Take a job that has to wait for a place, and return whether it has to."""
+        return bool(self._crowded) and self._parked is not None and self._parked.takes(entry)
 
     def waiting_entries(self) -> Iterable[Entry]:
         """Return the jobs that wait for a place."""
@@ -112,14 +116,22 @@ class Admission:
         if self._parked:
             self.hand_back(self._parked.remove())
 
-    async def compute(self, entry: Entry) -> None:
-        """Wait until the request of a call that takes long may be made; `render` must follow."""
-        _, job, _, _ = entry
+    async def compute(self, entry: Entry) -> bool:
+        """Wait until the request of a call that takes long may be made; `render` must follow.
+
+        Meanwhile others may have taken the places at the endpoint. Then the job waits for one
+        outside of any call, and the result is False. The call begins again with its place.
+        """
+        _, job, _, place = entry
         try:
             await self.computations.begin(job.tenant_id, job.lane)
         except asyncio.CancelledError:
             self.hand_back([entry])
             raise
+        if place is None and self._has_to_wait(entry):
+            self.computations.end()
+            return False
+        return True
 
     def render(self, entry: Entry, *, computes: bool) -> Rendered:
         """Make the request of a call; see `PreparedCall.render`."""

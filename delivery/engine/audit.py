@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from delivery.engine.windows import CallEnd
 from delivery.store import leases
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from uuid import UUID
 
     from delivery.engine.dispatcher import Dispatcher
@@ -34,7 +36,8 @@ class LeaseAudit:
       twice in a row, was forgotten by a mistake of the engine's own: it is taken over. The other
       jobs of its lease are left alone.
 
-    The last comparison needs the database only if it finds something.
+    `look` only compares: it is part of the heartbeat, so nothing in it may wait for a lock. `run`
+    repairs what was found, with a bounded wait for locks.
     """
 
     def __init__(
@@ -56,18 +59,40 @@ class LeaseAudit:
         self._reaper = reaper
         self._unknown: set[UUID] = set()
         self._forgotten: set[HeldJob] = set()
+        self._to_recover: set[UUID] = set()
+        self._to_take_over: set[HeldJob] = set()
+        self._found = asyncio.Event()
 
     async def look(self) -> None:
-        """Look once, and mend what was found twice in a row.
+        """Compare once, and leave to `run` what was found twice in a row.
 
-        What cannot be mended now is found again next time. It must not look as if the heartbeat had
-        failed, because then the worker would start no more calls.
+        What cannot be repaired now is found again next time.
 
         Raises:
-            asyncpg.PostgresError, OSError: if the leases cannot be read.
+            DatabaseError: if the leases cannot be read.
         """
         await self._compare_leases()
-        await self._compare_jobs()
+        self._compare_jobs()
+        if self._to_recover or self._to_take_over:
+            self._found.set()
+
+    async def run(self) -> None:
+        """Repair what the last comparison found, until cancelled."""
+        while True:
+            await self._found.wait()
+            self._found.clear()
+            # A comparison during a repair finds again what is being repaired, so each lease is
+            # looked up again right before its own repair.
+            for lease_id in list(self._to_recover):
+                await self._repair(lease_id, self._recover)
+            for lease_id in {lease_id for lease_id, _ in self._to_take_over}:
+                await self._repair(lease_id, self._take_over)
+
+    async def _repair(self, lease_id: UUID, repair: Callable[[UUID], Awaitable[None]]) -> None:
+        try:
+            await repair(lease_id)
+        except Exception as error:  # noqa: BLE001 - one lease must not hold up the others
+            await self._reaper.after_refusal(lease_id, error)
 
     async def _compare_leases(self) -> None:
         open_before = self._held.open()
@@ -78,14 +103,9 @@ class LeaseAudit:
             for lease_id in reaped:
                 self._held.given_up(lease_id)
         unknown = owned - self._held.known() - open_before
-        again, self._unknown = unknown & self._unknown, unknown
-        for lease_id in again:
-            try:
-                await self._reaper.recover(lease_id)
-            except Exception as error:  # noqa: BLE001 - see `look`
-                await self._reaper.after_refusal(lease_id, error)
+        self._to_recover, self._unknown = unknown & self._unknown, unknown
 
-    async def _compare_jobs(self) -> None:
+    def _compare_jobs(self) -> None:
         # No await within this: jobs go from hand to hand between two steps of the event loop.
         in_hand = {
             *self._dispatcher.in_hand(),
@@ -93,23 +113,23 @@ class LeaseAudit:
             *self._settler.in_hand(),
         }
         forgotten = self._held.forgotten(in_hand)
-        again, self._forgotten = forgotten & self._forgotten, forgotten
-        by_lease: dict[UUID, dict[UUID, bool]] = {}
-        for lease_id, job_id in again:
-            jobs = by_lease.setdefault(lease_id, {})
-            jobs[job_id] = self._held.has_begun(lease_id, job_id)
-        for lease_id, jobs in by_lease.items():
-            try:
-                await self._take_over(lease_id, jobs)
-            except Exception as error:  # noqa: BLE001 - see `look`
-                await self._reaper.after_refusal(lease_id, error)
+        self._to_take_over, self._forgotten = forgotten & self._forgotten, forgotten
 
-    async def _take_over(self, lease_id: UUID, jobs: dict[UUID, bool]) -> None:
-        pairs = [(lease_id, job_id) for job_id in jobs]
+    async def _recover(self, lease_id: UUID) -> None:
+        if lease_id in self._to_recover and lease_id not in self._held.known():
+            await self._reaper.recover(lease_id)
+            self._to_recover.discard(lease_id)
+
+    async def _take_over(self, lease_id: UUID) -> None:
+        pairs = [pair for pair in self._to_take_over if pair[0] == lease_id]
+        jobs = {job_id: self._held.has_begun(lease_id, job_id) for _, job_id in pairs}
+        if not jobs:
+            return
         finished = bool(self._held.finished_with(pairs))
         settlements = await self._reaper.take_over(lease_id, jobs, finished=finished)
         self._held.settled(pairs)
         self._forgotten.difference_update(pairs)
+        self._to_take_over.difference_update(pairs)
         for settlement in settlements:
             if not jobs[settlement.job_id]:
                 # It never left the sender, and so is still counted among what its lane has there.

@@ -18,6 +18,7 @@ import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
@@ -28,7 +29,7 @@ from delivery.models import Trigger
 from delivery.policy.matching import MatchEntry, Matcher
 from delivery.store import triggers
 from delivery.store.catalogs import load_catalog
-from delivery.store.transaction import transaction
+from delivery.store.transaction import after_commit, transaction
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class FanOutWriter:
             return await self._read_private(connection, tenant_id)
 
         written, lanes = await self._write_all(connection, tenant_id, drafts, read)
-        self._waker.announce_after(connection, lanes)
+        after_commit(connection, partial(self._waker.announce, lanes))
         return written
 
     def _shared(

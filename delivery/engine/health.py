@@ -154,22 +154,26 @@ class HealthKeeper:
                 )
             else:
                 backoff = _GATHERING
-                for reaction_id in gathered:
-                    if self.observed[reaction_id] is _NOTHING:
-                        del self.observed[reaction_id]
+                self._let_go(gathered)
             if self.observed:
                 self._work.set()
 
     async def _judge_all(self, gathered: dict[UUID, Observed]) -> None:
-        """Judge all of them, and those apart that one of them keeps from being judged together."""
+        """Judge all of them, and each alone if one of them makes that fail.
+
+        Those that are judged alone are taken out of `gathered` one by one, so that what an error
+        leaves in it is not written.
+        """
         try:
             await self._judge(gathered)
         except Exception as error:
             if is_passing(error):
                 raise
             if len(gathered) > 1:
-                for reaction_id, observed in gathered.items():
-                    await self._judge_all({reaction_id: observed})
+                for reaction_id in list(gathered):
+                    await self._judge_all({reaction_id: gathered[reaction_id]})
+                    del gathered[reaction_id]
+                    self._let_go([reaction_id])
                 return
             (reaction_id,) = gathered
             self._failures.error(
@@ -177,6 +181,12 @@ class HealthKeeper:
                 " its calls go on as if nothing had been observed",
                 error,
             )
+
+    def _let_go(self, reaction_ids: Iterable[UUID]) -> None:
+        """Forget reactions of which nothing has been observed since they were judged."""
+        for reaction_id in reaction_ids:
+            if self.observed[reaction_id] is _NOTHING:
+                del self.observed[reaction_id]
 
     def _take_back(self, gathered: dict[UUID, Observed]) -> None:
         """Keep what could not be written; what came in since is the newer."""

@@ -25,6 +25,8 @@ class GroupKey(NamedTuple):
     cause: Cause
     day: int | None = None
     """The day of their log ids, since the epoch, if that is the reason."""
+    step: int = 0
+    """What has been done about their values; see `Settler`."""
 
 
 @dataclass(slots=True)
@@ -52,12 +54,12 @@ class Parked:
         return chain.from_iterable(group.results for group in self._groups.values())
 
     def park(self, key: GroupKey, results: Iterable[Settlement], now: float) -> bool:
-        """Add refused results; True if this cause is a new one.
+        """Add refused results; True if this cause is a new one, whatever was done about values.
 
         Each refusal of a group doubles the pause before its next try.
         """
         group = self._groups.get(key)
-        is_new = group is None
+        is_new = not self._is_known(key)
         if group is None:
             group = self._groups[key] = _Group(now, now + _FIRST_DELAY)
         elif group.due <= now:
@@ -82,11 +84,11 @@ class Parked:
         group.due, group.delay = now, _FIRST_DELAY
 
     def prune(self) -> list[GroupKey]:
-        """Forget the groups that have no results left, and return them."""
+        """Forget the groups that have no results left; return those whose cause is gone."""
         empty = [key for key, group in self._groups.items() if not group.results]
         for key in empty:
             del self._groups[key]
-        return empty
+        return [key for key in empty if not self._is_known(key)]
 
     def due(self, now: float) -> GroupKey | None:
         """The group that has been due for longest, if any is."""
@@ -113,6 +115,10 @@ class Parked:
         """Let all groups be due now, and again after short pauses."""
         for group in self._groups.values():
             group.due, group.delay = now, _FIRST_DELAY
+
+    def _is_known(self, key: GroupKey) -> bool:
+        """Whether there is a group for this cause, whatever was done about values."""
+        return any((known.cause, known.day) == (key.cause, key.day) for known in self._groups)
 
     def _filled(self) -> Iterator[GroupKey]:
         return (key for key, group in self._groups.items() if group.results)

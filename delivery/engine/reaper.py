@@ -17,7 +17,7 @@ from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.stall import after_stall
 from delivery.store import leases, partitions
 from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify, text_of
-from delivery.store.settlements import Settlement, settle
+from delivery.store.settlements import Settlement, limit_lock_waits, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +174,7 @@ class Reaper:
         """
 
         async def work(connection: Connection, tell: Tell) -> int | None:
+            await limit_lock_waits(connection)
             if not await leases.lock_own(connection, lease_id, self._worker_id):
                 return None
             jobs = await leases.unsettled(connection, lease_id)
@@ -202,6 +203,7 @@ class Reaper:
         """
 
         async def work(connection: Connection, tell: Tell) -> list[Settlement]:
+            await limit_lock_waits(connection)
             if not await leases.lock_own(connection, lease_id, self._worker_id):
                 return []
             settlements = [

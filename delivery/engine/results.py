@@ -9,6 +9,7 @@ from delivery.errors import MissingKey
 from delivery.message.head import cut_head
 from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
+from delivery.policy.outcome import Verdict
 from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from delivery.engine.prepared import PreparedCall
     from delivery.message.request import Rendered
     from delivery.models import Exchange
-    from delivery.policy.outcome import Verdict
     from delivery.store.queue import ClaimedJob
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "delivered",
     "failed_unsent",
     "handed_back",
+    "interrupted",
     "not_yet",
     "postponed",
     "refusal",
@@ -41,6 +42,8 @@ _SKIPPED: Final[dict[str | None, str]] = {
     ReactionState.DELETED: "reaction_deleted",
 }
 """Why a job of a reaction in this state is skipped."""
+
+_LAST_FAILURE: Final = "; last failure: "
 
 _CUT_OFF: Final = "the worker stopped before the call ended; the request may have been received"
 
@@ -154,19 +157,27 @@ def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
     return _unlogged(lease_id, job, now, JobStatus.QUEUED)
 
 
+def _with_last_failure(reason: str, job: ClaimedJob) -> str:
+    """Return why a job waits, followed by the error of its last attempt if that failed."""
+    if job.failure_kind is None or not job.error:
+        return reason
+    # The job may have waited before, for this reason or another.
+    _, _, last = job.error.rpartition(_LAST_FAILURE)
+    return f"{reason}{_LAST_FAILURE}{last}"
+
+
 def postponed(
     lease_id: UUID, job: ClaimedJob, now: float, run_at: float, reason: str | None
 ) -> Settlement:
     """Return the job to the queue with its attempt: this worker could not make the call."""
-    error = f"the call could not be made yet: {reason}"
+    error = _with_last_failure(f"the call could not be made yet: {reason}", job)
     return _unlogged(lease_id, job, now, JobStatus.QUEUED, None, error)._replace(run_at=run_at)
 
 
 def not_yet(lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> Settlement:
     """The call cannot be read, or what is secret of it opened, now and here; the job waits."""
-    waiting = _unlogged(
-        lease_id, job, now, JobStatus.QUEUED, None, f"the call cannot be made yet: {error}"
-    )
+    reason = _with_last_failure(f"the call cannot be made yet: {error}", job)
+    waiting = _unlogged(lease_id, job, now, JobStatus.QUEUED, None, reason)
     return waiting._replace(run_at=now + _LOOKED_FOR_AGAIN)
 
 
@@ -209,6 +220,31 @@ def cut_off(
         request_body=None if rendered is None else _request_body(job, call, rendered, max_body),
         request_size=None if rendered is None else len(rendered.plain_body),
     )
+
+
+def interrupted(
+    lease_id: UUID,
+    job: ClaimedJob,
+    call: PreparedCall,
+    rendered: Rendered | None,
+    exchange: Exchange,
+    now: float,
+    run_at: float,
+    log_id: UUID,
+    max_body: int,
+    max_head: int,
+) -> Settlement:
+    """Return the job to the queue after a request was sent that this worker could not complete.
+
+    The attempt is logged like one that was cut off, together with the exchange up to that point.
+    """
+    verdict = Verdict(JobStatus.QUEUED, Outcome.LOST, run_at)
+    exchange.error = (
+        f"the request may have been received, but the call could not be completed: {exchange.error}"
+    )
+    return delivered(
+        lease_id, job, call, rendered, exchange, verdict, now, log_id, max_body, max_head
+    )._replace(uncounted=job.uncounted + 1)
 
 
 def too_late(lease_id: UUID, job: ClaimedJob, call: PreparedCall, now: float) -> Settlement | None:

@@ -195,9 +195,7 @@ class Sender:
         """Hand back what waits, give calls in flight `timeout` seconds, and hand the rest back."""
         self._stopping = True
         self._load.stop()
-        self._admission.hand_back(self._waiting)
-        self._waiting.clear()
-        self._admission.hand_back_waiting()
+        self._hand_back_waiting()
         if self._looking_again is not None:
             self._looking_again.cancel()
         in_flight = {*self._running, *self._slow}
@@ -209,6 +207,13 @@ class Sender:
             task.cancel()
         if in_flight:
             await asyncio.wait(in_flight)
+        # A call in flight may have begun to wait for a place.
+        self._hand_back_waiting()
+
+    def _hand_back_waiting(self) -> None:
+        self._admission.hand_back(self._waiting)
+        self._waiting.clear()
+        self._admission.hand_back_waiting()
 
     def cut_off(self) -> None:
         """Cancel the calls in flight; their jobs go back to the queue, and no others begin."""
@@ -223,7 +228,7 @@ class Sender:
         if not task.cancelled() and task.exception() is not None:
             logger.critical("a delivery ended without a result", exc_info=task.exception())
             if left is not None:
-                # The job itself is found by the audit of leases, and taken over.
+                # The audit takes the job over. It reports the lane of a call that had not begun.
                 self._on_finished(left[1].lane, CallEnd.NOT_CALLED)
         if not self._stopping:
             self.start_waiting()
@@ -246,13 +251,14 @@ class Sender:
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                calls[task] = called = waiting.popleft()
+                called = waiting.popleft()
                 if self._admission.admits(called):
                     self._on_begun(called[0], called[1][0])
+                    calls[task] = called
                     await self._deliver(*called)
+                    del calls[task]
                 else:
                     self._on_room()
-                del calls[task]
             # A call that was counted as slow has had its place taken by another.
             if running.pop(task, None) is None or self._stopping:
                 return
@@ -270,8 +276,9 @@ class Sender:
     ) -> None:
         rendered: Rendered | None = None
         computes = call.computes(job)
-        if computes:
-            await self._admission.compute((lease_id, job, call, place))
+        if computes and not await self._admission.compute((lease_id, job, call, place)):
+            self._on_room()
+            return
         try:
             if computes or place is not None:
                 rendered = self._admission.render((lease_id, job, call, place), computes=computes)
@@ -305,7 +312,7 @@ class Sender:
                 failure_kind=FailureKind.INTERNAL, error=f"{type(error).__name__}: {error}"
             )
         if exchange.failure_kind is FailureKind.LOCAL:
-            self._postpone(lease_id, job, exchange)
+            self._postpone(lease_id, job, call, rendered, exchange)
         elif computes:
             # What is stored takes long to look through, too.
             conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
@@ -313,12 +320,26 @@ class Sender:
         else:
             self._conclude(lease_id, job, call, rendered, exchange)
 
-    def _postpone(self, lease_id: UUID, job: ClaimedJob, exchange: Exchange) -> None:
-        """Hand a job back with its attempt, since this process lacks what the call needs."""
+    def _postpone(
+        self,
+        lease_id: UUID,
+        job: ClaimedJob,
+        call: PreparedCall,
+        rendered: Rendered | None,
+        exchange: Exchange,
+    ) -> None:
+        """Hand a job back without counting an attempt, since this process lacks what it needs."""
         now = self._clock.now()
         run_at = now + random.uniform(*_POSTPONED_BY)  # noqa: S311 - spreads load
-        self._settler.add(results.postponed(lease_id, job, now, run_at, exchange.error))
         self._load.lower(len(self._running), exchange.error)
+        if exchange.may_have_arrived:
+            log_id = self._ids.new()
+            result = results.interrupted(
+                lease_id, job, call, rendered, exchange, now, run_at, log_id, *self._kept
+            )
+        else:
+            result = results.postponed(lease_id, job, now, run_at, exchange.error)
+        self._settler.add(result)
         self._on_finished(job.lane, CallEnd.NOT_CALLED)
 
     def _conclude(

@@ -63,7 +63,7 @@ class _Part:
     repeated: bool = False
     """Whether the same statement was tried before, in case the reason was only of that moment."""
     step: int = 0
-    """What has been done about the values of a single result: mended, then stripped."""
+    """What has been done about the values of each result: 1 mended, 2 stripped, 3 not logged."""
 
 
 class Settler:
@@ -199,11 +199,11 @@ class Settler:
         if key.day is not None and days_between(key.day, self._clock.now()) <= 1:
             await self._make_partitions()
         results = self._parked.take(key, _BATCH)
-        self._parts.append(_Part(results, key))
+        self._parts.append(_Part(results, key, step=key.step))
         if key.day is not None and days_between(key.day, self._clock.now()) > 1:
             # That day's partition is not going to be made.
             now = self._clock.now()
-            self._parts[-1] = _Part([redated(result, now) for result in results], key)
+            self._parts[-1].results = [redated(result, now) for result in results]
 
     async def _make_partitions(self) -> None:
         try:
@@ -263,7 +263,7 @@ class Settler:
             self._park(same, part.results, error)
         elif not cause.of_one and not self._is_disproved(same):
             self._park_all(GroupKey(cause), error)
-            self._stalled_until = self._parked.due_at(GroupKey(cause))
+            self._stalled_until = self._parked.due_at(GroupKey(cause, step=part.step))
         elif cause.refusal in _OF_A_MOMENT and not part.repeated:
             part.repeated = True
         elif self._refusals > _REFUSALS_IN_A_ROW:
@@ -271,7 +271,7 @@ class Settler:
         elif len(part.results) > 1:
             middle = len(part.results) // 2
             halves = (part.results[middle:], part.results[:middle])
-            self._parts[-1:] = [_Part(half, part.key, part.repeated) for half in halves]
+            self._parts[-1:] = [_Part(half, part.key, part.repeated, part.step) for half in halves]
         else:
             self._after_refusal_of_one(part, cause, error)
 
@@ -296,14 +296,14 @@ class Settler:
                 text_of(error),
             )
             part.step, part.results = 2, [without_exchange(result, text_of(error))]
-        elif cause.refusal is Refusal.ALREADY_THERE and result.log_id and part.step == 0:
+        elif cause.refusal is Refusal.ALREADY_THERE and result.log_id:
             # The row was written with the same id, so the attempt is logged.
             part.step, part.results = 3, [result._replace(log_id=None)]
         elif cause.is_missing_partition:
             self._park_day(GroupKey(cause, day_of(result)), error)
         else:
             self._parts.pop()
-            self._park(GroupKey(cause), part.results, error)
+            self._park(GroupKey(cause, step=part.step), part.results, error)
 
     def _park_day(self, key: GroupKey, error: Exception) -> None:
         """Park all results of a day without a partition."""
@@ -316,7 +316,8 @@ class Settler:
     def _park_all(self, key: GroupKey, error: Exception) -> None:
         """Park all that is being written."""
         while self._parts:
-            self._park(key, self._parts.pop().results, error)
+            part = self._parts.pop()
+            self._park(key._replace(step=part.step), part.results, error)
 
     def _park(self, key: GroupKey, results: Sequence[Settlement], error: Exception) -> None:
         if self._parked.park(key, results, time.monotonic()):

@@ -36,9 +36,6 @@ _INTERVAL: Final = 0.02
 """Seconds between two notifications of a process: NOTIFY takes a lock over the whole server that is
 held across the commit."""
 
-_LAST_NOTIFICATION: Final = 0.5
-"""Seconds for what is unsent when the process ends."""
-
 _AHEAD: Final = 5
 """Notifications that may come at once after a pause, so that single triggers need not wait."""
 
@@ -49,6 +46,7 @@ _AFTER_FAILURE: Final = 1.0
 """Seconds until the next notification after one that failed."""
 
 _LAST_SEND: Final = 1.0
+"""Seconds for what is unsent when the process ends."""
 
 _FIRST_LOOK: Final = 0.001
 """Seconds before a caller's transaction is first looked at; each pause is a quarter of its age."""
@@ -135,7 +133,7 @@ class Waker:
                 self._sending = asyncio.create_task(self._send())
 
     def announce_after(self, connection: Connection, lanes: Iterable[LaneKey]) -> None:
-        """Announce work written in a transaction that is still open, once it has ended.
+        """Announce work written in a caller's transaction that is still open, once it has ended.
 
         Whether it ended is looked at locally, without a statement, with growing pauses. A
         connection that was closed or released counts as ended. After a minute the work is announced

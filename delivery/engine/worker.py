@@ -167,6 +167,7 @@ class Worker:
     def _roles_beside(self, url: str) -> list[Callable[[], Awaitable[None]]]:
         roles: list[Callable[[], Awaitable[None]]] = [
             self._heartbeat.run,
+            self._audit.run,
             self._reaper.run,
             self._keeper.run,
             self._dispatcher.sweeper.run,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from delivery.http.connecting import Connector
 from delivery.http.connection import Connection
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from delivery.message.url import Endpoint
 
 __all__ = ["NativeTransport"]
-
-_UNLIMITED: Final = 1_000_000
 
 
 class NativeTransport:
@@ -99,8 +97,9 @@ class NativeTransport:
                 left = request.timeout - (time.perf_counter() - began)
                 await connection.start(request, exchange, left)
             if connection is None or _was_closed_idle(exchange):
-                exchange = Exchange()
+                before, exchange = exchange, Exchange()
                 connection = await self._send_anew(request, exchange, began)
+                _keep_sent(exchange, before)
         except BaseException:
             if connection is not None:
                 connection.abort()
@@ -263,6 +262,15 @@ class NativeTransport:
     def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:
         if pool.is_unused:
             self._pools.pop(endpoint, None)
+
+
+def _keep_sent(exchange: Exchange, before: Exchange) -> None:
+    """Record that a request which cannot be repeated now was written once before."""
+    if exchange.failure_kind is FailureKind.LOCAL and before.reused:
+        exchange.reused = True
+        exchange.remote_address = before.remote_address
+        # The connection may close while the request is being written.
+        exchange.send_ms = before.send_ms or 0.0
 
 
 def _was_closed_idle(exchange: Exchange) -> bool:

@@ -121,6 +121,13 @@ class Exchange:
     waited_ms: float = 0.0
     """How long the call waited for a connection; not a part of `total_ms`."""
 
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether at least one request was written, so that the endpoint may have received it."""
+        return bool(
+            self.send_ms is not None or self.first_byte_ms is not None or self.earlier_heads
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RequestPreview:

@@ -15,11 +15,11 @@ from delivery.store.failures import CONNECTION_ERRORS
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from delivery.store.connection import Connection, Pool
 
-__all__ = ["savepoint", "transaction", "transaction_on"]
+__all__ = ["after_commit", "savepoint", "transaction", "transaction_on"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,27 @@ _ROLLBACK: Final = 5.0
 """Seconds for a rollback, after which the connection is closed instead."""
 
 
+_after_commit: dict[Connection, list[Callable[[], None]]] = {}
+"""What to call, by the connection of a transaction that is open."""
+
+
+def after_commit(connection: Connection, call: Callable[[], None]) -> None:
+    """Call a function once the transaction that `transaction` opened here has committed."""
+    _after_commit.setdefault(connection, []).append(call)
+
+
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """Commit at the end, roll back on an error; READ COMMITTED, as all statements expect."""
-    async with pool.acquire() as session, transaction_on(session):
-        yield session
+    async with pool.acquire() as session:
+        try:
+            async with transaction_on(session):
+                yield session
+        except BaseException:
+            _after_commit.pop(session, None)
+            raise
+        for call in _after_commit.pop(session, ()):
+            call()
 
 
 @asynccontextmanager

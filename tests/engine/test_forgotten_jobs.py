@@ -14,6 +14,7 @@ from delivery.engine.announcer import Announcer
 from delivery.engine.reaper import Reaper
 from delivery.engine.telling import Telling
 from delivery.engine.wake import Waker
+from delivery.engine.windows import CallEnd
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery import Engine
+    from delivery.engine.place_waiters import Entry
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +126,73 @@ async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
             await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
             job = await engine.jobs.wait(job_id, tenant_id="b", timeout=5)
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+
+
+async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: str) -> None:
+    async with (
+        Receiver(default=Answer(delay=0.5)) as receiver,
+        engine_on(database_url, worker=ONE_AT_A_TIME) as engine,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(3)])
+        jobs = [job for trigger in triggers for job in trigger.jobs]
+        other = await asyncpg.connect(database_url)
+        try:
+            async with engine.workers() as worker:
+                await receiver.wait_for(1)
+                _, forgotten, _, _ = worker._sender._waiting.pop()
+                await other.execute("BEGIN")
+                await other.execute(
+                    "UPDATE delivery.jobs SET updated_at = now() WHERE id = $1", forgotten.job_id
+                )
+                rest = [job for job in jobs if job != forgotten.job_id]
+                await wait_for_all(engine, rest, timeout=10)
+                # Longer than a worker may be silent.
+                silent_from = engine._clock.steady() + 1.5
+
+                async def is_later() -> bool:
+                    return engine._clock.steady() >= silent_from
+
+                await until(is_later)
+                receiver.endpoint("/r", Answer())
+                trigger = await engine.trigger("x", 4)
+                await wait_for_all(engine, trigger.jobs, timeout=5)
+                assert worker._heartbeat.held()
+                await other.execute("ROLLBACK")
+                (job,) = await wait_for_all(engine, [forgotten.job_id], timeout=10)
+        finally:
+            await other.close()
+        assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
+    database_url: str,
+) -> None:
+    async with (
+        Receiver(default=Answer()) as receiver,
+        engine_on(database_url) as engine,
+    ):
+        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        async with engine.workers() as worker:
+            sender, left = worker._sender, []
+            finished, admits = worker._sender._on_finished, worker._sender._admission.admits
+
+            def counting(lane: UUID, end: CallEnd) -> None:
+                left.append(end)
+                finished(lane, end)
+
+            def failing(entry: Entry) -> bool:
+                sender._admission.admits = admits  # type: ignore[method-assign]
+                raise RuntimeError(entry[1].job_id)
+
+            # A mistake of the engine's own, which no input causes.
+            sender._admission.admits = failing  # type: ignore[method-assign]
+            sender._on_finished = counting
+            worker._audit._dispatcher.job_left = counting  # type: ignore[method-assign]
+            (job_id,) = (await engine.trigger("x", 1)).jobs
+            (job,) = await wait_for_all(engine, [job_id], timeout=10)
+            assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+        assert left == [CallEnd.NOT_CALLED, CallEnd.ANSWERED]
 
 
 async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -17,7 +20,8 @@ from tests.support.raw_servers import unanswering_port, until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from delivery import Engine
+    from delivery import Engine, Trigger
+    from delivery.engine.sender import Sender
     from delivery.engine.worker import Worker
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +136,72 @@ async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_
             await receiver.wait_for(1, path="/quiet")
             assert receiver.count("/busy") < 50
             await receiver.wait_for(60, path="/busy")
+
+
+async def trigger_held_up(engine: Engine, sender: Sender) -> Trigger:
+    """Make two jobs, and let their calls wait until `let_compute`."""
+    sender._admission.computations._free_at = time.monotonic() + 3600
+    trigger = await engine.trigger("x", {"n": 1})
+    await until(lambda: len(sender._calls) == 2)
+    return trigger
+
+
+def let_compute(sender: Sender) -> None:
+    computations = sender._admission.computations
+    assert computations._timer is not None
+    computations._timer.cancel()
+    computations._timer, computations._free_at = None, 0.0
+    computations._arrange()
+
+
+async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/slow", Answer(delay=0.5))
+    async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
+        for number in range(2):
+            await engine.reactions.create(
+                name=str(number),
+                url=receiver.url("/slow"),
+                body={"kind": "json", "content": {"all": "{{ event.n }}"}},
+            )
+        async with working(engine) as worker:
+            sender = worker._sender
+            # Both calls are admitted while the only place is free.
+            trigger = await trigger_held_up(engine, sender)
+            assert not sender._admission.waiting
+            let_compute(sender)
+            await until(lambda: len(sender._admission.waiting) == 1)
+            assert len(sender._running) == 1
+            jobs = await wait_for_all(engine, trigger.jobs)
+        assert [(job.status, job.attempt) for job in jobs] == [("succeeded", 1)] * 2
+
+
+async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_back(
+    database_url: str, receiver: Receiver
+) -> None:
+    receiver.endpoint("/slow", Answer(delay=0.5))
+    async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
+        for number in range(2):
+            await engine.reactions.create(
+                name=str(number),
+                url=receiver.url("/slow"),
+                body={"kind": "json", "content": {"all": "{{ event.n }}"}},
+            )
+        async with engine.workers() as worker:
+            trigger = await trigger_held_up(engine, worker._sender)
+            stopping = asyncio.create_task(worker._sender.stop(10))
+            await until(lambda: worker._sender._stopping)
+            let_compute(worker._sender)
+            await stopping
+            assert worker._sender._waiting == deque()
+            assert not worker._sender._admission.waiting
+        jobs = [await engine.jobs.get(job) for job in trigger.jobs]
+        assert sorted((job.status.value, job.attempt) for job in jobs) == [
+            ("queued", 0),
+            ("succeeded", 1),
+        ]
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
 
 
 async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worker_stops(

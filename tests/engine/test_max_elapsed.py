@@ -118,6 +118,35 @@ async def test_a_delay_on_purpose_does_not_count(database_url: str, receiver: Re
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
+async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
+    database_url: str, receiver: Receiver
+) -> None:
+    places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2, "shutdown_timeout": 0}
+    async with engine_on(database_url, worker=places) as engine:
+        job_id = await failed_once(engine, receiver)
+        receiver.endpoint("/slow", Answer(delay=30))
+        await engine.jobs.create(url=receiver.url("/slow"))
+        before = await engine.jobs.get(job_id)
+        async with engine.workers() as worker:
+            await receiver.wait_for(1, path="/slow")
+            await _age(engine, job_id, 90)
+
+            async def is_claimed() -> bool:
+                return len(worker._sender._waiting) == 1
+
+            await until(is_claimed)
+        job = await engine.jobs.get(job_id)
+        assert (job.status, job.attempt) == (JobStatus.QUEUED, 1)
+        assert (job.failure_kind, job.status_code) == ("http_status", 503)
+        assert job.error == before.error
+        await engine._pool.execute("DELETE FROM delivery.queue WHERE job_id <> $1", job_id)
+        await _age(engine, job_id, 20)
+        job = await _finished(engine, job_id)
+        assert (job.status, job.exhausted) == (JobStatus.FAILED, True)
+        assert (job.failure_kind, job.status_code) == ("http_status", 503)
+        assert receiver.count("/x") == 1
+
+
 async def test_a_job_that_waits_in_the_worker_is_judged_again_right_before_its_call(
     database_url: str, receiver: Receiver
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import resource
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +12,16 @@ import pytest
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.models import Exchange, FailureKind
 from delivery.testing import Answer, Receiver
+from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
+from tests.support.raw_servers import OK, Connected, RawServer, answering, read_request, serving
 from tests.support.worker_processes import WorkerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from delivery import Engine
     from delivery.http.request import Request
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +77,86 @@ async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
         assert caplog.text.count("short of something (Too many open files)") == 1
         assert len(await all_logs(engine)) == 2
+
+
+ONE_ATTEMPT = {**QUICK_RETRIES, "max_attempts": 1}
+
+
+@contextmanager
+def files() -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Give a function that lets this process open no more files, and one that ends this."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit_to(files: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, limits[1]))
+
+    try:
+        yield partial(limit_to, 4), partial(limit_to, limits[0])
+    finally:
+        limit_to(limits[0])
+
+
+async def lost(engine: Engine, job_id: UUID) -> bool:
+    return Outcome.LOST in {log.outcome for log in await all_logs(engine, job_id=job_id)}
+
+
+async def test_a_request_sent_on_a_connection_that_closes_is_logged_if_it_cannot_be_repeated(
+    database_url: str,
+) -> None:
+    """The reused connection closes after the request, and there is no file for a new one."""
+    with files() as (use_up, give_back):
+
+        async def handler(server: RawServer, connected: Connected) -> None:
+            while await read_request(server, connected):
+                if len(server.requests) == 2:
+                    use_up()
+                    return
+                await connected.send(OK)
+
+        async with serving(handler) as server, engine_on(database_url) as engine:
+            await engine.reactions.create(name="r", url=server.url, retry=ONE_ATTEMPT)
+            async with engine.workers():
+                await wait_for_all(engine, (await engine.trigger("x", 1)).jobs)
+                (job_id,) = (await engine.trigger("x", 2)).jobs
+                await until(lambda: lost(engine, job_id))
+                give_back()
+                (job,) = await wait_for_all(engine, [job_id])
+            logs = await all_logs(engine, job_id=job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2), "the lost one does not count"
+    assert [log.outcome for log in logs] == [Outcome.LOST, Outcome.SUCCEEDED]
+    assert "may have been received" in (logs[0].error or "")
+    assert logs[0].reused
+    assert len(server.requests) == 3, "each request has a row"
+
+
+async def test_a_redirect_that_cannot_be_followed_for_lack_of_files_is_logged(
+    database_url: str,
+) -> None:
+    with files() as (use_up, give_back):
+
+        async def redirect(server: RawServer, connected: Connected) -> None:
+            while await read_request(server, connected):
+                if len(server.requests) == 1:
+                    use_up()
+                head = f"HTTP/1.1 307 Elsewhere\r\nLocation: {target.url}\r\n"
+                await connected.send(f"{head}Content-Length: 0\r\n\r\n".encode())
+
+        async with (
+            serving(answering(OK)) as target,
+            serving(redirect) as server,
+            engine_on(database_url) as engine,
+        ):
+            await engine.reactions.create(name="r", url=server.url, redirects=1, retry=ONE_ATTEMPT)
+            async with engine.workers():
+                (job_id,) = (await engine.trigger("x", 1)).jobs
+                await until(lambda: lost(engine, job_id))
+                give_back()
+                (job,) = await wait_for_all(engine, [job_id])
+            logs = await all_logs(engine, job_id=job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2), "the lost one does not count"
+    assert [log.outcome for log in logs] == [Outcome.LOST, Outcome.SUCCEEDED]
+    assert "after a redirect to" in (logs[0].error or "")
+    assert (len(server.requests), len(target.requests)) == (2, 1)
 
 
 class Short:

@@ -91,6 +91,32 @@ async def test_an_exchange_that_cannot_be_stored_is_left_out_once(
         assert len(without) == 2
 
 
+async def test_a_result_refused_without_its_exchange_is_reported_once(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with rig(database_url) as (bench, running):
+        results = await running.claimed(2, response_body=b"thanks")
+        guilty = results[1]
+        await bench.pool.execute(
+            "ALTER TABLE delivery.delivery_logs ADD CONSTRAINT no_log"
+            f" CHECK (job_id <> '{guilty.job_id}')"
+        )
+        running.add(*results)
+        parked = running.settler._parked
+
+        async def was_tried_often() -> bool:
+            return any(group.delay >= 0.4 for group in parked._groups.values())
+
+        await until(was_tried_often)
+        loud = [each.getMessage() for each in caplog.records if each.levelname == "CRITICAL"]
+        assert len([each for each in loud if "without its exchange" in each]) == 1
+        assert len([each for each in loud if "cannot be written now" in each]) == 1
+        assert await running.is_settled(results[0])
+        await bench.pool.execute("ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
+        await running.settler.drained()
+        assert (await running.log_of(guilty.job_id))["response_body"] is None
+
+
 async def test_results_that_are_all_refused_for_their_values_are_all_recorded(
     database_url: str,
 ) -> None:

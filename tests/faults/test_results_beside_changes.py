@@ -15,6 +15,8 @@ from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_a
 from tests.support.settling import owning, rig
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from delivery import Engine
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +170,40 @@ async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_lat
             assert state is ReactionState.DISABLED
             await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
             await until(lambda: _told(engine, "reaction.disabled"), timeout=10)
+
+
+async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+        good, bad = [
+            await engine.reactions.create(name=name, event_types=["x"], url=receiver.url("/r"))
+            for name in ("good", "bad")
+        ]
+        await engine._pool.execute(
+            "ALTER TABLE delivery.reactions ADD CONSTRAINT enabled"
+            f" CHECK (id <> '{bad.id}' OR state = 'enabled')"
+        )
+        async with engine.workers() as worker:
+            trigger = await engine.trigger("x", 1)
+            await wait_for_all(engine, trigger.jobs, timeout=5)
+            await until(lambda: _is_disabled(engine, good.id))
+            assert not await _is_disabled(engine, bad.id)
+            await wait_for_all(engine, (await engine.trigger("x", 2)).jobs, timeout=5)
+            refusals = [each for each in caplog.messages if "cannot be disabled" in each]
+            assert len(refusals) == 1
+            assert str(bad.id) in refusals[0]
+            assert "could not be disabled" not in caplog.text
+            await engine._pool.execute("ALTER TABLE delivery.reactions DROP CONSTRAINT enabled")
+            # As if its minute were over.
+            worker._disabling._refused[bad.id] = 0.0
+            await wait_for_all(engine, (await engine.trigger("x", 3)).jobs, timeout=5)
+            await until(lambda: _is_disabled(engine, bad.id))
+            assert worker._disabling._refused == {}
+
+
+async def _is_disabled(engine: Engine, reaction_id: UUID) -> bool:
+    return (await engine.reactions.get(reaction_id)).state is ReactionState.DISABLED
 
 
 async def _told(engine: Engine, type_: str) -> bool:

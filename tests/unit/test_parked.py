@@ -64,6 +64,17 @@ def test_a_cause_is_new_again_after_its_group_was_pruned() -> None:
     assert parked.park(RIGHTS, [result(1)], 102.0)
 
 
+def test_a_cause_is_known_whatever_was_done_about_the_values() -> None:
+    parked = Parked()
+    parked.park(RIGHTS, [result(1)], 100.0)
+    parked.take(RIGHTS, 1)
+    stripped = RIGHTS._replace(step=2)
+    assert not parked.park(stripped, [result(1)], 101.0)
+    assert parked.prune() == [], "the cause is not gone"
+    parked.take(stripped, 1)
+    assert parked.prune() == [stripped]
+
+
 def test_the_rest_of_a_group_is_due_at_once_when_some_of_it_was_written() -> None:
     parked = Parked()
     parked.park(DAY, [result(n) for n in range(5)], 100.0)

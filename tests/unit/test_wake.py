@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -9,10 +10,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.engine.wake import ANY_LANE, Waker, decode_lanes, encode_lanes
 from delivery.settings import load_settings
 from delivery.store.connection import open_pool
+from delivery.store.transaction import transaction
 from tests.support.conditions import until
+from tests.support.queues import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +84,48 @@ async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_ur
     await connection.close()
     await waker.aclose()
     await pool.close()
+
+
+@pytest.mark.anyio
+async def test_own_triggers_are_announced_at_their_commit_though_their_session_is_used_again(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as bench:
+        waker, woken = Waker(bench.pool, notifications=False), _Woken()
+        waker.subscribe(woken)
+        writer = FanOutWriter(bench.pool, bench.ids, waker)
+        draft = TriggerDraft("test", b"1", None, None, None, None)
+        async with transaction(bench.pool) as first:
+            await writer.write_within("default", [draft], first)
+            assert woken.lanes == set()
+        async with transaction(bench.pool) as second:
+            assert second is first
+            await asyncio.sleep(0)
+            assert woken.lanes == {(bench.reaction_id, 100)}
+        await waker.aclose()
+
+
+@pytest.mark.anyio
+async def test_work_that_is_rolled_back_is_announced_neither_then_nor_later(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as bench:
+        waker, woken = Waker(bench.pool, notifications=False), _Woken()
+        waker.subscribe(woken)
+        writer = FanOutWriter(bench.pool, bench.ids, waker)
+        draft = TriggerDraft("test", b"1", None, None, None, None)
+
+        async def fail() -> None:
+            async with transaction(bench.pool) as connection:
+                await writer.write_within("default", [draft], connection)
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            await fail()
+        async with transaction(bench.pool):
+            pass
+        assert woken.lanes == set()
+        await waker.aclose()
 
 
 @pytest.mark.anyio

@@ -7,6 +7,9 @@
 -- it does not go back to the queue, and its attempt is logged. Such a call is never `retried`. The state is
 -- read from the row itself, not from the snapshot, so a change during this statement counts as well.
 --
+-- A job that goes back as `queued` has made no attempt that counts, so it keeps its last failure. Only the
+-- reason why it goes back, if there is one and no attempt is logged, replaces the error.
+--
 -- Repeating the statement changes nothing: a log row is written with its job's change, or as `late`, where
 -- nothing was changed, unless it exists. ON CONFLICT would do the same for a WAL record per row.
 WITH given AS MATERIALIZED (
@@ -30,11 +33,16 @@ updated AS (
         claims = given.claim,
         run_at = coalesce(to_timestamp(given.run_at), jobs.run_at),
         exhausted = CASE WHEN jobs.status IN ('queued', 'retrying') THEN given.exhausted ELSE jobs.exhausted END,
-        failure_kind = CASE WHEN jobs.status IN ('queued', 'retrying')
+        failure_kind = CASE WHEN jobs.status IN ('queued', 'retrying') AND given.status <> 'queued'
             THEN given.failure_kind ELSE jobs.failure_kind
         END,
-        error = CASE WHEN jobs.status IN ('queued', 'retrying') THEN given.error ELSE jobs.error END,
-        status_code = given.status_code,
+        error = CASE WHEN jobs.status NOT IN ('queued', 'retrying') THEN jobs.error
+            WHEN given.status = 'queued' AND jobs.failure_kind IS NOT NULL
+                AND (given.error IS NULL OR given.log_id IS NOT NULL)
+            THEN jobs.error
+            ELSE given.error
+        END,
+        status_code = CASE WHEN given.status = 'queued' THEN jobs.status_code ELSE given.status_code END,
         started_at = coalesce(
             jobs.started_at,
             CASE WHEN given.log_id IS NOT NULL
