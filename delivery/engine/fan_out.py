@@ -290,15 +290,24 @@ class FanOutWriter:
 
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Lets work begin, and goes on beside it; if that fails, the work is cut off."""
+    """Start work and run the block beside it; if the block fails, cancel the work."""
     task = asyncio.create_task(work)
-    await asyncio.sleep(0)
     try:
+        # Inside the block: if this is cancelled, the work must end too.
+        await asyncio.sleep(0)
         yield task
     except BaseException:
         task.cancel()
+        # The block's error is the one to raise; an error of the work is dropped.
+        task.add_done_callback(_read)
         await asyncio.wait([task])
         raise
+
+
+def _read(task: asyncio.Task[Any]) -> None:
+    """Read the task's exception, so that the event loop does not report it as unread."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _trigger(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from delivery.errors import StatementTimeout
 from delivery.store import workers
 from delivery.store.failures import CONNECTION_ERRORS
 from delivery.store.urgency import urgent
@@ -66,8 +67,7 @@ class Heartbeat:
         """Write the heartbeat once.
 
         Raises:
-            DatabaseError: if the database cannot be written to.
-            TimeoutError: if it does not respond in time.
+            DatabaseError: if the database cannot be written to, or does not respond in time.
         """
         asked_at = self._clock.steady()
         try:
@@ -80,10 +80,13 @@ class Heartbeat:
                     await self._after_beat()
         except TimeoutError as error:
             self._pool.distrust(self._limit)
-            message = f"no response within {self._limit:.1f} s"
+            message = (
+                f"the database did not respond to the heartbeat within {self._limit:.1f} s; check"
+                " the network, the server's load and its locks"
+            )
             # A server that is slow, and not silent, needs longer than this.
             self._limit = min(self._limit * 2, self._dead_after)
-            raise TimeoutError(message) from error
+            raise StatementTimeout(message) from error
         self._limit = self._first_limit
         # Others count from the moment the row was written, which is not before `asked_at`.
         self._valid_until = asked_at + self._dead_after * _SURE

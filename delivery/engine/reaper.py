@@ -16,7 +16,7 @@ from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.stall import after_stall
 from delivery.store import leases, partitions
-from delivery.store.failures import CONNECTION_ERRORS, Refusal, cause_of, classify, text_of
+from delivery.store.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
 from delivery.store.settlements import Settlement, limit_lock_waits, settle
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Reaper:
         try:
             return await self._telling.transact(work)
         except CONNECTION_ERRORS as error:
-            if lease_id is None or classify(error) is Refusal.MOMENT:
+            if lease_id is None or is_passing(error):
                 raise
             refused.append(lease_id)
             await self.after_refusal(lease_id, error)

@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health, reactions, untold
-from delivery.store.failures import (
-    CONNECTION_ERRORS,
-    Refusal,
-    cause_of,
-    classify,
-    is_passing,
-    text_of,
-)
+from delivery.store.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
 from delivery.store.transaction import savepoint, transaction
 
 if TYPE_CHECKING:
@@ -112,7 +105,7 @@ class Telling:
             async with savepoint(connection):
                 await untold.note(connection, told.value, subjects)
         except CONNECTION_ERRORS as error:
-            if classify(error) is Refusal.MOMENT:
+            if is_passing(error):
                 raise
             ids = ", ".join(map(str, subjects))
             logger.critical("%s of %s will not be announced: %s", told.value, ids, text_of(error))
@@ -202,7 +195,7 @@ class Telling:
             try:
                 await self._write_one(each)
             except Exception as error:
-                if classify(error) is Refusal.MOMENT:
+                if is_passing(error):
                     raise
                 await untold.postpone(self._pool, each)
                 logger.warning("%s of %s cannot be announced yet: %s", *each[:2], text_of(error))

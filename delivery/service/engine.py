@@ -28,7 +28,6 @@ from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
-from delivery.store.driver_errors import driver_errors_translated
 from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
 from delivery.version import VERSION
 
@@ -142,11 +141,7 @@ class Engine:
         connection: Any = None,
     ) -> list[Trigger]:
         """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
-        # Errors of the caller's own connection are the driver's.
-        with driver_errors_translated():
-            return await self.triggers.create_many(
-                requests, tenant_id=tenant_id, connection=connection
-            )
+        return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
 
     async def living_workers(self) -> int:
         """Count the workers that are running on this database, in this process or elsewhere."""

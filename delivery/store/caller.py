@@ -23,13 +23,14 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from delivery.errors import (
+    ConnectionLost,
     DatabaseError,
     DatabaseUnavailable,
-    DeliveryError,
     InvalidInput,
     NoTransaction,
     UnusableConnection,
 )
+from delivery.store.driver_errors import DRIVER_ERRORS, conceal, describe, translate
 from delivery.store.literals import inlined
 from delivery.store.statements import statement
 
@@ -264,9 +265,8 @@ _UNUSABLE: Final[tuple[tuple[type[BaseException], str], ...]] = (
         "the connection cannot be used now: {error}; use it while it is open, and for one thing",
     ),
 )
-"""What is wrong with the connection rather than the database; the first that fits counts."""
-
-_LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+"""What is wrong with the caller's connection rather than the database; the first that fits counts.
+All other errors mean the same as on the engine's own connections."""
 
 
 @contextmanager
@@ -274,23 +274,28 @@ def _translated() -> Iterator[None]:
     """Raise errors of the driver as errors of this package."""
     try:
         yield
-    except DeliveryError:
-        raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+    except DRIVER_ERRORS as error:
+        translation = translate(error)
+        if translation is None:
+            raise
+        conceal(error)
         for kind, words in _UNUSABLE:
             if isinstance(error, kind):
-                raise UnusableConnection(words.format(error=error)) from error
-        if isinstance(error, _LOST):
-            raise _lost(error) from error
-        message = (
-            f"writing on the caller's connection failed: {error};"
-            " its transaction can only be rolled back"
+                raise UnusableConnection(words.format(error=describe(error))) from error
+        raise _in_transaction(translation.error, error) from error
+
+
+def _in_transaction(found: DatabaseError, error: BaseException) -> DatabaseError:
+    """Return the error of the same class that says what becomes of the caller's transaction."""
+    if isinstance(found, (ConnectionLost, DatabaseUnavailable)):
+        return type(found)(
+            f"the connection was lost, and its transaction with it: {describe(error)}"
         )
-        raise DatabaseError(message) from error
-    except OSError as error:
-        raise _lost(error) from error
-
-
-def _lost(error: BaseException) -> DatabaseUnavailable:
-    reason = str(error) or type(error).__name__
-    return DatabaseUnavailable(f"the connection was lost, and its transaction with it: {reason}")
+    if isinstance(error, TimeoutError):
+        reason = "no response came in time; raise the command_timeout of the connection"
+    else:
+        reason = str(found)
+    return type(found)(
+        f"writing on the caller's connection failed: {reason}; its transaction can only be rolled"
+        " back"
+    )

@@ -6,10 +6,9 @@ Nothing here does I/O. `translate` is what every statement's error passes throug
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
 
@@ -33,15 +32,12 @@ from delivery.errors import (
     WrongEncoding,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = [
     "DRIVER_ERRORS",
     "Harm",
     "Translation",
+    "conceal",
     "describe",
-    "driver_errors_translated",
     "translate",
     "unavailable",
 ]
@@ -74,6 +70,8 @@ class Translation:
 
     error: DatabaseError
     harm: Harm
+    open: bool = False
+    """Whether the server goes on with the connection: it reported an error of one statement."""
 
 
 _Rule = tuple[type[DatabaseError], Harm, str]
@@ -169,7 +167,8 @@ _BY_CLASS: Final[dict[str, _Rule]] = {
     "XX": (DatabaseError, Harm.SESSION, _SERVER_FAULT),
 }
 
-_ARGUMENT: Final = re.compile(r"\$\d+")
+_ARGUMENT: Final = re.compile(r"invalid input for query argument (\$\d+)")
+"""How the driver begins the text about an argument that it cannot encode; the value follows."""
 
 
 def translate(error: BaseException) -> Translation | None:
@@ -189,21 +188,6 @@ def translate(error: BaseException) -> Translation | None:
     return Translation(found, Harm.SESSION)
 
 
-@contextmanager
-def driver_errors_translated() -> Iterator[None]:
-    """Raise the driver's errors in the block as errors of this package.
-
-    For statements on a connection that is not ours.
-    """
-    try:
-        yield
-    except DRIVER_ERRORS as error:
-        translation = translate(error)
-        if translation is None:
-            raise
-        raise translation.error from error
-
-
 def _of_server(error: asyncpg.PostgresError) -> Translation:
     cause = error.__cause__
     if isinstance(error, asyncpg.ConnectionDoesNotExistError) and isinstance(
@@ -219,20 +203,43 @@ def _of_server(error: asyncpg.PostgresError) -> Translation:
     if severity in {"FATAL", "PANIC"} and harm is Harm.NONE:
         harm = Harm.SESSION
     text = describe(error)
-    if kind is ValueRefused and severity is None:
-        # The driver could not encode it, and shows the value, which may be secret.
-        argument = _ARGUMENT.search(text)
-        text = f"argument {argument[0] if argument else '?'} has the wrong type or range"
     if state.startswith("08") and "too many" in text.lower():
         kind, words = TooManyConnections, "{error}; raise the pooler's limit"
-    return Translation(kind(words.format(error=text)), harm)
+    return Translation(kind(words.format(error=text)), harm, open=severity == "ERROR")
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's own message on one line, without details that may show stored values."""
-    own = str(error.args[0]) if error.args else ""
-    text = own if isinstance(error, asyncpg.PostgresError) else str(error)
+    """Return an error's own message on one line, without details that may show stored values.
+
+    This is the only way in which the text of a driver's error gets into an error, a log line or a
+    row.
+    """
+    text = str(error)
+    if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
+        # `str` appends the server's details, which quote the row.
+        text = str(error.args[0]) if error.args else getattr(error, "sqlstate", None) or ""
+    argument = _ARGUMENT.search(text)
+    if argument:
+        text = f"argument {argument[1]} has the wrong type or range"
     return " ".join(text.split()) or type(error).__name__
+
+
+def conceal(error: BaseException) -> None:
+    """Remove stored values from an error of the driver, which becomes the cause of one of ours.
+
+    Tracebacks print causes, with the details of the server and the values that the driver could not
+    encode.
+    """
+    if not isinstance(error, asyncpg.PostgresError):
+        return
+    if error.detail:
+        error.detail = None
+    if error.args and _ARGUMENT.search(str(error.args[0])):
+        error.args = (describe(error),)
+        # The cause quotes the value too.
+        error.__cause__ = error.__context__ = None
+    if isinstance(error.__cause__, asyncpg.PostgresError):
+        conceal(error.__cause__)
 
 
 def unavailable(error: BaseException) -> type[DatabaseUnavailable]:

@@ -9,7 +9,14 @@ from typing import Final
 import asyncpg
 
 from delivery.errors import DatabaseError
-from delivery.store.sqlstates import CHECK_VIOLATION
+from delivery.store.driver_errors import describe
+from delivery.store.sqlstates import (
+    CHECK_VIOLATION,
+    FAILED_TRANSACTION,
+    UNIQUE_VIOLATION,
+    original,
+    postgres_error,
+)
 
 __all__ = [
     "CONNECTION_ERRORS",
@@ -66,9 +73,7 @@ class Cause:
         return self.refusal is Refusal.PLACE and self.sqlstate == CHECK_VIOLATION
 
 
-_UNIQUE_VIOLATION: Final = "23505"
-
-_MOMENTS: Final = ("08", "40", "53", "55", "57", "58", "72", "25P0")
+_MOMENTS: Final = ("08", "40", "53", "55", "57", "58", "72", "25P03", "25P04")
 """Connections, rolled back by contention, resources, objects in use, operators, the system,
 snapshots, sessions that were ended: SQLSTATEs by prefix."""
 
@@ -83,13 +88,6 @@ _WHOLE_PLACES: Final = ("25", "26", "28", "0A", "3D", "3F", "42")
 tables, columns, types or rights that are missing."""
 
 
-def _original(error: BaseException) -> BaseException:
-    """The driver's error beneath errors of ours."""
-    while isinstance(error, DatabaseError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def classify(error: BaseException) -> Refusal:
     """Return why a statement was refused.
 
@@ -101,33 +99,32 @@ def classify(error: BaseException) -> Refusal:
 def is_passing(error: BaseException) -> bool:
     """Return whether the error is about this moment, so that the same statement may succeed later.
 
-    A session or server that is read-only is replaced by another one, so that counts too.
+    A session or server that is read-only is replaced by another one, so that counts too. A
+    transaction that has failed before does not: what made it fail may come back.
     """
     cause = cause_of(error)
+    if cause.sqlstate == FAILED_TRANSACTION:
+        return False
     return cause.refusal is Refusal.MOMENT or (cause.sqlstate or "").startswith("25")
 
 
 def text_of(error: BaseException) -> str:
-    """Return the message of an error without the server's details, which may quote the row."""
-    original = _original(error)
-    if isinstance(original, asyncpg.PostgresError):
-        return str(original.args[0]) if original.args else original.sqlstate or ""
-    return str(error) or type(error).__name__
+    """Return the message of an error, in the server's words if it sent one; see `describe`."""
+    return describe(postgres_error(error) or error)
 
 
 def cause_of(error: BaseException) -> Cause:
     """Return the cause of a refusal, as far as the error tells."""
-    error = _original(error)
-    sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
-    if sqlstate is None:
-        return _without_sqlstate(error)
-    assert isinstance(error, asyncpg.PostgresError)
-    refusal = _by_sqlstate(sqlstate, error)
+    found = postgres_error(error)
+    sqlstate = None if found is None else found.sqlstate
+    if found is None or sqlstate is None:
+        return _without_sqlstate(original(error))
+    refusal = _by_sqlstate(sqlstate, found)
     if refusal is Refusal.MOMENT:
         of_one = sqlstate.startswith(_OF_ONE_MOMENT)
     else:
         of_one = refusal is not Refusal.PLACE or not sqlstate.startswith(_WHOLE_PLACES)
-    return Cause(refusal, sqlstate, error.table_name, of_one)
+    return Cause(refusal, sqlstate, found.table_name, of_one)
 
 
 def _without_sqlstate(error: BaseException) -> Cause:
@@ -142,7 +139,7 @@ def _without_sqlstate(error: BaseException) -> Cause:
 
 
 def _by_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> Refusal:
-    if sqlstate == _UNIQUE_VIOLATION:
+    if sqlstate == UNIQUE_VIOLATION:
         return Refusal.ALREADY_THERE
     if sqlstate == CHECK_VIOLATION:
         return _by_check(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from delivery.errors import DatabaseError
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.failures import CONNECTION_ERRORS, text_of
 from delivery.store.sqlstates import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, postgres_error
 from delivery.store.statements import statement
 
@@ -48,5 +48,5 @@ async def _grant(connection: Connection, name: str, role: str) -> None:
             advice = "; create the role first"
         elif refused is not None and refused.sqlstate == INSUFFICIENT_PRIVILEGE:
             advice = "; run `delivery migrate --grant` as the owner of the schema"
-        message = f"rights could not be granted to {role!r}: {refused or error}{advice}"
+        message = f"rights could not be granted to {role!r}: {text_of(error)}{advice}"
         raise DatabaseError(message) from error

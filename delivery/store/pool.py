@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from delivery.errors import (
@@ -20,12 +19,14 @@ from delivery.errors import (
     ReadOnlyDatabase,
     TooManyConnections,
 )
+from delivery.store.acquired import Acquired
 from delivery.store.driver_errors import Harm
 from delivery.store.statements import statement
+from delivery.store.turns import Turns
 from delivery.store.urgency import is_urgent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
     from delivery.store.session import Session
 
@@ -76,7 +77,7 @@ class Pool:
         self._idle: list[Session] = []
         self._busy: set[Session] = set()
         self._opening = 0
-        self._waiting: deque[asyncio.Future[Session | None]] = deque()
+        self._turns = Turns()
         self._generation = 0
         self._full_until = 0.0
         """Until when no more are opened, as the server has refused one."""
@@ -113,9 +114,9 @@ class Pool:
         """Run a statement on one of the sessions."""
         return await self._run(lambda session: session.execute(query, *args, timeout=timeout))
 
-    def acquire(self) -> _Acquired:
+    def acquire(self) -> Acquired:
         """Return a context manager that takes a session, also to be awaited; see `release`."""
-        return _Acquired(self)
+        return Acquired(self._take, self._give_back)
 
     async def release(self, session: Session) -> None:
         """Give back a session that was acquired."""
@@ -193,6 +194,33 @@ class Pool:
     async def _take(self) -> Session:
         """Take the session that was used last, or open one, or wait for one."""
         self._refuse_if_closed()
+        urgent = is_urgent()
+        has_place = False
+        while True:
+            if not has_place:
+                session = await self._take_idle()
+                if session is not None:
+                    return session
+                has_place = self._has_room(urgent=urgent)
+                self._opening += has_place
+            if has_place:
+                try:
+                    return await self._open()
+                except TooManyConnections:
+                    has_place = False
+                    if not self._busy and not self._idle:
+                        self._serve()
+                        raise
+                    # The sessions there are must do; one may have become idle during the attempt.
+                    self._full_until = asyncio.get_running_loop().time() + _FULL
+                    continue
+            given = await self._turn(urgent=urgent)
+            if given is not None:
+                return given
+            has_place = True
+
+    async def _take_idle(self) -> Session | None:
+        """Take the idle session that was used last; None if no idle one can be used."""
         while self._idle:
             session = self._idle.pop()
             now = asyncio.get_running_loop().time()
@@ -204,30 +232,15 @@ class Pool:
             self._busy.add(session)
             if now - session.heard_at < _DOUBTFUL or await self._responds(session):
                 return session
-        has_place = self._has_room()
-        self._opening += has_place
-        while True:
-            if has_place:
-                try:
-                    return await self._open()
-                except TooManyConnections:
-                    if not self._busy:
-                        self._serve()
-                        raise
-                    # Those there are must do.
-                    self._full_until = asyncio.get_running_loop().time() + _FULL
-            given = await self._turn()
-            if given is not None:
-                return given
-            has_place = True
+        return None
 
-    def _has_room(self) -> bool:
+    def _has_room(self, *, urgent: bool) -> bool:
         """Return whether one more session may be opened."""
         if self._full_until and self._busy:
             if asyncio.get_running_loop().time() < self._full_until:
                 return False
             self._full_until = 0.0
-        return self.get_size() < self._size + is_urgent()
+        return self.get_size() < self._size + urgent
 
     async def _responds(self, session: Session) -> bool:
         """Ask a session that was not used for some time; give it back if it does not respond."""
@@ -267,10 +280,9 @@ class Pool:
             self._refuse_if_closed()
         return session
 
-    async def _turn(self) -> Session | None:
+    async def _turn(self, *, urgent: bool) -> Session | None:
         """Wait for a session, or None for a place for one, in order of arrival."""
-        turn: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        turn = self._turns.join(urgent=urgent)
         try:
             async with asyncio.timeout(self._acquire_timeout):
                 return await turn
@@ -285,8 +297,7 @@ class Pool:
                 raise PoolExhausted(message) from error
             raise
         finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            self._turns.leave(turn)
 
     def _hand_back(self, granted: Session | None) -> None:
         """Take back what was handed to somebody who no longer waits."""
@@ -297,25 +308,24 @@ class Pool:
             self._serve()
 
     def _serve(self) -> None:
-        """Hand sessions and free places to those who wait, in order of arrival."""
+        """Hand sessions and free places to those who wait.
+
+        This runs in the context of any code that gives a session back, so only the wait itself, and
+        not that context, says whether it is urgent.
+        """
         self._released.set()
-        while self._waiting and not self._closed:
+        while not self._closed and (first := self._turns.first()) is not None:
+            turn, urgent = first
             granted: Session | None = None
             if self._idle:
                 granted = self._idle.pop()
                 if granted.is_closed():
                     continue
-            elif not self._has_room():
-                return
-            turn = self._waiting.popleft()
-            if turn.done():
-                if granted is not None:
-                    self._idle.append(granted)
-                continue
-            if granted is not None:
                 self._busy.add(granted)
-            else:
+            elif self._has_room(urgent=urgent):
                 self._opening += 1
+            else:
+                return
             turn.set_result(granted)
 
     def _give_back(self, session: Session) -> None:
@@ -326,7 +336,11 @@ class Pool:
         if session.is_closed() or self._closed or session.is_occupied():
             # The server rolls back what is left open by a connection that ends.
             session.terminate()
-        elif session.generation != self._generation or self.get_size() >= self._size:
+        elif (
+            session.spoiled
+            or session.generation != self._generation
+            or self.get_size() >= self._size
+        ):
             self._close_later(session)
         else:
             self._idle.append(session)
@@ -367,33 +381,9 @@ class Pool:
         if self._trimming is not None:
             self._trimming.cancel()
             self._trimming = None
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(DatabaseUnavailable(_CLOSED))
+        while (first := self._turns.first()) is not None:
+            first[0].set_exception(DatabaseUnavailable(_CLOSED))
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise DatabaseUnavailable(_CLOSED)
-
-
-class _Acquired:
-    """A session for a block, or for as long as it takes until `release`."""
-
-    __slots__ = ("_pool", "_session")
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._session: Session | None = None
-
-    def __await__(self) -> Generator[Any, None, Session]:
-        return self._pool._take().__await__()  # noqa: SLF001 - its own module
-
-    async def __aenter__(self) -> Session:
-        self._session = await self._pool._take()  # noqa: SLF001 - its own module
-        return self._session
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._session is not None:
-            self._pool._give_back(self._session)  # noqa: SLF001 - its own module
-            self._session = None

@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg import connect_utils
 
 from delivery.errors import StatementTimeout
-from delivery.store.driver_errors import Harm, translate
+from delivery.store.driver_errors import Harm, conceal, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -64,6 +64,7 @@ class Session(_Connection):
         generation: Which generation of its pool it belongs to.
         heard_at: When a statement last succeeded, by the event loop's clock.
         began_at: When the last statement began.
+        spoiled: Whether it must not be used again after its transaction.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Session(_Connection):
         "fresh",
         "generation",
         "heard_at",
+        "spoiled",
         "statement_timeout",
         "use_until",
     )
@@ -103,6 +105,7 @@ class Session(_Connection):
         }
         self.statement_timeout: float = 30.0
         self.fresh = True
+        self.spoiled = False
         self.generation = 0
         self.heard_at = loop.time()
         self.began_at = 0.0
@@ -218,10 +221,14 @@ class Session(_Connection):
         translation = translate(error)
         if translation is None:
             return
+        conceal(error)
         harm = translation.harm
         if harm is Harm.NONE and self.is_closed():
             harm = Harm.SESSION
-        if harm is not Harm.NONE:
+        if harm is Harm.SESSION and translation.open and self.is_in_transaction():
+            # A savepoint may undo the statement, and the transaction go on.
+            self.spoiled = True
+        elif harm is not Harm.NONE:
             self.terminate()
             self._report(harm)
         raise translation.error from error

@@ -1,4 +1,4 @@
-"""What a driver's error says, also when it is the cause of one of ours."""
+"""The SQLSTATEs that are treated on their own, and the driver's error behind one of ours."""
 
 from __future__ import annotations
 
@@ -6,17 +6,33 @@ from typing import Final
 
 import asyncpg
 
-__all__ = ["CHECK_VIOLATION", "INSUFFICIENT_PRIVILEGE", "UNDEFINED_OBJECT", "postgres_error"]
+from delivery.errors import DatabaseError
+
+__all__ = [
+    "CHECK_VIOLATION",
+    "FAILED_TRANSACTION",
+    "INSUFFICIENT_PRIVILEGE",
+    "UNDEFINED_OBJECT",
+    "UNIQUE_VIOLATION",
+    "original",
+    "postgres_error",
+]
 
 CHECK_VIOLATION: Final = "23514"
+FAILED_TRANSACTION: Final = "25P02"
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 UNDEFINED_OBJECT: Final = "42704"
+UNIQUE_VIOLATION: Final = "23505"
 
 
-def postgres_error(error: BaseException | None) -> asyncpg.PostgresError | None:
-    """Return the server's error behind `error`; None if the server sent none."""
-    while error is not None:
-        if isinstance(error, asyncpg.PostgresError):
-            return error
+def original(error: BaseException) -> BaseException:
+    """Return the error behind errors of this package; `error` itself if there is none."""
+    while isinstance(error, DatabaseError) and error.__cause__ is not None:
         error = error.__cause__
-    return None
+    return error
+
+
+def postgres_error(error: BaseException) -> asyncpg.PostgresError | None:
+    """Return the server's error behind `error`; None if the server sent none."""
+    found = original(error)
+    return found if isinstance(found, asyncpg.PostgresError) else None

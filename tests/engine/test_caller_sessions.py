@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,13 @@ import asyncpg
 import pytest
 
 from delivery import DatabaseError, InvalidInput, NoTransaction, UnusableConnection
+from delivery.errors import (
+    DatabaseConflict,
+    DiskFull,
+    MissingRights,
+    StatementTimeout,
+    ValueRefused,
+)
 from delivery.testing import Answer, Receiver
 from tests.support.engines import engine_on, wait_for_all
 
@@ -265,6 +273,54 @@ async def test_an_error_of_the_database_on_a_callers_connection_is_one_of_ours(
             await engine.trigger("y", 1, connection=connection)
         with pytest.raises(InvalidInput):
             await engine.trigger("y", 1, connection=5)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "kind"),
+    [
+        ("53100", DiskFull),
+        ("42501", MissingRights),
+        ("57014", StatementTimeout),
+        ("22003", ValueRefused),
+        ("40P01", DatabaseConflict),
+        ("P0001", DatabaseError),
+    ],
+)
+@pytest.mark.parametrize("setup", ["plain", "codecs"])
+async def test_an_error_on_a_callers_connection_has_the_class_it_has_on_the_engines_own(
+    database_url: str, setup: str, sqlstate: str, kind: type[DatabaseError]
+) -> None:
+    async with engine_on(database_url) as engine, session(database_url, setup) as connection:
+        await engine._pool.execute(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE"
+            f" EXCEPTION 'refused' USING ERRCODE = '{sqlstate}', DETAIL = 'hunter2'; END $$"
+        )
+        await engine._pool.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON delivery.triggers"
+            " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+        )
+        transaction = connection.transaction()
+        await transaction.start()
+        with pytest.raises(DatabaseError, match="can only be rolled back") as raised:
+            await engine.trigger("x", 1, connection=connection)
+        await transaction.rollback()
+        assert type(raised.value) is kind
+        assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_an_error_on_a_callers_connection_does_not_show_the_payload(
+    database_url: str,
+) -> None:
+    async with engine_on(database_url) as engine, session(database_url, "plain") as connection:
+        await engine._pool.execute("ALTER TABLE delivery.triggers ADD CHECK (type <> 'x')")
+        secret = "hunter2"
+        with pytest.raises(ValueRefused) as raised:
+            async with connection.transaction():
+                await engine.trigger("x", {"password": secret}, connection=connection)
+        # A payload is shown as hexadecimal digits in the server's details.
+        shown = "".join(traceback.format_exception(raised.value))
+        assert secret not in shown
+        assert secret.encode().hex() not in shown
 
 
 @pytest.mark.parametrize("notifications", [True, False])

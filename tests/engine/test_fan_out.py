@@ -16,6 +16,8 @@ from delivery.errors import DuplicateValue
 from tests.support.engines import engine_on
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from delivery import Engine, Reaction
 
 pytestmark = pytest.mark.anyio
@@ -235,3 +237,14 @@ async def test_what_is_no_trigger_request_is_refused_by_name(database_url: str) 
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput, match="TriggerRequest"):
             await engine.trigger_many([("x", {"n": 1})])  # type: ignore[list-item]
+
+
+async def test_an_error_of_the_callers_iterable_is_raised_as_it_is(database_url: str) -> None:
+    def requests() -> Iterator[TriggerRequest]:
+        yield TriggerRequest("x", 1)
+        message = "no such file"
+        raise FileNotFoundError(message)
+
+    async with engine_on(database_url) as engine:
+        with pytest.raises(FileNotFoundError, match="no such file"):
+            await engine.trigger_many(requests())

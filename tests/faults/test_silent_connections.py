@@ -251,3 +251,16 @@ async def seen_at(engine: delivery.Engine, worker_id: UUID) -> object:
     return await engine._pool.fetchval(
         "SELECT seen_at FROM delivery.workers WHERE id = $1", worker_id
     )
+
+
+async def test_a_worker_that_cannot_write_its_first_heartbeat_in_time_says_so(
+    database_url: str,
+) -> None:
+    async with engine_on(database_url) as engine:
+        connection = await asyncpg.connect(database_url)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE delivery.workers IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(StatementTimeout, match="the heartbeat within"):
+                async with engine.workers():
+                    pytest.fail("the worker does not start")
+        await connection.close()

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
+import traceback
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import anyio
 import asyncpg
 import pytest
 
-from delivery.errors import ConnectionLost, DatabaseError, DatabaseUnavailable, StatementTimeout
+from delivery.errors import (
+    ConnectionLost,
+    DatabaseError,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    StatementTimeout,
+    ValueRefused,
+)
 from delivery.settings import load_settings
-from delivery.store.connection import open_pool
+from delivery.store.connection import Pool, connect, open_pool
+from delivery.store.failures import text_of
+from delivery.store.transaction import savepoint, transaction
 from delivery.store.urgency import urgent
 from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Pool
+    from delivery.store.connection import Session
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +84,111 @@ async def test_what_is_urgent_may_open_one_session_more(database_url: str) -> No
             with urgent():
                 assert await pool.fetchval("SELECT 1") == 1
         assert pool.get_size() == 2
+
+
+async def test_the_place_of_an_urgent_statement_goes_to_no_ordinary_one(
+    database_url: str,
+) -> None:
+    """The heartbeat returns its session while ordinary statements wait for one."""
+    async with await pool_of(database_url, 2) as pool:
+        async with pool.acquire(), pool.acquire():
+            waiting = [asyncio.create_task(pool.fetchval("SELECT 1")) for _ in range(5)]
+            await asyncio.sleep(0)
+            for _ in range(3):
+                with urgent():
+                    assert await pool.fetchval("SELECT 1") == 1
+                assert pool.get_size() == 2
+            assert not any(task.done() for task in waiting)
+        assert await asyncio.gather(*waiting) == [1] * 5
+
+
+async def test_an_urgent_statement_that_waits_is_served_before_ordinary_ones(
+    database_url: str,
+) -> None:
+    async with await pool_of(database_url, 2) as pool:
+        served: list[str] = []
+
+        async def work(name: str) -> None:
+            async with pool.acquire():
+                served.append(name)
+
+        taken = [await pool.acquire(), await pool.acquire()]
+        with urgent():
+            taken.append(await pool.acquire())
+        tasks = [asyncio.create_task(work("ordinary"))]
+        await asyncio.sleep(0)
+        with urgent():
+            tasks.append(asyncio.create_task(work("urgent")))
+        await asyncio.sleep(0)
+        await pool.release(taken.pop())
+        await tasks[1]
+        assert served == ["urgent"]
+        for session in taken:
+            await pool.release(session)
+        await tasks[0]
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["the only one", "beside a busy one"])
+async def test_a_session_that_becomes_idle_while_another_is_refused_is_used(
+    database_url: str, role_url: str, others: int
+) -> None:
+    """The server refuses a connection; meanwhile one that was busy has been returned."""
+    limited = urlsplit(role_url).username
+    trying, free = asyncio.Event(), asyncio.Event()
+
+    async def open_session() -> Session:
+        if pool.get_size() > 1 + others:
+            trying.set()
+            await free.wait()
+        return await connect(role_url, 10)
+
+    pool = Pool(open_session, size=3, acquire_timeout=30)
+    admin = await asyncpg.connect(database_url)
+    await admin.execute(f'ALTER ROLE "{limited}" CONNECTION LIMIT {1 + others}')
+    await admin.close()
+    async with pool, AsyncExitStack() as stack:
+        for _ in range(others):
+            await stack.enter_async_context(pool.acquire())
+        one = await pool.acquire()
+        waiting = asyncio.create_task(pool.fetchval("SELECT 1"))
+        await trying.wait()
+        await pool.release(one)
+        free.set()
+        async with asyncio.timeout(5):
+            assert await waiting == 1
+
+
+async def test_a_transaction_goes_on_after_a_savepoint_has_undone_an_error_of_the_schema(
+    database_url: str,
+) -> None:
+    """Its session is not used again afterwards, as a plan or a name in it may be outdated."""
+    async with await pool_of(database_url, 2) as pool:
+        async with transaction(pool) as session:
+            with pytest.raises(SchemaMismatch):
+                async with savepoint(session):
+                    await session.execute("SELECT * FROM delivery.nothing")
+            before = await session.fetchval("SELECT pg_backend_pid()")
+        assert await pool.fetchval("SELECT pg_backend_pid()") != before
+
+
+async def test_no_error_of_a_session_shows_a_stored_value_in_its_traceback(
+    database_url: str,
+) -> None:
+    async with await pool_of(database_url, 2) as pool, transaction(pool) as session:
+        await session.execute(
+            "CREATE TEMPORARY TABLE taken (name text CHECK (name <> 'hunter2'), number int4)"
+        )
+        statements: list[tuple[str, object]] = [
+            ("INSERT INTO taken (name) VALUES ($1)", "hunter2"),
+            ("INSERT INTO taken (number) VALUES ($1)", "hunter2"),
+            ("SELECT $1::uuid", "hunter2"),
+        ]
+        for query, value in statements:
+            with pytest.raises(ValueRefused) as caught:
+                async with savepoint(session):
+                    await session.execute(query, value)
+            assert "hunter2" not in "".join(traceback.format_exception(caught.value)), query
+            assert "hunter2" not in text_of(caught.value)
 
 
 async def test_a_session_that_was_unused_for_long_is_asked_first(database_url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from delivery.errors import DatabaseUnavailable
+from delivery.errors import DatabaseError, DatabaseUnavailable
 from delivery.store.failures import Refusal, cause_of, classify, text_of
 
 
@@ -26,6 +26,7 @@ def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
         ("23502", Refusal.VALUE),
         ("54000", Refusal.VALUE),
         ("08006", Refusal.MOMENT),
+        ("25P02", Refusal.PLACE),
         ("25P03", Refusal.MOMENT),
         ("40001", Refusal.MOMENT),
         ("40P01", Refusal.MOMENT),
@@ -104,3 +105,11 @@ def test_the_text_of_an_error_does_not_quote_the_row() -> None:
     error = server_error("23514", D="Failing row contains (secret).", t="triggers", n="no_own")
     assert text_of(error) == "text in any language"
     assert text_of(ConnectionRefusedError()) == "ConnectionRefusedError"
+
+
+def test_the_text_of_a_value_that_the_driver_cannot_encode_does_not_show_it() -> None:
+    driver = asyncpg.DataError("invalid input for query argument $2: 'hunter2' (expected int)")
+    ours = DatabaseError("the database refused a value: argument $2 has the wrong type or range")
+    ours.__cause__ = driver
+    for error in (driver, ours):
+        assert text_of(error) == "argument $2 has the wrong type or range"

@@ -23,6 +23,7 @@ PASSING = [
 ]
 LASTING = [
     ValueError("a mistake"),
+    asyncpg.InFailedSQLTransactionError("a statement before has failed"),
     asyncpg.NumericValueOutOfRangeError("out of range"),
     asyncpg.DataCorruptedError("damaged"),
     asyncpg.CheckViolationError("no partition"),
