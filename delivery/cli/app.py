@@ -98,8 +98,11 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
         # Plain text, as the help of the program as a whole; what is not printed costs no import.
         from rich.console import Console
 
-        app.help_formatter = "plain"
-        console = Console(soft_wrap=not sys.stdout.isatty())
+        from delivery.cli.help_page import HelpPage
+        from delivery.cli.starting import columns
+
+        app.help_formatter = HelpPage(columns())
+        console = Console(soft_wrap=True)
         return partial(command, *bound.args, **(bound.kwargs | {"console": console}))
     return partial(command, *bound.args, **bound.kwargs)
 

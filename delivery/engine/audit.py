@@ -64,7 +64,7 @@ class LeaseAudit:
         failed, because then the worker would start no more calls.
 
         Raises:
-            asyncpg.PostgresError, OSError: if the leases cannot be read.
+            DatabaseError: if the leases cannot be read.
         """
         await self._compare_leases()
         await self._compare_jobs()

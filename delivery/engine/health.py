@@ -13,8 +13,8 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from delivery.engine.logged_once import LoggedOnce
 from delivery.models import ReactionState
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.health import Answer, Change, Health, HealthRules, Observed, judge, observe
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health
@@ -89,7 +89,7 @@ class HealthKeeper:
         self._open: set[UUID] = set()
         """Reactions whose circuit was open when they were judged here last."""
         self._work = asyncio.Event()
-        self._failures = LoggedOnce(logger)
+        self._failures = RepeatedLogs(logger)
 
     def note(
         self,

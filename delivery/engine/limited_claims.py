@@ -58,7 +58,7 @@ async def claim_limited(
     """Take as much as the limits grant, up to the quotas, into one lease.
 
     Raises:
-        asyncpg.PostgresError, OSError: if the database cannot be reached; whether the lease was
+        DatabaseError: if the database cannot be reached; whether the lease was
             made is then not known.
     """
     claim = LimitedClaim()

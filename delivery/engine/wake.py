@@ -27,7 +27,7 @@ __all__ = ["ANY_LANE", "Wakeable", "Waker", "decode_lanes", "encode_lanes"]
 logger = logging.getLogger(__name__)
 
 ANY_LANE: Final = "*"
-"""The text that says: look for yourself."""
+"""The notification that asks every dispatcher to look for jobs."""
 
 _MAX_LANES: Final = 100
 """A notification holds less than 8,000 bytes, and a lane takes about 40."""
@@ -35,9 +35,6 @@ _MAX_LANES: Final = 100
 _INTERVAL: Final = 0.02
 """Seconds between two notifications of a process: NOTIFY takes a lock over the whole server that is
 held across the commit."""
-
-_LAST_NOTIFICATION: Final = 0.5
-"""Seconds for what is unsent when the process ends."""
 
 _AHEAD: Final = 5
 """Notifications that may come at once after a pause, so that single triggers need not wait."""
@@ -49,6 +46,7 @@ _AFTER_FAILURE: Final = 1.0
 """Seconds until the next notification after one that failed."""
 
 _LAST_SEND: Final = 1.0
+"""Seconds to send the remaining notifications when the process ends."""
 
 _FIRST_LOOK: Final = 0.001
 """Seconds before a caller's transaction is first looked at; each pause is a quarter of its age."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from delivery.http.connecting import Connector
 from delivery.http.connection import Connection
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from delivery.message.url import Endpoint
 
 __all__ = ["NativeTransport"]
-
-_UNLIMITED: Final = 1_000_000
 
 
 class NativeTransport:

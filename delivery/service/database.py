@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from delivery.service.checks import check_text
 from delivery.settings import without_password
 from delivery.store.connection import connect
 from delivery.store.embedded import default_directory, start_embedded
@@ -28,6 +29,9 @@ __all__ = [
     "name_database",
     "reach",
 ]
+
+_LONGEST_ROLE: Final = 63
+"""The most bytes of a name in PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,11 @@ async def migrate_database(
 
     Raises:
         DatabaseError: if the database cannot be used, or there is no such role.
+        InvalidInput: The name of a role is empty, or PostgreSQL cannot store it.
         SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
     """
+    for role in (*workers, *readers):
+        check_text("the name of a role", role, max_length=_LONGEST_ROLE)
     async with reach(settings, statement_timeout=MIGRATION_TIMEOUT) as (_, connection, _):
         labels = await bring_up_to_date(connection, settings.partitions.days_ahead)
         for role in workers:

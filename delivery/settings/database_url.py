@@ -37,6 +37,7 @@ _KEYWORD: Final = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)", re.IGNO
 """A password among keywords and values, as libpq takes them too."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _DELIMITERS: Final = re.compile(r"[/?#@&=:]")
 _AS_WRITTEN: Final = "%!$&'()*+,;=~-._:"
 _HIGHEST_PORT: Final = 65_535
@@ -132,6 +133,9 @@ def parse_database_url(url: str) -> DriverUrl:
         raise InvalidDatabaseUrl(message)
     if _CONTROL.search(url):
         message = "it has a control character in it, such as a line end; remove it"
+        raise InvalidDatabaseUrl(message)
+    if _SURROGATE.search(url):
+        message = "it has a lone surrogate in it, which UTF-8 cannot encode; remove it"
         raise InvalidDatabaseUrl(message)
     authority, path, query = _parts(url[scheme.end() :])
     userinfo, at, hosts = authority.rpartition("@")
