@@ -1,4 +1,4 @@
-"""The start of the program: what needs no command is done at once, the rest is imported."""
+"""The start of the program: --version and the overview at once, commands after their imports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # What is left in the buffer would be written at exit, and fail there.
+        # Python would write the rest of the buffer at exit, and fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NOBODY_READS
     return code

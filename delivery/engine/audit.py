@@ -1,4 +1,4 @@
-"""Compares leases with what this process really has in hand, lease by lease and job by job."""
+"""Compares leases with the jobs that this process holds, lease by lease and job by job."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class LeaseAudit:
         self._forgotten: set[HeldJob] = set()
 
     async def look(self) -> None:
-        """Look once, and mend what was found twice in a row.
+        """Look once, and repair a difference that was found twice in a row.
 
-        What cannot be mended now is found again next time. It must not look as if the heartbeat had
-        failed, because then the worker would start no more calls.
+        A difference that cannot be repaired now is found again next time. It must not look like a
+        failure of the heartbeat, because then the worker would start no more calls.
 
         Raises:
             DatabaseError: if the leases cannot be read.
@@ -112,7 +112,7 @@ class LeaseAudit:
         self._forgotten.difference_update(pairs)
         for settlement in settlements:
             if not jobs[settlement.job_id]:
-                # It never left the sender, and so is still counted among what its lane has there.
+                # It never left the sender, and is still counted there among the jobs of its lane.
                 self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
         self._dispatcher.settled(settlements)
         logger.critical(

@@ -170,7 +170,7 @@ class FanOutWriter:
 
         Args:
             executor: Where to write.
-            tenant_id: Whose they are.
+            tenant_id: The tenant of the triggers.
             drafts: What to write.
             read: Gives the tenant's reactions, at first for None, and then again for each copy that
                 was not current.

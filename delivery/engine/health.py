@@ -87,7 +87,7 @@ class HealthKeeper:
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
         self._open: set[UUID] = set()
-        """Reactions whose circuit was open when they were judged here last."""
+        """Reactions with an open circuit when they were last judged here."""
         self._work = asyncio.Event()
         self._failures = RepeatedLogs(logger)
 
@@ -101,7 +101,7 @@ class HealthKeeper:
         *,
         early: bool,
     ) -> None:
-        """Take what a call said that lasted so many seconds; `early`: see `is_early`.
+        """Take the outcome of a call and its duration in seconds; `early`: see `is_early`.
 
         A success is taken only where there is something to forget.
         """

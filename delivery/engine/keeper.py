@@ -38,7 +38,7 @@ class Keeper:
         self._logs = RepeatedLogs(logger, every=_REPEATED_AFTER)
 
     async def round(self) -> bool:
-        """Do what is due; return False if something failed, which is logged."""
+        """Do a round; log a failure and return False."""
         try:
             made = await partitions.ensure_partitions(self._pool, self._days_ahead)
             if made:

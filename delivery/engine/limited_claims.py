@@ -99,7 +99,7 @@ async def _with_probes(
     granted: list[tuple[LaneKey, int]],
     locked: Mapping[UUID, tuple[LaneLimits, float]],
 ) -> tuple[list[tuple[LaneKey, int]], dict[LaneKey, float]]:
-    """Let lanes whose circuit is half open claim a job that was tried before, if one is due.
+    """Let lanes with a half-open circuit claim a job that was tried before, if one is due.
 
     No job of an ordered lane is passed over.
     """

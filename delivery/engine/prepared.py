@@ -94,7 +94,7 @@ class PreparedCall:
     """Makes the requests instead of `template`, where the call has placeholders."""
 
     def computes(self, job: ClaimedJob) -> bool:
-        """Return whether it may take long to make the request of a job, or what is stored of it."""
+        """Return whether the request of a job, or its log row, may take long to make."""
         if self.templated is not None or self.template.is_compressed:
             return True
         payload = job.payload
@@ -287,7 +287,7 @@ class PreparedCalls:
             for job in jobs
             if job.reaction_id is not None
         }
-        # What could not be opened or read before may have been mended since.
+        # A call that could not be read or decrypted before may have been repaired since.
         missing = {
             key
             for key in wanted

@@ -164,7 +164,7 @@ class Waker:
             self.announce(watched.lanes)
 
     async def _send(self) -> None:
-        """Send what is unsent, keeping to the rate; after an error less often."""
+        """Send the remaining lanes at the allowed rate; after an error less often."""
         try:
             while self._unsent:
                 pause = self._next_at - time.monotonic()
@@ -201,7 +201,7 @@ class Waker:
             self._failing = False
 
     async def aclose(self) -> None:
-        """Stop watching transactions, and send what is unsent if that takes no longer than 1 s."""
+        """Stop watching transactions, and send the remaining lanes within at most 1 s."""
         for watched in self._watched.values():
             if watched.timer is not None:
                 watched.timer.cancel()

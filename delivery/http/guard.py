@@ -184,8 +184,8 @@ class Guard:
             self._log(host, address)
             message = (
                 f"{host} resolves to an address that is not public, which may not be called;"
-                " http.allowed_networks and http.allowed_hosts say what may, and the worker's"
-                " log names the address"
+                " http.allowed_networks and http.allowed_hosts allow addresses, and the worker's"
+                " log names this one"
             )
             raise AddressBlocked(message)
 

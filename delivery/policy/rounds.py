@@ -1,4 +1,4 @@
-"""Who is next, where many wait: tenants in turns, and the lanes of each in turns."""
+"""A queue served round-robin by tenant, then by lane."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rounds(Generic[T]):
 
     def __init__(self) -> None:
         self._tenants: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
-        """Those whose turn is next come first, and so do their lanes."""
+        """The next tenant comes first, and its next lane too."""
         self._count = 0
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ _LONGEST_ROLE: Final = 63
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What a database's schema is like now, and what was just done to it."""
+    """The state of a database's schema, and the migrations just applied."""
 
     applied: tuple[str, ...]
     """Migrations that were applied, in their order; empty: it was up to date."""
@@ -86,7 +86,7 @@ async def reach(
 async def bring_up_to_date(connection: Connection, days_ahead: int) -> tuple[str, ...]:
     """Apply missing migrations, and make the partitions of the days ahead.
 
-    Roles that were granted rights get those to what the migrations add.
+    Roles that were granted rights get rights to new objects of the migrations.
 
     Returns:
         The labels of the migrations that were applied, in their order.

@@ -1,4 +1,4 @@
-"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: what happened."""
+"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: recorded events."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Triggers:
         return page_of([self._shown(trigger) for trigger in found], limit)
 
     async def status(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> TriggerStatus:
-        """Return where the jobs of a trigger stand together.
+        """Return the combined state of the jobs of a trigger.
 
         Raises:
             NotFound: if there is no trigger with this id in this tenant.
@@ -157,7 +157,7 @@ class Triggers:
     async def statuses(
         self, of: Iterable[Trigger], *, tenant_id: str = "default"
     ) -> tuple[TriggerStatus, ...]:
-        """Return where the jobs of each trigger stand together, in one round trip.
+        """Return the combined state of the jobs of each trigger, in one round trip.
 
         Raises:
             InvalidInput: `of` is no list of triggers.

@@ -264,7 +264,7 @@ _UNUSABLE: Final[tuple[tuple[type[BaseException], str], ...]] = (
         "the connection cannot be used now: {error}; use it while it is open, and for one thing",
     ),
 )
-"""What is wrong with the connection rather than the database; the first that fits counts."""
+"""Faults of the connection rather than the database; the first that fits counts."""
 
 _LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 

@@ -182,7 +182,7 @@ class Pool:
         try:
             return await call(session)
         except (ReadOnlyDatabase, PreparedStatementsLost):
-            # A session that was opened for this statement says what every other would say.
+            # Every other session would report the same as this new one.
             if session.fresh:
                 raise
         finally:
@@ -249,7 +249,7 @@ class Pool:
         try:
             session = await self._open_session()
         except TooManyConnections:
-            # Whoever waits would meet the same.
+            # The other waiters would meet the same.
             self._opening -= 1
             raise
         except BaseException:
@@ -289,7 +289,7 @@ class Pool:
                 self._waiting.remove(turn)
 
     def _hand_back(self, granted: Session | None) -> None:
-        """Take back what was handed to somebody who no longer waits."""
+        """Take back a session handed to a waiter that was cancelled."""
         if granted is not None:
             self._give_back(granted)
         else:
@@ -324,7 +324,7 @@ class Pool:
         self._busy.discard(session)
         session.fresh = False
         if session.is_closed() or self._closed or session.is_occupied():
-            # The server rolls back what is left open by a connection that ends.
+            # The server rolls back open transactions when their connection ends.
             session.terminate()
         elif session.generation != self._generation or self.get_size() >= self._size:
             self._close_later(session)
@@ -350,7 +350,7 @@ class Pool:
         self._serve()
 
     def _trim(self) -> None:
-        """Close what was not used for long, except for the last session."""
+        """Close sessions that were not used for long, except the last one."""
         loop = asyncio.get_running_loop()
         self._trimming = None
         while len(self._idle) > 1 and loop.time() - self._idle[0].heard_at > _UNUSED:

@@ -1,4 +1,4 @@
-"""What a driver's error says, also when it is the cause of one of ours."""
+"""The SQLSTATE of a driver's error, also of one that is the cause of an error of this package."""
 
 from __future__ import annotations
 

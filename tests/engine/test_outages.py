@@ -1,4 +1,4 @@
-"""Every public verb says what is wrong with the database, with an error of this package."""
+"""Every public verb reports a fault of the database with an error of this package."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_a_database_that_is_read_only(
         assert refused["trigger"]
         assert refused["jobs.create"]
         assert refused["reactions.create"]
-        assert not refused["jobs.list"], "what only reads can be done"
+        assert not refused["jobs.list"], "commands that only read succeed"
 
 
 async def test_a_role_without_rights(database_server: DatabaseServer, database_url: str) -> None:
