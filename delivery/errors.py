@@ -95,7 +95,7 @@ class DeliveryError(Exception):
     exit_code: ClassVar[int] = 1
 
     def details(self) -> dict[str, Any]:
-        """Return what the error knows beyond its text, for programs."""
+        """Return the data of the error, for programs."""
         return {}
 
 
@@ -204,7 +204,7 @@ class JobTimeout(DeliveryError, TimeoutError):
         trigger_id: The trigger that was waited for, if it was one.
         unfinished: How many jobs were not finished.
         job_id: The first of them; what follows is about it.
-        status: Where it stands, such as `retrying`.
+        status: Its status, such as `retrying`.
         attempt: Attempts begun so far.
         max_attempts: Attempts that it has altogether.
         failure_kind: Why the last attempt failed, such as `timeout`.
@@ -365,7 +365,7 @@ class ValueRefused(DatabaseError):
 
 
 class DuplicateValue(ValueRefused):
-    """What was to be written for the first time is there already."""
+    """The new object exists already."""
 
     code = "duplicate_value"
 

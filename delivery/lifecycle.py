@@ -71,7 +71,7 @@ def stored_transitions() -> frozenset[tuple[JobStatus, JobStatus]]:
 
 
 def trigger_state(counts: Mapping[JobStatus, int]) -> TriggerState:
-    """Return where jobs stand together, from how many of them have each status."""
+    """Return the combined state of jobs, from the number of jobs in each status."""
     present = {status for status, count in counts.items() if count}
     if not present:
         return TriggerState.NO_JOBS

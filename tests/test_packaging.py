@@ -1,4 +1,4 @@
-"""What is installed: the type marker, the extras, and what happens without them."""
+"""The installed package: the type marker, the extras, and errors without them."""
 
 from __future__ import annotations
 

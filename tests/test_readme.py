@@ -56,16 +56,16 @@ async def run(program: Path, **environment: str) -> list[str]:
 async def test_the_library_example_runs_again_and_again_on_its_embedded_database(
     program: Path, short_directory: Path
 ) -> None:
-    """The second run finds what the first one left behind."""
+    """The second run finds the rows of the first one."""
     directory = str(short_directory / "postgres")
     for _ in range(2):
         assert await run(program, DELIVERY_DATABASE_EMBEDDED_DIRECTORY=directory) == SHOWN
 
 
-async def test_the_library_example_runs_beside_what_a_killed_run_left(
+async def test_the_library_example_runs_beside_the_rows_of_a_killed_run(
     program: Path, database_url: str
 ) -> None:
-    """A run that was killed leaves its reaction, whose receiver is gone."""
+    """A killed run leaves its reaction without a receiver."""
     async with delivery.connect(database_url, http={"allowed_networks": ["127.0.0.0/8"]}) as engine:
         await engine.reactions.create(
             name="tell accounting",

@@ -1,4 +1,4 @@
-"""All commands in one place, and what becomes of their errors."""
+"""All commands in one place, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build_app(*, completion: bool = True) -> App:
     """The command line.
 
     Args:
-        completion: Whether it can install completion; what that needs takes a while to import.
+        completion: Whether to add the option that installs completion, which is slow to import.
     """
     app = App(
         name="delivery",
@@ -40,7 +40,7 @@ def build_app(*, completion: bool = True) -> App:
         result_action="return_value",
     )
     for rank, command in enumerate(COMMANDS):
-        # A group's app has an epilogue of its own; a function takes the parent's unless told.
+        # A group's app has an epilogue of its own; a function takes the parent's by default.
         own: dict[str, Any] = (
             {} if command.source.endswith((":app", ":reactions")) else {"help_epilogue": ""}
         )
@@ -95,11 +95,14 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
     app = build_app(completion="--install-completion" in arguments)
     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     if getattr(command, "__func__", None) is App.help_print:
-        # Plain text, as the help of the program as a whole; what is not printed costs no import.
+        # Plain text, as the overview; rich is imported only to print a page.
         from rich.console import Console
 
-        app.help_formatter = "plain"
-        console = Console(soft_wrap=not sys.stdout.isatty())
+        from delivery.cli.help_page import HelpPage
+        from delivery.cli.starting import columns
+
+        app.help_formatter = HelpPage(columns())
+        console = Console(soft_wrap=True)
         return partial(command, *bound.args, **(bound.kwargs | {"console": console}))
     return partial(command, *bound.args, **bound.kwargs)
 
@@ -150,5 +153,5 @@ def _report(
 
 
 def _default(value: object) -> str | None:
-    """What the help says of a default; nothing where there is nothing to say."""
+    """Return a default as the help shows it, or None for an empty one."""
     return str(value) if value else None

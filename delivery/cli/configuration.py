@@ -31,7 +31,7 @@ async def show(
     /,
     *,
     explain: Annotated[
-        bool, Parameter(help="Also show what each is for, and what is allowed.")
+        bool, Parameter(help="Also show the meaning and the allowed values of each.")
     ] = False,
     common: Common = COMMON,
 ) -> None:

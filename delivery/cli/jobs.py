@@ -1,4 +1,4 @@
-"""`delivery jobs`: the calls to make, and where they stand."""
+"""`delivery jobs`: the calls to make, and their states."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -142,7 +142,7 @@ async def wait(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Wait until jobs are finished. The id of a trigger stands for all of its jobs.
+    """Wait until jobs are finished. The id of a trigger means all of its jobs.
 
     Exit code 0 if all succeeded, 1 if one did not, 5 if --timeout is over first.
     """

@@ -108,7 +108,7 @@ def _total(widths: Sequence[int]) -> int:
 def cut(text: str, width: int, *, right: bool, keep_end: bool = False) -> str:
     """Return the text in exactly this many terminal cells.
 
-    What is too long ends in an ellipsis, or with `keep_end` begins with one.
+    A text that is too long ends in an ellipsis, or with `keep_end` begins with one.
     """
     from rich.cells import cell_len, set_cell_size
 

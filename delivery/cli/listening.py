@@ -39,7 +39,7 @@ class Listening:
     count: int | None
 
     def check(self) -> None:
-        """Refuse what cannot be used, before anything arrives.
+        """Refuse unusable options before the first request arrives.
 
         Raises:
             InvalidInput: if an option cannot be used.
@@ -55,7 +55,7 @@ class Listening:
         _refuse_less("--count", self.count, than=1)
 
     def behaviour(self) -> Behaviour:
-        """Return what the receiver does with a request."""
+        """Return the behaviour of the receiver for a request."""
         answer = Answer(self.status, delay=self.delay)
         failure: Step = Drop() if self.drop else Answer(self.fail_status, delay=self.delay)
         if self.fail_first > 0:
@@ -114,7 +114,7 @@ class _Visitors:
         self._secrets = secrets
         self._left = count
         self.refused = 0
-        """Requests whose signature was not right."""
+        """Requests with a wrong signature."""
         self.enough = asyncio.Event()
         """Set once as many have arrived as were asked for, or nobody wants more."""
         self.stopped = False
@@ -126,7 +126,7 @@ class _Visitors:
         self.enough.set()
 
     def show(self, request: ReceivedRequest, step: Step, attempt: int) -> None:
-        """Print a request, the how manieth of its message it is, and what becomes of it."""
+        """Print a request, its attempt number, and the response sent."""
         problem = None
         if self._secrets:
             problem = _problem(self._secrets, request.headers, request.body)

@@ -44,7 +44,7 @@ COMMANDS: Final = (
     Command(
         "migrate",
         "delivery.cli.migrations:migrate",
-        "Bring the database schema up to date. Several may run at once.",
+        "Bring the database schema up to date, and make the partitions of the days ahead.",
     ),
     Command(
         "doctor",
@@ -113,7 +113,7 @@ Exit codes:
 - 2: the command, or a value given to it, is not valid
 - 3: the database cannot be used
 - 4: the object does not exist
-- 5: the time to wait was over
+- 5: the wait timed out
 - 6: the port is in use
 - 130: interrupted
 - 141: the output was closed before its end

@@ -59,7 +59,7 @@ def details_of(reaction: Reaction) -> dict[str, Any]:
 
 
 def state_of(reaction: Reaction) -> str:
-    """Return a reaction's state, and what its circuit or a pause adds to it."""
+    """Return a reaction's state, with its circuit and its pause."""
     if reaction.health.circuit is CircuitState.CLOSED:
         paused = reaction.health.paused_until
         is_paused = paused is not None and paused > datetime.now(UTC)

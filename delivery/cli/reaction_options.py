@@ -186,7 +186,7 @@ class Call:
         return given
 
     def _retry(self) -> dict[str, Any] | None:
-        """Return the retry policy: that of --retry, with what the other options change in it."""
+        """Return the retry policy of --retry with the changes of the other options."""
         named = {
             "max_attempts": self.max_attempts,
             "strategy": self.retry_strategy,
@@ -243,7 +243,7 @@ def _delays(text: str) -> list[float]:
 
 
 async def _header(line: str) -> tuple[str, str]:
-    """Return name and value of a header; a value `@FILE` is what the file holds."""
+    """Return name and value of a header; a value `@FILE` is read from the file."""
     name, value = _pair("--header", line, ":")
     if value.startswith("@") and len(value) > 1:
         return name, await read_secret(f"--header {name}", value) or ""

@@ -111,7 +111,7 @@ async def update(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Change what is given, and leave the rest.
+    """Change the given fields, and keep the others.
 
     Existing jobs keep their request, but follow the new limits.
     """

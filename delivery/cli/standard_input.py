@@ -15,7 +15,7 @@ async def read_standard_input(what: str = "the payload") -> bytes:
     """Return all of standard input, to its end.
 
     Args:
-        what: What is read from there, for the error.
+        what: The name of the value that is read, for the error.
 
     Raises:
         InvalidInput: if it is closed, or cannot be read.

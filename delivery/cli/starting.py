@@ -1,4 +1,4 @@
-"""The start of the program: what needs no command is done at once, the rest is imported."""
+"""The start of the program: --version and the overview at once, commands after their imports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from delivery.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["fill_standard_streams", "start"]
+__all__ = ["columns", "fill_standard_streams", "start"]
 
 _INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells count."""
@@ -33,7 +33,7 @@ def start(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # What is left in the buffer would be written at exit, and fail there.
+        # Python would write the rest of the buffer at exit, and fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NOBODY_READS
     return code
@@ -50,7 +50,7 @@ def _start(arguments: Sequence[str]) -> int:
         )
         return _CANNOT_RUN
     if asks_for_overview(arguments):
-        sys.stdout.write(overview(_columns()))
+        sys.stdout.write(overview(columns()))
         return 0
     from delivery.cli.app import run
 
@@ -73,7 +73,7 @@ def fill_standard_streams() -> None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8")
 
 
-def _columns() -> int:
+def columns() -> int:
     """Return the terminal's width, or 100 where there is none."""
     try:
         return os.get_terminal_size(1).columns

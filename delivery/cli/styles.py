@@ -24,7 +24,7 @@ _DEFAULT_COLUMNS: Final = 80
 
 
 def shows_styles(stream: TextIO) -> bool:
-    """Whether a stream leads to a terminal that shows styles, and nobody asked for none."""
+    """Return whether the stream is a terminal with styles enabled."""
     return (
         stream.isatty()
         and not os.environ.get("NO_COLOR")

@@ -68,6 +68,9 @@ async def trigger(
     Workers make the calls: see `delivery worker`. With --wait and --json, the finished jobs follow
     the trigger, one a line.
     """
+    from delivery.service.checks import check_seconds
+
+    check_seconds("timeout", timeout)
     data = await read_standard_input() if payload == "-" else _read(payload)
     output = common.output
     async with open_engine(common) as engine:

@@ -1,4 +1,4 @@
-"""`delivery triggers`: the events that were recorded, and where their jobs stand."""
+"""`delivery triggers`: the recorded events, and the states of their jobs."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -57,7 +57,7 @@ async def list_(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """List triggers, newest first, and where their jobs stand."""
+    """List triggers, newest first, with the states of their jobs."""
     from delivery.rendering import to_json
 
     output = common.output
@@ -84,7 +84,7 @@ async def list_(
 async def show(
     trigger_id: TriggerId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Show one trigger: its payload, its jobs, and where they stand."""
+    """Show one trigger: its payload, its jobs, and their states."""
     from delivery.rendering import to_json
     from delivery.service.cursors import MAX_PAGE
 

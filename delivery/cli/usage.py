@@ -1,4 +1,4 @@
-"""Errors in how a command was called, in one line that says what to do instead."""
+"""Errors in the call of a command, in one line with the way to correct it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["explain_usage"]
 
 _KINDS: Final = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-"""What values must be, by the type that cyclopts names."""
+"""Kinds of values, by the type that cyclopts names."""
 
 
 def explain_usage(error: CycloptsError) -> str:
-    """Return what is wrong with how a command was called, and where its help is."""
+    """Describe a wrong call of a command, and name its help."""
     chain = " ".join(["delivery", *(error.command_chain or ())])
     return f"{_explain(error, chain)}; see `{chain} --help`"
 
@@ -75,7 +75,7 @@ def _unknown_option(token: str, known: Iterable[str]) -> str:
 
 
 def _unused(tokens: Sequence[str]) -> str:
-    """What was not asked for; only options are named, as the rest may be secrets."""
+    """Describe unused arguments; only options are named, as the rest may be secrets."""
     options = [token.partition("=")[0] for token in tokens if token.startswith("--")]
     if options:
         return f"unknown option {options[0]}"

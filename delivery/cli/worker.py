@@ -108,7 +108,7 @@ def _started(settings: "Settings") -> str:
     calls = f"up to {counted(settings.worker.concurrency, 'call')} at once"
     if settings.worker.processes > 1:
         calls = f"{settings.worker.processes} processes, {calls} in each"
-    return f"delivering from {name_database(settings)}, {calls}; Ctrl-C stops"
+    return f"delivering jobs of the database {name_database(settings)}, {calls}; Ctrl-C stops"
 
 
 def _tell(common: Common, event: dict[str, Any], text: str) -> None:

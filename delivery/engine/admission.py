@@ -1,4 +1,4 @@
-"""What comes between a job's turn in this process and its call: a place, and time to compute."""
+"""Admission of jobs between their turn and their call: a place, and time to compute."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Admission:
 
     Args:
         transport: Makes the calls; it may have places that have to be waited for.
-        settler: Takes what becomes of jobs that are not called.
+        settler: Takes the results of jobs that are not called.
         on_finished: See `Sender`.
         on_place: Called with each job that waited for a place and now has one.
     """
@@ -94,14 +94,14 @@ class Admission:
         return True
 
     def leave_out(self, entry: Entry) -> None:
-        """Let go of a job whose call does not begin."""
+        """Release a job before its call begins."""
         _, job, _, place = entry
         if place is not None:
             place.release()
         self._on_finished(job.lane, CallEnd.NOT_CALLED)
 
     def hand_back(self, entries: Iterable[Entry]) -> None:
-        """Put jobs whose calls have not begun back into the queue."""
+        """Put jobs back into the queue before their calls begin."""
         for entry in entries:
             self._settler.add(results.handed_back(entry[0], entry[1], self._clock.now()))
             self.leave_out(entry)

@@ -1,4 +1,4 @@
-"""Compares leases with what this process really has in hand, lease by lease and job by job."""
+"""Compares leases with the jobs that this process holds, lease by lease and job by job."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class LeaseAudit:
         self._to_take_over.difference_update(pairs)
         for settlement in settlements:
             if not jobs[settlement.job_id]:
-                # It never left the sender, and so is still counted among what its lane has there.
+                # It never left the sender, and is still counted there among the jobs of its lane.
                 self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
         self._dispatcher.settled(settlements)
         logger.critical(

@@ -52,7 +52,7 @@ class Computations:
         self._began = now
 
     async def run(self, tenant: Hashable, lane: Hashable, work: Callable[[], None]) -> None:
-        """Do some work in turn; whoever is cancelled while it waits does it at once."""
+        """Run `work` in turn. If cancelled while waiting, run it immediately."""
         try:
             await self.begin(tenant, lane)
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Disables reactions whose endpoint is gone, beside the writing of results."""
+"""Disables reactions after their endpoint is gone, apart from the writing of results."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from delivery.engine import results
 from delivery.engine.breather import Breather
 from delivery.engine.lanes import LaneBook, Retry
 from delivery.engine.limited_claims import claim_limited
-from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.sweeper import Sweeper
 from delivery.engine.windows import CallEnd
 from delivery.models import FailureKind
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.store import queue
 from delivery.store.failures import CONNECTION_ERRORS, is_passing
 
@@ -85,7 +85,7 @@ class Dispatcher:
         self._stopping = False
         self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None
         """The jobs of a claim until the sender or the settler has them."""
-        self._failures = LoggedOnce(logger)
+        self._failures = RepeatedLogs(logger)
         self._sender: Sender
         self._settler: Settler
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,10 +21,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
-from delivery.engine.complaints import Complaints
-from delivery.engine.logged_once import LoggedOnce
 from delivery.message.payload import decode_payload
 from delivery.models import Trigger
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.matching import MatchEntry, Matcher
 from delivery.store import triggers
 from delivery.store.catalogs import load_catalog
@@ -97,8 +95,8 @@ class FanOutWriter:
         self._ids = ids
         self._waker = waker
         self._copies: OrderedDict[str, _TenantCopy] = OrderedDict()
-        self._faults = LoggedOnce(logger)
-        self._complaints = Complaints()
+        self._faults = RepeatedLogs(logger)
+        self._complaints = RepeatedLogs(logger, every=60.0)
 
     async def write(self, tenant_id: str, drafts: Sequence[TriggerDraft]) -> list[Trigger]:
         """Write all of them, or none, in a transaction of their own."""
@@ -173,7 +171,7 @@ class FanOutWriter:
 
         Args:
             executor: Where to write.
-            tenant_id: Whose they are.
+            tenant_id: The tenant of the triggers.
             drafts: What to write.
             read: Gives the tenant's reactions, at first for None, and then again for each copy that
                 was not current.
@@ -253,7 +251,7 @@ class FanOutWriter:
         assert found is not None
         matched, errors = found
         for reaction, error in errors:
-            if self._complaints.is_due(reaction.id, time.monotonic()):
+            if self._complaints.is_due(reaction.id):
                 logger.warning(
                     "the condition of reaction %s of tenant %s cannot be evaluated on a trigger of"
                     " type %s, so it does not match (reported once a minute at most): %s",

@@ -13,8 +13,8 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from delivery.engine.logged_once import LoggedOnce
 from delivery.models import ReactionState
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.health import Answer, Change, Health, HealthRules, Observed, judge, observe
 from delivery.policy.own_triggers import OwnType
 from delivery.store import health
@@ -87,9 +87,9 @@ class HealthKeeper:
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
         self._open: set[UUID] = set()
-        """Reactions whose circuit was open when they were judged here last."""
+        """Reactions with an open circuit when they were last judged here."""
         self._work = asyncio.Event()
-        self._failures = LoggedOnce(logger)
+        self._failures = RepeatedLogs(logger)
 
     def note(
         self,
@@ -101,7 +101,7 @@ class HealthKeeper:
         *,
         early: bool,
     ) -> None:
-        """Take what a call said that lasted so many seconds; `early`: see `is_early`.
+        """Take the outcome of a call and its duration in seconds; `early`: see `is_early`.
 
         A success is taken only where there is something to forget.
         """

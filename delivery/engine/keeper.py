@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Final
 
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.store import partitions, workers
 from delivery.store.failures import CONNECTION_ERRORS
 
@@ -35,20 +35,21 @@ class Keeper:
         self._days_ahead = days_ahead
         self._interval = interval
         self._retry_after = retry_after
-        self._logged = ""
-        self._logged_at = 0.0
+        self._logs = RepeatedLogs(logger, every=_REPEATED_AFTER)
 
     async def round(self) -> bool:
-        """Do what is due; return False if something failed, which is logged."""
+        """Do a round; log a failure and return False."""
         try:
             made = await partitions.ensure_partitions(self._pool, self._days_ahead)
             if made:
                 logger.info("made %d partitions", made)
             await workers.forget_old(self._pool)
         except CONNECTION_ERRORS as error:
-            self._log(str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if self._logs.is_due(reason):
+                logger.warning("partitions for the days ahead could not be made: %s", reason)
             return False
-        self._logged = ""
+        self._logs.forget()
         return True
 
     async def run(self) -> None:
@@ -56,10 +57,3 @@ class Keeper:
         while True:
             succeeded = await self.round()
             await asyncio.sleep(self._interval if succeeded else self._retry_after)
-
-    def _log(self, reason: str) -> None:
-        """Log a failure, unless the same one was logged within the hour."""
-        now = time.monotonic()
-        if reason != self._logged or now - self._logged_at >= _REPEATED_AFTER:
-            self._logged, self._logged_at = reason, now
-            logger.warning("partitions for the days ahead could not be made: %s", reason)

@@ -5,8 +5,8 @@ it knows only which lanes were seen with due jobs, by a sweep, a wake-up or a ti
 takes fewer than it asked for. Lanes take turns; one that is woken after it had nothing to do goes
 before those that have a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that may
 not be given anything now is set aside, so skipping it costs nothing, however much waits in it. A
-lane whose calls are not answered is in doubt: it is asked for a job that failed before, if one is
-due, because that tells more about the endpoint than one more new job.
+lane without responses is in doubt: it is asked for a job that failed before, if one is
+due, because that shows more about the endpoint than one more new job.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ async def claim_limited(
     """Take as much as the limits grant, up to the quotas, into one lease.
 
     Raises:
-        asyncpg.PostgresError, OSError: if the database cannot be reached; whether the lease was
+        DatabaseError: if the database cannot be reached; whether the lease was
             made is then not known.
     """
     claim = LimitedClaim()
@@ -99,7 +99,7 @@ async def _with_probes(
     granted: list[tuple[LaneKey, int]],
     locked: Mapping[UUID, tuple[LaneLimits, float]],
 ) -> tuple[list[tuple[LaneKey, int]], dict[LaneKey, float]]:
-    """Let lanes whose circuit is half open claim a job that was tried before, if one is due.
+    """Let lanes with a half-open circuit claim a job that was tried before, if one is due.
 
     No job of an ordered lane is passed over.
     """

@@ -47,7 +47,7 @@ def within_files(worker: WorkerSettings, shares: FileShares) -> WorkerSettings:
 class OwnLoad:
     """The bound on calls at once.
 
-    A shortage halves it. Without another for a while it doubles, until it is what it was.
+    A shortage halves it. Without another shortage for a while it doubles, up to its original value.
 
     Args:
         most: The bound while nothing is short.
@@ -82,7 +82,7 @@ class OwnLoad:
         self._timer = loop.call_later(_QUIET, self._raise)
 
     def stop(self) -> None:
-        """Raise the bound no more."""
+        """Cancel the timer that raises the limit."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

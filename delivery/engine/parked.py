@@ -20,7 +20,7 @@ _MAX_DELAY: Final = 5.0
 
 
 class GroupKey(NamedTuple):
-    """What the results of a group have in common."""
+    """The properties that the results of a group share."""
 
     cause: Cause
     day: int | None = None
@@ -108,7 +108,7 @@ class Parked:
         return self._groups[key].refused_at
 
     def days(self) -> dict[int, GroupKey]:
-        """The days whose results wait for a partition, and their groups."""
+        """Days without a partition, and the groups of results that wait for one."""
         return {key.day: key for key in self._groups if key.day is not None}
 
     def hurry(self, now: float) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from delivery.engine.breather import Breather
-from delivery.engine.logged_once import LoggedOnce
 from delivery.engine.templated import About, TemplatedRequest, facts_of
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
@@ -34,6 +33,7 @@ from delivery.message.stored_payload import open_payload
 from delivery.message.template import has_placeholders
 from delivery.message.url import add_query, parse_url
 from delivery.observe.hiding import hide_secrets_of
+from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.policy.retry import validate_policy
 from delivery.store import reactions
@@ -94,7 +94,7 @@ class PreparedCall:
     """Makes the requests instead of `template`, where the call has placeholders."""
 
     def computes(self, job: ClaimedJob) -> bool:
-        """Return whether it may take long to make the request of a job, or what is stored of it."""
+        """Return whether the request of a job, or its log row, may take long to make."""
         if self.templated is not None or self.template.is_compressed:
             return True
         payload = job.payload
@@ -273,21 +273,21 @@ class PreparedCalls:
         self._settings = settings
         self._sealer = sealer
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
-        self._failures = LoggedOnce(logger)
+        self._failures = RepeatedLogs(logger)
         self._breather = Breather()
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
         """Read the versions these jobs need and that are not here yet.
 
         Raises:
-            asyncpg.PostgresError, OSError: if they cannot be read; the jobs must wait.
+            DatabaseError: if they cannot be read; the jobs must wait.
         """
         wanted = {
             (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
             for job in jobs
             if job.reaction_id is not None
         }
-        # What could not be opened or read before may have been mended since.
+        # A call that could not be read or decrypted before may have been repaired since.
         missing = {
             key
             for key in wanted

@@ -199,7 +199,7 @@ class Reaper:
             finished: Whether no other job of the lease is unsettled.
 
         Returns:
-            What was settled.
+            The settled jobs.
         """
 
         async def work(connection: Connection, tell: Tell) -> list[Settlement]:

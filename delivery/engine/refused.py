@@ -1,4 +1,4 @@
-"""What is stored of a result whose values the database refuses: pure functions."""
+"""Reduction of results that the database refuses to values it accepts: pure functions."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def redated(result: Settlement, now: float) -> Settlement:
 def mended(result: Settlement) -> Settlement:
     """Return the result with texts and numbers that every database can store.
 
-    What is not ASCII is escaped, because the encoding of the database may be the reason. Bodies and
-    heads are bytes, which are never refused.
+    Characters outside ASCII are escaped, because the encoding of the database may be the reason.
+    Bodies and heads are bytes, which are never refused.
     """
     return result._replace(
         error=_escaped(result.error),
@@ -83,7 +83,7 @@ def _within(number: N | None, most: float) -> N | None:
 
 
 def without_exchange(result: Settlement, reason: str) -> Settlement:
-    """Return the result with only what the database cannot refuse."""
+    """Return the result with only values that the database cannot refuse."""
     return mended(result)._replace(
         error=_escaped(f"the exchange could not be stored: {reason}"[:_MAX_REASON]),
         method="?",

@@ -175,7 +175,7 @@ def postponed(
 
 
 def not_yet(lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> Settlement:
-    """The call cannot be read, or what is secret of it opened, now and here; the job waits."""
+    """Return the job to the queue because its call cannot be read or decrypted here yet."""
     reason = _with_last_failure(f"the call cannot be made yet: {error}", job)
     waiting = _unlogged(lease_id, job, now, JobStatus.QUEUED, None, reason)
     return waiting._replace(run_at=now + _LOOKED_FOR_AGAIN)
@@ -248,7 +248,7 @@ def interrupted(
 
 
 def too_late(lease_id: UUID, job: ClaimedJob, call: PreparedCall, now: float) -> Settlement | None:
-    """Return the result of a job whose next attempt must not start any more; None if it may.
+    """Return the result of a job that must not start another attempt; None if it may.
 
     Asked when a job is claimed and again right before its call: between the two it may wait.
     """

@@ -70,7 +70,7 @@ class Sender:
             not another endpoint's place.
         may_start: Whether this worker surely holds its leases still; no call starts while it is
             False.
-        on_begun: Called with the lease and the id of each job whose call begins.
+        on_begun: Called with the lease and the id of each job when its call begins.
         on_finished: Called with the lane of each job that leaves the sender, and how its call
             ended.
         on_room: Called when calls were found to be slow, so that there is room for others.
@@ -109,7 +109,7 @@ class Sender:
         """Calls in flight, and since when, oldest first; but for the slow ones."""
         self._slow: set[asyncio.Task[None]] = set()
         self._calls: dict[asyncio.Task[None], Entry] = {}
-        """What each task is calling, slow or not."""
+        """The call of each task, slow or not."""
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[None]]] = []
         """Tasks that wait to be called on to make calls again."""
         self._looking_again: asyncio.TimerHandle | None = None
@@ -128,7 +128,7 @@ class Sender:
         return load
 
     def in_hand(self) -> Iterator[HeldJob]:
-        """The jobs that wait here or whose calls are in flight."""
+        """The jobs that wait here or are in flight."""
         for held in (self._waiting, self._calls.values(), self._admission.waiting_entries()):
             for lease_id, job, _, _ in held:
                 yield lease_id, job.job_id
@@ -314,7 +314,7 @@ class Sender:
         if exchange.failure_kind is FailureKind.LOCAL:
             self._postpone(lease_id, job, call, rendered, exchange)
         elif computes:
-            # What is stored takes long to look through, too.
+            # Redacting the log row takes long, too.
             conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
             await self._admission.computations.run(job.tenant_id, job.lane, conclude)
         else:

@@ -1,4 +1,4 @@
-"""Writes one batch of results, and waits for locks of others only so long."""
+"""Writes a batch of results with a bounded wait for locks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SettleWriter:
 
     Args:
         pool: Where to write.
-        worker_id: Whose leases they are.
+        worker_id: The holder of the leases.
         held: The leases of this process.
         telling: Announces jobs that used up their attempts.
         patience: Seconds that a batch may take before it is cancelled and written carefully.

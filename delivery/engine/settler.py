@@ -2,7 +2,7 @@
 
 While one batch is being written the next one gathers, so batches grow with the load by themselves.
 A batch that the database refuses is divided until the results that cause it are found; the others
-are written at once. What cannot be written now is parked by cause and tried again, while new
+are written at once. Results that cannot be written now are parked by cause and retried, while new
 results are written. Nothing is let go before it is written.
 """
 
@@ -71,10 +71,10 @@ class Settler:
 
     Args:
         pool: Where partitions are made that are missing.
-        clock: Tells when a log id was made by a clock that was wrong.
+        clock: Shows whether a log id was made while the clock was wrong.
         held: The leases of this process.
         writer: Writes a batch.
-        disabling: Disables reactions whose endpoint is gone.
+        disabling: Disables reactions after their endpoint is gone.
         on_settled: Called with every batch once it is written.
         on_healing: Called with reactions whose calls failed, and whose endpoint settles jobs again.
     """
@@ -98,7 +98,7 @@ class Settler:
         self._on_healing = on_healing
         self._waiting: list[Settlement] = []
         self._parts: list[_Part] = []
-        """What is being written, the next part last. A part leaves it once it is written, divided
+        """Batches being written, the next part last. A part leaves it once it is written, divided
         or parked, so an error or a cancellation at any point lets nothing go."""
         self._parked = Parked()
         self._parked_next = False
@@ -129,7 +129,7 @@ class Settler:
         return len(self._waiting) + writing + len(self._parked)
 
     def in_hand(self) -> Iterable[HeldJob]:
-        """The jobs whose results are held here."""
+        """The jobs of the results that are held here."""
         held: list[Iterable[Settlement]] = [self._waiting, self._parked]
         held += [part.results for part in self._parts]
         for results in held:
@@ -182,7 +182,7 @@ class Settler:
         del self._waiting[: len(batch)]
 
     def _without_parked_days(self, batch: list[Settlement]) -> list[Settlement]:
-        """Park what is known to be refused with others, so that no statement is wasted on it."""
+        """Park results of a known cause with the others, so that no statement is wasted on them."""
         days = self._parked.days()
         if not days:
             return batch
@@ -215,7 +215,7 @@ class Settler:
                 logger.warning("%d partitions were missing and have been made", made)
 
     async def _write_parts(self) -> None:
-        """Write what was begun, until each result is written or parked."""
+        """Write the batches begun, until each result is written or parked."""
         while self._parts:
             part = self._parts[-1]
             if not part.results:

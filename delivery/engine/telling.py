@@ -36,12 +36,12 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _INTERVAL: Final = 30.0
-"""Seconds between two looks for what others could not announce."""
+"""Seconds between two looks for announcements that other workers could not write."""
 _AT_ONCE: Final = 20
 
 
 class _NotTold(Exception):
-    """The announcement failed, rather than what it is about."""
+    """The announcement failed, and not the work that it announces."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(reason)
@@ -83,8 +83,8 @@ class Telling:
         if cause_of(error) != self._reported:
             self._reported = cause_of(error)
             logger.error(
-                "an announcement could not be written (%s); what it is about is written without"
-                " it, and it is tried again later",
+                "an announcement could not be written (%s); the result is stored without it, and"
+                " the announcement is retried",
                 text_of(error),
             )
 

@@ -27,7 +27,7 @@ __all__ = ["ANY_LANE", "Wakeable", "Waker", "decode_lanes", "encode_lanes"]
 logger = logging.getLogger(__name__)
 
 ANY_LANE: Final = "*"
-"""The text that says: look for yourself."""
+"""The notification that asks every dispatcher to look for jobs."""
 
 _MAX_LANES: Final = 100
 """A notification holds less than 8,000 bytes, and a lane takes about 40."""
@@ -164,7 +164,7 @@ class Waker:
             self.announce(watched.lanes)
 
     async def _send(self) -> None:
-        """Send what is unsent, keeping to the rate; after an error less often."""
+        """Send the remaining lanes at the allowed rate; after an error less often."""
         try:
             while self._unsent:
                 pause = self._next_at - time.monotonic()
@@ -201,7 +201,7 @@ class Waker:
             self._failing = False
 
     async def aclose(self) -> None:
-        """Stop watching transactions, and send what is unsent if that takes no longer than 1 s."""
+        """Stop watching transactions, and send the remaining lanes within at most 1 s."""
         for watched in self._watched.values():
             if watched.timer is not None:
                 watched.timer.cancel()

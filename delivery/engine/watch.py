@@ -1,4 +1,4 @@
-"""What every engine keeps an eye on, also one that only produces: the clock and the partitions."""
+"""Watches the clock and the partitions in every engine, also in one that only produces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIRST_COUNT: Final = 5.0
 
 
 def partitions_alarm(days_left: int, days_ahead: int) -> str | None:
-    """Return what to tell people about the partitions left; None if there are enough.
+    """Return a warning about the partitions left; None if there are enough.
 
     Partitions are made `days_ahead` days in advance, every day one more. When fewer than half are
     left, nobody has made any for days.
@@ -55,7 +55,7 @@ def partitions_alarm(days_left: int, days_ahead: int) -> str | None:
 class DatabaseWatch:
     """Reads the database's clock before the last reading is too old, and counts partitions.
 
-    It writes nothing, and what it cannot read it reads later.
+    It writes nothing, and retries failed reads.
 
     Args:
         pool: The database.
@@ -80,7 +80,7 @@ class DatabaseWatch:
                     self._count_at = self._clock.steady() + _COUNT_EVERY
                     await self.count()
             except CONNECTION_ERRORS as error:
-                # Those who use the database tell of it; this is tried again a second later.
+                # Statements report the outage themselves; retry in a second.
                 logger.debug("the database's clock could not be read: %s", error)
 
     async def count(self) -> None:

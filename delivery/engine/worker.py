@@ -49,8 +49,8 @@ logger = logging.getLogger(__name__)
 _RESTART_PAUSE: Final = 1.0
 _FIRST_ROUND: Final = 5.0
 """Seconds that the start waits for partitions to be made."""
-_LISTENERS: Final = 2
-"""Connections to the database besides the pool's."""
+_OTHER_SESSIONS: Final = 2
+"""Database sessions beyond `database.pool_size`: one for notifications, one for heartbeats."""
 _LAST_CLAIM: Final = 5.0
 """Seconds that a claim under way is given when the worker stops."""
 _LAST_WRITE: Final = 3.0
@@ -83,7 +83,7 @@ class Worker:
         on_settled: Callable[[list[Settlement]], None],
         sealer: Sealer,
     ) -> None:
-        reserved = settings.database.pool_size + _LISTENERS
+        reserved = settings.database.pool_size + _OTHER_SESSIONS
         worker = within_files(settings.worker, current_shares(reserved))
         settings = settings.model_copy(update={"worker": worker})
         self._pool = pool

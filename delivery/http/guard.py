@@ -9,7 +9,6 @@ resolves differently the next time gains nothing.
 from __future__ import annotations
 
 import logging
-import time
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from delivery.errors import InvalidReaction
 from delivery.http.addresses import is_public
 from delivery.http.names import Names, system_addresses
 from delivery.message.url import ascii_host, literal_address
+from delivery.observe.repeated_logs import RepeatedLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +45,6 @@ _LOCAL: Final = (
 """Names of private networks: RFC 6762 with its appendix G, RFC 8375, and ICANN's `.internal`."""
 _LOGGED_EVERY: Final = 60.0
 """Seconds between two messages about the same host."""
-_MOST_LOGGED: Final = 1_000
 
 
 class AddressBlocked(Exception):
@@ -88,8 +87,7 @@ class Guard:
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
         self._names = Names(resolver)
         self._require_https = require_https
-        self._logged: dict[str, float] = {}
-        """When a message about a host was logged last."""
+        self._logs = RepeatedLogs(logger, every=_LOGGED_EVERY)
 
     def check(self, endpoint: Endpoint) -> None:
         """Refuse what can be refused without resolving a name; for when a reaction is saved.
@@ -186,8 +184,8 @@ class Guard:
             self._log(host, address)
             message = (
                 f"{host} resolves to an address that is not public, which may not be called;"
-                " http.allowed_networks and http.allowed_hosts say what may, and the worker's"
-                " log names the address"
+                " http.allowed_networks and http.allowed_hosts allow addresses, and the worker's"
+                " log names this one"
             )
             raise AddressBlocked(message)
 
@@ -197,11 +195,6 @@ class Guard:
         )
 
     def _log(self, host: str, address: Address) -> None:
-        """Tell the operator which address it was; users are not to learn how names resolve here."""
-        now = time.monotonic()
-        if now - self._logged.get(host, -_LOGGED_EVERY) < _LOGGED_EVERY:
-            return
-        if len(self._logged) >= _MOST_LOGGED:
-            self._logged.clear()
-        self._logged[host] = now
-        logger.warning("%s resolves to %s, which may not be called", host, address)
+        """Log the address for the operator; errors shown to tenants omit it."""
+        if self._logs.is_due(host):
+            logger.warning("%s resolves to %s, which may not be called", host, address)

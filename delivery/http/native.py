@@ -157,7 +157,7 @@ class NativeTransport:
             del self._free[connection]
             if connection.is_quiet():
                 return connection
-            # What it sent unasked, such as "408 Request Timeout", would pass for the response.
+            # Bytes sent unasked, such as "408 Request Timeout", would be taken for the response.
             connection.abort()
         return None
 

@@ -1,8 +1,8 @@
 """Connections for httpcore that never pass stray bytes off as the response to a request.
 
-httpcore's own connections keep what arrived beyond a response in a queue that nobody can look into,
-and read it as the response to the next request. Here a request is written to a used connection only
-if nothing has arrived on it since the last response; otherwise httpcore is sent to another one.
+httpcore buffers bytes after a response in a private queue and reads them as the next response. Here
+a request is written to a used connection only if nothing has arrived on it since the last response;
+otherwise httpcore is sent to another one.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class _Buffer(asyncio.Protocol):
         return self._readable.is_set()
 
     def raise_if_lost(self) -> None:
-        """Raise what the connection was lost by.
+        """Raise the error that the connection was lost by.
 
         Raises:
             OSError: if it is lost.

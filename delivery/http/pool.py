@@ -1,9 +1,9 @@
-"""The places for calls to one endpoint: how many there are, who has them, and who waits for one.
+"""The places for calls to one endpoint: their number, their holders, and the waiting calls.
 
 Several tenants may call the same endpoint, and one of them a part of it that is slow. So that its
 calls do not take all places, the last ones are kept for others: an eighth for lanes that have no
-place yet, and half of these for tenants that have none. Who waits is served in turns, tenant by
-tenant and lane by lane, and not in the order in which they came.
+place yet, and half of these for tenants that have none. Waiting calls are served round-robin by
+tenant, then by lane.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Caller(Protocol):
 
 
 class Place:
-    """A place that was given to who waited for it; it must be given back, used or not."""
+    """A place granted to a waiting call. Release it whether or not it is used."""
 
     __slots__ = ("_release", "lane", "pool", "tenant")
 

@@ -16,7 +16,7 @@ __all__ = ["Request"]
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """What is sent where; not frozen because one is made for every delivery.
+    """A request and its endpoint; not frozen because one is made for every delivery.
 
     Each is equal to itself only: transports keep those that are under way in sets.
     """

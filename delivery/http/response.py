@@ -89,7 +89,7 @@ class ResponseReader:
         self._exchange = exchange
         self._is_head_request = is_head_request
         self._head: bytes | bytearray = b""
-        """What has arrived of a head; not copied where one piece has it all, as nearly always."""
+        """The received part of a head; not copied if one piece has all of it, as nearly always."""
         self._searched = 0
         """Up to where in it no end was found."""
         self._in_body = False

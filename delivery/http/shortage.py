@@ -1,4 +1,4 @@
-"""What this machine or process has run out of, as opposed to what an endpoint does wrong.
+"""Shortages of this machine or process, as opposed to faults of an endpoint.
 
 Files (EMFILE, ENFILE), memory for sockets (ENOBUFS, ENOMEM), threads for name resolution and
 ephemeral ports are shortages: they pass, and say nothing about the endpoint. So is a network
@@ -6,7 +6,7 @@ interface that is down (ENETDOWN): nothing at all can be called through it.
 
 EACCES and EPERM are none. They come from firewall rules and routes that forbid a destination: they
 last, they concern that endpoint, and its owner has to learn of them. Nor is ENETUNREACH: it is also
-what a host without IPv6 says of every endpoint that has only IPv6 addresses.
+the error of a host without IPv6 for every endpoint with only IPv6 addresses.
 """
 
 from __future__ import annotations

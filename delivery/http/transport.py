@@ -29,7 +29,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Places(Protocol):
-    """A transport that bounds the calls to one endpoint, and tells before a call whether it waits.
+    """A transport that bounds the calls to one endpoint, and knows before a call whether it waits.
 
     Without it a call that has to wait does so in `send`.
     """

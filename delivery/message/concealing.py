@@ -180,7 +180,7 @@ def _has_mark(body: Body) -> bool:
 
 
 def _is_marked_within(text: str) -> bool:
-    """Whether `***` stands in a text, such as a URL, where `redact_text` would put it."""
+    """Return whether a text, such as a URL, has `***` where `redact_text` puts it."""
     if REDACTED not in text:
         return False
     unmarked = text.replace(REDACTED, _PROBE)
@@ -236,7 +236,7 @@ def _restored(given: Any, shown: Any, current: Any) -> Any:
 
 
 def _restored_pairs(given: Pairs, shown: Pairs, current: Pairs) -> Pairs:
-    """What was shown is the value that stands at as manieth a place under the same name."""
+    """Restore `***` from the value at the same position under the same name."""
     values: dict[tuple[str, int], tuple[str, str]] = {}
     count: Counter[str] = Counter()
     for (name, value), (_, as_shown) in zip(current, shown, strict=True):

@@ -1,7 +1,7 @@
-"""What a call itself declares secret, by which it is decided what another origin may receive.
+"""The credentials that a call declares, which decide whether another origin may receive it.
 
-Logs hide what looks secret, also in events. That is a guess, and must not decide what is sent. This
-is decided by what whoever made the call put into it as a credential: signing secrets, the TLS key,
+Logs hide values that look secret, also in events. That is a guess, and must not change requests.
+The decision uses only the credentials that the call declares: signing secrets, the TLS key,
 credentials in headers and query, and fields of its own body that are named as secrets.
 """
 
@@ -52,7 +52,7 @@ def declares_secret_body(body: Body) -> bool:
     if not isinstance(content, str):
         return _declares(content)
     try:
-        # A placeholder stands for a value, or for a part of a text.
+        # A placeholder is replaced by a value, or by a part of a text.
         return _declares(json.loads(_PLACEHOLDER.sub("0", content)))
     except (ValueError, RecursionError):
         pass

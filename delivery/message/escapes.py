@@ -1,4 +1,4 @@
-r"""Text with its escapes undone, and where each part of it stands in the text as it was.
+r"""Text with its escapes undone, and the position of each part in the original text.
 
 A secret that a receiver repeats comes back as the receiver's language writes it: `\/` from PHP,
 `\u0026` from Go and Rails, `\u002B` from .NET, `%2f`, `&#x2F;`, or several of these over each
@@ -24,7 +24,7 @@ __all__ = ["EscapedNeedles", "Unescaped", "has_escapes", "replace_spans", "unesc
 Span = tuple[int, int]
 
 _COMPLEX: Final = (b"%", b"&#", *(b"\\" + bytes([each]) for each in b"uUx01234567"))
-"""One of these is in each escape, but for names of HTML and a backslash before a character."""
+"""Each escape has one of these, except HTML names and a backslash before a character."""
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _DEEPEST: Final = 5
 """Escapes over escapes that are undone."""
@@ -89,10 +89,10 @@ def has_escapes(data: bytes) -> bool:
 
 
 def unescaped_forms(text: bytes) -> list[bytes]:
-    """Return a text, and what it becomes when its own escapes are undone.
+    """Return a text, and the forms that it has when its own escapes are undone.
 
-    A secret may have in it what looks like an escape. It may also end with a sign that begins one,
-    and so be undone together with what follows: the last of the forms have no such end.
+    A secret may contain a sequence that looks like an escape. It may also end with the beginning of
+    one, and be undone together with the next bytes: the last of the forms have no such end.
     """
     forms = [_normal(text), *Unescaped(text).layers]
     return [*forms, *(each.rstrip(b"\\%&") for each in forms)]
@@ -110,7 +110,7 @@ def replace_spans(data: bytes, spans: Iterable[Span], mark: bytes) -> bytes:
 
 
 class EscapedNeedles:
-    """What is looked for in texts with their escapes undone.
+    """Secrets to find in texts with their escapes undone.
 
     Args:
         secrets: As they are.
@@ -121,13 +121,13 @@ class EscapedNeedles:
     def __init__(self, secrets: Iterable[bytes]) -> None:
         forms = {form for secret in secrets for form in unescaped_forms(secret)}
         self.forms = tuple(form for form in forms if len(form) >= _SHORTEST)
-        # What is lost is put back by no backslash before a character, but for control characters.
+        # A backslash before a character never yields a removed one, except a control character.
         has_controls = any(map(_CONTROL.search, self.forms))
         bare = {form.replace(b"\\", b"") for form in self.forms}
         self._bare = None if has_controls else tuple(bare)
 
     def find(self, data: bytes) -> list[Span]:
-        """Return where the needles stand in the data, written with escapes."""
+        """Return the spans of escaped needles in the data."""
         if not has_escapes(data) or (self._bare is not None and not self._may_find(data)):
             return []
         return Unescaped(data).find(self.forms)
@@ -167,11 +167,11 @@ class Unescaped:
             layers.append(data)
         self._plain = tuple(layers)
         self.layers: tuple[bytes, ...] = tuple(map(_normal, layers))
-        """What is looked through: the text after each layer of escapes is undone. A `+` is a space
-        in it, as it may be one in a URL; so must it be in what is looked for."""
+        """The searched text after each layer of escapes is undone. A `+` becomes a space, as it may
+        be one in a URL; needles are changed in the same way."""
 
     def find(self, needles: Sequence[bytes], *, plain: bool = False) -> list[Span]:
-        """Return where the needles stand in the text as it is, written with escapes.
+        """Return the spans of escaped needles in the original text.
 
         Args:
             needles: What to look for.
@@ -250,7 +250,7 @@ def _normal(text: bytes) -> bytes:
 
 
 class _Undone(dict[bytes, bytes]):
-    """What escapes stand for; there are few of them, which come again and again."""
+    """The decoded bytes of escapes; the same few occur again and again."""
 
     __slots__ = ()
     _MOST: Final = 20_000
@@ -263,7 +263,7 @@ class _Undone(dict[bytes, bytes]):
 
 
 def _undo(token: bytes) -> bytes:
-    """Return the bytes that one escape stands for."""
+    """Return the bytes that one escape decodes to."""
     kind, digits = token[1:2], token[2:]
     if token.startswith(b"&#"):
         number = digits.rstrip(b";").lower()

@@ -229,7 +229,7 @@ def _values(facts: Facts, payload: DecodedPayload, roots: frozenset[str]) -> Val
     values: dict[str, ExactValue | DecodedPayload] = {}
     if "event" in roots:
         try:
-            # Decoded here, so that an error is told in the words of this place.
+            # Decoded here, so that an error names this place.
             payload.value  # noqa: B018
         except ValueError:
             message = "the event's payload is not JSON, so no placeholder can name anything in it"

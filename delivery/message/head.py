@@ -16,7 +16,7 @@ _STATUS_LINE: Final = re.compile(rb"[^ \r\n]+ +([0-9]{3})")
 
 
 def cut_head(heads: bytes, limit: int) -> bytes:
-    """Return heads in at most `limit` bytes, with a note for what is left out of each.
+    """Return heads in at most `limit` bytes, with a note of the omitted headers in each.
 
     Only whole fields are left out, those that do not fit; of a first line that is longer than there
     is room for, the end is. The Location of a redirect is kept before others. Without anything to
@@ -31,7 +31,7 @@ def cut_head(heads: bytes, limit: int) -> bytes:
     each = heads.split(b"\r\n\r\n")
     kept: list[bytes] = []
     room = limit - 4 * (len(each) - 1)
-    # The last one is the response itself, and what it leaves is for the redirects before it.
+    # The last one is the response itself; the redirects before it share the remaining bytes.
     for left, head in zip(range(len(each), 0, -1), reversed(each), strict=True):
         kept.append(_cut(head, room // left))
         room -= len(kept[-1])

@@ -38,7 +38,7 @@ def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool =
     """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object.
 
     Args:
-        body: What was sent or received of it.
+        body: The part of it that was sent or received.
         scrubber: Finds known secrets; None: there are none.
         limit: Bytes to keep at most.
         cut: Whether more of it was to come, so that it may end in the middle of a secret.

@@ -35,14 +35,14 @@ _NOTHING: Final = "{}"
 """The credentials of a call in which nothing is secret; not worth sealing."""
 
 _NOT_SENT: Final = frozenset({"retry", "concurrency", "rate_limit", "ordered", "live"})
-"""Keys of a stored call that say nothing about what is sent."""
+"""Keys of a stored call that do not affect the request."""
 
 
 class StoredCall(NamedTuple):
     """A call as it is stored."""
 
     params: str
-    """JSON of what may be shown of it. No statement reads values out of it."""
+    """JSON of the parts that may be shown. No statement reads values from it."""
     credentials: str
     """Sealed JSON of the parts that are concealed in `params`; `{}` if none is."""
 

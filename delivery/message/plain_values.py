@@ -15,7 +15,7 @@ _CERTAIN_ENDS: Final = (
 _CERTAIN_WORDS: Final = frozenset(
     {"code", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "sessionid", "sid", "sig"}
 )
-"""At the end of a name, these say what the value is; elsewhere they may say what it is about."""
+"""At the end of a name, these name the kind of value; elsewhere they may name its subject."""
 
 _PLAIN: Final = re.compile(
     r"true|false|null|none|yes|no|on|off|-?[0-9][0-9.]{0,4}"
@@ -28,7 +28,7 @@ _LONGEST_PLAIN: Final = 40
 
 
 def names_its_value(squashed: str, last_word: str) -> bool:
-    """Whether a name that looks secret says what its value is, and not what it is about.
+    """Return whether a name that looks secret names the kind of its value, and not its subject.
 
     Args:
         squashed: The name's letters and digits, in lower case.

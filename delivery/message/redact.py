@@ -145,15 +145,15 @@ def is_secret_key(key: str) -> bool:
 def is_credential(name: str, value: object) -> bool:
     """Whether a header, query pair or field of a call is a credential, for one origin only.
 
-    It is judged by the name and by `redaction.names`. `redaction.exempt` says only what may be
-    stored, and so has no part in it.
+    It is judged by the name and by `redaction.names`. `redaction.exempt` only decides which values
+    may be stored, and so has no part in it.
     """
     looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
     return looks_secret and may_be_secret(name, value)
 
 
 def is_certain(name: str) -> bool:
-    """Whether a name that looks secret says what its value is, as `card_pin` and `apiKey` do.
+    """Return whether a name that looks secret names the kind of its value, such as `apiKey`.
 
     A name such as `total_tokens` or `signature_required` only has such a word in it.
     """

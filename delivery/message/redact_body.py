@@ -194,14 +194,14 @@ def _end_of_nested(data: bytes, start: int, escape: bytes = b"") -> int:
             if depth == 0:
                 return token.end()
         elif mark == b'"':
-            # The end of the string that all this stands in.
+            # The end of the string that contains all this.
             return token.start()
     return len(data)
 
 
 @lru_cache(maxsize=_LONGEST_ESCAPE + 1)
 def _tokens(escape: bytes) -> re.Pattern[bytes]:
-    """Strings and brackets of JSON whose quotes have these backslashes before them."""
+    """Strings and brackets of JSON with these backslashes before their quotes."""
     if not escape:
         return _STRING_OR_BRACKET
     quote = rb"(?<!\\)" + re.escape(escape) + b'"'

@@ -121,9 +121,9 @@ class Scrubber:
         return self._escaped
 
     def find_in(self, text: Unescaped) -> list[tuple[int, int]]:
-        """Return where secrets stand in a text that are written with escapes.
+        """Return the spans of escaped secrets in a text.
 
-        Other than `scrub` it makes nothing ready, for it is asked of thousands about one line.
+        Unlike `scrub`, this builds no index, because thousands of scrubbers examine each log line.
         """
         return text.find(self._needles.texts, plain=True)
 
@@ -157,7 +157,7 @@ class Scrubber:
         return text
 
     def scrub_plain(self, text: str) -> str:
-        """The same, without looking for what is written with escapes; see `find_in`."""
+        """The same without a search for escaped secrets; see `find_in`."""
         if self._hides_all and text:
             return REDACTED
         data = text.encode("utf-8", "surrogatepass")
@@ -194,7 +194,7 @@ def secrets_in_header(name: str, value: str) -> Iterator[str]:
     yield value
     found = _SCHEME.fullmatch(value)
     if found:
-        # `Bearer …`, `Basic …`: what stands behind the scheme is the secret.
+        # `Bearer …`, `Basic …`: the secret follows the scheme.
         yield found[1]
         yield from _of_basic(found[1])
     if name.lower() in _COOKIES:
@@ -225,7 +225,7 @@ def _body_value(content: Any) -> Any:
 
 
 def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
-    """What stands in a JSON value under keys that look secret, also in texts that are JSON."""
+    """Values under keys that look secret in a JSON value, also in texts that are JSON."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

@@ -1,6 +1,6 @@
 r"""Values of `name=value` within any text: in URLs, in forms, and in URLs within these.
 
-A pair is found where something stands before its name that separates pairs. The signs may be
+A pair is found where a separator of pairs precedes its name. The signs may be
 percent-encoded, several times over, or escaped as in JSON (`\u0026`). Only the bytes of values that
 are hidden change; nothing else is decoded and encoded again.
 """
@@ -22,7 +22,7 @@ _DEEPEST: Final = 4
 """How many times a name may be percent-encoded."""
 
 _EQUALS: Final = re.compile(
-    # Of a pair, or what stands behind a name in JSON that is percent-encoded.
+    # Of a pair, or following a name in percent-encoded JSON.
     rb"(=)|%((?:25)*)3[dD]|(\\u003[dD])|%((?:25)*)22(?:%(?:25)*20)*%(?:25)*3[aA]"
 )
 _BEFORE_NAME: Final = re.compile(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["open_payload", "seal_payload", "shown_payload"]
 
 _ESCAPED: Final = re.compile(rb'\\"[ \t\r\n]*:|\\u00(?:22|3[dD])')
-"""The end of a name in JSON that stands in a string of JSON, or an equals sign."""
+"""The end of a name in JSON inside a string of JSON, or an equals sign."""
 
 
 def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:

@@ -36,6 +36,7 @@ LONGEST_URL: Final = 8_192
 """Characters."""
 _MAX_HOST: Final = 253
 _CONTROL_OR_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
@@ -78,8 +79,9 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
         raise _refused(url, f"it must be a text of 1 to {LONGEST_URL} characters")
     if _CONTROL_OR_SPACE.search(url) or "\\" in url:
         raise _refused(url, "it contains a space, control character or backslash; encode it as %XX")
+    if _SURROGATE.search(url):
+        raise _refused(url, "it has a lone surrogate in it, which UTF-8 cannot encode; remove it")
     try:
-        url.encode()
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:

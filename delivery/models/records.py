@@ -77,7 +77,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class TriggerStatus:
-    """Where the jobs of one trigger stand together."""
+    """The combined state of the jobs of one trigger."""
 
     trigger_id: UUID
     state: TriggerState

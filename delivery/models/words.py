@@ -33,7 +33,7 @@ class JobStatus(StrEnum):
 
 
 class TriggerState(StrEnum):
-    """Where the jobs of a trigger stand together; `delivery.lifecycle.trigger_state` derives it."""
+    """The combined state of a trigger's jobs; `delivery.lifecycle.trigger_state` derives it."""
 
     NO_JOBS = "no_jobs"
     """No reaction matched."""

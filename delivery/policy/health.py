@@ -1,4 +1,4 @@
-"""How an endpoint's responses change what its reaction may do: pauses, the circuit, the end.
+"""Effects of an endpoint's responses on its reaction: pauses, the circuit, disabling.
 
 A call is a *failure* if it is to be tried again: no response, or a status such as 404 or 500. 429
 is none: the endpoint works, and asks for less. A response that settles its job (200, but 400 as
@@ -61,7 +61,7 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_UNASKED_PAUSE: Final = 10.0
 _MOST_DOUBLINGS: Final = 30
 _EARLY: Final = 2
-"""Attempts of a job whose failures are early ones."""
+"""Number of attempts of a job that count as early."""
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )

@@ -6,7 +6,7 @@ more for lists, objects and texts that are read, copied or made, by their size. 
 third of a microsecond.
 
 Values may share parts, so that one built of few objects can be enormous when it is written out or
-compared. `_weight` counts such a value in full, up to what is left.
+compared. `_weight` counts such a value in full, up to the remaining budget.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
 
 
 class _BoundedFunctions(jmespath.functions.Functions):  # type: ignore[misc]
-    """The functions of JMESPath, which charge for what they read and make.
+    """The functions of JMESPath, which charge for the values they read and make.
 
     Args:
         charge: See `BoundedInterpreter.charge`.

@@ -234,7 +234,8 @@ def _fault(name: str, max_length: int) -> str | None:
     if "*" in name:
         return "has a * in it, which stands for other types"
     if any(character.isspace() or not character.isprintable() for character in name):
-        return "has whitespace or a control character in it"
+        is_lone = any("\ud800" <= character <= "\udfff" for character in name)
+        return f"has {'a lone surrogate' if is_lone else 'whitespace or a control character'} in it"
     if not all(name.split(".")):
         return "has an empty part before, after or between its dots"
     return None

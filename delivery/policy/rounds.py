@@ -1,4 +1,4 @@
-"""Who is next, where many wait: tenants in turns, and the lanes of each in turns."""
+"""A queue served round-robin by tenant, then by lane."""
 
 from __future__ import annotations
 

@@ -158,8 +158,8 @@ def check_known(options: Mapping[str, object], *known: type | Callable[..., obje
     """Refuse an option that is not known, which Python by itself would let pass as `**call`.
 
     Args:
-        options: What was given beside the named arguments.
-        known: Typed dictionaries whose keys are options, and the verbs whose arguments are.
+        options: The arguments besides the named ones.
+        known: Typed dictionaries with options as keys, and verbs with options as arguments.
 
     Raises:
         InvalidReaction: naming it, and the one that may have been meant.

@@ -182,7 +182,10 @@ def check_run_at(
     except (OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
-        message = f"delay is {_shown(delay)}; it must be a number of seconds or a timedelta"
+        message = (
+            f"delay is {_shown(delay)}; it must be a number of seconds or a timedelta, and end"
+            " before the year 2200"
+        )
         raise InvalidInput(message) from None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from delivery.service.checks import check_text
 from delivery.settings import without_password
 from delivery.store.connection import connect
 from delivery.store.embedded import default_directory, start_embedded
@@ -29,10 +30,13 @@ __all__ = [
     "reach",
 ]
 
+_LONGEST_ROLE: Final = 63
+"""The most bytes of a name in PostgreSQL."""
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What a database's schema is like now, and what was just done to it."""
+    """The state of a database's schema, and the migrations just applied."""
 
     applied: tuple[str, ...]
     """Migrations that were applied, in their order; empty: it was up to date."""
@@ -82,7 +86,7 @@ async def reach(
 async def bring_up_to_date(connection: Connection, days_ahead: int) -> tuple[str, ...]:
     """Apply missing migrations, and make the partitions of the days ahead.
 
-    Roles that were granted rights get those to what the migrations add.
+    Roles that were granted rights get rights to new objects of the migrations.
 
     Returns:
         The labels of the migrations that were applied, in their order.
@@ -110,8 +114,11 @@ async def migrate_database(
 
     Raises:
         DatabaseError: if the database cannot be used, or there is no such role.
+        InvalidInput: The name of a role is empty, or PostgreSQL cannot store it.
         SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
     """
+    for role in (*workers, *readers):
+        check_text("the name of a role", role, max_length=_LONGEST_ROLE)
     async with reach(settings, statement_timeout=MIGRATION_TIMEOUT) as (_, connection, _):
         labels = await bring_up_to_date(connection, settings.partitions.days_ahead)
         for role in workers:

@@ -120,7 +120,7 @@ async def examine(
 async def _examine_database(
     url: str, connection: Connection, settings: Settings, known: Settings
 ) -> AsyncIterator[Finding]:
-    """Check what needs no more than a connection, each within its time."""
+    """Run the checks that need only a connection, each with a time limit."""
     yield await _in_time(_check_database(settings, connection))
     schema = await _in_time(_check_schema(connection))
     yield schema
@@ -144,8 +144,8 @@ async def _in_time(check: Awaitable[Finding], seconds: float = _CHECK_TIMEOUT) -
             return await check
     except TimeoutError as error:
         message = (
-            f"the check did not end within {seconds:g} s; see what the database is busy with, and"
-            " how many sessions a pooler before it has"
+            f"the check did not end within {seconds:g} s; look for long statements and locks in the"
+            " database, and for the number of sessions of a pooler before it"
         )
         raise StatementTimeout(message) from error
 

@@ -64,7 +64,7 @@ class Ids:
         tenant_id = check_text("tenant_id", tenant_id)
         found = await ids.find(self._pool, kind, digits, tenant_id, _SHOWN + 1)
         if not found:
-            message = f"there is no {kind} in tenant {tenant_id!r} whose id begins or ends {text!r}"
+            message = f"no {kind} in tenant {tenant_id!r} has an id that begins or ends {text!r}"
             raise NotFound(message + await self._found_elsewhere(kind, digits, tenant_id))
         if len(found) > 1:
             shown = ", ".join(str(each) for each in found[:_SHOWN])

@@ -1,4 +1,4 @@
-"""What a producer does when there is no partition for today's rows."""
+"""The reaction of a producer to a missing partition for today's rows."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def checked_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the changes that are neither of the call nor of the state.
 
     Raises:
-        InvalidInput: if one cannot be used. What is not changed is not checked: a reaction with a
+        InvalidInput: if one cannot be used. Unchanged values are not checked: a reaction with a
             stored value that would be refused today can still be disabled, or mended field by
             field.
     """

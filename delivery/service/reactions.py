@@ -316,7 +316,7 @@ class Reactions:
             MissingKey: if what is secret in it cannot be read, and is not all given anew.
         """
         if not changes.keys() & CallOptions.__annotations__.keys():
-            # What is stored stays byte for byte, also where it could not be read or be saved again.
+            # The stored call is kept byte for byte, also where it could not be read or saved again.
             return self._changed(stored.shown, changes), stored.call
         try:
             current = decode_params(stored.call, self._sealer)
@@ -355,7 +355,7 @@ class Reactions:
         )
 
     def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
-        """The reaction with the changes; only what is changed is checked, and may be refused."""
+        """The reaction with the changes; only changed values are checked, and may be refused."""
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
             message = "a reaction is deleted by reactions.delete, not by its state"

@@ -1,4 +1,4 @@
-"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: what happened."""
+"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: recorded events."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
 from delivery.service.missing_partitions import make_missing_partition
+from delivery.service.patience import read_patiently
 from delivery.store import jobs, triggers
 from delivery.store.caller import CallerConnections
 from delivery.store.failures import CONNECTION_ERRORS
@@ -47,8 +48,6 @@ __all__ = ["TriggerRequest", "Triggers"]
 
 _FIRST_LOOK: Final = 0.05
 _LAST_LOOK: Final = 0.5
-_MOST_FAILURES: Final = 60
-"""Looks in a row that may fail, as while the database restarts: half a minute of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Triggers:
         return page_of([self._shown(trigger) for trigger in found], limit)
 
     async def status(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> TriggerStatus:
-        """Return where the jobs of a trigger stand together.
+        """Return the combined state of the jobs of a trigger.
 
         Raises:
             NotFound: if there is no trigger with this id in this tenant.
@@ -158,7 +157,7 @@ class Triggers:
     async def statuses(
         self, of: Iterable[Trigger], *, tenant_id: str = "default"
     ) -> tuple[TriggerStatus, ...]:
-        """Return where the jobs of each trigger stand together, in one round trip.
+        """Return the combined state of the jobs of each trigger, in one round trip.
 
         Raises:
             InvalidInput: `of` is no list of triggers.
@@ -212,22 +211,15 @@ class Triggers:
             raise await self._delays.error(
                 subject, late[0] if late else None, trigger_id=trigger.id, unfinished=number
             ) from None
-        return await self._jobs_of(trigger)
+        return await read_patiently(lambda: self._jobs_of(trigger))
 
     async def _wait(self, trigger: Trigger, finished: asyncio.Event) -> None:
         pause = _FIRST_LOOK
-        failures = 0
         while True:
             finished.clear()
-            try:
-                counts = await triggers.statuses(self._pool, [trigger.id], trigger.tenant_id)
-            except CONNECTION_ERRORS:
-                failures += 1
-                if failures > _MOST_FAILURES:
-                    raise
-                await asyncio.sleep(_LAST_LOOK)
-                continue
-            failures = 0
+            counts = await read_patiently(
+                lambda: triggers.statuses(self._pool, [trigger.id], trigger.tenant_id)
+            )
             if _status(trigger.id, counts[trigger.id]).state is not TriggerState.PENDING:
                 return
             try:
@@ -273,7 +265,7 @@ class Triggers:
         payload = encode_payload(request.payload, self._limits.max_payload_bytes)
         event_type = validate_event_type(request.type, self._limits.max_event_type_length)
         if event_type in OWN_TYPES:
-            message = f"{event_type} is told by the engine alone; name another type"
+            message = f"{event_type} is reserved for the engine; choose another type"
             raise InvalidInput(message)
         return TriggerDraft(
             type=event_type,

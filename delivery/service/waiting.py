@@ -1,4 +1,4 @@
-"""What keeps a job that is waited for from being finished."""
+"""Reasons why an awaited job is not finished."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Delays:
         return await workers.count_living(self._pool, self._dead_after)
 
     async def last_look(self, reading: Coroutine[Any, Any, T]) -> T | None:
-        """Return what is read, or None if the database does not respond: the wait is over."""
+        """Return the result of a last read, or None if the database does not respond."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await reading
@@ -63,7 +63,7 @@ class Delays:
         """Return the error for a wait that has ended.
 
         Args:
-            subject: What was not finished, and within which time.
+            subject: The unfinished object, and the time that was given.
             job: The job that was waited for, or the first of several; None if it was not read.
             trigger_id: The trigger that was waited for.
             unfinished: How many jobs were not finished.

@@ -1,7 +1,7 @@
 """URLs of databases: shown without their password, and prepared for the driver.
 
-A password with `/`, `?`, `#` or `@` in it that is not percent-encoded changes what a parser takes
-for the host, the port or the database. So what is hidden does not rest on a parser: where a URL is
+A password with `/`, `?`, `#` or `@` in it that is not percent-encoded moves the borders that a
+parser finds between host, port and database. So hiding does not rest on a parser: where a URL is
 ambiguous, everything that may belong to the password is hidden.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
 
 _MASK: Final = "***"
 _RECOGNISABLE: Final = 6
-"""Characters by which a password is told from ordinary text."""
+"""The fewest characters of a password that are hidden in any text."""
 
 _SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
@@ -37,6 +37,7 @@ _KEYWORD: Final = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)", re.IGNO
 """A password among keywords and values, as libpq takes them too."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _DELIMITERS: Final = re.compile(r"[/?#@&=:]")
 _AS_WRITTEN: Final = "%!$&'()*+,;=~-._:"
 _HIGHEST_PORT: Final = 65_535
@@ -83,10 +84,9 @@ def without_password(url: str) -> str:
 
 
 def passwords_in(url: str) -> tuple[str, ...]:
-    """Return what may be a password in the URL: as it is written, decoded, and in pieces.
+    """Return every possible password in the URL: as it is written, decoded, and in pieces.
 
-    The pieces are what a parser may take for a host, a port or a name where the password is not
-    encoded.
+    A parser may take the pieces for a host, a port or a name if the password is not encoded.
     """
     spans = _password_spans(url)
     if spans is None:
@@ -103,7 +103,7 @@ def passwords_in(url: str) -> tuple[str, ...]:
 def hide_password(text: str, url: str) -> str:
     """Return a text about the URL, such as an error of the driver, without pieces of its password.
 
-    A piece of few characters stands in many a word by chance, so it is hidden in quotes only, as
+    A short piece occurs in ordinary words by chance, so it is hidden in quotes only, as
     errors repeat it, and before an `@`.
     """
     for piece in passwords_in(url):
@@ -122,8 +122,8 @@ def parse_database_url(url: str) -> DriverUrl:
     dropped.
 
     Raises:
-        InvalidDatabaseUrl: if the URL is malformed or ambiguous, or asks for what the driver does
-            not do.
+        InvalidDatabaseUrl: if the URL is malformed or ambiguous, or asks for a feature that the
+            driver does not have.
     """
     url = url.strip()
     scheme = _SCHEME.match(url)
@@ -132,6 +132,9 @@ def parse_database_url(url: str) -> DriverUrl:
         raise InvalidDatabaseUrl(message)
     if _CONTROL.search(url):
         message = "it has a control character in it, such as a line end; remove it"
+        raise InvalidDatabaseUrl(message)
+    if _SURROGATE.search(url):
+        message = "it has a lone surrogate in it, which UTF-8 cannot encode; remove it"
         raise InvalidDatabaseUrl(message)
     authority, path, query = _parts(url[scheme.end() :])
     userinfo, at, hosts = authority.rpartition("@")
@@ -143,7 +146,7 @@ def parse_database_url(url: str) -> DriverUrl:
 
 
 def _password_spans(url: str) -> list[tuple[int, int]] | None:
-    """From where to where there may be a password; None if that cannot be told."""
+    """Return the spans of possible passwords; None if they are unknown."""
     scheme = _SCHEME.match(url)
     if scheme is None:
         return None
@@ -183,7 +186,7 @@ def _end_of_authority(url: str, start: int) -> int:
 
 
 def _bad_port(url: str, start: int) -> int | None:
-    """Behind which colon something stands that is no port, and so may be a password."""
+    """Return the position after a colon without a port, where a password may begin."""
     position = start
     for part in url[start : _end_of_authority(url, start)].split(","):
         if not _HOST_AND_PORT.fullmatch(part):

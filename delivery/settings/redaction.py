@@ -10,11 +10,11 @@ __all__ = ["RedactionSettings"]
 
 
 class RedactionSettings(Section):
-    """What counts as secret, beside the names that look like it by themselves."""
+    """Names that count as secret, besides those that look secret by themselves."""
 
     names: tuple[Annotated[str, Field(min_length=2, max_length=100)], ...] = ()
     """Names of headers, query keys and JSON keys whose values are never stored, in any case and
     with any separators: `customer-number` also means `customerNumber`."""
     exempt: tuple[Annotated[str, Field(min_length=2, max_length=100)], ...] = ()
-    """Names that are no secrets though they look like it, written as in `names`: `page-token`. What
-    is stored and shown changes by this, never what is sent."""
+    """Names to treat as not secret, in the form used by `names`: `page-token`. Affects storage and
+    display, never requests."""

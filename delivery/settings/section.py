@@ -1,4 +1,4 @@
-"""What every section of the settings has in common: fields that are checked, and then frozen."""
+"""The base of every section of the settings: fields that are checked, and then frozen."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class InvalidValues(ValueError):
     """Values of a section cannot be used.
 
     Attributes:
-        problems: What is wrong, by the name of the field; `""` for the section as a whole.
+        problems: The problems, by the name of the field; `""` for the section as a whole.
     """
 
     def __init__(self, problems: Mapping[str, Problem]) -> None:

@@ -1,4 +1,4 @@
-"""Parameters of a database URL: what the driver understands, and what it does not.
+"""Parameters of a database URL: those that the driver supports, and those that it does not.
 
 Hosting providers hand out URLs for libpq. The driver, asyncpg, takes each parameter that it does
 not know for a setting of the server, which then refuses the connection. So every parameter of libpq

@@ -120,7 +120,7 @@ class Rules:
 
 
 def Field(**rules: Any) -> Any:  # noqa: N802 - the name that such functions have elsewhere
-    """Return rules of a setting, to stand in place of its default, or in `Annotated`."""
+    """Return rules of a setting, for use as its default or in `Annotated`."""
     return Rules(**rules)
 
 
@@ -133,7 +133,7 @@ class BeforeValidator:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a value."""
+    """A problem with a value."""
 
     text: str
     value: Any = _NOTHING

@@ -1,7 +1,7 @@
 """A tenant's reactions as a producer matches against them, converted and checked row by row.
 
 A row that is not as the engine writes it, changed by hand or stored by another version, must not
-keep the tenant's other reactions from matching. What can be used of it is used, and the rest is
+keep the tenant's other reactions from matching. Its usable values are used, and the rest is
 reported as a fault.
 """
 
@@ -45,7 +45,7 @@ class Catalog:
     version: int
     entries: tuple[CatalogEntry, ...]
     faults: tuple[tuple[UUID, str], ...] = ()
-    """Reactions with values that cannot be used, and what is wrong with them."""
+    """Reactions with unusable values, and the reasons."""
 
 
 async def load_catalog(executor: Executor | CallersTransaction, tenant_id: str) -> Catalog:

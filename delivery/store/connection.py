@@ -144,7 +144,7 @@ def _without_environment(url: str) -> dict[str, Any]:
     """Return what keeps the environment of libpq from the embedded server.
 
     Variables such as PGSSLMODE and PGTARGETSESSIONATTRS are about another one. For a server that
-    the settings name, they stand for what the URL leaves out.
+    the settings name, they replace missing parts of the URL.
     """
     if not is_embedded(url):
         return {}
@@ -180,7 +180,7 @@ def _shown(error: BaseException, url: str) -> BaseException | None:
 
 
 def _server_settings(target: DriverUrl) -> dict[str, str]:
-    """What a session begins with."""
+    """The settings that a session begins with."""
     if target.application_name is None:
         return _SERVER_SETTINGS
     return {**_SERVER_SETTINGS, "application_name": target.application_name}

@@ -1,6 +1,6 @@
-"""The driver's errors in the terms of this package, and what they say about the session.
+"""The driver's errors in the terms of this package, and their meaning for the session.
 
-Nothing here does I/O. `translate` is what every statement's error passes through.
+Nothing here does I/O. Every statement's error passes through `translate`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Harm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """An error to raise, and what becomes of the session."""
+    """An error to raise, and its effect on the session."""
 
     error: DatabaseError
     harm: Harm

@@ -21,7 +21,7 @@ __all__ = ["held", "is_alone", "open_lock", "shared"]
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_TIMEOUT: Final = 30.0
-"""Seconds to wait for the gate while whoever holds it does not say who it is."""
+"""Seconds to wait for the gate while its holder is unknown."""
 _TOLD_AFTER: Final = 5.0
 """Seconds of waiting for the gate after which a warning is logged."""
 

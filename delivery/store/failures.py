@@ -1,4 +1,4 @@
-"""Which errors of the database say "later", which say "never", and which say "not here"."""
+"""Classification of database errors: transient, permanent, or environmental."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _by_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> Refusal:
 
 
 def _by_check(error: asyncpg.PostgresError) -> Refusal:
-    """Tell apart three errors with one SQLSTATE by what they name; texts depend on the language."""
+    """Distinguish three errors with one SQLSTATE by the objects that they name."""
     if error.constraint_name:
         return Refusal.VALUE
     # A row without a partition names the table; the trigger on job states names nothing.

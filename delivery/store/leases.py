@@ -45,7 +45,7 @@ async def holders(executor: Executor) -> dict[UUID, datetime | None]:
     """Return the workers that hold leases, and when each was last seen (None: never registered).
 
     Raises:
-        ReadOnlyDatabase: What a standby says about heartbeats may be old.
+        ReadOnlyDatabase: A standby may report old heartbeats.
     """
     rows = await executor.fetch(statement("list_lease_holders"))
     if rows and rows[0]["is_read_only"]:

@@ -1,6 +1,6 @@
 """Statements with their parameters written into them as literals.
 
-For sessions whose codecs are not known. Everything is written so that it means the same whatever
+For sessions with unknown codecs. Everything is written so that it means the same whatever
 the session's settings are.
 """
 
@@ -23,7 +23,7 @@ _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 def inlined(text: str, parameters: Sequence[object]) -> str:
     """Return a statement with a literal in place of each `$n`.
 
-    The statement must cast every placeholder whose type the context does not give.
+    The statement must cast every placeholder that has no type from its context.
     """
     literals = [literal(parameter) for parameter in parameters]
     # Comments name placeholders too, and a literal with a line break would end the comment.

@@ -44,7 +44,7 @@ def is_missing_partition(error: BaseException) -> bool:
 
 
 async def restore(executor: Executor, days_ahead: int) -> None:
-    """Make the partitions whose absence has just kept a row from being written.
+    """Make the missing partitions after a row could not be written without them.
 
     Raises:
         DatabaseError: They cannot be made; the text says who can.

@@ -183,7 +183,7 @@ class Pool:
         try:
             return await call(session)
         except (ReadOnlyDatabase, PreparedStatementsLost):
-            # A session that was opened for this statement says what every other would say.
+            # Every other session would report the same as this new one.
             if session.fresh:
                 raise
         finally:
@@ -262,7 +262,7 @@ class Pool:
         try:
             session = await self._open_session()
         except TooManyConnections:
-            # Whoever waits would meet the same.
+            # The other waiters would meet the same.
             self._opening -= 1
             raise
         except BaseException:
@@ -300,7 +300,7 @@ class Pool:
             self._turns.leave(turn)
 
     def _hand_back(self, granted: Session | None) -> None:
-        """Take back what was handed to somebody who no longer waits."""
+        """Take back a session handed to a waiter that was cancelled."""
         if granted is not None:
             self._give_back(granted)
         else:
@@ -334,7 +334,7 @@ class Pool:
         self._busy.discard(session)
         session.fresh = False
         if session.is_closed() or self._closed or session.is_occupied():
-            # The server rolls back what is left open by a connection that ends.
+            # The server rolls back open transactions when their connection ends.
             session.terminate()
         elif (
             session.spoiled
@@ -364,7 +364,7 @@ class Pool:
         self._serve()
 
     def _trim(self) -> None:
-        """Close what was not used for long, except for the last session."""
+        """Close sessions that were not used for long, except the last one."""
         loop = asyncio.get_running_loop()
         self._trimming = None
         while len(self._idle) > 1 and loop.time() - self._idle[0].heard_at > _UNUSED:

@@ -231,7 +231,7 @@ async def notify(executor: Executor, lanes: str) -> None:
 
 
 async def notification_usage(executor: Executor) -> float:
-    """Return how full the notification queue is, and let the server free what has been read."""
+    """Return the usage of the notification queue, and let the server free read notifications."""
     return await executor.fetchval(  # type: ignore[no-any-return]
         statement("notification_queue_usage")
     )

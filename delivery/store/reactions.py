@@ -49,7 +49,7 @@ class StoredVersion(NamedTuple):
 
 
 _UNREADABLE: Final = HttpParams("(what is stored cannot be read)")
-"""What is shown for a call that is not stored as the engine stores it."""
+"""Shown for a stored call that the engine cannot read."""
 
 
 @dataclass(frozen=True, slots=True)

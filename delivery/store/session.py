@@ -2,7 +2,7 @@
 
 The driver's own way of giving up a statement is to open a second connection, to ask the server on
 it to cancel, and to wait for both. Over a network that swallows packets that never ends. A
-`Session` is thrown away instead: its socket is closed at once, and whoever waits for it goes on.
+`Session` is discarded instead: its socket is closed at once, and its waiting statement fails.
 The request to cancel is still sent, in the background and for a short time, so that the server does
 not keep working for nobody.
 """
@@ -93,7 +93,7 @@ class Session(_Connection):
         config: Any,
         params: Any,
     ) -> None:
-        """Take what the driver hands to its connections."""
+        """Take the arguments that the driver passes to its connections."""
         super().__init__(protocol, transport, loop, addr, config, params)
         self._clock = loop
         self._peer: dict[str, Any] = {
@@ -209,7 +209,7 @@ class Session(_Connection):
             self._timer = None
 
     def _raise_translated(self, error: Exception, limit: float) -> None:
-        """Raise what a driver's error means here; return if it is not the driver's."""
+        """Raise the translated error; return if the error is not the driver's."""
         if self._missed:
             message = (
                 f"the database did not respond within {limit:g} s; whether the statement was"

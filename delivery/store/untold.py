@@ -1,4 +1,4 @@
-"""Own triggers of the engine that could not be written with what they announce."""
+"""Own triggers of the engine that could not be written with the change they announce."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
@@ -208,5 +209,6 @@ def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
             f"port {port} of {host} is in use by another program; end it, or choose another port"
             " (0: a free one)"
         )
-    reason = error.strerror or error
+    # asyncio puts the address and the reason into `strerror` when it cannot bind.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
     return InvalidInput(f"cannot listen on port {port} of {host}: {reason}; choose another")

@@ -57,6 +57,13 @@ async def refused(
         (("trigger", "order.paid", "@/nowhere.json"), "/nowhere.json: cannot be read"),
         (("trigger", "order.paid", "--run-at", "tomorrow"), "not an ISO 8601 time"),
         (("trigger", "order paid"), "order paid"),
+        (("trigger", "order\udcff"), "a lone surrogate"),
+        (("trigger", "job.exhausted"), "job.exhausted is reserved for the engine"),
+        (("trigger", "order.paid", "--delay", "1e18"), "end before the year 2200"),
+        (("trigger", "order.paid", "--wait", "--timeout", "-1"), "timeout is -1.0"),
+        ((*CREATE, "--url", "https://example.com/\udcff"), "it has a lone surrogate"),
+        (("migrate", "--grant", ""), "the name of a role must have from 1 to 63 characters"),
+        (("migrate", "--grant", "a\udcff"), "the name of a role contains a lone surrogate"),
         (("trigger", "order.paid", "--dely=5"), "unknown option --dely; did you mean --delay?"),
         (("jobs", "list", "--status", "done"), "queued"),
         (("jobs", "list", "--limit", "0"), "limit"),
@@ -70,6 +77,21 @@ async def test_values_that_cannot_be_used_are_refused_with_2(
     code, message = await refused(*arguments, "--database-url", database_url, quick=True)
     assert code == 2
     assert text in message
+
+
+async def test_a_surrogate_in_the_url_of_the_database_is_refused() -> None:
+    code, message = await refused("jobs", "list", "--database-url", "postgresql://u:\udcff@h/d")
+    assert code == 2
+    assert "lone surrogate" in message
+    assert "codec" not in message
+
+
+async def test_an_address_that_is_not_of_this_machine_is_refused_in_plain_words() -> None:
+    code, message = await refused("listen", "--host", "192.0.2.1")
+    assert code == 2
+    assert message == (
+        "cannot listen on port 0 of 192.0.2.1: Cannot assign requested address; choose another"
+    )
 
 
 async def test_what_is_not_there_is_4(database_url: str) -> None:

@@ -26,7 +26,7 @@ asyncpg.connect = connect
 
 
 async def with_a_broken_driver(directory: Path, *arguments: str) -> Finished:
-    """Run `delivery reactions list` in a process whose driver is broken."""
+    """Run `delivery reactions list` in a process with a broken driver."""
     (directory / "sitecustomize.py").write_text(BROKEN_DRIVER)
     url = "postgresql://127.0.0.1/x"
     environment = {"PYTHONPATH": str(directory)}

@@ -85,3 +85,11 @@ def test_an_id_is_shown_whole_or_by_its_end() -> None:
     assert fit(columns, rows, 27) == [(0, 5), (1, 10)]
     assert fit(columns, rows, 13) == [(0, 5), (1, 6)]
     assert cut(rows[0][0], 5, right=False, keep_end=True) == "…cdef"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_help_of_a_command_fits_into_the_terminal(columns: int) -> None:
+    for command in (("listen",), ("reactions",), ("reactions", "create"), ("trigger",)):
+        lines = run_in_terminal(columns, *command, "--help")
+        assert max(map(len, lines)) <= columns
+        assert not any(line.endswith(" ") for line in lines)

@@ -69,7 +69,7 @@ async def test_a_database_that_does_not_exist(database_server: DatabaseServer) -
 
 @pytest.fixture
 async def damaged(database_url: str) -> str:
-    """A database whose tables are not what its table of migrations says."""
+    """A database with tables that do not match its table of migrations."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("ALTER TABLE delivery.reactions RENAME TO elsewhere")
     await connection.execute("ALTER TABLE delivery.jobs RENAME TO elsewhere_too")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.cli.app import build_app
+from delivery.cli.overview import COMMANDS as OVERVIEW
 from tests.cli.running import run, running
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ async def test_the_help_names_every_command_and_every_exit_code() -> None:
         assert f"\n  {command} " in shown.out
     for code in (0, 1, 2, 3, 4, 5, 6, 130, 141):
         assert f"{code}: " in shown.out
+
+
+def test_the_help_sums_up_each_command_as_its_own_help_does() -> None:
+    app = build_app()
+    for command in OVERVIEW:
+        assert app[command.name].help.partition("\n")[0] == command.summary
 
 
 def test_every_command_takes_the_common_options() -> None:

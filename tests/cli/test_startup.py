@@ -1,4 +1,4 @@
-"""What is imported to answer: the rest of the time that a short command takes is its imports."""
+"""Modules that short commands import: imports take most of their time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hostile endpoint says neither steers a terminal nor breaks JSON, in any encoding."""
+"""Text of a hostile endpoint neither controls a terminal nor breaks JSON, in any encoding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 
 async def delivered(database_url: str) -> UUID:
-    """A job whose endpoint answers so; also with a payload, names and headers of the same kind."""
+    """A job with such a response, and with a payload, names and headers of the same kind."""
     odd = HOSTILE.decode().replace("\x07", "")
     async with serving(answering(RESPONSE)) as server, engine_on(database_url) as engine:
         await engine.reactions.create(
@@ -49,7 +49,7 @@ async def delivered(database_url: str) -> UUID:
 
 
 async def at_a_terminal(*arguments: str, encoding: str) -> str:
-    """What a command writes to a terminal of 200 columns."""
+    """The output of a command in a terminal of 200 columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     process = await asyncio.create_subprocess_exec(
@@ -90,7 +90,7 @@ async def test_nothing_that_an_endpoint_says_steers_a_terminal(database_url: str
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-async def test_json_is_json_whatever_the_encoding_of_the_output_is(
+async def test_json_is_valid_in_every_encoding_of_the_output(
     database_url: str, encoding: str
 ) -> None:
     log_id = await delivered(database_url)

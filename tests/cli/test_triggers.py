@@ -1,4 +1,4 @@
-"""`delivery triggers`, ids given in part, and waits that say what is missing."""
+"""`delivery triggers`, ids given in part, and waits that name the missing worker."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_waiting_for_jobs_takes_the_id_of_a_trigger_too(
     assert [job["id"] for job in ended.objects] == trigger["jobs"]
 
 
-async def test_a_wait_for_a_failing_endpoint_tells_people_and_programs_what_failed(
+async def test_a_wait_for_a_failing_endpoint_reports_the_failure_as_text_and_as_json(
     commands: Commands, database_url: str
 ) -> None:
     async with Receiver() as receiver:

@@ -98,7 +98,7 @@ async def _reaction(engine: Engine, receiver: Receiver, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_any_session_writes_what_the_engine_would_write_and_changes_nothing_for_others(
+async def test_any_session_writes_the_same_rows_as_the_engine_and_changes_no_other_session(
     database_url: str, kind: str
 ) -> None:
     async with (

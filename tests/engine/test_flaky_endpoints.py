@@ -120,7 +120,7 @@ async def test_a_job_that_failed_before_finds_out_whether_the_endpoint_works_aga
         async with engine.workers():
             await until_open(engine, reaction)
         new = await trigger_all(engine, 20)
-        # Older in the queue than what was tried before.
+        # Older in the queue than the jobs that were tried before.
         await engine._pool.execute(
             "UPDATE delivery.queue SET run_at = run_at - interval '1 hour' WHERE claim = 1"
         )

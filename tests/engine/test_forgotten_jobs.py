@@ -214,7 +214,7 @@ async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
         assert not any("no part of the worker" in each for each in caplog.messages)
 
 
-async def test_jobs_whose_reactions_cannot_be_read_yet_are_left_alone(database_url: str) -> None:
+async def test_jobs_of_unreadable_reactions_are_left_alone(database_url: str) -> None:
     settings = {"heartbeat_interval": 0.05}
     async with Receiver() as receiver, engine_on(database_url, worker=settings) as engine:
         receiver.endpoint("/r")

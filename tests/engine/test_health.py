@@ -347,5 +347,5 @@ async def test_jobs_of_a_live_reaction_run_with_it_as_it_is_then(
 @pytest.mark.parametrize("told", ["reaction.failing", "reaction.disabled", "job.exhausted"])
 async def test_nobody_else_tells_what_the_engine_tells(database_url: str, told: str) -> None:
     async with engine_on(database_url) as engine:
-        with pytest.raises(InvalidInput, match="told by the engine alone"):
+        with pytest.raises(InvalidInput, match="reserved for the engine"):
             await engine.trigger(told, {})

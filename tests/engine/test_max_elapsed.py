@@ -31,7 +31,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUID:
-    """A job whose first attempt failed, with no worker running any more."""
+    """A job after a failed first attempt, with no worker running any more."""
     receiver.endpoint("/x", Answer(503, body=b"busy"))
     await engine.reactions.create(
         name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 5}

@@ -1,4 +1,4 @@
-"""Every public verb says what is wrong with the database, with an error of this package."""
+"""Every public verb reports a fault of the database with an error of this package."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_a_database_that_is_read_only(
         assert refused["trigger"]
         assert refused["jobs.create"]
         assert refused["reactions.create"]
-        assert not refused["jobs.list"], "what only reads can be done"
+        assert not refused["jobs.list"], "commands that only read succeed"
 
 
 async def test_a_role_without_rights(database_server: DatabaseServer, database_url: str) -> None:
@@ -233,19 +233,36 @@ async def test_waits_and_followers_go_on_over_a_restart(private_server: PrivateS
         following = asyncio.create_task(follow())
         trigger = await engine.trigger("x", 1)
         waiting = asyncio.create_task(wait_for_all(engine, trigger.jobs, timeout=60))
+        waiting_for_all = asyncio.create_task(engine.triggers.wait(trigger.id, timeout=60))
         await anyio.sleep(0.2)
         await anyio.to_thread.run_sync(private_server.kill)
         await anyio.sleep(0.5)
         assert not waiting.done()
+        assert not waiting_for_all.done()
         await anyio.to_thread.run_sync(private_server.start)
         async with engine.workers():
             (job,) = await waiting
+            assert await waiting_for_all == (job,)
             with anyio.fail_after(20):
                 while not followed:
                     await anyio.sleep(0.05)
         following.cancel()
         assert job.status is JobStatus.SUCCEEDED
         assert followed == [Outcome.SUCCEEDED]
+
+
+async def test_waiting_for_a_trigger_ends_at_once_when_the_schema_is_gone(
+    database_url: str,
+) -> None:
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(name="r", url=URL)
+        trigger = await engine.trigger("x", 1)
+        waiting = asyncio.create_task(engine.triggers.wait(trigger.id, timeout=60))
+        await engine.triggers.status(trigger.id)
+        await _run_on(database_url, "DROP SCHEMA delivery CASCADE")
+        with pytest.raises(SchemaMismatch):
+            async with asyncio.timeout(10):
+                await waiting
 
 
 async def _migrated(url: str) -> None:

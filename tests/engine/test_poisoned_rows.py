@@ -1,4 +1,4 @@
-"""A row that cannot be processed stops no others, whoever wrote it."""
+"""A row that cannot be processed stops no others, also if it was written by hand."""
 
 from __future__ import annotations
 

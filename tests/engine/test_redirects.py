@@ -135,7 +135,7 @@ async def test_a_body_with_secrets_is_sent_to_no_other_origin(
     ],
 )
 @pytest.mark.parametrize("keys", [0, 1])
-async def test_what_only_looks_secret_in_an_event_decides_no_redirect(
+async def test_a_secret_looking_value_in_an_event_decides_no_redirect(
     database_url: str, event: dict[str, Any], params: dict[str, Any], keys: int
 ) -> None:
     settings: dict[str, Any] = {"secrets": {"keys": [generate_key()] * keys}}

@@ -154,7 +154,7 @@ async def test_a_worker_may_not_change_the_schema_nor_grant_rights(granted: Gran
 async def test_names_in_the_callers_schemas_do_not_reach_the_owners_function(
     granted: Granted,
 ) -> None:
-    """A function that runs as its owner must not find what its caller has put in its way."""
+    """A function that runs as its owner must not find objects that its caller has planted."""
     database = quoted(granted.url.partition("?")[0].rpartition("/")[2])
     await granted.run(f"GRANT TEMPORARY ON DATABASE {database} TO {quoted(granted.worker.name)}")
     connection = await asyncpg.connect(granted.worker.url)
@@ -228,7 +228,9 @@ async def test_a_producer_makes_the_partitions_that_nobody_has_made(granted: Gra
         assert [trigger.payload for trigger in (await engine.triggers.list()).items] == [b"3"]
 
 
-async def test_a_producer_that_may_not_make_partitions_is_told_who_may(granted: Granted) -> None:
+async def test_a_producer_without_the_right_to_make_partitions_gets_an_error_that_says_who_has_it(
+    granted: Granted,
+) -> None:
     day = await granted.run("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
     await granted.run(f"DROP TABLE delivery.triggers_{day}")
     await granted.run("DROP FUNCTION delivery.ensure_partitions")
@@ -291,7 +293,7 @@ async def test_the_days_left_end_at_the_first_gap(granted: Granted) -> None:
         assert await partitions.days_left(engine._pool) == 2
 
 
-async def test_rights_to_what_later_migrations_add_are_granted_with_them(granted: Granted) -> None:
+async def test_later_migrations_grant_rights_to_their_new_objects(granted: Granted) -> None:
     connection = await asyncpg.connect(granted.owner.url)
     try:
         await connection.execute("CREATE TABLE delivery.added (id integer)")
@@ -304,7 +306,7 @@ async def test_rights_to_what_later_migrations_add_are_granted_with_them(granted
         await connection.close()
 
 
-async def test_the_command_line_grants_rights_and_says_what_is_wrong(
+async def test_the_command_line_grants_rights_and_explains_errors(
     granted: Granted,
 ) -> None:
     as_owner = ("migrate", "--database-url", granted.owner.url)

@@ -354,7 +354,7 @@ async def test_what_was_stored_in_clear_beside_the_credentials_is_sealed_too(
     assert_clean(await dump(database_url))
 
 
-async def test_what_was_left_in_clear_beside_what_is_sealed_with_the_same_key_is_sealed_too(
+async def test_plain_values_beside_values_sealed_with_the_same_key_are_sealed_too(
     database_url: str,
 ) -> None:
     """Earlier versions did not look into texts within texts."""

@@ -113,7 +113,7 @@ async def test_a_secret_that_is_cut_off_is_hidden(
 
 
 async def test_secrets_in_texts_within_texts_are_stored_sealed(database_url: str) -> None:
-    """In reactions, direct jobs and payloads, and in what is logged of them."""
+    """In reactions, direct jobs and payloads, and in their log rows."""
     nested = json.dumps({"a": json.dumps([{"password": "nested-hunter-2"}])})
     link = "https://a.test/?next=" + quote("https://b.test/?token=linked-hunter-2", safe="")
     values = {"text": nested, "link": link, "form": "a=1&client_secret=form-hunter-2", "open": "x"}
@@ -154,7 +154,7 @@ async def test_secrets_in_texts_within_texts_are_stored_sealed(database_url: str
         assert "hunter" not in shown + repr(await all_logs(engine))
 
 
-async def test_what_only_has_the_name_of_a_secret_is_neither_sealed_nor_hidden(
+async def test_a_plain_value_with_the_name_of_a_secret_is_neither_sealed_nor_hidden(
     database_url: str,
 ) -> None:
     payload = (

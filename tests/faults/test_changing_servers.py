@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SOON = 5.0
-"""Seconds in which everything works again: what was reported took minutes."""
+"""Seconds in which everything works again; the reported fault lasted minutes."""
 
 
 async def run_on(url: str, *texts: str) -> None:
@@ -160,7 +160,7 @@ async def test_a_failover_to_another_server_is_followed_within_seconds(
 
 
 class Woken:
-    """What a listener wakes."""
+    """A dispatcher that a listener wakes."""
 
     def __init__(self) -> None:
         self.lanes: list[LaneKey] = []
@@ -235,7 +235,7 @@ async def test_of_several_hosts_the_one_that_accepts_writes_is_taken(
                     pass
 
 
-async def test_what_is_accepted_arrives_while_backends_are_terminated(
+async def test_accepted_triggers_arrive_while_backends_are_terminated(
     database_server: DatabaseServer, database_url: str
 ) -> None:
     name = database_url.partition("?")[0].rpartition("/")[2]

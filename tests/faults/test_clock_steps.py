@@ -42,7 +42,7 @@ def faked(file: Path) -> list[str]:
     LIBRARY is None, reason="libfaketime is not installed: apt-get install faketime"
 )
 @pytest.mark.parametrize("step", [3_600, 864_000, -7_200])
-async def test_a_worker_whose_clock_is_set_signs_and_retries_at_the_right_time(
+async def test_a_worker_signs_and_retries_at_the_right_time_after_its_clock_is_set(
     database_url: str, tmp_path: Path, step: int
 ) -> None:
     clock = tmp_path / "clock"
@@ -69,7 +69,7 @@ async def test_a_worker_whose_clock_is_set_signs_and_retries_at_the_right_time(
 
 
 @pytest.mark.parametrize("step", [864_000.0, -864_000.0])
-async def test_a_producer_whose_clock_is_set_writes_the_right_times_and_ids(
+async def test_a_producer_writes_the_right_times_and_ids_after_its_clock_is_set(
     database_url: str, monkeypatch: pytest.MonkeyPatch, step: float
 ) -> None:
     right = time.time

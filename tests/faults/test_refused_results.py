@@ -37,7 +37,7 @@ def id_of_day(days_ahead: int) -> UUID:
 
 
 async def statements_while(bench: Bench, executed: list[str]) -> None:
-    """Note what is executed on the connections of the pool from now on."""
+    """Note statements on the connections of the pool from now on."""
     held = [await bench.pool.acquire() for _ in range(bench.pool.get_max_size())]
     for connection in held:
         connection.add_query_logger(lambda query: executed.append(query.query))
@@ -61,7 +61,7 @@ async def test_a_result_with_a_nul_is_stored_with_its_exchange_and_holds_up_no_o
         row = await running.log_of(results[17].job_id)
         assert row["endpoint"] == "http://127.0.0.1:9/\\x00\\xfc"
         assert row["status_code"] is None
-        assert row["response_body"] == b"\0thanks", "what could be stored is stored"
+        assert row["response_body"] == b"\0thanks", "storable values are stored"
         assert running.held.known() == set()
 
 
@@ -232,7 +232,7 @@ async def test_a_role_that_loses_a_right_writes_everything_whole_once_it_has_it_
         assert "lacks rights" in loud[0]
 
 
-async def test_what_a_trigger_of_ones_own_refuses_waits_and_holds_up_no_other(
+async def test_a_result_refused_by_a_user_trigger_waits_and_holds_up_no_other(
     database_url: str,
 ) -> None:
     async with rig(database_url) as (bench, running):

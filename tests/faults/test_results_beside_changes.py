@@ -28,7 +28,7 @@ SLOW = Answer(delay=0.4, body=b"thanks")
 
 
 @pytest.mark.parametrize("decision", ["canceled", "suspended", "skipped", "failed"])
-async def test_a_state_set_during_a_call_stands_and_the_attempt_is_logged(
+async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
     database_url: str, decision: str
 ) -> None:
     async with Receiver(default=SLOW) as receiver, engine_on(database_url) as engine:
@@ -77,7 +77,7 @@ async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
         assert receiver.count() == 1
 
 
-async def test_a_result_whose_job_is_gone_is_logged_as_late(database_url: str) -> None:
+async def test_a_result_of_a_deleted_job_is_logged_as_late(database_url: str) -> None:
     async with rig(database_url) as (bench, running):
         results = await running.claimed(2)
         await bench.pool.execute("DELETE FROM delivery.jobs WHERE id = $1", results[0].job_id)

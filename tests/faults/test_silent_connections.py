@@ -125,7 +125,7 @@ async def test_after_one_missed_deadline_all_connections_are_new(database_url: s
 async def test_work_resumes_after_connections_fell_silent(
     database_url: str, *, notifications: bool
 ) -> None:
-    """What was accepted arrives once, whatever was under way: claims, results or heartbeats."""
+    """Accepted triggers arrive once during claims, results and heartbeats."""
     slow = Answer(delay=0.01)
     async with (
         Proxy(database_url) as proxy,
@@ -185,7 +185,7 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
 async def test_triggers_accepted_over_silent_connections_are_all_delivered(
     database_url: str,
 ) -> None:
-    """An error may hide a trigger that was written; what was accepted is always there."""
+    """An error may hide a trigger that was written; an accepted trigger is always there."""
     async with (
         Proxy(database_url) as proxy,
         engine_on(database_url) as reader,
@@ -207,7 +207,7 @@ async def test_triggers_accepted_over_silent_connections_are_all_delivered(
             assert (await reader.triggers.get(trigger_id)).id == trigger_id
 
 
-async def test_two_signals_end_a_worker_whose_database_is_silent(database_url: str) -> None:
+async def test_two_signals_end_a_worker_with_a_silent_database(database_url: str) -> None:
     async with (
         Proxy(database_url) as proxy,
         Receiver(default=Answer(delay=60.0)) as receiver,
@@ -227,7 +227,7 @@ async def test_two_signals_end_a_worker_whose_database_is_silent(database_url: s
             assert time.monotonic() - began < 5
 
 
-async def test_one_signal_ends_a_worker_whose_database_is_silent(database_url: str) -> None:
+async def test_one_signal_ends_a_worker_with_a_silent_database(database_url: str) -> None:
     async with Proxy(database_url) as proxy:
         with WorkerProcess(proxy.url, WORKER_SHUTDOWN_TIMEOUT=0.5) as worker:
             await worker.ready()

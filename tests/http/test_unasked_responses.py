@@ -149,7 +149,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(params=["plain", "tls"])
 def context(request: pytest.FixtureRequest, authority: trustme.CA) -> ssl.SSLContext | None:
-    """What the server speaks."""
+    """The protocol of the server."""
     return server_context(authority, "127.0.0.1") if request.param == "tls" else None
 
 

@@ -1,6 +1,6 @@
 """Whatever takes texts of strangers does work in proportion to their length.
 
-Calls are counted, which does not depend on the machine. What a single call does, such as a search
+Calls are counted, which does not depend on the machine. The work of a single call, such as a search
 by a pattern, is bounded by CPU time with a wide margin: each of these takes some hundredths of a
 second, and what grows with the square of the length takes minutes.
 """

@@ -128,7 +128,7 @@ def test_no_retry_starts_after_max_elapsed_and_the_first_attempt_always_may(
         since = max(created_at, created_at if due_at is None else due_at)
         assert is_over == (now > since + max_elapsed)
     if is_over:
-        # What is over stays over, and a longer delay can only put the end off.
+        # A retry that has ended stays ended, and a longer delay can only postpone the end.
         since_made = elapsed(policy, attempts=attempts, created_at=created_at, due_at=None, now=now)
         one_second_later = elapsed(
             policy, attempts=attempts, created_at=created_at, due_at=due_at, now=now + 1

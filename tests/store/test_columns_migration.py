@@ -20,7 +20,7 @@ STORED = {
     UUID(int=5): ('{"retry":{"max_attempts":"many"}}', None, 1),
     UUID(int=6): ('{"retry":{"max_attempts":99999999}}', 99_999_999, 10_000),
 }
-"""By reaction: its call, what the migration reads out of it, and what the engine uses."""
+"""By reaction: its call, the values that the migration reads, and those that the engine uses."""
 
 
 async def test_max_attempts_is_read_where_it_can_be_and_no_row_fails_the_migration(

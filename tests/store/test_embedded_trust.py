@@ -202,7 +202,7 @@ def test_only_urls_of_embedded_servers_ignore_the_environment(url: str, *, embed
     assert is_embedded(url) is embedded
 
 
-async def test_commands_use_the_embedded_database_whatever_the_environment(
+async def test_commands_use_the_embedded_database_in_every_environment(
     short_directory: Path,
 ) -> None:
     embedded = ("--set", f"database.embedded_directory={short_directory}")

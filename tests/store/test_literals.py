@@ -1,4 +1,4 @@
-"""Parameters written as literals mean what they mean as parameters."""
+"""Parameters written as literals have the same meaning as bound parameters."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def test_a_text_never_ends_its_literal(text: str) -> None:
     assert inside.replace("\\\\", "").count("\\") == 0
 
 
-def test_what_has_no_literal_is_refused() -> None:
+def test_a_value_without_a_literal_is_refused() -> None:
     with pytest.raises(TypeError, match="no literal for dict"):
         literal({})

@@ -78,7 +78,7 @@ async def test_canceled_waits_and_statements_lose_no_place(database_url: str) ->
                 assert await session.fetchval("SELECT 1") == 1
 
 
-async def test_what_is_urgent_may_open_one_session_more(database_url: str) -> None:
+async def test_an_urgent_statement_may_open_one_session_more(database_url: str) -> None:
     async with await pool_of(database_url, 2) as pool:
         async with pool.acquire(), pool.acquire():
             with urgent():

@@ -1,4 +1,4 @@
-"""What commands read to find ids and statuses does not grow with what was recorded."""
+"""Reads for ids and statuses do not grow with the number of recorded rows."""
 
 from __future__ import annotations
 

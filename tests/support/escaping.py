@@ -28,7 +28,7 @@ def in_go(text: str) -> str:
 
 
 def in_utf16(text: str, sign: str, pattern: str) -> str:
-    """Each unit of UTF-16 of what the pattern finds as four hexadecimal digits."""
+    """Write each UTF-16 unit of a match as four hexadecimal digits."""
 
     def written(found: re.Match[str]) -> str:
         units = found[0].encode("utf-16-be")
@@ -86,4 +86,4 @@ ENCODERS: Final[dict[str, Callable[[str], str]]] = {
     "python": lambda text: repr(text + "'\"")[1:-4].replace("\\'", "'"),
     "properties": lambda text: re.sub(r"([:=#!\\ ])", r"\\\1", text),
 }
-"""What writes a text so that it can stand in a string, a URL or a page."""
+"""Encoders that escape a text for a string, a URL or a page."""

@@ -75,7 +75,7 @@ def pooled(
 
 
 def _account(directory: Path, host: str) -> dict[str, Any]:
-    """As whom to run it: it refuses to be root, and must reach the server's socket."""
+    """The user to run it as: it refuses to be root, and must reach the server's socket."""
     if os.geteuid() != 0:
         return {}
     place = Path(host)

@@ -58,7 +58,7 @@ class Proxy:
         self._swallowing = new
 
     def forward(self) -> None:
-        """Forward what comes on new connections again."""
+        """Forward data on new connections again."""
         self._swallowing = False
 
     def redirect(self, url: str) -> None:
@@ -71,7 +71,7 @@ class Proxy:
             link.cut()
 
     async def refuse(self) -> None:
-        """Let nobody connect any more, and close what is open."""
+        """Refuse new connections, and close open ones."""
         assert self._server is not None
         self._server.close()
         self.cut()

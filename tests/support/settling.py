@@ -32,7 +32,7 @@ __all__ = ["Settling", "owning", "rig", "settling"]
 
 @dataclass(slots=True)
 class Settling:
-    """A running settler, and what it has written."""
+    """A running settler, and the results it has written."""
 
     bench: Bench
     held: HeldLeases

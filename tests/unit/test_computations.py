@@ -18,7 +18,7 @@ def compute(seconds: float) -> None:
         pass
 
 
-async def test_lanes_take_turns_whoever_came_first() -> None:
+async def test_lanes_take_turns_in_any_order_of_arrival() -> None:
     computations = Computations()
     order: list[str] = []
 

@@ -97,7 +97,7 @@ def test_an_encoded_password_reaches_the_driver_as_it_is(password: str) -> None:
 
 
 def parsed_by_driver(dsn: str) -> tuple[list[object], connect_utils._ConnectionParameters]:
-    """What the driver makes of a URL."""
+    """The parameters that the driver reads from a URL."""
     parse = connect_utils._parse_connect_dsn_and_args  # type: ignore[attr-defined]
     addresses, parameters = parse(
         dsn=dsn,
@@ -154,7 +154,7 @@ def test_characters_that_parsers_refuse_reach_the_driver_encoded() -> None:
     assert (address, parameters.password) == (("h", 5432), "p℀[s s]w")
 
 
-def test_shown_settings_hide_what_the_url_parses_as_a_parameter() -> None:
+def test_shown_settings_hide_parameters_of_the_url() -> None:
     settings = load_settings(database={"url": "postgresql://u:secret@h/d?application_name=a@b"})
     (shown,) = [each.value for each in show_settings(settings) if each.key == "url"]
     assert "secret" not in shown

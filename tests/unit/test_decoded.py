@@ -1,4 +1,4 @@
-"""Payloads are decoded once for all placeholders, and numbers keep what they were written as."""
+"""Payloads are decoded once for all placeholders, and numbers keep their notation."""
 
 from __future__ import annotations
 

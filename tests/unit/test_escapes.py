@@ -32,7 +32,7 @@ def is_hidden(secret: str, text: str) -> bool:
 @example("pass+word/1", ".net", "encodeURIComponent")
 def test_a_secret_is_hidden_as_any_language_writes_it(secret: str, first: str, second: str) -> None:
     scrubber = Scrubber([secret])
-    # A secret that has escapes in it itself is recognised by what they stand for, if that is long.
+    # A secret that has escapes in it itself is recognised by its decoded form, if that is long.
     assume("{{" not in secret and min(map(len, unescaped_forms(secret.encode()))) >= 6)
     if {first, second} & {"escape", "python"}:
         # They write characters by their numbers, which may look like the bytes of others.

@@ -1,4 +1,4 @@
-"""Errors of the database are told apart by what they name, never by their text."""
+"""Errors of the database are classified by the objects that they name, never by their text."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_each_state_of_the_server_has_its_refusal(sqlstate: str, expected: Refus
     assert classify(server_error(sqlstate)) is expected
 
 
-def test_check_violations_are_told_apart_by_what_they_name() -> None:
+def test_check_violations_are_classified_by_the_objects_they_name() -> None:
     missing = server_error("23514", s="delivery", t="delivery_logs")
     assert classify(missing) is Refusal.PLACE
     assert cause_of(missing).is_missing_partition

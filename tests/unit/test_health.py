@@ -228,7 +228,7 @@ def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_befor
 
 @st.composite
 def flaky_histories(draw: st.DrawFn) -> list[tuple[float, Answer, bool]]:
-    """Calls of an endpoint that fails each job once or twice: time, what it says, whether early."""
+    """Calls of an endpoint that fails each job once or twice: time, response, whether early."""
     calls: list[tuple[float, Answer, bool]] = []
     delays = draw(st.tuples(st.floats(0.1, 20), st.floats(0.1, 20)))
     for _ in range(draw(st.integers(1, 60))):

@@ -42,7 +42,7 @@ def test_few_and_many_needles_find_the_same() -> None:
     assert Needles(few).hide(data, b"***") == Needles(many).hide(data, b"***")
 
 
-def test_what_overlaps_is_hidden_together() -> None:
+def test_overlapping_secrets_are_hidden_together() -> None:
     needles = Needles([b"abcdef", b"defghij"])
     assert needles.hide(b"-abcdefghij-", b"***") == b"-***-"
 

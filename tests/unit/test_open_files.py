@@ -74,7 +74,7 @@ def test_a_bound_that_lowers_concurrency_is_logged(caplog: pytest.LogCaptureFixt
         (UnicodeError(), False),
     ],
 )
-def test_a_shortage_of_this_machine_is_told_from_a_fault_of_the_endpoint(
+def test_a_shortage_of_this_machine_is_distinguished_from_a_fault_of_the_endpoint(
     *, error: Exception, local: bool
 ) -> None:
     assert is_shortage(error) is local

@@ -1,4 +1,4 @@
-"""Errors that pass are told from those that come back."""
+"""Passing errors are distinguished from those that come back."""
 
 from __future__ import annotations
 

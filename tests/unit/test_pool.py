@@ -122,13 +122,13 @@ class Users:
         self.look()
 
     def look(self) -> None:
-        """Compare with what the pool says."""
+        """Compare with the state of the pool."""
         self.held += [call for call, waiter in self.waiting if waiter.done()]
         self.waiting = [entry for entry in self.waiting if not entry[1].done()]
         assert len(self.held) <= self.limit
         assert (self.pool in self.crowded) == (self.limit - len(self.held) <= self.limit // 8)
         for call, _ in self.waiting:
-            assert not may_enter(self.pool, call), "nobody waits for what is there"
+            assert not may_enter(self.pool, call), "nobody waits for a free place"
 
 
 @given(st.integers(1, 40), steps)

@@ -126,7 +126,7 @@ def test_names_can_be_exempted_in_every_spelling() -> None:
     assert redact_body(body) is body
     assert not has_secret_keys({"WEITER_TOKEN": "x"})
     hide_names(["weiter_token"])
-    assert redact_body(body) != body, "what is named as secret stays secret"
+    assert redact_body(body) != body, "a value named as secret stays secret"
 
 
 names = st.sampled_from(

@@ -1,4 +1,4 @@
-"""What is stored of a result that the database refuses keeps as much as can be stored."""
+"""A refused result keeps every value that can be stored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def id_at(seconds: float) -> UUID:
 
 
 @given(text=st.text(), status=st.integers(), lasted=st.floats())
-def test_what_is_mended_can_be_stored_by_any_database(
+def test_a_mended_result_can_be_stored_by_any_database(
     text: str, status: int, lasted: float
 ) -> None:
     better = mended(
@@ -60,12 +60,12 @@ def test_what_is_mended_can_be_stored_by_any_database(
     assert better.response_body == b"thanks"
 
 
-def test_what_can_be_stored_anyway_is_not_changed() -> None:
+def test_storable_values_are_not_changed() -> None:
     plain = result(error="refused", duration_ms=1.5)
     assert mended(plain) == plain
 
 
-def test_without_its_exchange_a_result_keeps_what_became_of_the_job() -> None:
+def test_a_result_without_its_exchange_keeps_the_outcome_of_the_job() -> None:
     bare = without_exchange(result(log_id=id_at(1.0), request_head=b"POST /"), "a reason\0")
     assert (bare.status, bare.status_code, bare.log_id) == ("retrying", 200, id_at(1.0))
     assert bare.error == "the exchange could not be stored: a reason\\x00"

@@ -67,7 +67,7 @@ def test_a_url_names_an_endpoint_and_a_target(url: str, expected: Endpoint, targ
         ("http://example.com/a\tb", "control character"),
         ("http://example.com/\x00", "control character"),
         ("http://example.com\\@127.0.0.1/", "backslash"),
-        ("http://example.com/\ud800", "surrogates"),
+        ("http://example.com/\ud800", "lone surrogate"),
         ("http://127.1/", "four decimal numbers"),
         ("http://2130706433/", "four decimal numbers"),
         ("http://0x7f.1/", "four decimal numbers"),

@@ -340,7 +340,7 @@ def test_a_public_key_for_which_anybody_can_sign_is_refused(encoded: str, sign: 
 
 
 def test_openssl_takes_one_signature_for_every_message_by_a_key_of_small_order() -> None:
-    """This is what the check of public keys is for."""
+    """The check of public keys prevents this."""
     identity = bytes.fromhex(SMALL_ORDER[1])
     Ed25519PublicKey.from_public_bytes(identity).verify(identity + bytes(32), b"anything")
     Ed25519PublicKey.from_public_bytes(identity).verify(identity + bytes(32), b"else")

@@ -43,7 +43,7 @@ def test_a_text_that_names_no_lanes_means_any_lane(text: str) -> None:
 
 
 class _Woken:
-    """What a dispatcher would be woken for."""
+    """The lanes that a dispatcher is woken for."""
 
     def __init__(self) -> None:
         self.lanes: set[LaneKey] = set()

@@ -117,7 +117,7 @@ def _modest(settings: Settings, port: int) -> Settings:
         update={"concurrency": 4, "reaction_concurrency": 1, "batch_size": 4}
     )
     ports = settings.http.allowed_ports
-    # For saving the job; what may be called is for the guard above to say.
+    # Only for saving the job; the guard above decides which addresses may be called.
     http = settings.http.model_copy(
         update={
             "allowed_ports": None if ports is None else (*ports, port),

@@ -20,7 +20,7 @@ _DOUBLINGS_OF_SMALL_ORDER: Final = 3
 
 
 def is_safe_public_key(key: bytes) -> bool:
-    """Return whether 32 bytes are the one encoding of a point whose order is not small."""
+    """Return whether 32 bytes are the canonical encoding of a point of large order."""
     encoded = int.from_bytes(key, "little")
     y = encoded & ~_SIGN
     if y >= _P:

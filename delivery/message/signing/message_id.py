@@ -1,6 +1,6 @@
-"""Ids of messages that leave no doubt about what a signature covers.
+"""Ids of messages that make the signed content unambiguous.
 
-What is signed is `id.timestamp.body`. With a dot in the id, one signature would fit several
+A signature covers `id.timestamp.body`. With a dot in the id, one signature would fit several
 messages: the id `a.1` at time 2, and the id `a` at time 1 with a body that begins with `2.`.
 """
 

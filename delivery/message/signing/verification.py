@@ -199,7 +199,7 @@ def _text(value: object) -> str:
 
 
 def _signatures(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """Return version and base64 of each signature; what is not one is passed over.
+    """Return version and base64 of each signature; skip malformed ones.
 
     Several lines may have been joined with commas on their way (RFC 9110, 5.3).
     """

@@ -82,7 +82,7 @@ taken AS (
 ),
 slots AS (
     INSERT INTO delivery.held_slots (job_id, lane, claim)
-    -- One slot a job, and none for a row whose job is gone or settled already: nobody would free it.
+    -- One slot a job, and none for a row with a job that is gone or settled: nobody would free it.
     SELECT DISTINCT ON (job_id) job_id, lane, claim
     FROM taken
     WHERE $7::boolean

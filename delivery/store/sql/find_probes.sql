@@ -1,5 +1,5 @@
 -- Of each lane ($1), the job that was claimed most often among the first that are due: the one to find out with
--- whether an endpoint works again. A new job would tell less, since some endpoints fail every job at first.
+-- whether an endpoint works again. A new job would show less, since some endpoints fail every job at first.
 SELECT given.lane, tried.priority, extract(epoch FROM tried.run_at)::float8 AS run_at
 FROM unnest($1::uuid[]) AS given (lane)
 CROSS JOIN LATERAL (

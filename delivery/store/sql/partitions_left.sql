@@ -1,4 +1,4 @@
--- Tells for how many days after today all record tables have partitions, without a gap: -1 if one of
+-- Returns for how many days after today all record tables have partitions, without a gap: -1 if one of
 -- today's is missing. No more than $1 days are looked at.
 SELECT coalesce(min(days.n), $1 + 1) - 1
 FROM generate_series(0, $1::integer) AS days (n)
