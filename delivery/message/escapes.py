@@ -54,17 +54,18 @@ _OCTAL: Final = _bytes_of_utf8(
 _TOKEN: Final = re.compile(
     (
         rf"(\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|\\u+{_HEX}{{4}}"
-        rf"|\\u\{{{_HEX}{{1,6}}\}}|\\U{_HEX}{{8}}|{_X}|{_OCTAL}|\\[abfnrtv!-/:-@[-`{{-~ ]"
+        rf"|\\[ux]\{{{_HEX}{{1,8}}\}}|\\U{_HEX}{{8}}|{_X}|{_OCTAL}|\\[abfnrtv!-/:-@[-`{{-~ ]"
         rf"|%u[dD][89abAB]{_HEX}{{2}}%u[dD][c-fC-F]{_HEX}{{2}}|%u{_HEX}{{4}}|{_PERCENT}"
-        rf"|&\#[0-9]{{1,7}};?|&\#[xX]{_HEX}{{1,6}};?|&[A-Za-z][A-Za-z0-9]{{1,31}};)"
+        rf"|&\#0{{0,16}}[0-9]{{1,7}};?|&\#[xX]0{{0,16}}{_HEX}{{1,6}};?"
+        r"|&[A-Za-z][A-Za-z0-9]{1,31};)"
     ).encode()
 )
-"""One character as it is escaped in JSON, JavaScript, PHP, Java, C#, a URL or HTML."""
+"""One character as it is escaped in JSON, JavaScript, PHP, Perl, Java, C#, a URL or HTML."""
 _PARTIAL: Final = re.compile(
     (
         rf"(?:(?:\\x[89a-fA-F]{_HEX}|%[89a-fA-F]{_HEX}|\\[23][0-7]{{2}}){{0,3}}"
         rf"(?:\\(?:u[dD][89abAB]{_HEX}{{2}}\\?u?{_HEX}{{0,3}}|u+\{{?{_HEX}{{0,6}}"
-        rf"|U{_HEX}{{0,7}}|x{_HEX}?|[0-7]{{1,2}})?"
+        rf"|U{_HEX}{{0,7}}|x(?:\{{{_HEX}{{0,8}}|{_HEX})?|[0-7]{{1,2}})?"
         rf"|%(?:u[dD][89abAB]{_HEX}{{2}}%?u?{_HEX}{{0,3}}|u{_HEX}{{0,3}}|{_HEX})?"
         rf"|&\#?[0-9A-Za-z]{{0,31}})?)\Z"
     ).encode()
@@ -270,7 +271,7 @@ def _undo(token: bytes) -> bytes:
         undone = _code_point(int(number[1:], 16) if number[:1] == b"x" else int(number))
     elif token.startswith(b"&"):
         undone = html.unescape(token.decode()).encode("utf-8", "surrogatepass")
-    elif kind in {b"u", b"U"}:
+    elif kind in {b"u", b"U"} or digits.startswith(b"{"):
         undone = _character(digits)
     elif kind == b"x" or token.startswith(b"%"):
         undone = _of_bytes(token, 16)

@@ -13,13 +13,19 @@ _FEW: Final = 24
 """Up to so many needles are looked for one after the other: each search is one quick call."""
 _WIDTH: Final = 6
 """Bytes at the start of a needle by which it is found; no more than the shortest needle has."""
+_COMPARISON: Final = 64
+"""Bytes that could be compared in the time that a comparison takes by itself."""
+_MOST_COMPARED: Final = 4_000_000
+"""Bytes that are compared at most, besides eight for each byte of the data. This is exceeded only
+where many needles begin alike and the data consists of their beginnings."""
 
 
 class Needles:
     """Finds some byte strings in others.
 
     With many needles, the data is gone through once, whatever their number is: at each place a
-    few bytes are looked up in a table of how needles begin.
+    few bytes are looked up in a table of how needles begin. Where that takes too long, all of the
+    data is hidden.
     """
 
     __slots__ = ("_longest_first", "_table", "_width", "longest")
@@ -76,11 +82,15 @@ class Needles:
             place for place in range(len(data) - width + 1) if data[place : place + width] in table
         ]
         spans: list[tuple[int, int]] = []
+        left = _MOST_COMPARED + 8 * len(data)
         for place in places:
             for length, needles in table[data[place : place + width]].items():
+                left -= _COMPARISON + length
                 if data[place : place + length] in needles:
                     spans.append((place, place + length))
                     break
+            if left < 0:
+                return [(0, len(data))]
         return spans
 
     def _index(self) -> dict[bytes, dict[int, set[bytes]]]:
@@ -92,7 +102,34 @@ class Needles:
 
 
 def _spans(data: bytes, needle: bytes) -> Iterable[tuple[int, int]]:
+    """Return where a needle is; one span for several that overlap by a constant shift.
+
+    A needle such as `aaaa` may begin at every place of the data, so these are not visited one by
+    one: the time is linear in the size of the data.
+    """
+    size = len(needle)
     place = data.find(needle)
     while place >= 0:
-        yield place, place + len(needle)
-        place = data.find(needle, place + 1)
+        following = data.find(needle, place + 1, place + 2 * size)
+        if following < 0:
+            yield place, place + size
+            place = data.find(needle, place + size)
+            continue
+        shift = following - place
+        repeats = (_end_of_repetition(data, following + size, shift) - place - size) // shift
+        last = place + repeats * shift
+        yield place, last + size
+        place = last
+
+
+def _end_of_repetition(data: bytes, end: int, shift: int) -> int:
+    """Return up to where each byte equals the one `shift` bytes before it, at least `end`."""
+    step, grows = shift, True
+    while step:
+        stop = min(end + step, len(data))
+        if stop > end and data[end:stop] == data[end - shift : stop - shift]:
+            end = stop
+            step = step * 2 if grows else step // 2
+        else:
+            step, grows = step // 2, False
+    return end

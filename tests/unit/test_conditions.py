@@ -118,6 +118,8 @@ LARGE = {
     "texts": ["y" * 1_000] * 100,
     "numbers": list(range(20_000)),
     "rows": [{"id": number} for number in range(2_000)],
+    "digits": 10**4_299 - 1,
+    "keys": {"é" * 100_000: 1},
 }
 
 BOMBS = [
@@ -136,6 +138,10 @@ BOMBS = [
     "[rows, rows][]" + " | [@,@][]" * 8 + " | sort_by(@, &id)",
     "[rows, rows][]" + " | [@,@][]" * 8 + " | map(&to_string(@), @)",
     "[rows, rows][]" + " | [@,@][]" * 8 + " | [?contains(to_string(@), 'x')]",
+    "[digits]" + " | [@,@][]" * 12 + " | [].to_string(@)",
+    "[digits]" + " | [@,@][]" * 12 + " | to_string(@)",
+    "[keys]" + " | [@,@][]" * 12 + " | [].to_string(@)",
+    "[keys]" + " | [@,@][]" * 12 + " | to_string(@)",
 ]
 
 

@@ -6,7 +6,7 @@ import base64
 import re
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from delivery.message.escapes import Unescaped, unescaped_forms
@@ -27,6 +27,7 @@ def is_hidden(secret: str, text: str) -> bool:
     return not any(plain in layer or plain.replace(b"+", b" ") in layer for layer in layers)
 
 
+@settings(deadline=None)
 @given(secrets | likely, encoders, encoders)
 @example("a/b+c&d<e", "php", "json")
 @example("pass+word/1", ".net", "encodeURIComponent")

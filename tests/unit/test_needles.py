@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.message.needles import Needles
+from delivery.message.needles import Needles, _spans
 from delivery.message.scrub import Scrubber
 
 letters = st.binary(min_size=1, max_size=5).map(lambda data: bytes(97 + byte % 3 for byte in data))
@@ -33,6 +33,37 @@ def test_every_byte_of_every_needle_is_hidden_and_no_other(
     found = Needles(needles).hide(data, b"*")
     assert found.replace(b"*", b"") == shown
     assert (found is data) == (shown == data)
+
+
+repeated = st.builds(
+    lambda word, times, rest: word * times + word[:rest],
+    st.binary(min_size=1, max_size=3).map(lambda data: bytes(97 + byte % 2 for byte in data)),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
+
+
+@given(repeated, st.data())
+def test_occurrences_that_overlap_each_other_are_hidden(needle: bytes, data: st.DataObject) -> None:
+    pieces = st.sampled_from([needle, needle[:1], needle[1:], needle[:-1], b"b", b"-"])
+    text = b"".join(data.draw(st.lists(pieces, max_size=12)))
+    shown = bytes(
+        byte
+        for byte, hidden in zip(text, hidden_one_by_one(text, [needle]), strict=True)
+        if not hidden
+    )
+    assert Needles([needle]).hide(text, b"*").replace(b"*", b"") == shown
+
+
+def test_a_needle_that_repeats_itself_is_not_visited_at_every_place() -> None:
+    assert len(list(_spans(b"a" * 65_536 + b"-" + b"ab" * 10_000, b"a" * 4_000))) <= 2
+    assert len(list(_spans(b"-" + b"ab" * 10_000, b"ab" * 500))) <= 2
+
+
+def test_data_made_of_the_beginnings_of_many_needles_is_hidden_as_a_whole() -> None:
+    needles = Needles(b"a" * (10 + number) + b"b" for number in range(240))
+    assert needles.hide(b"a" * 65_536, b"***") == b"***"
+    assert needles.hide(b"a" * 30 + b"b" + b"-" * 65_536, b"***").startswith(b"***--")
 
 
 def test_few_and_many_needles_find_the_same() -> None:
