@@ -12,12 +12,13 @@ from delivery.engine.windows import CallEnd
 from delivery.http.transport import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sized
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from uuid import UUID
 
     from delivery.clock import Clock
     from delivery.engine.place_waiters import Entry
     from delivery.engine.settler import Settler
+    from delivery.http.pool import Place
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
 
@@ -47,11 +48,12 @@ class Admission:
         self._on_finished = on_finished
         self._parked: PlaceWaiters | None = None
         self._crowded: Collection[object] = ()
-        self.waiting: Sized = ()
+        self.waiting: Mapping[asyncio.Future[Place], Entry] = {}
         """Jobs that wait for a place at their endpoint."""
         if isinstance(transport, Places):
             self._crowded = transport.crowded
-            self.waiting = self._parked = PlaceWaiters(transport, on_place)
+            self._parked = PlaceWaiters(transport, on_place)
+            self.waiting = self._parked.entries
         self.computations = Computations()
 
     def admits(self, entry: Entry) -> bool:
@@ -68,10 +70,6 @@ class Admission:
     def _has_to_wait(self, entry: Entry) -> bool:
         """Take a job that has to wait for a place, and return whether it has to."""
         return bool(self._crowded) and self._parked is not None and self._parked.takes(entry)
-
-    def waiting_entries(self) -> Iterable[Entry]:
-        """Return the jobs that wait for a place."""
-        return self._parked.entries() if self._parked else ()
 
     def _is_late(self, entry: Entry) -> bool:
         """Settle a job if its turn came too late for a call, and return whether it did."""
@@ -108,12 +106,12 @@ class Admission:
 
     def drop(self, leases: set[UUID]) -> None:
         """Forget the waiting jobs of leases that are no longer this worker's."""
-        for entry in self._parked.remove(leases) if self._parked else ():
+        for entry in self._parked.remove(leases) if self._parked is not None else ():
             self.leave_out(entry)
 
     def hand_back_waiting(self) -> None:
         """Put all that wait for a place back into the queue."""
-        if self._parked:
+        if self._parked is not None:
             self.hand_back(self._parked.remove())
 
     async def compute(self, entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from uuid import UUID
 
     from delivery.engine.prepared import PreparedCall
@@ -34,14 +34,8 @@ class PlaceWaiters:
     def __init__(self, places: Places, on_place: Callable[[Entry], None]) -> None:
         self._places = places
         self._on_place = on_place
-        self._entries: dict[asyncio.Future[Place], Entry] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def entries(self) -> Iterable[Entry]:
-        """Return the jobs that wait."""
-        return self._entries.values()
+        self.entries: dict[asyncio.Future[Place], Entry] = {}
+        """The jobs that wait, by their future places."""
 
     def takes(self, entry: Entry) -> bool:
         """Take a job that has to wait; False: it does not have to."""
@@ -49,22 +43,22 @@ class PlaceWaiters:
         if self._places.has_place(call.endpoint, job.tenant_id, job.lane):
             return False
         asked = self._places.ask_for_place(call.endpoint, job.tenant_id, job.lane)
-        self._entries[asked] = entry
+        self.entries[asked] = entry
         asked.add_done_callback(self._done)
         return True
 
     def remove(self, leases: set[UUID] | None = None) -> list[Entry]:
         """Let go of the jobs of these leases, which wait no longer, and return them; None: all."""
         removed = []
-        for asked, entry in list(self._entries.items()):
+        for asked, entry in list(self.entries.items()):
             if leases is None or entry[0] in leases:
-                del self._entries[asked]
+                del self.entries[asked]
                 asked.cancel()
                 removed.append(entry)
         return removed
 
     def _done(self, asked: asyncio.Future[Place]) -> None:
-        entry = self._entries.pop(asked, None)
+        entry = self.entries.pop(asked, None)
         if entry is not None:
             self._on_place((*entry[:3], asked.result()))
         elif not asked.cancelled():

@@ -66,8 +66,7 @@ def delivered(
     if rendered is not None:
         scrubber = rendered.scrubber or scrubber
         head = rendered.stored_head
-        if len(head) > max_head:
-            head = cut_head(head, max_head)
+        head = head if len(head) <= max_head else cut_head(head, max_head)
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)

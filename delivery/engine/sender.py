@@ -97,7 +97,7 @@ class Sender:
         self._ids = ids
         self._load = OwnLoad(settings.worker.concurrency, self.start_waiting)
         self._slow_concurrency = settings.worker.slow_concurrency
-        self._kept = (settings.log.max_body, settings.log.max_head)
+        self._kept = self._max_body, self._max_head = settings.log.max_body, settings.log.max_head
         self._may_start = may_start
         self._on_begun = on_begun
         self._on_finished = on_finished
@@ -129,7 +129,7 @@ class Sender:
 
     def in_hand(self) -> Iterator[HeldJob]:
         """The jobs that wait here or are in flight."""
-        for held in (self._waiting, self._calls.values(), self._admission.waiting_entries()):
+        for held in (self._waiting, self._calls.values(), self._parked.values()):
             for lease_id, job, _, _ in held:
                 yield lease_id, job.job_id
 
@@ -308,9 +308,8 @@ class Sender:
         except Exception as error:
             # A mistake of ours must cost an attempt, not the worker, and must be seen.
             logger.exception("the call of job %s failed inside the engine", job.job_id)
-            exchange = Exchange(
-                failure_kind=FailureKind.INTERNAL, error=f"{type(error).__name__}: {error}"
-            )
+            text = f"{type(error).__name__}: {error}"
+            exchange = Exchange(failure_kind=FailureKind.INTERNAL, error=text)
         if exchange.failure_kind is FailureKind.LOCAL:
             self._postpone(lease_id, job, call, rendered, exchange)
         elif computes:
@@ -351,10 +350,11 @@ class Sender:
         exchange: Exchange,
     ) -> None:
         now = self._clock.now()
+        attempt = job.attempt + 1 - job.uncounted
         verdict = decide(
             status_code=exchange.status_code,
             failure_kind=exchange.failure_kind,
-            attempt=job.attempt + 1 - job.uncounted,
+            attempt=attempt,
             max_attempts=job.max_attempts,
             policy=call.policy,
             rules=call.rules,
@@ -368,9 +368,8 @@ class Sender:
         if verdict is not SUCCESS or self._health.observed:
             self._note(job, verdict, exchange, now)
         if verdict.disable_reaction and job.reaction_id is not None:
-            self._settler.disable(
-                job.reaction_id, f"the endpoint answered {exchange.status_code} (gone)"
-            )
+            reason = f"the endpoint responded with {exchange.status_code} (gone)"
+            self._settler.disable(job.reaction_id, reason)
         self._settler.add(
             results.delivered(
                 lease_id,
@@ -381,10 +380,11 @@ class Sender:
                 verdict,
                 now,
                 self._ids.new(),
-                *self._kept,
+                self._max_body,
+                self._max_head,
             )
         )
-        self._on_finished(job.lane, end_of(exchange, verdict, job.attempt + 1 - job.uncounted))
+        self._on_finished(job.lane, end_of(exchange, verdict, attempt))
 
     def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Tell of a call of a reaction's what it says about the endpoint."""

@@ -66,7 +66,7 @@ async def test_ids_of_other_tenants_are_not_found(database_url: str) -> None:
             name="r", url="https://example.com/", tenant_id="other"
         )
         for part in (str(made.id)[:13], str(made.id)[-12:]):
-            with pytest.raises(NotFound, match=r"there is no reaction in tenant 'default'"):
+            with pytest.raises(NotFound, match=r"no reaction in tenant 'default'"):
                 await engine.ids.find("reaction", part)
             assert await engine.ids.find("reaction", part, tenant_id="other") == made.id
 
