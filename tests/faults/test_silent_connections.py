@@ -20,6 +20,7 @@ from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.proxies import Proxy
+from tests.support.settling import owning
 from tests.support.worker_processes import WorkerProcess
 
 if TYPE_CHECKING:
@@ -256,11 +257,9 @@ async def seen_at(engine: delivery.Engine, worker_id: UUID) -> object:
 async def test_a_worker_that_cannot_write_its_first_heartbeat_in_time_says_so(
     database_url: str,
 ) -> None:
-    async with engine_on(database_url) as engine:
-        connection = await asyncpg.connect(database_url)
+    async with engine_on(database_url) as engine, owning(database_url) as connection:
         async with connection.transaction():
             await connection.execute("LOCK TABLE delivery.workers IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(StatementTimeout, match="the heartbeat within"):
                 async with engine.workers():
                     pytest.fail("the worker does not start")
-        await connection.close()
