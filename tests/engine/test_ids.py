@@ -84,5 +84,5 @@ async def test_a_whole_id_is_not_looked_up_and_an_unknown_kind_is_refused(
 async def test_the_id_of_something_else_is_recognised(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         trigger = await engine.trigger("a", {})
-        with pytest.raises(NotFound, match=r"there is no job .*; a trigger has such an id"):
+        with pytest.raises(NotFound, match=r"no job in tenant .*; a trigger has such an id"):
             await engine.ids.find("job", str(trigger.id)[-12:])
