@@ -11,6 +11,7 @@ from delivery import InvalidReaction, JobStatus, ReactionState
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on
+from tests.support.settling import rig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -367,3 +368,26 @@ async def test_an_update_of_a_call_that_cannot_be_read_is_refused_with_advice(
         await engine._pool.execute("UPDATE delivery.reaction_versions SET params = 'x'")
         with pytest.raises(InvalidReaction, match="cannot be read; delete it"):
             await engine.reactions.update(reaction.id, timeout=5)
+
+
+@pytest.mark.parametrize("next_at", ["-infinity", "0001-01-01", "infinity"])
+async def test_a_noted_announcement_with_any_time_stops_no_others(
+    database_url: str, next_at: str
+) -> None:
+    async with rig(database_url) as (bench, running):
+        reaction = await bench.add_reaction()
+        await bench.pool.execute(
+            "INSERT INTO delivery.untold (type, subject, next_at)"
+            " VALUES ('reaction.disabled', gen_random_uuid(), $1::text::timestamptz),"
+            " ('reaction.disabled', $2, now())",
+            next_at,
+            reaction,
+        )
+        running.telling._noted.set()
+
+        async def is_taken() -> bool:
+            return not await bench.pool.fetchval(
+                "SELECT count(*) FROM delivery.untold WHERE subject = $1", reaction
+            )
+
+        await until(is_taken, timeout=5)
