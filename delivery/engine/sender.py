@@ -312,7 +312,7 @@ class Sender:
             exchange = Exchange(failure_kind=FailureKind.INTERNAL, error=text)
         if exchange.failure_kind is FailureKind.LOCAL:
             self._postpone(lease_id, job, call, rendered, exchange)
-        elif computes:
+        elif computes or exchange.is_long:
             # Redacting the log row takes long, too.
             conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
             await self._admission.computations.run(job.tenant_id, job.lane, conclude)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +20,9 @@ __all__ = [
     "TestCall",
     "Timings",
 ]
+
+_LONG: Final = 8_192
+"""Bytes of a response above which looking through it may take milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,11 @@ class Exchange:
     looks secret in them is concealed."""
     waited_ms: float = 0.0
     """How long the call waited for a connection; not a part of `total_ms`."""
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether it may take long to look through the response."""
+        return len(self.response_body) + len(self.response_head) > _LONG
 
     @property
     def may_have_arrived(self) -> bool:

@@ -339,8 +339,6 @@ async def test_a_job_with_a_time_in_the_past_is_found_behind_newer_ones(
                 await wait_for_all(engine, second.jobs)
 
 
-# Fails: `Sender._deliver` takes turns for what is computed from requests, not from responses.
-@pytest.mark.xfail(strict=True, reason="long responses are looked through without taking turns")
 async def test_long_responses_full_of_escapes_do_not_hold_up_the_event_loop(
     database_url: str, receiver: Receiver
 ) -> None:
