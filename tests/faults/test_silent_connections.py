@@ -261,9 +261,12 @@ async def seen_at(engine: delivery.Engine, worker_id: UUID) -> object:
 async def test_a_worker_that_cannot_write_its_first_heartbeat_in_time_says_so(
     database_url: str,
 ) -> None:
-    async with engine_on(database_url) as engine, owning(database_url) as connection:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE delivery.workers IN ACCESS EXCLUSIVE MODE")
-            with pytest.raises(StatementTimeout, match="the heartbeat within"):
-                async with engine.workers():
-                    pytest.fail("the worker does not start")
+    async with (
+        engine_on(database_url) as engine,
+        owning(database_url) as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("LOCK TABLE delivery.workers IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StatementTimeout, match="the heartbeat within"):
+            async with engine.workers():
+                pytest.fail("the worker does not start")
