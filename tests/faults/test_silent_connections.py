@@ -161,7 +161,11 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
         Receiver(default=Answer(delay=1.0)) as receiver,
         engine_on(database_url, worker={"dead_after": 2.0}) as other,
         engine_on(
-            proxy.url, database={"pool_size": 2}, worker={"dead_after": 2.0, "batch_size": 2}
+            proxy.url,
+            # The result is written once its first statement has missed this deadline: only the
+            # heartbeat may use a session beyond the pool's size.
+            database={"pool_size": 2, "statement_timeout": 2.0},
+            worker={"dead_after": 2.0, "batch_size": 2},
         ) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
