@@ -233,7 +233,7 @@ class Dispatcher:
                 ask.since,
                 limit=ask.capacity,
             )
-            self._held.opened(lease_id, [job.job_id for job in jobs])
+            self._held.opened(lease_id, [job[0] for job in jobs])
         if limited:
             # They gave nothing because they were left out; so they stay due.
             self._book.mark_limited(limited)

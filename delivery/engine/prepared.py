@@ -92,13 +92,8 @@ class PreparedCall:
     """Follows redirects; None: none is followed."""
     templated: TemplatedRequest | None = None
     """Makes the requests instead of `template`, where the call has placeholders."""
-
-    def computes(self, job: ClaimedJob) -> bool:
-        """Return whether the request of a job, or its log row, may take long to make."""
-        if self.templated is not None or self.template.is_compressed:
-            return True
-        payload = job.payload
-        return payload is not None and payload[:1] == b"s"
+    computes: bool = False
+    """Whether it may take long to make the request of a job, or its log row."""
 
     def render(self, job: ClaimedJob, now: float) -> Rendered:
         """The request of one attempt at a job.
@@ -226,6 +221,7 @@ def prepare(
         sealer=sealer,
         redirects=_redirects(params, tls.minimum_version, secrets) if params.redirects else None,
         templated=templated,
+        computes=templated is not None or params.compression is not None,
     )
 
 

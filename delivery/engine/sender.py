@@ -17,7 +17,7 @@ from delivery.engine.own_load import OwnLoad
 from delivery.engine.windows import CallEnd, end_of
 from delivery.errors import MissingKey
 from delivery.message.template import TemplateError
-from delivery.models import Exchange, FailureKind
+from delivery.models import LONG_RESPONSE, Exchange, FailureKind
 from delivery.policy.health import classify, is_early
 from delivery.policy.outcome import SUCCESS, decide
 from delivery.policy.retry_after import retry_after_of
@@ -275,7 +275,7 @@ class Sender:
         self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
     ) -> None:
         rendered: Rendered | None = None
-        computes = call.computes(job)
+        computes = call.computes or job.payload[:1] == b"s"  # type: ignore[index] # it is sealed
         if computes and not await self._admission.compute((lease_id, job, call, place)):
             self._on_room()
             return
@@ -312,7 +312,7 @@ class Sender:
             exchange = Exchange(failure_kind=FailureKind.INTERNAL, error=text)
         if exchange.failure_kind is FailureKind.LOCAL:
             self._postpone(lease_id, job, call, rendered, exchange)
-        elif computes or exchange.is_long:
+        elif computes or max(exchange.response_size, len(exchange.response_head)) > LONG_RESPONSE:
             # Redacting the log row takes long, too.
             conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
             await self._admission.computations.run(job.tenant_id, job.lane, conclude)

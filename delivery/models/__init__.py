@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
 from delivery.models.exchanges import (
+    LONG_RESPONSE,
     DeliveryLog,
     Exchange,
     HttpMessage,
@@ -33,6 +34,7 @@ from delivery.models.words import (
 )
 
 __all__ = [
+    "LONG_RESPONSE",
     "Body",
     "BodyKind",
     "CircuitState",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from delivery.models.words import FailureKind, Outcome
 
 __all__ = [
+    "LONG_RESPONSE",
     "DeliveryLog",
     "Exchange",
     "HttpMessage",
@@ -21,8 +22,8 @@ __all__ = [
     "Timings",
 ]
 
-_LONG: Final = 8_192
-"""Bytes of a response above which looking through it may take milliseconds."""
+LONG_RESPONSE: Final = 8_192
+"""Bytes of a head or a body above which looking through it may take milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,6 @@ class Exchange:
     looks secret in them is concealed."""
     waited_ms: float = 0.0
     """How long the call waited for a connection; not a part of `total_ms`."""
-
-    @property
-    def is_long(self) -> bool:
-        """Return whether it may take long to look through the response."""
-        return len(self.response_body) + len(self.response_head) > _LONG
 
     @property
     def may_have_arrived(self) -> bool:
