@@ -143,6 +143,13 @@ class Settler:
         self._work.set()
         await self._idle.wait()
 
+    def try_again(self) -> None:
+        """Try results at once that wait because no statement succeeded: another one just did."""
+        if self._stalled_until:
+            self._stalled_until = 0.0
+            self._parked.hurry(time.monotonic())
+            self._work.set()
+
     async def run(self) -> None:
         """Write results until cancelled."""
         while True:

@@ -137,7 +137,7 @@ class Worker:
             clock,
             interval=worker.heartbeat_interval,
             dead_after=worker.dead_after,
-            after_beat=self._audit_leases,
+            after_beat=self._after_beat,
         )
 
     def _own_settler(self, clock: Clock) -> Settler:
@@ -264,7 +264,8 @@ class Worker:
         self._dispatcher.settled(batch)
         self._on_settled(batch)
 
-    async def _audit_leases(self) -> None:
+    async def _after_beat(self) -> None:
+        self._settler.try_again()
         await self._audit.look()
 
 
