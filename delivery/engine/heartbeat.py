@@ -34,6 +34,8 @@ _SURE: Final = 0.8
 class Heartbeat:
     """Renews this worker's row every `interval` seconds, then awaits `after_beat`.
 
+    When leases are surely the worker's own again, `on_held` is called: calls may wait for that.
+
     One heartbeat may take so long that a second one, on a new connection, still comes in time.
     """
 
@@ -46,6 +48,7 @@ class Heartbeat:
         interval: float,
         dead_after: float,
         after_beat: Callable[[], Awaitable[None]],
+        on_held: Callable[[], None],
     ) -> None:
         self._pool = pool
         self._identity = identity
@@ -53,6 +56,7 @@ class Heartbeat:
         self._interval = interval
         self._dead_after = dead_after
         self._after_beat = after_beat
+        self._on_held = on_held
         self._first_limit = self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
         self._pause = min(interval, self._limit / 4)
         """Seconds before the next heartbeat after one that failed."""
@@ -88,8 +92,11 @@ class Heartbeat:
             self._limit = min(self._limit * 2, self._dead_after)
             raise StatementTimeout(message) from error
         self._limit = self._first_limit
+        was_held = self.held()
         # Others count from the moment the row was written, which is not before `asked_at`.
         self._valid_until = asked_at + self._dead_after * _SURE
+        if not was_held:
+            self._on_held()
 
     async def run(self) -> None:
         """Keep the heartbeat up until cancelled."""

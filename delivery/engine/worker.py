@@ -138,6 +138,7 @@ class Worker:
             interval=worker.heartbeat_interval,
             dead_after=worker.dead_after,
             after_beat=self._after_beat,
+            on_held=self._start_waiting,
         )
 
     def _own_settler(self, clock: Clock) -> Settler:
@@ -263,6 +264,9 @@ class Worker:
     def _settled(self, batch: list[Settlement]) -> None:
         self._dispatcher.settled(batch)
         self._on_settled(batch)
+
+    def _start_waiting(self) -> None:
+        self._sender.start_waiting()
 
     async def _after_beat(self) -> None:
         self._settler.try_again()
