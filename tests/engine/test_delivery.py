@@ -335,20 +335,3 @@ async def test_a_worker_that_stops_at_once_leaves_nothing_claimed(
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.workers") == 0
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 300
-
-
-async def test_a_call_that_waits_for_a_heartbeat_starts_as_soon_as_it_is_written(
-    database_url: str,
-) -> None:
-    """A job can be claimed while the worker is not sure to hold its leases, as after an outage."""
-    quiet = {"heartbeat_interval": 0.5, "dead_after": 10.0, "poll_max": 5.0}
-    async with (
-        Receiver(default=Answer()) as receiver,
-        engine_on(database_url, worker=quiet) as engine,
-    ):
-        await engine.reactions.create(name="r", url=receiver.url("/"))
-        async with engine.workers() as worker:
-            worker._heartbeat._valid_until = 0.0
-            trigger = await engine.trigger("x", 1)
-            (job,) = await wait_for_all(engine, trigger.jobs, timeout=4)
-        assert job.status is JobStatus.SUCCEEDED
