@@ -37,7 +37,7 @@ class LeaseAudit:
       jobs of its lease are left alone.
 
     `look` only compares: it is part of the heartbeat, so nothing in it may wait for a lock. `run`
-    repairs what was found, with a bounded wait for locks.
+    repairs the differences, with a bounded wait for locks.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LeaseAudit:
         self._found = asyncio.Event()
 
     async def look(self) -> None:
-        """Compare once, and leave to `run` what was found twice in a row.
+        """Compare once, and leave a difference found twice in a row to `run`.
 
         What cannot be repaired now is found again next time.
 

@@ -358,3 +358,16 @@ async def test_connections_ended_every_moment_lose_no_result(database_url: str) 
             await running.settler.drained()
         assert await running.is_settled(*results)
         assert len(running.written) == 1000
+
+
+async def test_waiting_results_are_tried_again_when_another_statement_succeeds(
+    database_url: str,
+) -> None:
+    async with rig(database_url) as (_, running):
+        running.settler._stalled_until = time.monotonic() + 60
+        results = await running.claimed(MANY)
+        running.add(*results)
+        assert not await running.is_settled(*results)
+        assert running.settler.unwritten == MANY
+        running.settler.try_again()
+        await until(lambda: running.is_settled(*results), timeout=5)
