@@ -230,7 +230,8 @@ class Sender:
         assert task is not None
         loop = asyncio.get_running_loop()
         waiting, running, calls = self._waiting, self._running, self._calls
-        load = self._load
+        load, admission = self._load, self._admission
+        crowded = admission.crowded
         while True:
             while (
                 waiting
@@ -242,11 +243,17 @@ class Sender:
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                called = waiting.popleft()
-                if self._admission.admits(called):
-                    self._on_begun(called[0], called[1][0])
+                lease_id, job, call, place = called = waiting.popleft()
+                # Most jobs have no limit of time and a place at once; for these, `admits` is true.
+                if (
+                    place is None
+                    and not crowded
+                    and job.deadline is None
+                    and call.policy.max_elapsed is None
+                ) or admission.admits(called):
+                    self._on_begun(lease_id, job.job_id)
                     calls[task] = called
-                    await self._deliver(*called)
+                    await self._deliver(lease_id, job, call, place)
                     del calls[task]
                 else:
                     self._on_room()
@@ -292,7 +299,11 @@ class Sender:
         if exchange.failure_kind is FailureKind.LOCAL:
             self._load.lower(len(self._running), exchange.error)
             self._recorder.postpone(lease_id, job, call, rendered, exchange)
-        elif computes or max(exchange.response_size, len(exchange.response_head)) > LONG_RESPONSE:
+        elif (
+            computes
+            or exchange.response_size > LONG_RESPONSE
+            or len(exchange.response_head) > LONG_RESPONSE
+        ):
             # Redacting the log row takes long, too.
             conclude = partial(self._recorder.conclude, lease_id, job, call, rendered, exchange)
             await self._admission.computations.run(job.tenant_id, job.lane, conclude)
