@@ -28,6 +28,7 @@ from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
 from delivery.store.connection import open_pool
+from delivery.store.ids import DriverUUID
 from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
 from delivery.version import VERSION
 
@@ -68,7 +69,7 @@ class Engine:
     def __init__(
         self, pool: Pool, url: str, settings: Settings, clock: Clock, transport: Transport
     ) -> None:
-        ids = IdFactory(clock)
+        ids = IdFactory(clock, DriverUUID)
         self._pool = pool
         self._clock = clock
         self._ids = ids

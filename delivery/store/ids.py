@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from delivery.store.connection import Executor
 
-__all__ = ["SEARCHED", "IdKind", "find"]
+__all__ = ["SEARCHED", "DriverUUID", "IdKind", "find"]
+
+DriverUUID: Final[type[UUID]] = pgproto.UUID
+"""The driver's own class of UUIDs; they equal those of the standard library."""
 
 IdKind = Literal["trigger", "job", "log", "reaction"]
 SEARCHED: Final = 100_000
