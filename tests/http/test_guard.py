@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from delivery.errors import InvalidReaction
-from delivery.http.choice import open_transport
 from delivery.http.guard import AddressBlocked, Guard
-from delivery.message.url import parse_url
+from delivery.http.transport_choice import open_transport
+from delivery.message.request.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import (

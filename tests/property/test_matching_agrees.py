@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
-from delivery.message.payload import decode_payload, encode_payload
+from delivery.message.request.payload import decode_payload, encode_payload
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import (
     MatchEntry,

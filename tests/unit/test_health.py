@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.models import FailureKind, JobStatus, Outcome
-from delivery.policy.health import (
+from delivery.models import FailureKind, JobStatus, Outcome, OwnType
+from delivery.policy.endpoint_health import (
     HEALTHY,
     Answer,
     Change,
@@ -22,7 +22,6 @@ from delivery.policy.health import (
     observe,
 )
 from delivery.policy.outcome import SUCCESS, Verdict
-from delivery.policy.own_triggers import OwnType
 
 RULES = HealthRules(
     open_failures=3,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
 from delivery.models import RateLimit
-from delivery.policy.limits import (
+from delivery.policy.lane_limits import (
     HELD_PRIORITY,
     FirstWaiting,
     Grant,

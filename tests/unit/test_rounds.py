@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from delivery.policy.rounds import Rounds
+from delivery.policy.round_robin import Rounds
 
 
 def taken(rounds: Rounds[int]) -> list[tuple[object, object, int]]:
