@@ -33,7 +33,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 import anyio, asyncpg, psutil
-from delivery.store.embedded import start_embedded
+from delivery.embedded.server import start_embedded
 
 async def main():
     # Only now, as another user may be unable to read what Python has yet to import.
