@@ -34,7 +34,6 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/message": Ceiling(rate=25.7, opening=54, mood=82),
     "delivery/models": Ceiling(rate=34.0, opening=33, mood=1),
     "delivery/observe": Ceiling(rate=18.7, opening=4, mood=2),
-    "delivery/policy": Ceiling(rate=21.6, opening=38, mood=17),
     "delivery/service": Ceiling(rate=20.0, opening=22, mood=36),
     "delivery/settings": Ceiling(rate=21.9, opening=18, mood=12),
     "delivery/store": Ceiling(rate=20.2, opening=40, mood=41),
@@ -44,14 +43,14 @@ CEILINGS: dict[str, Ceiling] = {
     "root": Ceiling(rate=31.5, opening=0, mood=0),
     "tests": Ceiling(rate=33.2, opening=1, mood=2),
     "tests/cli": Ceiling(rate=39.3, opening=8, mood=14),
-    "tests/engine": Ceiling(rate=31.4, opening=16, mood=20),
+    "tests/engine": Ceiling(rate=31.4, opening=16, mood=19),
     "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
     "tests/http": Ceiling(rate=41.7, opening=15, mood=20),
-    "tests/property": Ceiling(rate=27.4, opening=4, mood=4),
+    "tests/property": Ceiling(rate=20.0, opening=3, mood=3),
     "tests/store": Ceiling(rate=29.7, opening=1, mood=10),
-    "tests/support": Ceiling(rate=18.5, opening=7, mood=33),
+    "tests/support": Ceiling(rate=17.4, opening=7, mood=33),
     "tests/testing": Ceiling(rate=53.6, opening=0, mood=1),
-    "tests/unit": Ceiling(rate=32.6, opening=20, mood=19),
+    "tests/unit": Ceiling(rate=28.2, opening=12, mood=16),
 }
 
 SOURCE = '''"""Whether a module stands."""
@@ -109,7 +108,11 @@ def test_ceilings_are_lowered_as_rooms_are_rewritten(rooms: dict[str, Figures]) 
     plain = [room for room in CEILINGS if room not in rooms or is_plain(rooms[room])]
     assert not plain, "remove these rows"
     present = ceilings(rooms)
-    loose = [room for room, ceiling in CEILINGS.items() if ceiling.rate > present[room].rate + 2]
+    loose = [
+        room
+        for room, ceiling in CEILINGS.items()
+        if any(bound > 1.1 * now + 2 for now, bound in zip(present[room], ceiling, strict=True))
+    ]
     assert not loose, "lower these rows: python -m tests.support.prose --ceilings"
 
 

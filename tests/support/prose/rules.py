@@ -76,7 +76,7 @@ _COUNTED: Final = {
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z'\u2019-]*")
 _RELATIVE: Final = re.compile(r"\s*(What|How|Whether|Who|Whom|Whose|Which|Where|When|Why|That)\b")
 _VERB_FIRST: Final = re.compile(
-    r"\s*([A-Z][a-z]+?)(?:s|es) (?:an?|the|all|each|every|one|its|their|how|what|which|that|if)\b"
+    r"\s*([A-Z][a-z]+?)(?:s|es) (?:an?|the|all|each|every|one|its|their|how|what)\b"
 )
 
 

@@ -13,12 +13,12 @@ back begin bind block bound build
 calculate call cancel cap change charge check choose claim classify clean clear close collect
 combine commit compare compile complete compress compute configure confirm connect consume
 convert copy correct count create cut
-deactivate decide declare decode decompress decrypt deduplicate define delay delete deliver
-derive describe destroy detach detect determine disable discard disconnect dispatch display
-divide do double drain draw drop dump
+deactivate decide declare decode decompress decrypt deduct deduplicate define delay delete
+deliver derive describe destroy detach detect determine disable discard disconnect dispatch
+display divide do double drain draw drop dump
 edit emit enable encode encrypt end enqueue ensure enter erase escape establish estimate
 evaluate exclude execute exit expand expect expire explain export express extend extract
-fail fetch fill filter find finish fit flush follow forget format forward free freeze
+fail fetch fill filter find finish fit flatten flush follow forget format forward free freeze
 gather generate get grant greet group grow
 halve handle hash hold
 identify ignore import include increase increment index infer inform initialize insert inspect
