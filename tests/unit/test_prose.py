@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,9 @@ from tests.support.prose import (
     passages_of,
     read_project,
 )
+from tests.support.prose.rules import COUNTED
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[2]
 
 # Rooms that are not rewritten yet, with their present figures. Rows are lowered and removed, never
 # raised or added; a module that moves takes its figures along.
@@ -40,7 +41,7 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/testing": Ceiling(rate=52.6, opening=9, mood=11),
     "docs": Ceiling(rate=24.9, opening=0, mood=0),
     "migrations": Ceiling(rate=21.8, opening=0, mood=0),
-    "root": Ceiling(rate=31.5, opening=0, mood=0),
+    "root": Ceiling(rate=23.7, opening=0, mood=0),
     "tests": Ceiling(rate=33.2, opening=1, mood=2),
     "tests/cli": Ceiling(rate=39.3, opening=8, mood=14),
     "tests/engine": Ceiling(rate=31.4, opening=16, mood=19),
@@ -187,3 +188,10 @@ def test_counted_words_are_found(text: str, rules: list[str], tmp_path: Path) ->
     file = tmp_path / "page.md"
     file.write_text(text)
     assert sorted(each.rule for each in findings(passages_of("docs/page.md", file))) == rules
+
+
+def test_the_counted_words_are_listed_in_contributing() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = " ".join(re.findall(r"^> (.*)", page, re.MULTILINE))
+    for word in COUNTED:
+        assert word in listed
