@@ -154,13 +154,13 @@ class CircuitState(StrEnum):
 
 
 class OwnType(StrEnum):
-    """The types of the engine's own triggers."""
+    """Event types of the engine's own triggers."""
 
     REACTION_FAILING = "reaction.failing"
-    """Its circuit has opened: for a while no call is made."""
+    """The circuit of the reaction has opened; calls are suspended."""
     REACTION_RECOVERED = "reaction.recovered"
-    """Its circuit was open, and its endpoint works again."""
+    """The circuit has closed; the endpoint accepts calls again."""
     REACTION_DISABLED = "reaction.disabled"
-    """The engine has disabled it: its endpoint failed for long, or said that it is gone."""
+    """The engine has disabled the reaction: its endpoint failed for too long or returned 410."""
     JOB_EXHAUSTED = "job.exhausted"
-    """A job has used up its attempts."""
+    """A job has used up its attempts or its `max_elapsed`."""

@@ -1,27 +1,27 @@
-"""Effects of an endpoint's responses on its reaction: pauses, the circuit, disabling.
+"""Endpoint health: pauses, the circuit breaker and disabling.
 
-A call is a *failure* if it is to be tried again: no response, or a status such as 404 or 500. 429
-is none: the endpoint works, and asks for less. A response that settles its job (200, but 400 as
-well) says that the endpoint works, and forgets all troubles.
+A call is a *failure* if its outcome calls for a retry: no response, or a status such as 404 or 500.
+429 is not a failure: the endpoint works, but requests a lower rate. A final response (200, but also
+400) shows that the endpoint works and resets its health.
 
-Some endpoints fail every message once or twice and then accept it. So the first two failures of a
-job are *early* ones: they say little about the endpoint. A failure counts in full if its job failed
-twice before, or is not tried again.
+Some endpoints reject every message once or twice and then accept it. The first two failures of a
+job are therefore *early* failures, which are weak evidence. A failure is *full* if its job has
+failed twice before or is not retried.
 
-- After 429, 502, 503 or 504 with a Retry-After the reaction pauses as long as asked, up to
-  `longest_pause`, also when calls in flight succeed meanwhile; after three times 429 in a row
-  without one, for a time that doubles from 0.1 s up to 10 s. All four also halve what each worker
-  has in flight (`delivery.queue.windows`).
-- After `open_failures` failures in a row that count in full, and `open_after` seconds of nothing
-  but failures, the circuit opens: no call is made for `probe_after` seconds. It opens as well after
-  `open_failures` failures of any kind and `open_at_latest` seconds, so that an endpoint whose jobs
-  are tried again much later is not called all the while. Then the circuit is half open: one call at
-  a time is made, of a job that has been tried before if one is due. If that fails, the circuit
-  stays open twice as long as before, up to `probe_max` seconds.
-- After `disable_after` seconds of nothing but failures, and `disable_failures` of them, the
+- Pause: after 429, 502, 503 or 504 with a Retry-After header, the reaction pauses for the requested
+  time, up to `longest_pause`, even if running calls succeed. After three consecutive 429 without
+  the header, it pauses for 0.1 s, doubling up to 10 s. All four statuses also halve the calls in
+  flight of each worker (`delivery.queue.windows`).
+- Open: after `open_failures` consecutive full failures and `open_after` seconds without a success,
+  the circuit opens, and calls are suspended for `probe_after` seconds. Without a success for
+  `open_at_latest` seconds, early failures count as well, so that an endpoint whose retries are far
+  apart is not called all that time.
+- Half open: then one call at a time probes the endpoint, preferably for a job that has failed
+  before. A failed probe reopens the circuit for twice the time, up to `probe_max` seconds.
+- Disabled: after `disable_failures` failures and `disable_after` seconds without a success, the
   reaction is disabled.
 
-The circuit breaker is M. Nygard's (Release It!, 2007). Times are seconds since the epoch.
+The circuit breaker follows M. Nygard (Release It!, 2007). Times are in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -52,34 +52,34 @@ __all__ = [
 ]
 
 THROTTLES: Final = frozenset({429, 502, 503, 504})
-"""Statuses that ask for fewer calls."""
+"""Statuses that request a lower rate."""
 _TOO_MANY_REQUESTS: Final = 429
 _TOLERATED: Final = 3
-"""Answers 429 in a row, without a Retry-After, before the reaction pauses."""
+"""Consecutive responses 429 without Retry-After that pause the reaction."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_UNASKED_PAUSE: Final = 10.0
 _MOST_DOUBLINGS: Final = 30
 _EARLY: Final = 2
-"""Number of attempts of a job that count as early."""
+"""Number of attempts of a job whose failures are early."""
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )
 
 
 class Answer(StrEnum):
-    """What one call says about its endpoint."""
+    """Evidence of one call about its endpoint."""
 
     WORKS = "works"
     FAILED = "failed"
     LESS = "less"
-    """It works, but asks for fewer calls: 429."""
+    """The endpoint works, but requests a lower rate: 429."""
     OVERLOADED = "overloaded"
-    """It failed, and may ask to be left alone for a while: 502, 503, 504."""
+    """The call failed, and the response may carry Retry-After: 502, 503, 504."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthRules:
-    """The settings `health`; see there."""
+    """Thresholds of the health rules, from the settings section `health`."""
 
     open_failures: int
     open_after: float
@@ -93,18 +93,18 @@ class HealthRules:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a reaction stands."""
+    """Health of a reaction's endpoint."""
 
     failures: int = 0
-    """In a row."""
+    """Number of consecutive failures."""
     failing_since: float | None = None
     throttles: int = 0
-    """How often in a row it was judged that the endpoint asks for less."""
+    """Number of consecutive judgements with a request for a lower rate."""
     openings: int = 0
-    """How often in a row the circuit opened; 0: it is closed."""
+    """Number of times the circuit has opened since it was closed. 0 while it is closed."""
     paused_until: float = 0.0
     early: int = 0
-    """How many of the failures were early ones."""
+    """Number of early failures among them."""
 
 
 HEALTHY: Final = Health()
@@ -112,29 +112,30 @@ HEALTHY: Final = Health()
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the calls of a reaction said since the last time it was judged."""
+    """Results of a reaction's calls since its last judgement."""
 
     worked: bool = False
-    """Whether any call said that the endpoint works."""
+    """True if any call showed that the endpoint works."""
     failures: int = 0
-    """Since then."""
+    """Number of failures since the last success."""
     throttles: int = 0
-    """Answers 429 at the end, in a row."""
+    """Number of consecutive responses 429 at the end."""
     retry_after: float | None = None
-    """Until when the endpoint asked to be left alone."""
+    """Latest end of a pause that the endpoint requested."""
     failing_since: float | None = None
-    """When the first of the failures ended."""
+    """End time of the first failure."""
     version: int | None = None
-    """Of the reaction, by which the calls were made; None: any."""
+    """Version of the reaction that the calls used. None for any version."""
     last_began: float = 0.0
-    """When the last of the failures began: a probe begins when the circuit is half open."""
+    """Start time of the last failure. Distinguishes a probe, which starts while the circuit is half
+    open, from older calls."""
     early: int = 0
-    """How many of the failures were early ones."""
+    """Number of early failures among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a reaction stands now, and what others are to be told."""
+    """New health of a reaction, and the trigger to raise."""
 
     health: Health
     told: OwnType | None = None
@@ -143,12 +144,12 @@ class Change:
 def classify(
     verdict: Verdict, status_code: int | None, failure_kind: FailureKind | None
 ) -> Answer | None:
-    """What a call says about its endpoint; None: nothing.
+    """Return the evidence of a call about its endpoint; None if it has none.
 
     Args:
-        verdict: What the call led to.
-        status_code: The answer's status, if any.
-        failure_kind: Why there was no complete answer; None: there was.
+        verdict: Outcome of the attempt.
+        status_code: Status of the response, if any.
+        failure_kind: Reason for an incomplete response. None for a complete one.
     """
     if verdict.status is JobStatus.SUCCEEDED:
         return Answer.WORKS
@@ -165,7 +166,7 @@ def classify(
 
 
 def is_early(verdict: Verdict, attempt: int) -> bool:
-    """Return whether a failure of this attempt says little about the endpoint."""
+    """Return whether a failure of this attempt is early, that is weak evidence."""
     return attempt <= _EARLY and verdict.status is JobStatus.RETRYING
 
 
@@ -179,17 +180,17 @@ def observe(
     *,
     early: bool = False,
 ) -> Observed:
-    """Add one call to what was seen; of several versions only the newest counts.
+    """Add one call to the results. Discard the results of older versions of the reaction.
 
     Args:
-        observed: What was seen before.
-        version: Of the reaction, by which the call was made.
-        answer: What the call says.
-        began: When it began.
-        now: When it ended.
-        retry_after: Gives the seconds that the response asks to wait, if any; called where it
-            counts.
-        early: See `is_early`; of a failure.
+        observed: Results so far.
+        version: Version of the reaction that the call used.
+        answer: Evidence of the call.
+        began: Start time of the call.
+        now: End time of the call.
+        retry_after: Function that returns the seconds of the Retry-After header, if any. Called
+            only for statuses in `THROTTLES`.
+        early: True for an early failure, see `is_early`.
     """
     if observed.version is None or observed.version < version:
         observed = Observed(observed.worked and observed.version is None, version=version)
@@ -216,12 +217,12 @@ def observe(
 
 
 def judge(health: Health, observed: Observed, rules: HealthRules, now: float) -> Change:
-    """How a reaction stands after what was observed."""
+    """Compute the new health of a reaction from the results of its calls."""
     told = None
     if observed.worked:
         told = OwnType.REACTION_RECOVERED if health.openings else None
         is_asked = health.openings == 0 and health.throttles > 0 and health.paused_until > now
-        # What the endpoint asked for is kept to: others may be let in sooner than we are.
+        # A success does not end a requested pause: the endpoint may let only some calls through.
         health = Health(throttles=1, paused_until=health.paused_until) if is_asked else HEALTHY
     failures = health.failures + observed.failures
     early = health.early + observed.early
@@ -236,7 +237,7 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
             and failures >= rules.disable_failures
         ):
             return Change(Health(failures, failing_since), OwnType.REACTION_DISABLED)
-        # Calls that were in flight when the circuit opened are no probes, however late they end.
+        # Calls that were in flight when the circuit opened are not probes, even if they end late.
         probed = openings > 0 and observed.last_began >= health.paused_until
         opens = (failures - early >= rules.open_failures and failing_for >= rules.open_after) or (
             failures >= rules.open_failures and failing_for >= rules.open_at_latest
@@ -251,7 +252,7 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
 
 
 def _pause(health: Health, observed: Observed, rules: HealthRules, now: float) -> tuple[float, int]:
-    """Until when the reaction pauses, and how many pauses in a row that makes."""
+    """Return the end of the pause and the number of consecutive throttles."""
     asked = observed.retry_after is not None and observed.retry_after > now
     if not asked and not observed.throttles:
         return health.paused_until, health.throttles

@@ -1,8 +1,8 @@
-"""How many calls of a limited reaction may begin now, over all workers together.
+"""Rate, concurrency and ordering limits of a reaction across all workers.
 
-The rate is held by the generic cell rate algorithm (ITU-T I.371, appendix A): calls are due at even
-intervals, and a small tolerance lets those that fall into the same 20 ms begin at once. All that
-must be kept between two decisions is one time.
+The generic cell rate algorithm (ITU-T I.371, appendix A) enforces the rate. It spaces calls evenly,
+with a tolerance for calls due within the same 20 ms, which may start together. Its only state is
+one timestamp.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 HELD_PRIORITY: Final = -1
-"""The priority under which a job that failed waits in an ordered lane: before all others. No
-reaction can ask for it, so such a row at the front says that the lane is held."""
+"""Priority of a failed job that waits in an ordered lane, ahead of all other jobs. Reactions cannot
+use this priority, so a row with it at the front means that the lane is held."""
 
 _AT_ONCE: Final = 0.02
-"""Seconds of which the calls may begin together."""
+"""Burst tolerance in seconds: calls due within it may start together."""
 
 _HIGHEST: Final = 1_000_000
 _SHORTEST: Final = 0.001
@@ -46,20 +46,20 @@ _RATE: Final = re.compile(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|h|d)\s*",
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """What one reaction's calls must keep to, over all workers together."""
+    """Limits of one reaction across all workers."""
 
     concurrency: int | None
     rate: RateLimit | None
     ordered: bool
     paused_until: float = 0.0
-    """Until when no call may begin, in seconds since the epoch."""
+    """End of the pause, in seconds since the epoch. No call starts before it."""
     probing: bool = False
-    """Whether one call at a time tries if the endpoint works again."""
+    """True while the circuit is half open: only one call at a time probes the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstWaiting:
-    """The job at the front of a lane: its priority, and in how many seconds it is due."""
+    """First waiting job of a lane: its priority, and the seconds until it is due."""
 
     priority: int
     due_in: float
@@ -67,13 +67,13 @@ class FirstWaiting:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How many jobs may be claimed now."""
+    """Decision on a claim request: the number of jobs that may be claimed now."""
 
     quota: int
     retry_in: float | None
-    """Seconds after which more may be granted; None: when a call ends, or not known."""
+    """Seconds until more jobs may be granted. None if unknown, or if a call must end first."""
     priority: int | None = None
-    """The most urgent priority that is due; None: not known."""
+    """Most urgent priority that is due. None if unknown."""
 
 
 def grant(
@@ -85,15 +85,15 @@ def grant(
     next_at: float,
     now: float,
 ) -> Grant:
-    """Decide on a request for `wanted` jobs of a lane.
+    """Decide on a request to claim `wanted` jobs of a lane.
 
     Args:
-        limits: What the lane must keep to.
-        wanted: How many jobs the claimer has room for.
-        in_flight: Calls of the lane that are held by any worker.
-        first: The lane's first waiting job; None: nothing waits.
-        next_at: What `next_due` gave last, in seconds since the epoch.
-        now: In seconds since the epoch.
+        limits: Limits of the lane.
+        wanted: Number of jobs that the claimer has room for.
+        in_flight: Number of running calls of the lane across all workers.
+        first: First waiting job of the lane. None if no job waits.
+        next_at: Last result of `next_due`, in seconds since the epoch.
+        now: Current time, in seconds since the epoch.
     """
     if first is None:
         return Grant(0, None)
@@ -117,15 +117,18 @@ def grant(
 
 
 def rate_room(rate: RateLimit, next_at: float, now: float) -> int:
-    """How many calls may begin at `now`."""
+    """Return the number of calls that may start at `now`."""
     interval, at_once = _spacing(rate)
     ahead = max(next_at - now, 0.0)
-    # The hair's breadth makes up for times that were rounded to microseconds.
+    # The small term compensates for timestamps that were rounded to microseconds.
     return max(0, at_once - math.ceil(ahead / interval - 1e-6))
 
 
 def next_due(rate: RateLimit, next_at: float, now: float, taken: int) -> float:
-    """When the call after these `taken` would be due at even intervals; to be kept."""
+    """Return the due time of the next call after `taken` more calls.
+
+    Store the result and pass it to the next decision as `next_at`.
+    """
     interval, _ = _spacing(rate)
     return max(next_at, now) + taken * interval
 
@@ -136,10 +139,10 @@ def _wait(rate: RateLimit, next_at: float, now: float) -> float:
 
 
 def _spacing(rate: RateLimit) -> tuple[float, int]:
-    """The interval between calls, and how many may begin at once.
+    """Return the interval between calls and the size of a burst.
 
-    n at once and then one each interval make n - 1 more within a period than the intervals alone;
-    so the interval is as much longer as keeps the whole within the limit.
+    A burst of n calls followed by one call per interval adds n - 1 calls to a period. The interval
+    is therefore longer than period / limit by the factor that compensates for them.
     """
     at_once = 1 + int(rate.limit / rate.period * _AT_ONCE)
     at_once = min(at_once, max(1, rate.limit // 2))
@@ -147,19 +150,20 @@ def _spacing(rate: RateLimit) -> tuple[float, int]:
 
 
 def build_rate_limit(given: RateLimit | Mapping[str, object] | str | None) -> RateLimit | None:
-    """A checked rate limit from what users write.
+    """Parse and validate a rate limit.
 
     Args:
-        given: A `RateLimit`; `{"limit": 100, "period": 60}`; or a text such as `100/s`, `10/min`,
-            `1000/h` or `5/10s`; `none` for no limit. Periods are in seconds, up to a day.
+        given: A `RateLimit`, a mapping such as `{"limit": 100, "period": 60}`, or a string such as
+            `100/s`, `10/min`, `1000/h` or `5/10s`. `none` or None for no limit. Periods are in
+            seconds, up to a day.
 
     Raises:
-        InvalidReaction: if it is of another form or out of range.
+        InvalidReaction: if the format is unknown or a value is out of range.
     """
     if given is None or given == "none":
         return None
     rate = _read(given)
-    # Users' values, whatever the annotations say.
+    # Callers can pass values of any type, despite the annotations.
     limit: Any = rate.limit
     period: Any = rate.period
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _HIGHEST:

@@ -1,4 +1,4 @@
-"""What becomes of a job whose worker died."""
+"""Decision on a job whose worker died."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["after_stall"]
 
 
 def after_stall(stalls: int, max_stalls: int) -> JobStatus:
-    """The state of a job that lost its worker for the `stalls`th time.
+    """Return the state of a job that has lost its worker `stalls` times.
 
-    It runs again at once, without using up an attempt; but a job that takes its workers down with
-    it must end, so after more than `max_stalls` such losses it fails.
+    The job runs again immediately, and the lost attempt does not count. A job that crashes its
+    workers must not loop, so it fails after more than `max_stalls` losses.
     """
     return JobStatus.RETRYING if stalls <= max_stalls else JobStatus.FAILED

@@ -1,8 +1,8 @@
-"""The engine's own triggers: what it tells of, and in what words.
+"""Triggers that the engine raises itself, and their payloads.
 
-Reactions subscribe to them by name (`job.exhausted`) or prefix (`reaction.*`). `*` stands for the
-triggers of others only: whoever asks for everything that happens does not mean what happens to the
-asking itself.
+Reactions subscribe to these triggers by name (`job.exhausted`) or prefix (`reaction.*`). The
+pattern `*` does not match them: a subscriber to all business events does not expect events about
+its own subscription.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ __all__ = ["OWN_TYPES", "exhausted_payload", "reaction_payload"]
 
 
 OWN_TYPES = tuple(each.value for each in OwnType)
-"""A job for one of these raises no `job.exhausted`, which would go on for ever."""
+"""Event types of the engine's own triggers. Their jobs never raise `job.exhausted`, to avoid a
+loop."""
 
 
 def reaction_payload(
     told: OwnType, reaction_id: UUID, name: str, reason: str | None, health: Health
 ) -> bytes:
-    """What is told of a reaction; times are written as ISO 8601 has them, in UTC."""
+    """Build the payload of a `reaction.*` trigger, with times in ISO 8601 and UTC."""
     return orjson.dumps(
         {
             "type": told,
@@ -41,7 +42,7 @@ def reaction_payload(
             "failing_since": _time(health.failing_since),
             "paused_until": _time(health.paused_until),
         },
-        # The driver's own class of ids is not one that orjson knows.
+        # orjson does not support the UUID class of the database driver.
         default=str,
     )
 
@@ -55,7 +56,7 @@ def _time(epoch: float | None) -> str | None:
 
 
 def exhausted_payload(described: Mapping[str, Any]) -> bytes:
-    """What is told of a job that used up its attempts."""
+    """Build the payload of a `job.exhausted` trigger."""
     names = ("job_id", "reaction_id", "reaction_name", "trigger_id", "trigger_type", "user_id")
     told: dict[str, Any] = {"type": OwnType.JOB_EXHAUSTED}
     told |= {name: described[name] for name in names}
