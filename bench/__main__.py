@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench import environment
 from bench.run import BenchFailed
 from delivery.errors import DeliveryError
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 
 NAMES: Final = (
     "throughput",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.databases import checkpoint, count_logs, enqueue, fresh_database, server, until
 from bench.receivers import receiver
 from bench.run import worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

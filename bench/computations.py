@@ -11,12 +11,12 @@ from bench.databases import checkpoint, fresh_database, opened, server, until
 from bench.receivers import receiver
 from bench.run import worker
 from delivery import TriggerRequest
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["add_arguments", "measure"]
 

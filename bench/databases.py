@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import delivery
 from bench.run import BenchFailed
 from delivery import TriggerRequest
-from delivery.store.connection import connect
-from delivery.store.embedded import start_embedded
+from delivery.embedded.server import start_embedded
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

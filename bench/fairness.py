@@ -11,7 +11,7 @@ from bench.databases import SECRET, enqueue, fresh_database, opened, server
 from bench.figures import percentile, spread_ms
 from bench.receivers import receiver
 from bench.run import BenchFailed, worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.databases import PAYLOAD, checkpoint, fresh_database, opened, server
 from bench.run import BenchFailed, cpu_seconds
 from delivery import TriggerRequest
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

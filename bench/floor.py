@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 
 from bench.run import in_own_process
 from delivery.clock import Clock, IdFactory
-from delivery.engine.prepared import PreparedCall, prepare_stored
+from delivery.engine.runners.prepared_calls import PreparedCall, prepare_stored
 from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.http.request import Request
-from delivery.message.sealing import Sealer
+from delivery.message.storage.encryption import Sealer
 from delivery.settings import Settings, load_settings
 from delivery.store import queue, reactions
 from delivery.store.catalogs import load_catalog
-from delivery.store.connection import open_pool
+from delivery.store.driver.connection import open_pool
 from delivery.store.settlements import Settlement, settle
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.queue import ClaimedJob
 
 __all__ = ["deliver_all"]

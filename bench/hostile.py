@@ -22,13 +22,13 @@ from bench.databases import (
 from bench.hostile_receivers import HostileReceivers, hostile_receivers
 from bench.receivers import receiver
 from bench.run import BenchFailed, worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse
 
     from bench.run import Worker
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["add_arguments", "measure"]
 

@@ -19,12 +19,12 @@ from bench.databases import (
 from bench.misbehaving import endpoints
 from bench.receivers import receiver
 from bench.run import worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["add_arguments", "measure"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.databases import enqueue, fresh_database, left, server
 from bench.receivers import receiver
 from bench.run import BenchFailed, worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

@@ -22,7 +22,7 @@ from bench.__main__ import NAMES
 from bench.databases import server
 from bench.words import in_words, machine
 from delivery.errors import DeliveryError
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 __all__ = ["main"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from delivery.service.own_process import collect_less_often
+from delivery.service.process_tuning import collect_less_often
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -11,7 +11,7 @@ from bench.databases import checkpoint, enqueue, fresh_database, left, server, u
 from bench.figures import median_of
 from bench.receivers import receiver
 from bench.run import BenchFailed, measured, worker
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

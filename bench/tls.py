@@ -13,7 +13,7 @@ from bench.figures import percentile
 from bench.receivers import Tls, receiver
 from bench.run import BenchFailed, worker
 from delivery import TlsOptions, TriggerRequest
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

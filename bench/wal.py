@@ -19,13 +19,13 @@ from bench.receivers import receiver
 from bench.throughput import drain
 from bench.wal_records import kinds_of_records
 from delivery import TriggerRequest
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["add_arguments", "measure"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["kinds_of_records"]
 

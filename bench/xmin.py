@@ -12,7 +12,7 @@ from bench.figures import percentile, spread_ms
 from bench.receivers import receiver
 from bench.run import BenchFailed, worker
 from delivery import TriggerRequest
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
     import argparse

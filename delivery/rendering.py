@@ -21,7 +21,7 @@ from uuid import UUID
 
 import orjson
 
-from delivery.message.concealing import conceal
+from delivery.message.redaction.calls import conceal
 from delivery.models import (
     HttpMessage,
     HttpParams,

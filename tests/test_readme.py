@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import delivery
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from bench.peers.installation import PEERS, Installed, NotInstalled, install
 from bench.receivers import receiver
 from bench.run import BenchFailed
 from bench.throughput import run_once
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["measure"]
 

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        from delivery.cli.starting import start
+        from delivery.cli.startup import start
     except KeyboardInterrupt:
         return 130
     return start(given)

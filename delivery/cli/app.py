@@ -99,7 +99,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
         from rich.console import Console
 
         from delivery.cli.help_page import HelpPage
-        from delivery.cli.starting import columns
+        from delivery.cli.terminal import columns
 
         app.help_formatter = HelpPage(columns())
         console = Console(soft_wrap=True)
@@ -112,7 +112,7 @@ def _loop_factory(
 ) -> Callable[[], asyncio.AbstractEventLoop] | None:
     if arguments[0] not in _LONG_RUNNING:
         return None
-    from delivery.service.own_process import loop_factory
+    from delivery.service.process_tuning import loop_factory
 
     return loop_factory()
 
@@ -129,7 +129,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, DeliveryError):
         _report(str(error), error.code, as_json=as_json, details=error.details())
         return error.exit_code
-    from delivery.observe.hiding import hide
+    from delivery.observe.secret_filter import hide
     from delivery.rendering import escape_controls
 
     if "--debug" in arguments:

@@ -42,7 +42,7 @@ async def listen(
     Exit code 1 if --count requests arrived and the signature of one was refused. The engine calls
     this address only if a setting allows it: `--set http.allowed_networks=127.0.0.0/8`.
     """
-    from delivery.cli.listening import Listening, receive
+    from delivery.cli.listen_receiver import Listening, receive
 
     secrets = await read_secrets("--secret", secret)
     how = Listening(host, port, secrets, status, fail_first, fail_status, delay, drop, count)

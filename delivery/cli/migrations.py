@@ -33,7 +33,7 @@ async def migrate(
     Several may run at once. It needs the rights of the schema's owner. Workers need not have them:
     with --grant their role may write rows, and make partitions by a function of the owner's.
     """
-    from delivery.http.tls import has_authorities
+    from delivery.http.tls.contexts import has_authorities
     from delivery.service.database import check_database_schema, migrate_database, name_database
 
     settings = load(common)

@@ -53,7 +53,7 @@ COMMANDS: Final = (
     ),
     Command(
         "reactions",
-        "delivery.cli.reaction_requests:reactions",
+        "delivery.cli.reactions.requests:reactions",
         "Create, change and show reactions: which events lead to which call.",
     ),
     Command(

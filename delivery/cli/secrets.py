@@ -28,7 +28,7 @@ async def generate_key(*, common: Common = COMMON) -> None:
     Every process needs it, in the settings file or in DELIVERY_SECRETS_KEYS. Secrets that are
     encrypted with a key that is lost are lost too.
     """
-    from delivery.message.sealing import generate_key as new_key
+    from delivery.message.storage.encryption import generate_key as new_key
 
     key = new_key()
     if common.json:

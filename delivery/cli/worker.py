@@ -48,7 +48,7 @@ async def serve(
 
 async def _work(concurrency: int | None, processes: int | None, common: Common) -> int:
     from delivery.service.database import name_database
-    from delivery.service.own_process import allow_open_files
+    from delivery.service.process_tuning import allow_open_files
 
     given = {"concurrency": concurrency, "processes": processes}
     settings = load(

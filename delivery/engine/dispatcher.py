@@ -11,29 +11,29 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from delivery.engine import results
-from delivery.engine.breather import Breather
-from delivery.engine.lanes import LaneBook, Retry
-from delivery.engine.limited_claims import claim_limited
-from delivery.engine.sweeper import Sweeper
-from delivery.engine.windows import CallEnd
+from delivery.engine.settling import results
+from delivery.engine.yielding import LoopYielder
 from delivery.models import FailureKind
 from delivery.observe.repeated_logs import RepeatedLogs
+from delivery.queue.lanes import LaneBook, Retry
+from delivery.queue.limited_claims import claim_limited
+from delivery.queue.sweeper import Sweeper
+from delivery.queue.windows import CallEnd
 from delivery.store import queue
-from delivery.store.failures import CONNECTION_ERRORS, is_passing
+from delivery.store.driver.failures import CONNECTION_ERRORS, is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.held_leases import HeldJob, HeldLeases
-    from delivery.engine.lanes import Ask
-    from delivery.engine.prepared import PreparedCalls
+    from delivery.engine.runners.prepared_calls import PreparedCalls
     from delivery.engine.sender import Sender
-    from delivery.engine.settler import Settler
+    from delivery.engine.settling.settler import Settler
+    from delivery.queue.held_leases import HeldJob, HeldLeases
+    from delivery.queue.lanes import Ask
     from delivery.settings import WorkerSettings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.queue import ClaimedJob, LaneKey
     from delivery.store.settlements import Settlement
 
@@ -80,7 +80,7 @@ class Dispatcher:
         self._book = LaneBook(settings.reaction_concurrency)
         self.sweeper = Sweeper(pool, self._book, settings, self.look_again)
         """Finds lanes for this dispatcher; runs beside it."""
-        self._breather = Breather()
+        self._breather = LoopYielder()
         self._event = asyncio.Event()
         self._stopping = False
         self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None

@@ -21,13 +21,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.clock import job_id_for
-from delivery.message.payload import decode_payload
+from delivery.message.request.payload import decode_payload
 from delivery.models import Trigger
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.matching import MatchEntry, Matcher
 from delivery.store import triggers
 from delivery.store.catalogs import load_catalog
-from delivery.store.transaction import after_commit, transaction
+from delivery.store.driver.transaction import after_commit, transaction
 from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import IdFactory
-    from delivery.engine.wake import Waker
-    from delivery.store.caller import CallersTransaction
+    from delivery.queue.wakeups import Waker
     from delivery.store.catalogs import CatalogEntry
-    from delivery.store.connection import Connection, Executor, Pool
+    from delivery.store.driver.caller import CallersTransaction
+    from delivery.store.driver.connection import Connection, Executor, Pool
     from delivery.store.queue import LaneKey
 
 __all__ = ["FanOutWriter", "TriggerDraft"]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.errors import StatementTimeout
 from delivery.store import workers
-from delivery.store.failures import CONNECTION_ERRORS
-from delivery.store.urgency import urgent
+from delivery.store.driver.failures import CONNECTION_ERRORS
+from delivery.store.driver.urgency import urgent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from delivery.clock import Clock
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.workers import WorkerIdentity
 
 __all__ = ["Heartbeat"]

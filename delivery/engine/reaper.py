@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
-from delivery.policy.stall import after_stall
+from delivery.policy.lost_jobs import after_stall
 from delivery.store import leases, partitions
-from delivery.store.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
+from delivery.store.driver.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
 from delivery.store.settlements import Settlement, limit_lock_waits, settle
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.telling import Tell, Telling
-    from delivery.store.connection import Connection, Pool
-    from delivery.store.failures import Cause
+    from delivery.engine.announcements import Announcements, Tell
+    from delivery.store.driver.connection import Connection, Pool
+    from delivery.store.driver.failures import Cause
     from delivery.store.leases import UnsettledJob
 
 __all__ = ["Reaper"]
@@ -51,7 +51,7 @@ class Reaper:
         worker_id: UUID,
         clock: Clock,
         ids: IdFactory,
-        telling: Telling,
+        telling: Announcements,
         *,
         interval: float,
         dead_after: float,

@@ -9,28 +9,28 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from delivery.engine.admission import Admission
-from delivery.engine.attempts import AttemptRecorder
-from delivery.engine.calling import exchange_of
-from delivery.engine.own_load import OwnLoad
-from delivery.engine.windows import CallEnd
+from delivery.engine.concurrency_limit import ConcurrencyLimit
+from delivery.engine.runners.admission import Admission
+from delivery.engine.runners.http import exchange_of
+from delivery.engine.settling.attempts import AttemptRecorder
 from delivery.errors import MissingKey
-from delivery.message.template import TemplateError
+from delivery.message.template.parsing import TemplateError
 from delivery.models import LONG_RESPONSE, Exchange, FailureKind
+from delivery.queue.windows import CallEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.health import HealthKeeper
-    from delivery.engine.held_leases import HeldJob
-    from delivery.engine.place_waiters import Entry
-    from delivery.engine.prepared import PreparedCall
-    from delivery.engine.settler import Settler
+    from delivery.engine.endpoint_health import EndpointHealthTracker
+    from delivery.engine.runners.place_waiters import Entry
+    from delivery.engine.runners.prepared_calls import PreparedCall
+    from delivery.engine.settling.settler import Settler
     from delivery.http.pool import Place
     from delivery.http.transport import Transport
-    from delivery.message.request import Rendered
+    from delivery.message.request.template import Rendered
+    from delivery.queue.held_leases import HeldJob
     from delivery.settings import Settings
     from delivery.store.queue import ClaimedJob
 
@@ -72,7 +72,7 @@ class Sender:
         self,
         transport: Transport,
         settler: Settler,
-        health: HealthKeeper,
+        health: EndpointHealthTracker,
         clock: Clock,
         ids: IdFactory,
         settings: Settings,
@@ -87,7 +87,7 @@ class Sender:
         self._recorder = AttemptRecorder(
             settler, health, clock, ids, settings.log, on_finished=on_finished
         )
-        self._load = OwnLoad(settings.worker.concurrency, self.start_waiting)
+        self._load = ConcurrencyLimit(settings.worker.concurrency, self.start_waiting)
         self._slow_concurrency = settings.worker.slow_concurrency
         self._may_start = may_start
         self._on_begun = on_begun

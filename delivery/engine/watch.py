@@ -7,11 +7,11 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from delivery.store import partitions, workers
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.driver.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from delivery.clock import Clock
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["DatabaseWatch", "partitions_alarm"]
 

@@ -10,36 +10,36 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from delivery.engine.announcer import Announcer
-from delivery.engine.audit import LeaseAudit
-from delivery.engine.disabling import Disabling
+from delivery.engine.announcements import Announcements
+from delivery.engine.concurrency_limit import within_files
 from delivery.engine.dispatcher import Dispatcher
-from delivery.engine.health import HealthKeeper, rules_of
+from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
 from delivery.engine.heartbeat import Heartbeat
-from delivery.engine.held_leases import HeldLeases
-from delivery.engine.keeper import Keeper
-from delivery.engine.listener import Listener
-from delivery.engine.own_load import within_files
-from delivery.engine.prepared import PreparedCalls
+from delivery.engine.lease_audit import LeaseAudit
+from delivery.engine.maintenance import Maintenance
+from delivery.engine.operational_triggers import Announcer
 from delivery.engine.reaper import Reaper
+from delivery.engine.runners.prepared_calls import PreparedCalls
 from delivery.engine.sender import Sender
-from delivery.engine.settle_writer import SettleWriter
-from delivery.engine.settler import Settler
-from delivery.engine.telling import Telling
+from delivery.engine.settling.disabling import Disabling
+from delivery.engine.settling.settler import Settler
+from delivery.engine.settling.writer import SettleWriter
 from delivery.http.open_files import current_shares
+from delivery.queue.held_leases import HeldLeases
+from delivery.queue.listener import Listener
 from delivery.store import workers
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.store.workers import WorkerIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.wake import Waker
     from delivery.http.transport import Transport
-    from delivery.message.sealing import Sealer
+    from delivery.message.storage.encryption import Sealer
+    from delivery.queue.wakeups import Waker
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.settlements import Settlement
 
 __all__ = ["Worker"]
@@ -92,10 +92,10 @@ class Worker:
         self._on_settled = on_settled
         self.id = ids.new()
         self._held = HeldLeases()
-        self._telling = Telling(pool, Announcer(pool, ids, waker))
+        self._telling = Announcements(pool, Announcer(pool, ids, waker))
         calls = PreparedCalls(pool, settings.http, sealer)
         self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
-        self._health = HealthKeeper(
+        self._health = EndpointHealthTracker(
             pool,
             clock,
             rules_of(settings.health),
@@ -120,7 +120,7 @@ class Worker:
         )
         self._dispatcher.connect(self._sender, self._settler)
         self._reaper = self._own_reaper(clock, ids)
-        self._keeper = Keeper(pool, days_ahead=settings.partitions.days_ahead)
+        self._keeper = Maintenance(pool, days_ahead=settings.partitions.days_ahead)
         self._audit = LeaseAudit(
             pool, self.id, self._held, self._dispatcher, self._sender, self._settler, self._reaper
         )

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import InvalidReaction
 from delivery.http.guard import AddressBlocked
-from delivery.http.pace import Pace
-from delivery.http.secured import SecuredTransport
-from delivery.http.sessions import Sessions
-from delivery.http.shortage import LocalShortage, is_out_of_ports, is_shortage
-from delivery.http.tls import context_for
-from delivery.http.tls_errors import describe_tls_error
+from delivery.http.local_shortage import LocalShortage, is_out_of_ports, is_shortage
+from delivery.http.tls.contexts import context_for
+from delivery.http.tls.errors import describe_tls_error
+from delivery.http.tls.pacing import Pace
+from delivery.http.tls.sessions import Sessions
+from delivery.http.tls.transport import SecuredTransport
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from delivery.http.connection import Connection
     from delivery.http.guard import Guard
     from delivery.http.request import Request
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
     from delivery.models import Exchange
 
 __all__ = ["Connector"]

@@ -10,9 +10,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
-from delivery.http.secured import SecuredTransport
-from delivery.http.tls_errors import describe_tls_error
-from delivery.http.unread import watch
+from delivery.http.tls.errors import describe_tls_error
+from delivery.http.tls.transport import SecuredTransport
+from delivery.http.unread_bytes import watch
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
 from delivery.http.addresses import is_public
-from delivery.http.names import Names, system_addresses
-from delivery.message.url import ascii_host, literal_address
+from delivery.http.resolver import Names, system_addresses
+from delivery.message.request.url import ascii_host, literal_address
 from delivery.observe.repeated_logs import RepeatedLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from delivery.http.addresses import Address, Network
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
 
 __all__ = ["AddressBlocked", "Guard"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from delivery.http.guard import Guard
     from delivery.http.pool import Caller
     from delivery.http.request import Request
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
 
 __all__ = ["NativeTransport"]
 

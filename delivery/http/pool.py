@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from delivery.policy.rounds import Rounds
+from delivery.policy.round_robin import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

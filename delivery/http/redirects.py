@@ -9,8 +9,8 @@ A secret stays with the origin it was meant for. Another scheme, host or port re
 that is a credential or repeats a secret that the call declares, and no client certificate; no
 private authority is trusted there; and a body that has such a secret is not sent there at all. What
 only looks secret in an event decides nothing: that is a rule about logs; see
-`delivery.message.declared`. `webhook-signature` is kept: it is no secret, and the receiver verifies
-by it.
+`delivery.message.redaction.declared_credentials`. `webhook-signature` is kept: it is no secret, and
+the receiver verifies by it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
-from delivery.message.declared import credentials_in
-from delivery.message.head import find_header
-from delivery.message.redact import is_credential, redact_head, redact_url
-from delivery.message.scrub import Scrubber
-from delivery.message.url import parse_url
+from delivery.message.redaction.by_name import is_credential, redact_head, redact_url
+from delivery.message.redaction.declared_credentials import credentials_in
+from delivery.message.redaction.scrubber import Scrubber
+from delivery.message.request.head import find_header
+from delivery.message.request.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from delivery.http.request import Request
     from delivery.http.transport import Transport
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
 
 __all__ = ["Redirects"]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.http.pool import Place
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
 
 __all__ = ["Request"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from delivery.http.pool import Place
     from delivery.http.request import Request
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
     from delivery.models import Exchange
 
 __all__ = ["Places", "Transport"]

@@ -7,6 +7,20 @@ unless the name ends in `_ms`. Times are aware datetimes, taken from the databas
 from __future__ import annotations
 
 from delivery.models.call import Body, HttpParams, RateLimit, RetryPolicy, TlsOptions
+from delivery.models.enums import (
+    BodyKind,
+    CircuitState,
+    Compression,
+    FailureKind,
+    JobStatus,
+    Outcome,
+    OwnType,
+    ReactionState,
+    RetryStrategy,
+    SignatureKind,
+    StatusAction,
+    TriggerState,
+)
 from delivery.models.exchanges import (
     LONG_RESPONSE,
     DeliveryLog,
@@ -19,19 +33,6 @@ from delivery.models.exchanges import (
 )
 from delivery.models.records import Job, Page, Reaction, ReactionHealth, Trigger, TriggerStatus
 from delivery.models.secrets import SigningSecret
-from delivery.models.words import (
-    BodyKind,
-    CircuitState,
-    Compression,
-    FailureKind,
-    JobStatus,
-    Outcome,
-    ReactionState,
-    RetryStrategy,
-    SignatureKind,
-    StatusAction,
-    TriggerState,
-)
 
 __all__ = [
     "LONG_RESPONSE",
@@ -47,6 +48,7 @@ __all__ = [
     "Job",
     "JobStatus",
     "Outcome",
+    "OwnType",
     "Page",
     "RateLimit",
     "Reaction",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery.models.words import BodyKind, Compression, RetryStrategy, StatusAction
+from delivery.models.enums import BodyKind, Compression, RetryStrategy, StatusAction
 
 __all__ = ["Body", "HttpParams", "RateLimit", "RetryPolicy", "TlsOptions"]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from delivery.models.words import FailureKind, Outcome
+    from delivery.models.enums import FailureKind, Outcome
 
 __all__ = [
     "LONG_RESPONSE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from delivery.models.words import CircuitState
+from delivery.models.enums import CircuitState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.models.call import HttpParams
+    from delivery.models.enums import FailureKind, JobStatus, ReactionState, TriggerState
     from delivery.models.secrets import SigningSecret
-    from delivery.models.words import FailureKind, JobStatus, ReactionState, TriggerState
 
 __all__ = ["Job", "Page", "Reaction", "ReactionHealth", "Trigger", "TriggerStatus"]
 

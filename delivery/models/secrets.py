@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from delivery.models.words import SignatureKind
+from delivery.models.enums import SignatureKind
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.observe.hiding import hide, hide_always
+from delivery.observe.secret_filter import hide, hide_always
 from delivery.rendering import dump_json, escape_controls, iso_time, writes_utf8
 from delivery.settings import passwords_in
 

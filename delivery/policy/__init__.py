@@ -1,6 +1,9 @@
-"""What is decided about triggers and attempts, as pure functions: no I/O, clock or randomness.
+"""Pure decisions about triggers, jobs and endpoints, without I/O, clock or randomness.
 
-`matching` and `conditions` say which reactions a trigger concerns, `outcome` what an attempt
-led to, `retry` and `retry_after` when the next one is due, and `stall` what becomes of a job whose
-worker died.
+- `matching` and `conditions` select the reactions of a trigger.
+- `outcome` decides whether an attempt succeeded, failed or is retried.
+- `retry` and `retry_after` compute the time of the next attempt.
+- `stall` decides on a job whose worker died.
+- `health` tracks failing endpoints, `limits` enforces rate and concurrency limits.
+- `rounds` is the fair queue, `own_triggers` the payloads of the engine's own triggers.
 """

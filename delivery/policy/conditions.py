@@ -1,7 +1,7 @@
 """Conditions of reactions: JMESPath expressions (jmespath.org) over the payload.
 
-An expression holds where its value is true by JMESPath's rule: everything except null, false, and
-the empty string, list and object; the number 0 is true.
+A condition matches if the expression's value is truthy in JMESPath. Falsy values are null, false,
+and the empty string, list and object. The number 0 is truthy.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["Condition", "Evaluation", "compile_condition"]
 
 _LONGEST: Final = 4_096
 _DEEPEST: Final = 320
-"""Nodes within each other; a chain of `||` is that many too. Each takes two frames or more of the
-1,000 that Python allows."""
+"""Maximum nesting depth of the syntax tree. A chain of `||` nests once per operand. Each level
+takes at least two of the 1,000 stack frames that Python allows."""
 
 _SIGNATURES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     name: entry["signature"] for name, entry in jmespath.functions.Functions.FUNCTION_TABLE.items()
@@ -45,18 +45,18 @@ _EVALUATION_ERRORS: Final = (
     TypeError,
     ValueError,
 )
-"""JMESPathError is a ValueError; the rest is what jmespath lets through, e.g. for `ceil` of
-1e400."""
+"""Errors of an evaluation. JMESPathError is a ValueError. jmespath does not convert the others: for
+example, `ceil` of 1e400 raises OverflowError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Whether a condition holds for a payload; if it could not be evaluated, it does not."""
+    """Result of a condition for one payload. A condition with an error does not match."""
 
     matched: bool
     error: str | None = None
     steps: int = 0
-    """The work that the evaluation took, see `delivery.policy.interpreter`; 0: not much."""
+    """Cost of the evaluation, see `delivery.policy.interpreter`. 0 for a cheap evaluation."""
 
 
 _FEW_STEPS: Final = 100
@@ -65,7 +65,7 @@ _DOES_NOT_HOLD: Final = Evaluation(matched=False)
 
 
 class Condition:
-    """A compiled expression; made by `compile_condition`."""
+    """A compiled expression. Created by `compile_condition`."""
 
     __slots__ = ("_interpreter", "_tree", "expression")
 
@@ -75,10 +75,10 @@ class Condition:
         self._interpreter = BoundedInterpreter()
 
     def evaluate(self, value: object) -> Evaluation:
-        """Return whether the condition holds for a decoded payload.
+        """Evaluate the condition for a decoded payload.
 
-        An evaluation that takes too much work is an error like any other. Errors are results: for
-        a JSON value nothing is raised.
+        Returns errors in the result instead of raising them, also when the evaluation exceeds its
+        budget of steps.
         """
         interpreter = self._interpreter
         interpreter.begin()
@@ -92,33 +92,33 @@ class Condition:
 
 
 def compile_condition(expression: str) -> Condition:
-    """Make an expression ready.
+    """Compile an expression.
 
     Raises:
-        InvalidReaction: if it is not JMESPath, with the position; also if it names an unknown
-            function or gives a function the wrong number of arguments.
+        InvalidReaction: if the expression is not valid JMESPath, calls an unknown function, or
+            calls a function with the wrong number of arguments. A syntax error names its position.
     """
     if len(expression) > _LONGEST:
-        message = f"the condition has {len(expression)} characters; at most {_LONGEST} are allowed"
+        message = f"the condition has {len(expression)} characters; the maximum is {_LONGEST}"
         raise InvalidReaction(message)
     if "\0" in expression or any("\ud800" <= character <= "\udfff" for character in expression):
-        message = "the condition has a NUL or a lone surrogate in it, which cannot be stored"
+        message = "the condition contains a NUL or a lone surrogate, which cannot be stored"
         raise InvalidReaction(message)
     try:
         with warnings.catch_warnings():
-            # `text` for `"text"`: old, but still part of the language.
+            # jmespath warns about `text` in place of `"text"`: deprecated, but still valid.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             tree: dict[str, Any] = jmespath.parser.Parser().parse(expression).parsed
             _check_depth(tree)
             _check_functions(tree)
     except EmptyExpressionError:
-        message = "the condition is empty; leave it out to match every payload"
+        message = "the condition is empty; omit it to match every payload"
         raise InvalidReaction(message) from None
     except (JMESPathError, ValueError) as error:
-        message = f"the condition is not JMESPath: {_reason(error)}"
+        message = f"the condition is not valid JMESPath: {_reason(error)}"
         raise InvalidReaction(message) from None
     except RecursionError:
-        message = "the condition has too many parts one within the other; write it flatter"
+        message = "the condition is nested too deeply; simplify it"
         raise InvalidReaction(message) from None
     return Condition(expression, tree)
 
@@ -139,12 +139,12 @@ def _check_functions(tree: dict[str, Any]) -> None:
         name, given = node["value"], len(node["children"])
         signature = _SIGNATURES.get(name)
         if signature is None:
-            message = f"there is no function {name}(); known are {', '.join(sorted(_SIGNATURES))}"
+            message = f"unknown function {name}(); available: {', '.join(sorted(_SIGNATURES))}"
             raise ValueError(message)
         variadic = bool(signature and signature[-1].get("variadic"))
         if given < len(signature) or (given > len(signature) and not variadic):
             least = "at least " if variadic else ""
-            message = f"the function {name}() takes {least}{len(signature)} arguments, not {given}"
+            message = f"{name}() takes {least}{len(signature)} arguments, but got {given}"
             raise ValueError(message)
 
 
@@ -153,7 +153,7 @@ def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     while waiting:
         node = waiting.pop()
         yield node
-        # The children of a slice are its three numbers, or None.
+        # Only nodes are dicts: the children of a slice are its three numbers or None.
         waiting += [child for child in node["children"] if isinstance(child, dict)]
 
 
@@ -162,7 +162,7 @@ def _reason(error: Exception) -> str:
         return f"{_one_line(error.message)} at character {error.lexer_position + 1}"
     if isinstance(error, ParseError):
         if error.lex_position >= len(error.expression or ""):
-            return f"it ends too early, after character {error.lex_position}"
+            return f"unexpected end after character {error.lex_position}"
         shown = json.dumps(error.token_value, ensure_ascii=False)
         return f"unexpected {shown} at character {error.lex_position + 1}"
     return _one_line(error)

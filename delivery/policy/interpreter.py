@@ -1,12 +1,12 @@
-"""An interpreter of JMESPath that stops when an evaluation takes too much work.
+"""JMESPath interpreter with a budget of steps for each evaluation.
 
-A short expression can ask for any amount of work: `[@, @][]` doubles a list, and a pipe repeats it.
-The work is therefore counted while it is done, in steps: one for each node that is visited, and
-more for lists, objects and texts that are read, copied or made, by their size. A step takes about a
-third of a microsecond.
+A short expression can require any amount of work: `[@, @][]` doubles a list, and a pipe repeats the
+doubling. The interpreter therefore counts steps. Visiting a node costs one step. Reading, copying
+or creating a list, object or string costs more steps in proportion to its size. A step takes about
+a third of a microsecond.
 
-Values may share parts, so that one built of few objects can be enormous when it is written out or
-compared. `_weight` counts such a value in full, up to the remaining budget.
+Values can share parts, so a value of few objects can be huge when serialized or compared. `_weight`
+counts each shared part every time it occurs, up to the remaining budget.
 """
 
 from __future__ import annotations
@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 __all__ = ["MOST_STEPS", "BoundedInterpreter", "TooMuchWork"]
 
 MOST_STEPS: Final = 100_000
-"""Steps of one evaluation: enough for a condition with five nodes on each of 20,000 elements."""
+"""Budget of one evaluation: enough to visit five nodes for each of 20,000 elements."""
 
 _ELEMENTS_A_STEP: Final = 16
-"""Elements that are copied in one step."""
+"""Elements copied in one step."""
 _CHARACTERS_A_STEP: Final = 64
 _WORD_BITS: Final = 64
 _WORDS_SQUARED_A_STEP: Final = 128
-"""A number of 4,300 digits, the longest that JSON may have, takes as long as 400 steps."""
+"""Quadratic cost of converting an integer to decimal. 4,300 digits, the longest integer that the
+JSON parser accepts, cost about 400 steps."""
 
 Node = dict[str, Any]
 
 
 class TooMuchWork(JMESPathError):  # type: ignore[misc]
-    """An evaluation takes more than `MOST_STEPS`."""
+    """Error of an evaluation that exceeds `MOST_STEPS`."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"it takes more than {MOST_STEPS:,} steps on this payload; write it simpler,"
-            " or for fewer elements"
+            f"the evaluation takes more than {MOST_STEPS:,} steps on this payload; simplify the"
+            " condition or filter the elements first"
         )
 
 
 class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc]
-    """Evaluates the tree of an expression within `MOST_STEPS`.
+    """Interpreter that evaluates a syntax tree within `MOST_STEPS`.
 
-    `begin` must be called before each evaluation.
+    Call `begin` before each evaluation.
     """
 
     def __init__(self) -> None:
@@ -63,18 +64,18 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
 
     @property
     def steps(self) -> int:
-        """Steps taken since `begin`."""
+        """Steps used since `begin`."""
         return MOST_STEPS - max(self._left, 0)
 
     def begin(self) -> None:
-        """Allow an evaluation all its steps."""
+        """Reset the budget for a new evaluation."""
         self._left = MOST_STEPS
 
     def charge(self, steps: int) -> int:
-        """Count steps that are about to be taken, and return how many are left.
+        """Deduct steps from the budget and return the remainder.
 
         Raises:
-            TooMuchWork: if there are not as many left.
+            TooMuchWork: if the budget is exceeded.
         """
         self._left -= steps
         if self._left < 0:
@@ -83,7 +84,7 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
 
     def visit(self, node: Node, value: Any) -> Any:
         """Evaluate one node."""
-        # The charge is written out: this is called for every node.
+        # `charge` is inlined: this method runs for every node.
         self._left -= 1
         if self._left < 0:
             raise TooMuchWork
@@ -101,7 +102,7 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
         return None
 
     def visit_flatten(self, node: Node, value: Any) -> Any:
-        """Merge the lists of a list."""
+        """Flatten a list of lists by one level."""
         base = self.visit(node["children"][0], value)
         if not isinstance(base, list):
             return None
@@ -116,7 +117,7 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
         return merged
 
     def visit_slice(self, node: Node, value: Any) -> Any:
-        """Copy a part of a list."""
+        """Copy a slice of a list."""
         if isinstance(value, list):
             self.charge(len(value) // _ELEMENTS_A_STEP)
         return super().visit_slice(node, value)
@@ -125,30 +126,31 @@ class BoundedInterpreter(jmespath.visitor.TreeInterpreter):  # type: ignore[misc
         if isinstance(left, str):
             self.charge(min(len(left), len(right)) // _CHARACTERS_A_STEP)
         elif len(left) == len(right):
-            # Otherwise they are known to differ. A comparison goes no further than either value.
+            # Values of different lengths compare unequal without a walk. The cost of a walk is
+            # bounded by either value.
             self.charge(_weight(left, self.charge(0)))
 
 
 class _BoundedFunctions(jmespath.functions.Functions):  # type: ignore[misc]
-    """The functions of JMESPath, which charge for the values they read and make.
+    """JMESPath functions that charge for the values they read and create.
 
     Args:
-        charge: See `BoundedInterpreter.charge`.
+        charge: `BoundedInterpreter.charge`.
     """
 
     def __init__(self, charge: Callable[[int], int]) -> None:
         self._charge = charge
 
     def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
-        """Call a function, and charge for its arguments.
+        """Charge for the arguments and call a function.
 
         Raises:
-            TooMuchWork: if it would take too long.
-            JMESPathError: if an argument is of the wrong type. The text does not quote the
-                argument, which is a part of the payload and may be of any size.
+            TooMuchWork: if the call would exceed the budget.
+            JMESPathError: if an argument has the wrong type. The message does not quote the
+                argument, which is part of the payload and can have any size.
         """
         for argument in resolved_args:
-            # The small ones, which are nearly all, are spared the call.
+            # Most arguments are small; skipping them saves a call.
             if isinstance(argument, (str, list, dict)) and len(argument) >= _ELEMENTS_A_STEP:
                 each = _CHARACTERS_A_STEP if isinstance(argument, str) else _ELEMENTS_A_STEP
                 self._charge(len(argument) // each)
@@ -159,7 +161,7 @@ class _BoundedFunctions(jmespath.functions.Functions):  # type: ignore[misc]
             return super().call_function(function_name, resolved_args)
         except JMESPathTypeError as error:
             expected = ", ".join(error.expected_types)
-            message = f"{function_name}() takes {expected}, and was given {error.actual_type}"
+            message = f"{function_name}() takes {expected}, but got {error.actual_type}"
             raise JMESPathError(message) from None
 
 
@@ -168,7 +170,7 @@ def _is_ordered(value: Any) -> bool:
 
 
 def _weight(value: Any, allowed: int) -> int:
-    """The steps that it takes to go through a value; counting ends above `allowed`."""
+    """Return the steps needed to walk a value; stop counting above `allowed`."""
     total = 0
     waiting: list[Any] = [value]
     while waiting:
@@ -185,7 +187,7 @@ def _weight(value: Any, allowed: int) -> int:
             else:
                 waiting += item
         elif isinstance(item, int) and item.bit_length() > _WORD_BITS:
-            # Python writes a number in time that grows with the square of its length.
+            # Python converts an integer to decimal in quadratic time.
             total += (item.bit_length() // _WORD_BITS) ** 2 // _WORDS_SQUARED_A_STEP
         if total > allowed:
             return total
@@ -210,7 +212,7 @@ def _cost_of_contains(arguments: list[Any], allowed: int) -> int:
         return 0
     if isinstance(wanted, str):
         return len(wanted) // _CHARACTERS_A_STEP * len(subject)
-    # A comparison of two lists or objects goes no further than either.
+    # The cost of comparing two lists or objects is bounded by either.
     return _weight(subject, allowed) if isinstance(wanted, (list, dict)) else 0
 
 
@@ -223,7 +225,7 @@ def _cost_of_sort(arguments: list[Any], allowed: int) -> int:
     elements = arguments[0]
     if not isinstance(elements, list):
         return 0
-    # Each element is compared about as often as their number has binary digits.
+    # Sorting n elements takes about log2(n) comparisons of each.
     return _weight(elements, allowed) * len(elements).bit_length() // 8
 
 
@@ -243,4 +245,4 @@ _COSTS: Final[dict[str, Callable[[list[Any], int], int]]] = {
     "sum": _cost_of_reading,
     "to_string": _cost_of_writing,
 }
-"""What functions cost beyond the length of their arguments."""
+"""Cost functions of the JMESPath functions that cost more than the length of their arguments."""

@@ -1,4 +1,4 @@
-"""Which reactions a trigger concerns: by its type, and by conditions over its payload."""
+"""Selection of the reactions that match a trigger, by event type and by condition."""
 
 from __future__ import annotations
 
@@ -24,39 +24,43 @@ __all__ = [
 
 K = TypeVar("K")
 Matches: TypeAlias = "tuple[list[K], list[tuple[K, str]]]"
-"""The keys that match; and with its reason each key whose condition could not be evaluated, which
-does not match."""
+"""Keys of the matching reactions, and the key and error of each reaction whose condition could not
+be evaluated. The latter do not match."""
 
 _LONGEST: Final = 255
 _MOST_PATTERNS: Final = 1_000
 _TYPES_KEPT: Final = 1_024
 _CONDITIONS_KEPT: Final = 4_096
 _STEPS_A_PART: Final = 5_000
-"""About two milliseconds."""
+"""Steps of evaluation between two pauses of a search: about two milliseconds."""
 _STEPS_OF_COMPILING: Final = 1_000
-_NO_TEXT: Final = "is not a text"
+_NO_TEXT: Final = "is not a string"
 
 
 def validate_event_type(event_type: str, max_length: int = _LONGEST) -> str:
-    """The type itself, if a trigger may have it: dotted names such as `order.paid`.
+    """Validate and return the event type of a trigger: a dotted name such as `order.paid`.
 
     Raises:
-        InvalidInput: if it is empty or too long, has an empty part between dots, or has whitespace,
-            control characters or `*` in it.
+        InvalidInput: if the type is empty or too long, has an empty part between dots, or contains
+            whitespace, control characters or `*`.
     """
     given: object = event_type
     reason = _fault(given, max_length) if isinstance(given, str) else _NO_TEXT
     if reason is not None:
-        message = f"the event type {_shown(event_type)} {reason}; write it as in order.paid"
+        message = (
+            f"the event type {_shown(event_type)} {reason}; use a dotted name such as order.paid"
+        )
         raise InvalidInput(message)
     return event_type
 
 
 def validate_pattern(pattern: str, max_length: int = _LONGEST) -> str:
-    """The pattern itself, if a reaction may have it: an exact type, a prefix (`order.*`), or `*`.
+    """Validate and return one event type pattern of a reaction.
+
+    A pattern is an exact type, a prefix (`order.*`), or `*`.
 
     Raises:
-        InvalidReaction: if it is none of these.
+        InvalidReaction: if the pattern is none of these.
     """
     if pattern == "*":
         return pattern
@@ -65,35 +69,35 @@ def validate_pattern(pattern: str, max_length: int = _LONGEST) -> str:
     if reason is not None:
         message = (
             f"the event type {_shown(pattern)} {reason};"
-            " write an exact type (order.paid), a prefix (order.*), or *"
+            " use an exact type (order.paid), a prefix (order.*), or *"
         )
         raise InvalidReaction(message)
     return pattern
 
 
 def validate_patterns(patterns: Iterable[str], max_length: int = _LONGEST) -> tuple[str, ...]:
-    """The patterns of one reaction, each once, in their order.
+    """Validate the patterns of a reaction and return them in order, without duplicates.
 
     Raises:
-        InvalidReaction: if there are none or too many, or one is not valid.
+        InvalidReaction: if there are no or too many patterns, or one is invalid.
     """
     if isinstance(patterns, str):
-        message = f"event_types must be a list of types, for instance [{_shown(patterns)}]"
+        message = f"event_types must be a list of types, such as [{_shown(patterns)}]"
         raise InvalidReaction(message)
     checked = dict.fromkeys(validate_pattern(pattern, max_length) for pattern in patterns)
     if not checked:
-        message = 'event_types is empty; give ["*"] for all types'
+        message = 'event_types is empty; use ["*"] for all types'
         raise InvalidReaction(message)
     if len(checked) > _MOST_PATTERNS:
-        message = f"event_types has {len(checked)} entries; at most {_MOST_PATTERNS} are allowed"
+        message = f"event_types has {len(checked)} entries; the maximum is {_MOST_PATTERNS}"
         raise InvalidReaction(message)
     return tuple(checked)
 
 
 def matches(patterns: Iterable[str], event_type: str) -> bool:
-    """Whether one of the patterns fits the type.
+    """Return whether any pattern matches the event type.
 
-    `order.*` fits `order.paid` and `order.line.added`, but neither `order` nor `orders.paid`.
+    `order.*` matches `order.paid` and `order.line.added`, but neither `order` nor `orders.paid`.
     """
     return any(
         pattern in ("*", event_type)
@@ -104,7 +108,7 @@ def matches(patterns: Iterable[str], event_type: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MatchEntry(Generic[K]):
-    """One reaction as the matcher sees it; `key` is whatever the caller knows it by."""
+    """Matching rules of one reaction. `key` identifies the reaction to the caller."""
 
     key: K
     patterns: tuple[str, ...]
@@ -112,9 +116,9 @@ class MatchEntry(Generic[K]):
 
 
 class Matcher(Generic[K]):
-    """Finds the entries that match a trigger, without looking at all of them.
+    """Index of reactions by event type.
 
-    A condition that does not compile is reported each time its entry would have been asked.
+    An invalid condition is reported as an error for each trigger whose type matches its entry.
     """
 
     __slots__ = (
@@ -130,7 +134,7 @@ class Matcher(Generic[K]):
     def __init__(self, entries: Sequence[MatchEntry[K]]) -> None:
         self._keys = [entry.key for entry in entries]
         self._conditions: list[Condition | InvalidReaction | str | None] = []
-        """A text is compiled when it is first needed: a tenant may have thousands of them."""
+        """Conditions by position. Each is compiled on first use: a tenant can have thousands."""
         self._exact: dict[str, list[int]] = {}
         self._prefixes: dict[str, list[int]] = {}
         self._everything: list[int] = []
@@ -149,13 +153,13 @@ class Matcher(Generic[K]):
     def matching(
         self, event_type: str, payload: Callable[[], object], *, by_name: bool = False
     ) -> Matches[K]:
-        """Return the keys of the matching entries in their order, and those that failed.
+        """Return the keys of the matching entries in order, and the conditions that failed.
 
         Args:
-            event_type: The trigger's type.
-            payload: Gives the decoded payload; called at most once, and only if a condition needs
-                it.
-            by_name: Whether only exact types and prefixes count, and `*` does not.
+            event_type: Type of the trigger.
+            payload: Function that returns the decoded payload. Called at most once, and only if a
+                condition needs the payload.
+            by_name: Ignore the pattern `*`; match only exact types and prefixes.
         """
         *_, found = self.search(event_type, payload, by_name=by_name)
         assert found is not None
@@ -164,10 +168,10 @@ class Matcher(Generic[K]):
     def search(
         self, event_type: str, payload: Callable[[], object], *, by_name: bool = False
     ) -> Iterator[Matches[K] | None]:
-        """Do the same in parts, so that the caller can let others work in between.
+        """Match in parts, so that the caller can yield to the event loop between them.
 
-        Yields None after each part, which is a single evaluation at most where these are long, and
-        in the end what `matching` returns.
+        Yields None after each part, then the result of `matching`. A part ends when
+        its evaluations have taken `_STEPS_A_PART` steps.
         """
         matched: list[K] = []
         errors: list[tuple[K, str]] = []
@@ -211,7 +215,7 @@ class Matcher(Generic[K]):
                 end = event_type.find(".", end) + 1
             found = tuple(sorted(positions))
             if len(known) >= _TYPES_KEPT:
-                # Types come from callers: without a bound, made-up ones would fill the memory.
+                # Callers choose the types: without a bound, arbitrary types would fill the memory.
                 known.clear()
             known[event_type] = found
         return found
@@ -230,12 +234,12 @@ def _fault(name: str, max_length: int) -> str | None:
     if not name:
         return "is empty"
     if len(name) > max_length:
-        return f"has {len(name)} characters, and at most {max_length} are allowed"
+        return f"has {len(name)} characters (the maximum is {max_length})"
     if "*" in name:
-        return "has a * in it, which stands for other types"
+        return "contains a *, which is reserved for patterns"
     if any(character.isspace() or not character.isprintable() for character in name):
         is_lone = any("\ud800" <= character <= "\udfff" for character in name)
-        return f"has {'a lone surrogate' if is_lone else 'whitespace or a control character'} in it"
+        return f"contains {'a lone surrogate' if is_lone else 'whitespace or a control character'}"
     if not all(name.split(".")):
         return "has an empty part before, after or between its dots"
     return None

@@ -1,19 +1,19 @@
-"""What an attempt leads to: success, another attempt, or failure.
+"""Outcome of an attempt: success, retry or failure.
 
-Without overrides, by HTTP status:
+The default rules by HTTP status:
 
     2xx                                               success
-    410                                               failure, and the reaction is disabled
+    410                                               failure; disables the reaction
     3xx                                               failure: redirects are not followed
-    400 405 406 411 413 414 415 422 431 501 505       failure: this request can never succeed
-    all others (401 403 404 408 409 425 429, 5xx …)   another attempt
+    400 405 406 411 413 414 415 422 431 501 505       failure: the request can never succeed
+    all others (401 403 404 408 409 425 429, 5xx …)   retry
 
-and where there was no answer, by failure kind: `blocked`, `misconfigured`, `gone` and `deadline`
-fail, all others are tried again.
+Without a complete response, the failure kind decides: `blocked`, `misconfigured`, `gone` and
+`deadline` fail, all others are retried.
 
-A reaction's overrides go before these rules, and among them a status (`"404"`) before its class
-(`"4xx"`). `"4xx": "fail"` leaves 410 as it is, for it fails anyway; `"410": "fail"` says that it
-fails without disabling the reaction.
+The overrides of a reaction take precedence over the default rules. An override for a status
+(`"404"`) takes precedence over one for its class (`"4xx"`). With `"4xx": "fail"`, 410 still
+disables the reaction; with `"410": "fail"`, it fails without disabling the reaction.
 """
 
 from __future__ import annotations
@@ -52,39 +52,39 @@ NEVER_RETRIED: Final = frozenset(
         FailureKind.MISCONFIGURED,
     },
 )
-"""Failures without an answer after which another attempt cannot end differently."""
+"""Failure kinds that are final: another attempt would fail in the same way."""
 
 _STATUS_OR_CLASS: Final = re.compile(r"[1-9](?:[0-9]{2}|xx)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an attempt led to, for its job and for its log row."""
+    """Outcome of an attempt for its job and its delivery log."""
 
     status: JobStatus
     outcome: Outcome
     run_at: float | None = None
-    """When the next attempt is due, in seconds since the epoch; None: there is none."""
+    """Time of the next attempt, in seconds since the epoch. None without a next attempt."""
     failure_kind: FailureKind | None = None
     exhausted: bool = False
-    """Whether it would be tried again, had it not used up its attempts or `max_elapsed`."""
+    """True if only the limit of attempts or `max_elapsed` prevents a retry."""
     disable_reaction: bool = False
 
 
 SUCCESS: Final = Verdict(JobStatus.SUCCEEDED, Outcome.SUCCEEDED)
-"""The verdict on every success."""
+"""Verdict of every successful attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRules:
-    """A reaction's overrides, made ready by `compile_actions`."""
+    """Overrides of a reaction, compiled by `compile_actions`."""
 
     statuses: Mapping[int, StatusAction]
     classes: Mapping[int, StatusAction]
-    """By the first digit of the status."""
+    """Overrides for classes of statuses, by the first digit."""
 
     def action(self, status_code: int) -> StatusAction:
-        """What a response with this status means."""
+        """Return the action for a response with this status."""
         if not self.statuses and not self.classes:
             return default_action(status_code)
         return (
@@ -102,16 +102,16 @@ class OutcomeRules:
         return self.action(status_code) is StatusAction.SUCCEED
 
     def is_gone(self, status_code: int) -> bool:
-        """Whether a failure with this status also disables the reaction."""
+        """Return whether a failure with this status also disables the reaction."""
         return status_code == _GONE and _GONE not in self.statuses
 
 
 DEFAULT_RULES: Final = OutcomeRules({}, {})
-"""The rules without overrides."""
+"""Rules without overrides."""
 
 
 def default_action(status_code: int) -> StatusAction:
-    """What a status means without overrides."""
+    """Return the action for a status without overrides."""
     if 200 <= status_code < 300:  # noqa: PLR2004 - the classes of HTTP statuses
         return StatusAction.SUCCEED
     if 300 <= status_code < 400 or status_code in _HOPELESS or status_code == _GONE:  # noqa: PLR2004
@@ -120,7 +120,7 @@ def default_action(status_code: int) -> StatusAction:
 
 
 def compile_actions(actions: Iterable[tuple[str, StatusAction]]) -> OutcomeRules:
-    """Make valid overrides ready for `decide`."""
+    """Compile validated overrides for `decide`."""
     statuses: dict[int, StatusAction] = {}
     classes: dict[int, StatusAction] = {}
     for status, action in actions:
@@ -134,10 +134,12 @@ def compile_actions(actions: Iterable[tuple[str, StatusAction]]) -> OutcomeRules
 def validate_status_actions(
     actions: Mapping[str, str] | Iterable[tuple[str, str]],
 ) -> tuple[tuple[str, StatusAction], ...]:
-    """The overrides in the form in which they are stored: `"404"` or `"4xx"`, and an action.
+    """Validate overrides and return them normalized for storage.
+
+    A key is a status (`"404"`) or a class of statuses (`"4xx"`), a value an action.
 
     Raises:
-        InvalidReaction: if a status or an action is not one, or a status is given twice.
+        InvalidReaction: if a status or an action is invalid, or a status occurs twice.
     """
     pairs: Iterable[tuple[object, object]] = (
         actions.items() if isinstance(actions, Mapping) else actions
@@ -147,19 +149,18 @@ def validate_status_actions(
         key = str(status).lower()
         if not _STATUS_OR_CLASS.fullmatch(key):
             message = (
-                f"status_actions has {status!r}, which is neither a status such as 404"
-                " nor a class such as 4xx"
+                f"status_actions contains {status!r}; use a status such as 404"
+                " or a class such as 4xx"
             )
             raise InvalidReaction(message)
         if key in checked:
-            message = f"status_actions has {key} twice; give it once"
+            message = f"status_actions contains {key} twice; remove one"
             raise InvalidReaction(message)
         try:
             checked[key] = StatusAction(str(action))
         except ValueError:
             message = (
-                f"status_actions has {action!r} for {key}, which is not one of"
-                f" {', '.join(StatusAction)}"
+                f"status_actions maps {key} to {action!r}; use one of {', '.join(StatusAction)}"
             )
             raise InvalidReaction(message) from None
     return tuple(checked.items())
@@ -180,22 +181,23 @@ def decide(
     draw: Callable[[], float],
     due_at: float | None = None,
 ) -> Verdict:
-    """What an attempt led to. Times are seconds since the epoch.
+    """Decide the outcome of an attempt. Times are in seconds since the epoch.
 
     Args:
-        status_code: The answer's status, if any.
-        failure_kind: Set if there was no complete answer, and then what counts; `http_status`
-            leaves it to the status. With neither, the attempt counts as `internal`.
-        attempt: The number of this attempt, from 1.
-        max_attempts: The job's attempts altogether.
-        policy: Gives the delay and `max_elapsed`.
-        rules: Gives the meaning of the status.
-        retry_after: Called at most once, for a retry: the seconds the answer asks to wait, if any.
-        now: When the attempt ended.
-        created_at: When the job was made; `max_elapsed` runs from here, or from `due_at`.
-        deadline: The next attempt must begin before it.
-        draw: Called at most once, for a retry: a random number from 0 to 1.
-        due_at: When the first attempt was asked for, if the job was delayed on purpose.
+        status_code: Status of the response, if any.
+        failure_kind: Reason for an incomplete response. Takes precedence over the status, unless it
+            is `http_status`. Without a status and a failure kind, the attempt fails as `internal`.
+        attempt: Number of this attempt, from 1.
+        max_attempts: Maximum number of attempts of the job.
+        policy: Retry policy: delay and `max_elapsed`.
+        rules: Action for each status.
+        retry_after: Function that returns the seconds of the Retry-After header, if any. Called at
+            most once, for a retry.
+        now: Time at which the attempt ended.
+        created_at: Creation time of the job. `max_elapsed` starts here, or at `due_at`.
+        deadline: Time before which the next attempt must start.
+        draw: Function that returns a random number from 0 to 1. Called at most once, for a retry.
+        due_at: Scheduled time of the first attempt, if the job was delayed.
     """
     if rules.is_success(status_code, failure_kind):
         return SUCCESS

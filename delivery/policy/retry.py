@@ -1,15 +1,14 @@
-"""When a failed attempt is tried again: the delays of a `RetryPolicy`, and which are allowed.
+"""Delays of a `RetryPolicy`, and validation of policies.
 
-The delay after attempt n (the first is 1) failed, before jitter:
+The delay after failed attempt n (counted from 1), before jitter:
 
     constant      base
     linear        base * n
     exponential   base * factor ** (n - 1)
-    schedule      the n-th of the schedule, or its last
+    schedule      entry n of the schedule, or the last entry
 
-and never more than `max`. Jitter then draws evenly from delay * (1 - jitter) to delay * (1 +
-jitter), without the part of that range which is over `max`: so jobs that wait for `max` are spread
-out too.
+The delay is capped at `max`. Jitter then draws uniformly from the range delay * (1 - jitter) to
+delay * (1 + jitter), cut off at `max`. Jobs whose delay is `max` are therefore spread out too.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ __all__ = [
 ]
 
 MOST_ATTEMPTS: Final = 10_000
-"""The greatest `max_attempts`."""
+"""Upper bound of `max_attempts`."""
 
 LONGEST_DELAY: Final = 30 * 86_400.0
-"""The greatest `base`, `max` and entry of a schedule: 30 days, in seconds."""
+"""Upper bound of `base`, `max` and each entry of a schedule: 30 days, in seconds."""
 
 _LONGEST_ELAPSED: Final = 365 * 86_400.0
 _GREATEST_FACTOR: Final = 100.0
@@ -50,12 +49,12 @@ _KEYS: Final = tuple(field.name for field in dataclasses.fields(RetryPolicy))
 
 
 def backoff(policy: RetryPolicy, attempt: int, draw: float) -> float:
-    """Seconds to wait after attempt number `attempt` (from 1) failed.
+    """Return the delay in seconds after a failed attempt.
 
     Args:
-        policy: A valid policy.
-        attempt: Attempts made so far, at least 1.
-        draw: A random number from 0 to 1; 0 gives the shortest delay, 1 the longest.
+        policy: Valid retry policy.
+        attempt: Number of the failed attempt, from 1.
+        draw: Random number from 0 to 1. 0 selects the shortest delay, 1 the longest.
     """
     delay = _plain_delay(policy, attempt)
     shortest = delay * (1.0 - policy.jitter)
@@ -64,18 +63,18 @@ def backoff(policy: RetryPolicy, attempt: int, draw: float) -> float:
 
 
 def documented_delays(policy: RetryPolicy) -> tuple[float, ...]:
-    """All delays of the policy in seconds, without jitter: one fewer than its attempts."""
+    """Return all delays of the policy in seconds, without jitter: one fewer than its attempts."""
     return tuple(_plain_delay(policy, attempt) for attempt in range(1, policy.max_attempts))
 
 
 def elapses_at(policy: RetryPolicy, created_at: float, due_at: float | None) -> float | None:
-    """Until when a retry may start, in seconds since the epoch; None: at any time.
+    """Return the latest start of a retry, in seconds since the epoch; None without a limit.
 
     Args:
-        policy: Gives `max_elapsed`.
-        created_at: When the job was made.
-        due_at: When its first attempt was asked for, if it was delayed on purpose: the delay does
-            not count.
+        policy: Retry policy with `max_elapsed`.
+        created_at: Creation time of the job.
+        due_at: Scheduled time of the first attempt, if the job was delayed. The delay does not
+            count towards `max_elapsed`.
     """
     if policy.max_elapsed is None:
         return None
@@ -91,16 +90,16 @@ def elapsed(
     due_at: float | None,
     now: float,
 ) -> bool:
-    """Whether the next attempt must not start any more, because `max_elapsed` is over.
+    """Return whether `max_elapsed` forbids the next attempt.
 
-    The first attempt always may.
+    The first attempt is always allowed.
 
     Args:
-        policy: Gives `max_elapsed`.
-        attempts: Attempts that were made and count.
-        created_at: When the job was made.
-        due_at: When its first attempt was asked for, if it was delayed on purpose.
-        now: When the attempt would start.
+        policy: Retry policy with `max_elapsed`.
+        attempts: Number of counted attempts so far.
+        created_at: Creation time of the job.
+        due_at: Scheduled time of the first attempt, if the job was delayed.
+        now: Start time of the next attempt.
     """
     if policy.max_elapsed is None or attempts < 1:
         return False
@@ -127,16 +126,16 @@ def _plain_delay(policy: RetryPolicy, attempt: int) -> float:
 
 
 def validate_policy(policy: RetryPolicy) -> RetryPolicy:
-    """The policy itself, if it can be used.
+    """Validate and return a policy.
 
     Raises:
-        InvalidReaction: naming the key, its value and what is allowed.
+        InvalidReaction: with the key, its value and the allowed range.
     """
     attempts: object = policy.max_attempts
     if not isinstance(attempts, int) or isinstance(attempts, bool):
         _refuse("max_attempts", attempts, f"a whole number from 1 to {MOST_ATTEMPTS}")
     if not 1 <= attempts <= MOST_ATTEMPTS:
-        _refuse("max_attempts", attempts, f"from 1 to {MOST_ATTEMPTS}; it is never unlimited")
+        _refuse("max_attempts", attempts, f"from 1 to {MOST_ATTEMPTS}; it cannot be unlimited")
     strategy: object = policy.strategy
     if not isinstance(strategy, RetryStrategy):
         _refuse("strategy", strategy, f"one of {', '.join(RetryStrategy)}")
@@ -147,7 +146,7 @@ def validate_policy(policy: RetryPolicy) -> RetryPolicy:
     if policy.max_elapsed is not None:
         _check_range("max_elapsed", policy.max_elapsed, 0.0, _LONGEST_ELAPSED)
         if policy.max_elapsed == 0:
-            _refuse("max_elapsed", 0, "more than 0 seconds, or null for no bound in time")
+            _refuse("max_elapsed", 0, "more than 0 seconds, or null for no limit")
     _check_schedule(policy)
     return policy
 
@@ -166,23 +165,22 @@ def _check_schedule(policy: RetryPolicy) -> None:
         _refuse(
             "schedule",
             f"{plain_number(longest)} s",
-            f"no longer than max, {plain_number(policy.max)} s: raise max with it",
+            f"at most max, which is {plain_number(policy.max)} s; raise max as well",
         )
 
 
 def policy_from_mapping(mapping: Mapping[str, object], defaults: RetryPolicy) -> RetryPolicy:
-    """The policy that a JSON object describes; a key that is missing or null is as in `defaults`.
+    """Build a policy from a JSON object; take missing and null keys from `defaults`.
 
-    A `schedule` without a `strategy` means the strategy `schedule`.
+    A `schedule` without a `strategy` implies the strategy `schedule`.
 
     Raises:
-        InvalidReaction: if a key is unknown, or the policy is not valid.
+        InvalidReaction: if a key is unknown or the policy is invalid.
     """
     unknown = [str(key) for key in mapping if key not in _KEYS]
     if unknown:
-        message = (
-            f"the retry policy has an unknown key: {unknown[0]}{did_you_mean(unknown[0], _KEYS)}"
-        )
+        advice = did_you_mean(unknown[0], _KEYS)
+        message = f"the retry policy contains an unknown key: {unknown[0]}{advice}"
         raise InvalidReaction(message)
     given: dict[str, Any] = {key: value for key, value in mapping.items() if value is not None}
     if "schedule" in given:
@@ -194,11 +192,11 @@ def policy_from_mapping(mapping: Mapping[str, object], defaults: RetryPolicy) ->
             _refuse(
                 "schedule",
                 "a list",
-                f'absent with strategy "{given["strategy"]}", which ignores it',
+                f'omitted with strategy "{given["strategy"]}", which ignores it',
             )
     policy = dataclasses.replace(defaults, **given)
     validate_policy(policy)
-    # JSON does not tell 10 from 10.0; the arithmetic is that of floats either way.
+    # JSON does not distinguish 10 from 10.0. Store floats, so that equal policies compare equal.
     return dataclasses.replace(
         policy,
         base=float(policy.base),
@@ -218,7 +216,7 @@ def _strategy(value: object) -> RetryStrategy:
 
 def _schedule(value: object) -> tuple[Any, ...]:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
-        _refuse("schedule", value, "a list of seconds, for instance [10, 60, 600]")
+        _refuse("schedule", value, "a list of seconds, such as [10, 60, 600]")
     return tuple(value)
 
 
@@ -231,7 +229,7 @@ def _check_range(key: str, value: object, least: float, greatest: float) -> None
 
 def _refuse(key: str, value: object, allowed: str) -> NoReturn:
     shown = value if isinstance(value, str) else repr(value)
-    if len(shown) > 60:  # noqa: PLR2004 - keeps the message to one line
+    if len(shown) > 60:  # noqa: PLR2004 - limits the message to one line
         shown = f"{shown[:57]}..."
     message = f"{key} of the retry policy is {shown}, but must be {allowed}"
     raise InvalidReaction(message)

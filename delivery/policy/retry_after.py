@@ -1,4 +1,4 @@
-"""The header Retry-After (RFC 9110, 10.2.3): how long a server asks to be left alone."""
+"""Parser of the Retry-After header (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["parse_retry_after", "retry_after_of"]
 
 _LONGEST: Final = 10 * 365 * 86_400.0
-"""Ten years: a longer wait is cut to this, so that no sum of it and a time overflows."""
+"""Upper bound of a delay: ten years. Prevents an overflow when the delay is added to a time."""
 
 _LONGEST_VALUE: Final = 128
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
@@ -18,20 +18,26 @@ _FIELD: Final = re.compile(rb"\nretry-after:([^\r\n]*)", re.IGNORECASE)
 
 
 def retry_after_of(head: bytes, now: float) -> float | None:
-    """Seconds that the response with this head (status line, headers) asks to wait, or None."""
+    """Return the Retry-After delay of a response in seconds, or None.
+
+    Args:
+        head: Status line and headers of the response.
+        now: Current time, in seconds since the epoch.
+    """
     found = _FIELD.search(head)
     return None if found is None else parse_retry_after(found[1], now)
 
 
 def parse_retry_after(value: bytes | str, now: float) -> float | None:
-    """Seconds from `now` that a Retry-After header asks to wait.
+    """Parse the value of a Retry-After header.
 
     Args:
-        value: The header's value: seconds, or a date in any of the three forms of HTTP.
-        now: Seconds since the epoch.
+        value: Number of seconds, or a date in any of the three formats of HTTP.
+        now: Current time, in seconds since the epoch.
 
     Returns:
-        At least 0, also for a date in the past or a negative number; None if it is neither.
+        Delay from `now` in seconds. 0 for a past date or a negative number, None if the value is
+        neither a number nor a date.
     """
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     text = text.strip(" \t")
@@ -50,8 +56,8 @@ def parse_retry_after(value: bytes | str, now: float) -> float | None:
 def _parse_date(text: str) -> float | None:
     try:
         instant = parsedate_to_datetime(text)
-        # All dates of HTTP are in GMT; the form of asctime does not say so.
+        # Dates in HTTP are always in GMT. The asctime format omits the zone.
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
     except (IndexError, OverflowError, TypeError, ValueError):
-        # The standard library's parser lets all of these through for one or another malformed date.
+        # The parser of the standard library raises each of these for some malformed date.
         return None

@@ -7,12 +7,12 @@ from inspect import get_annotations, signature
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from delivery.errors import InvalidReaction, InvalidSecret
-from delivery.http.choice import guard_for
-from delivery.http.tls import check_tls
-from delivery.message.concealing import restore, restore_tls
-from delivery.message.filling import plain_url
-from delivery.message.url import parse_url
-from delivery.message.validate import validate_params
+from delivery.http.tls.contexts import check_tls
+from delivery.http.transport_choice import guard_for
+from delivery.message.redaction.calls import restore, restore_tls
+from delivery.message.request.url import parse_url
+from delivery.message.request.validation import validate_params
+from delivery.message.template.filling import plain_url
 from delivery.models import (
     Body,
     BodyKind,
@@ -23,7 +23,7 @@ from delivery.models import (
     StatusAction,
     TlsOptions,
 )
-from delivery.policy.limits import build_rate_limit
+from delivery.policy.lane_limits import build_rate_limit
 from delivery.policy.retry import policy_from_mapping, validate_policy
 from delivery.spelling import did_you_mean
 

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from delivery.embedded.server import default_directory, start_embedded
 from delivery.service.checks import check_text
 from delivery.settings import without_password
-from delivery.store.connection import connect
-from delivery.store.embedded import default_directory, start_embedded
+from delivery.store.driver.connection import connect
 from delivery.store.grants import grant_reader, grant_worker, renew_grants
 from delivery.store.migrate import MIGRATION_TIMEOUT, applied, check_schema
 from delivery.store.migrate import migrate as apply_migrations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from delivery.settings import Settings
-    from delivery.store.connection import Connection, Session
+    from delivery.store.driver.connection import Connection, Session
 
 __all__ = [
     "SchemaState",

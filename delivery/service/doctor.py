@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from delivery.clock import Clock
 from delivery.engine.watch import partitions_alarm
 from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
-from delivery.http.tls import has_authorities
-from delivery.message.sealing import Sealer
+from delivery.http.tls.contexts import has_authorities
+from delivery.message.storage.encryption import Sealer
 from delivery.service.database import bring_up_to_date, name_database, reach
 from delivery.store import sealed_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from delivery.settings import Settings
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["CHECKS", "Finding", "Verdict", "examine"]
 

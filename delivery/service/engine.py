@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
 from delivery.engine.fan_out import FanOutWriter
-from delivery.engine.wake import Waker
 from delivery.engine.watch import DatabaseWatch
 from delivery.errors import EmbeddedDatabaseError
-from delivery.http.choice import open_transport
+from delivery.http.transport_choice import open_transport
+from delivery.queue.wakeups import Waker
 from delivery.service.database import bring_up_to_date
-from delivery.service.finished import FinishedJobs
+from delivery.service.finished_jobs import FinishedJobs
 from delivery.service.ids import Ids
 from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
-from delivery.service.own_process import allow_open_files, collect_less_often
+from delivery.service.process_tuning import allow_open_files, collect_less_often
 from delivery.service.reactions import Reactions
 from delivery.service.secrets import Secrets, hide_by, sealer_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
-from delivery.service.waiting import Delays
+from delivery.service.wait_reasons import Delays
 from delivery.settings import Settings, load_settings
 from delivery.store import workers
-from delivery.store.connection import connect as connect_once
-from delivery.store.connection import open_pool
+from delivery.store.driver.connection import connect as connect_once
+from delivery.store.driver.connection import open_pool
 from delivery.store.ids import DriverUUID
 from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
 from delivery.version import VERSION
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from delivery.embedded.server import EmbeddedDatabase
     from delivery.engine.worker import Worker
-    from delivery.http.choice import AnyTransport
     from delivery.http.transport import Transport
+    from delivery.http.transport_choice import AnyTransport
     from delivery.models import Trigger
-    from delivery.store.connection import Pool
-    from delivery.store.embedded import EmbeddedDatabase
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["Engine", "connect"]
 
@@ -244,7 +244,7 @@ async def connect(
     async with AsyncExitStack() as stack:
         url = dsn or settings.database.url
         if url is None:
-            from delivery.store.embedded import start_embedded  # noqa: PLC0415
+            from delivery.embedded.server import start_embedded  # noqa: PLC0415
 
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)

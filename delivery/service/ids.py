@@ -13,7 +13,7 @@ from delivery.store import ids
 from delivery.store.ids import IdKind
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["IdKind", "Ids"]
 

@@ -8,11 +8,11 @@ from uuid import UUID, uuid5
 
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL
-from delivery.message.filling import plain_url
-from delivery.message.params import encode_params
-from delivery.message.payload import encode_payload
-from delivery.message.stored_payload import seal_payload
-from delivery.message.url import parse_url
+from delivery.message.request.payload import encode_payload
+from delivery.message.request.url import parse_url
+from delivery.message.storage.calls import encode_params
+from delivery.message.storage.payloads import seal_payload
+from delivery.message.template.filling import plain_url
 from delivery.models import JobStatus
 from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
@@ -28,10 +28,10 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
 from delivery.service.missing_partitions import making_partitions
-from delivery.service.patience import read_patiently
+from delivery.service.outage_tolerance import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
-from delivery.store.caller import CallerConnections
+from delivery.store.driver.caller import CallerConnections
 from delivery.wording import plain_number
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.wake import Waker
-    from delivery.message.sealing import Sealer
+    from delivery.message.storage.encryption import Sealer
     from delivery.models import Job, Page
-    from delivery.service.finished import FinishedJobs
-    from delivery.service.waiting import Delays
+    from delivery.queue.wakeups import Waker
+    from delivery.service.finished_jobs import FinishedJobs
+    from delivery.service.wait_reasons import Delays
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["Jobs"]
 

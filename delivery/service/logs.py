@@ -17,7 +17,7 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
-from delivery.service.patience import read_patiently
+from delivery.service.outage_tolerance import read_patiently
 from delivery.spelling import did_you_mean
 from delivery.store import logs
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["LogFilter", "Logs"]
 

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from delivery.errors import DatabaseError
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.store.partitions import is_missing_partition, restore
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["make_missing_partition", "making_partitions"]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.errors import InvalidReaction, NotFound
 from delivery.http.request import Request
-from delivery.message.head import message_headers
-from delivery.message.keeping import is_cut_off, kept_body, kept_head, kept_text
-from delivery.message.payload import encode_payload
-from delivery.message.template import TemplateError
+from delivery.message.request.head import message_headers
+from delivery.message.request.payload import encode_payload
+from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head, kept_text
+from delivery.message.template.parsing import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
 from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_flag, check_id, check_tenant
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.prepared import PreparedCall
+    from delivery.engine.runners.prepared_calls import PreparedCall
     from delivery.http.transport import Transport
-    from delivery.message.request import Rendered
-    from delivery.message.sealing import Sealer
+    from delivery.message.request.template import Rendered
+    from delivery.message.storage.encryption import Sealer
     from delivery.models import Exchange
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.reactions import StoredReaction
 
 __all__ = ["Previews"]
@@ -123,7 +123,7 @@ class Previews:
         validate_event_type(event_type, limits.max_event_type_length)
         encoded = encode_payload(payload, limits.max_payload_bytes)
         # What makes requests takes a while to import, and few programs need it here.
-        from delivery.engine.templated import facts_from  # noqa: PLC0415
+        from delivery.engine.runners.templated_requests import facts_from  # noqa: PLC0415
 
         call = self._prepared(stored)
         now = self._clock.now()
@@ -137,7 +137,7 @@ class Previews:
             raise InvalidReaction(str(error)) from None
 
     def _prepared(self, stored: StoredReaction) -> PreparedCall:
-        from delivery.engine.prepared import prepare_stored  # noqa: PLC0415
+        from delivery.engine.runners.prepared_calls import prepare_stored  # noqa: PLC0415
 
         shown = stored.shown
         version = StoredVersion(stored.call, stored.signing, shown.name, shown.area_id)

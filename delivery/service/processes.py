@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from delivery.engine.supervisor import Supervisor
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.observe.logs import configure_logging
 from delivery.service.engine import connect
-from delivery.service.own_process import allow_open_files, loop_factory
+from delivery.service.process_tuning import allow_open_files, loop_factory
 from delivery.service.stopping import when_told_to_stop
+from delivery.service.supervisor import Supervisor
 from delivery.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.concealing import hidden_parts
-from delivery.message.params import StoredCall, decode_params, encode_params, encode_shown
+from delivery.message.redaction.calls import hidden_parts
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
-from delivery.message.signing.storing import encode_signing, rotate_signing
+from delivery.message.signing.stored_secrets import encode_signing, rotate_signing
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_shown
 from delivery.models import (
     HttpParams,
     Page,
@@ -38,7 +38,7 @@ from delivery.service.reaction_checks import (
     check_reason,
     checked_fields,
 )
-from delivery.store import health, reactions
+from delivery.store import endpoint_health, reactions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.http.transport import Transport
-    from delivery.message.sealing import Sealer
+    from delivery.message.storage.encryption import Sealer
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.reactions import StoredReaction
 
 __all__ = ["DEFAULT_PRIORITY", "ReactionChanges", "Reactions"]
@@ -286,7 +286,7 @@ class Reactions:
             NotFound: if there is none with this id in this tenant.
         """
         key = check_id("reaction id", reaction_id)
-        if not await health.reset(self._pool, key, check_tenant(tenant_id)):
+        if not await endpoint_health.reset(self._pool, key, check_tenant(tenant_id)):
             raise _not_found(key, tenant_id)
         return await self.get(key, tenant_id=tenant_id)
 

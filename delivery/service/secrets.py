@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.params import decode_params, encode_params
-from delivery.message.redact import exempt_names, hide_names
-from delivery.message.sealing import Sealer
-from delivery.message.signing.storing import seal_again
-from delivery.observe.hiding import hide_always
+from delivery.message.redaction.by_name import exempt_names, hide_names
+from delivery.message.signing.stored_secrets import seal_again
+from delivery.message.storage.calls import decode_params, encode_params
+from delivery.message.storage.encryption import Sealer
+from delivery.observe.secret_filter import hide_always
 from delivery.settings import passwords_in
 from delivery.store import sealed_rows
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from delivery.settings import Settings
-    from delivery.store.connection import Executor, Pool
+    from delivery.store.driver.connection import Executor, Pool
     from delivery.store.sealed_rows import SealedCall
 
 __all__ = ["Resealed", "Secrets", "hide_by", "sealer_for"]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
-from delivery.message.payload import encode_payload
-from delivery.message.stored_payload import seal_payload, shown_payload
+from delivery.message.request.payload import encode_payload
+from delivery.message.storage.payloads import seal_payload, shown_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.policy.matching import validate_event_type
-from delivery.policy.own_triggers import OWN_TYPES
+from delivery.policy.operational_triggers import OWN_TYPES
 from delivery.service.checks import (
     check_deadline,
     check_id,
@@ -26,10 +26,10 @@ from delivery.service.checks import (
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
 from delivery.service.missing_partitions import make_missing_partition
-from delivery.service.patience import read_patiently
+from delivery.service.outage_tolerance import read_patiently
 from delivery.store import jobs, triggers
-from delivery.store.caller import CallerConnections
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.driver.caller import CallerConnections
+from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.wording import counted, plain_number
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
-    from delivery.message.sealing import Sealer
+    from delivery.message.storage.encryption import Sealer
     from delivery.models import Job, JobStatus, Page
-    from delivery.service.finished import FinishedJobs
-    from delivery.service.waiting import Delays
+    from delivery.service.finished_jobs import FinishedJobs
+    from delivery.service.wait_reasons import Delays
     from delivery.settings import Settings
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 __all__ = ["TriggerRequest", "Triggers"]
 

@@ -13,7 +13,8 @@ from delivery.settings.database_url import (
     passwords_in,
     without_password,
 )
-from delivery.settings.health import HealthSettings
+from delivery.settings.display import SettingInfo, ShownSetting, describe_settings, show_settings
+from delivery.settings.endpoint_health import HealthSettings
 from delivery.settings.loading import load_settings
 from delivery.settings.redaction import RedactionSettings
 from delivery.settings.section import Section
@@ -27,12 +28,6 @@ from delivery.settings.sections import (
     SecretSettings,
     Settings,
     WorkerSettings,
-)
-from delivery.settings.showing import (
-    SettingInfo,
-    ShownSetting,
-    describe_settings,
-    show_settings,
 )
 
 __all__ = [

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from delivery.errors import InvalidSetting
+from delivery.settings.display import allowed_range
 from delivery.settings.section import EnvironmentText, InvalidValues, Section, alternatives
 from delivery.settings.sections import SECTIONS, Settings
-from delivery.settings.showing import allowed_range
 from delivery.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from delivery.models import RetryPolicy, RetryStrategy
 from delivery.settings.database_url import parse_database_url
-from delivery.settings.health import HealthSettings
+from delivery.settings.endpoint_health import HealthSettings
 from delivery.settings.redaction import RedactionSettings
 from delivery.settings.section import (
     Field,

@@ -14,11 +14,11 @@ from uuid import UUID
 import orjson
 
 from delivery.policy.retry import MOST_ATTEMPTS
-from delivery.store.caller import CallersTransaction
+from delivery.store.driver.caller import CallersTransaction
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["Catalog", "CatalogEntry", "load_catalog"]
 

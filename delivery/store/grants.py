@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from delivery.errors import DatabaseError
-from delivery.store.failures import CONNECTION_ERRORS, text_of
-from delivery.store.sqlstates import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, postgres_error
+from delivery.store.driver.failures import CONNECTION_ERRORS, text_of
+from delivery.store.driver.sqlstates import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, postgres_error
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["grant_reader", "grant_worker", "renew_grants"]
 

@@ -10,7 +10,7 @@ from asyncpg.pgproto import pgproto
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["SEARCHED", "DriverUUID", "IdKind", "find"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["get", "list_page", "new_direct_job"]
 

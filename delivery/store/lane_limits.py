@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from delivery.models import RateLimit
-from delivery.policy.limits import FirstWaiting, LaneLimits
+from delivery.policy.lane_limits import FirstWaiting, LaneLimits
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from uuid import UUID
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["LaneState", "advance", "find_probes", "lock", "look"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from delivery.errors import ReadOnlyDatabase
-from delivery.message.redact import redact_url
+from delivery.message.redaction.by_name import redact_url
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["UnsettledJob", "holders", "lock_dead", "lock_own", "owned_by", "remove", "unsettled"]
 

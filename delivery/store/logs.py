@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from delivery.message.head import last_head, message_headers, redirects_in
-from delivery.message.redact import REDACTED
-from delivery.message.redact_body import redact_body
+from delivery.message.redaction.bodies import redact_body
+from delivery.message.redaction.by_name import REDACTED
+from delivery.message.request.head import last_head, message_headers, redirects_in
 from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
 from delivery.store.statements import statement
 from delivery.wording import sensible_milliseconds
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["get", "list_page"]
 

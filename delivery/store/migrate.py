@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from delivery.errors import DatabaseError, MissingRights, SchemaMismatch, WrongEncoding
-from delivery.store.driver_errors import describe
+from delivery.store.driver.errors import describe
+from delivery.store.driver.transaction import transaction_on
 from delivery.store.statements import statement
-from delivery.store.transaction import transaction_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from importlib.resources.abc import Traversable
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = [
     "MIGRATION_TIMEOUT",

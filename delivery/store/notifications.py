@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
 
 __all__ = ["CHANNEL", "is_read_only", "listening", "send"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import DatabaseError
-from delivery.store.failures import CONNECTION_ERRORS, cause_of
+from delivery.store.driver.failures import CONNECTION_ERRORS, cause_of
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["MOST_DAYS_AHEAD", "days_left", "ensure_partitions", "is_missing_partition", "restore"]
 

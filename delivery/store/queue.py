@@ -10,13 +10,13 @@ from uuid import UUID
 
 import asyncpg
 
-from delivery.store.literals import inlined
+from delivery.store.driver.literals import inlined
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = [
     "FIRST_LANE",
@@ -160,7 +160,7 @@ async def claim(
 
 
 async def notify(executor: Executor, lanes: str) -> None:
-    """Tell listening workers of lanes with new jobs; see `delivery.engine.wake` for the text."""
+    """Tell listening workers of lanes with new jobs; see `delivery.queue.wakeups` for the text."""
     # With the text as a literal it is one message to the server; nothing is prepared for it.
     await executor.execute(inlined(statement("notify_wake"), [lanes]))
 

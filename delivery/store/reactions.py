@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from delivery.message.params import StoredCall, decode_params, shown_params
-from delivery.message.redact import REDACTED
-from delivery.message.signing.storing import decode_signing, shown_signing
+from delivery.message.redaction.by_name import REDACTED
+from delivery.message.signing.stored_secrets import decode_signing, shown_signing
+from delivery.message.storage.calls import StoredCall, decode_params, shown_params
 from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, ReactionState
 from delivery.store.statements import statement
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.message.sealing import Sealer
-    from delivery.store.connection import Executor
+    from delivery.message.storage.encryption import Sealer
+    from delivery.store.driver.connection import Executor
 
 __all__ = [
     "StoredReaction",
@@ -43,7 +43,7 @@ class StoredVersion(NamedTuple):
 
     call: StoredCall
     signing: str
-    """The reaction's signing secrets now; see `delivery.message.signing.storing`."""
+    """The reaction's signing secrets now; see `delivery.message.signing.stored_secrets`."""
     name: str
     area_id: str | None
 

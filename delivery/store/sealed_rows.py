@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from delivery.message.params import StoredCall
+from delivery.message.storage.calls import StoredCall
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = [
     "SealedCall",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from delivery.policy.limits import HELD_PRIORITY
+from delivery.policy.lane_limits import HELD_PRIORITY
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["Settled", "Settlement", "limit_lock_waits", "settle"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import jobs_of_trigger
 from delivery.models import JobStatus, Trigger
-from delivery.store.caller import one_number
+from delivery.store.driver.caller import one_number
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.caller import CallersTransaction
-    from delivery.store.connection import Executor
+    from delivery.store.driver.caller import CallersTransaction
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["FanOut", "get", "insert_direct_job", "list_page", "statuses", "write_fan_out"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
-    from delivery.store.connection import Executor
+    from delivery.store.driver.connection import Executor
 
 __all__ = ["WorkerIdentity", "beat", "count_living", "forget_old", "remove", "synchronise"]
 

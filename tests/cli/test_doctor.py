@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from tests.cli.running import call, run
 from tests.support.proxies import Proxy
 

@@ -16,7 +16,7 @@ import pytest
 
 import delivery
 from delivery import JobStatus, TriggerRequest
-from delivery.store.embedded import start_embedded
+from delivery.embedded.server import start_embedded
 from delivery.testing import Answer, Receiver
 from tests.cli.running import LOOPBACK, Program, call, running
 from tests.support.engines import all_logs, engine_on, wait_for_all

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import delivery
-from delivery.message.sealing import Sealer, generate_key
 from delivery.message.signing import generate_secret, public_key
+from delivery.message.storage.encryption import Sealer, generate_key
 from delivery.service.processes import _dumped
 from delivery.settings import Settings, load_settings
 from tests.cli.running import Finished, call

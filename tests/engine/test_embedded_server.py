@@ -11,7 +11,7 @@ import pytest
 
 import delivery
 from delivery import JobStatus
-from delivery.store.failures import CONNECTION_ERRORS
+from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.testing import Answer, Receiver
 from tests.support.engines import LOOPBACK
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from delivery import DeliveryError
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from tests.support.engines import all_logs, engine_on
 from tests.support.verbs import Objects, Verb, all_verbs, call
 

@@ -10,11 +10,11 @@ import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.clock import Clock
-from delivery.engine.announcer import Announcer
+from delivery.engine.announcements import Announcements
+from delivery.engine.operational_triggers import Announcer
 from delivery.engine.reaper import Reaper
-from delivery.engine.telling import Telling
-from delivery.engine.wake import Waker
-from delivery.engine.windows import CallEnd
+from delivery.queue.wakeups import Waker
+from delivery.queue.windows import CallEnd
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery import Engine
-    from delivery.engine.place_waiters import Entry
+    from delivery.engine.runners.place_waiters import Entry
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio
@@ -260,7 +260,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             "CREATE TRIGGER refuse BEFORE INSERT ON delivery.delivery_logs FOR EACH ROW"
             f" WHEN (NEW.job_id = '{refused}') EXECUTE FUNCTION refuse()"
         )
-        telling = Telling(
+        telling = Announcements(
             bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
         )
         reaper = Reaper(

@@ -9,7 +9,7 @@ import pytest
 from delivery.clock import Clock, IdFactory
 from delivery.engine.heartbeat import Heartbeat
 from delivery.settings import Settings
-from delivery.store.connection import open_pool
+from delivery.store.driver.connection import open_pool
 from delivery.store.workers import WorkerIdentity
 
 pytestmark = pytest.mark.anyio

@@ -25,7 +25,7 @@ from delivery import (
     UnusableConnection,
 )
 from delivery.errors import MissingRights, ReadOnlyDatabase, StatementTimeout
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from delivery.testing import Answer, Receiver
 from tests.support.engines import engine_on, wait_for_all
 from tests.support.proxies import Proxy

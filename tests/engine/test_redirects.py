@@ -9,7 +9,7 @@ import trustme
 from standardwebhooks import Webhook
 
 from delivery import InvalidReaction, JobStatus, Redirect
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from delivery.models import FailureKind, TlsOptions
 from delivery.testing import Answer, Receiver
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all

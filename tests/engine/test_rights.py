@@ -11,10 +11,10 @@ import pytest
 
 import delivery
 from delivery import JobStatus, ReactionState, TriggerRequest
-from delivery.engine.keeper import Keeper
+from delivery.engine.maintenance import Maintenance
 from delivery.engine.watch import DatabaseWatch, partitions_alarm
 from delivery.errors import DatabaseError
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from delivery.service.database import migrate_database
 from delivery.settings import load_settings
 from delivery.store import partitions
@@ -247,7 +247,7 @@ async def test_a_keeper_without_rights_stops_nothing_and_logs_once(
         f" FROM {quoted(granted.worker.name)}"
     )
     async with Receiver(default=Answer()) as receiver, engine_on(granted.worker.url) as engine:
-        keeper = Keeper(engine._pool, days_ahead=1)
+        keeper = Maintenance(engine._pool, days_ahead=1)
         assert not await keeper.round()
         assert not await keeper.round()
         assert caplog.text.count("could not be made: the database role lacks rights") == 1

@@ -12,8 +12,8 @@ import trustme
 
 import delivery
 from delivery import InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
-from delivery.message.sealing import generate_key
 from delivery.message.signing import generate_secret
+from delivery.message.storage.encryption import generate_key
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import SECRET, engine_on, wait_for_all

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from delivery import InvalidReaction, JobStatus
-from delivery.message.sealing import generate_key
 from delivery.message.signing import generate_secret
+from delivery.message.storage.encryption import generate_key
 from delivery.observe.logs import configure_logging
 from delivery.settings import load_settings
 from delivery.testing import Answer, Drop, Receiver

@@ -13,7 +13,7 @@ import pytest
 from delivery import CircuitState, JobStatus, JobTimeout, NotFound, ReactionHealth, TriggerState
 from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.models import Job
-from delivery.service.waiting import explain_delay
+from delivery.service.wait_reasons import explain_delay
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on

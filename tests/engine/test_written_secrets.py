@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from delivery.message.escapes import Unescaped
-from delivery.message.sealing import generate_key
+from delivery.message.redaction.escapes import Unescaped
+from delivery.message.storage.encryption import generate_key
 from delivery.testing import Answer, Receiver
 from tests.engine.test_secrets_nowhere import dump, program_log
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all

@@ -33,7 +33,7 @@ async def test_options_of_a_reaction(engine: Engine) -> None:
         ({"secret": b"hunter2"}, "a signing secret is a text"),
         ({"secrets": 5}, "a signing secret is a text"),
         ({"status_actions": "x"}, "status_actions is a str"),
-        ({"event_types": [5]}, "not a text"),
+        ({"event_types": [5]}, "not a string"),
         ({"event_types": 5}, "give a list"),
         ({"body": "envelope"}, "body is a str"),
         ({"method": 5}, "method is a int"),
@@ -66,5 +66,5 @@ async def test_seconds_that_are_none(engine: Engine) -> None:
 
 
 async def test_the_type_of_a_trigger(engine: Engine) -> None:
-    with pytest.raises(DeliveryError, match="not a text"):
+    with pytest.raises(DeliveryError, match="not a string"):
         await engine.trigger(5, {})  # type: ignore[arg-type]

@@ -10,12 +10,12 @@ import pytest
 from delivery.clock import Clock
 from delivery.engine.reaper import Reaper
 from delivery.errors import ReadOnlyDatabase
-from delivery.store.transaction import transaction
+from delivery.store.driver.transaction import transaction
 from tests.support.settling import rig
 
 if TYPE_CHECKING:
-    from delivery.engine.telling import Tell
-    from delivery.store.connection import Connection
+    from delivery.engine.announcements import Tell
+    from delivery.store.driver.connection import Connection
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio

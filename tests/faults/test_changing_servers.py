@@ -13,10 +13,10 @@ import pytest
 
 import delivery
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.engine.listener import Listener
-from delivery.engine.wake import encode_lanes
 from delivery.errors import ReadOnlyDatabase, TooManyConnections
-from delivery.store.connection import connect
+from delivery.queue.listener import Listener
+from delivery.queue.wakeups import encode_lanes
+from delivery.store.driver.connection import connect
 from delivery.store.migrate import migrate
 from delivery.store.notifications import CHANNEL
 from delivery.testing import Answer, Receiver

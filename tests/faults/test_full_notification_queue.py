@@ -80,7 +80,7 @@ async def test_triggers_callers_transactions_and_results_do_not_need_notificatio
         )
         connection = await asyncpg.connect(url)
         async with full_queue(url):
-            with caplog.at_level(logging.WARNING, "delivery.engine.wake"):
+            with caplog.at_level(logging.WARNING, "delivery.queue.wakeups"):
                 async with engine.workers():
                     trigger = await engine.trigger("x", 1)
                     many = await engine.trigger_many([TriggerRequest("x", n) for n in range(600)])

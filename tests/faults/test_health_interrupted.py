@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.clock import Clock
-from delivery.engine.announcer import Announcer
-from delivery.engine.health import HealthKeeper, rules_of
-from delivery.engine.telling import Telling
-from delivery.engine.wake import Waker
-from delivery.policy.health import Answer
+from delivery.engine.announcements import Announcements
+from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
+from delivery.engine.operational_triggers import Announcer
+from delivery.policy.endpoint_health import Answer
+from delivery.queue.wakeups import Waker
 from delivery.settings import HealthSettings
 from tests.support.conditions import until
 from tests.support.queues import opened
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.anyio
 NOTED = 3
 
 
-def keeper_on(bench: Bench) -> HealthKeeper:
-    telling = Telling(
+def keeper_on(bench: Bench) -> EndpointHealthTracker:
+    telling = Announcements(
         bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
     )
-    return HealthKeeper(
+    return EndpointHealthTracker(
         bench.pool,
         Clock(),
         rules_of(HealthSettings()),

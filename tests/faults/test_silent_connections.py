@@ -14,8 +14,8 @@ import delivery
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.errors import PoolExhausted, StatementTimeout
 from delivery.settings import load_settings
-from delivery.store.connection import connect, open_pool
-from delivery.store.transaction import transaction
+from delivery.store.driver.connection import connect, open_pool
+from delivery.store.driver.transaction import transaction
 from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all

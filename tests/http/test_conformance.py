@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from delivery.message.head import message_headers
+from delivery.message.request.head import message_headers
 from tests.http.odd_servers import ODD_SERVERS
 from tests.http.odd_servers.script import NEXT_BODY, Answer, Failure, OddServer, running
 from tests.support.raw_servers import native, request_to

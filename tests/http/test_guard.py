@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from delivery.errors import InvalidReaction
-from delivery.http.choice import open_transport
 from delivery.http.guard import AddressBlocked, Guard
-from delivery.message.url import parse_url
+from delivery.http.transport_choice import open_transport
+from delivery.message.request.url import parse_url
 from delivery.models import Exchange, FailureKind, TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import (
@@ -145,9 +145,9 @@ async def test_calls_to_one_name_share_its_lookup(monkeypatch: pytest.MonkeyPatc
 def test_a_program_ends_without_waiting_for_a_resolver_that_hangs() -> None:
     program = """
 import asyncio, socket, threading
-from delivery.http.choice import open_transport
+from delivery.http.transport_choice import open_transport
 from delivery.http.guard import Guard
-from delivery.message.url import parse_url
+from delivery.message.request.url import parse_url
 
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 

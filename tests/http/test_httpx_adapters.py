@@ -12,11 +12,11 @@ import httpx
 import pytest
 import trustme
 
-from delivery.http.choice import open_transport
+from delivery.http.adapters.httpx_transports import DeliveryHttpxTransport, HttpxTransport
 from delivery.http.guard import Guard
-from delivery.http.httpx_adapters import DeliveryHttpxTransport, HttpxTransport
 from delivery.http.native import NativeTransport
-from delivery.message.head import find_header
+from delivery.http.transport_choice import open_transport
+from delivery.message.request.head import find_header
 from delivery.models import Exchange, FailureKind, TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import (

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delivery.http.choice import open_transport
+from delivery.http.adapters.httpx_transports import HttpxTransport, TlsAwareHttpxTransport
 from delivery.http.guard import Guard
-from delivery.http.httpx_adapters import HttpxTransport, TlsAwareHttpxTransport
+from delivery.http.transport_choice import open_transport
 from delivery.models import FailureKind
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import LOOPBACK, OK, answering, native, request_to, serving

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from delivery.http.choice import open_transport
 from delivery.http.redirects import Redirects
-from delivery.http.tls import context_for
-from delivery.message.head import find_header, last_head, redirects_in
+from delivery.http.tls.contexts import context_for
+from delivery.http.transport_choice import open_transport
+from delivery.message.request.head import find_header, last_head, redirects_in
 from delivery.models import FailureKind, Redirect, TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import (

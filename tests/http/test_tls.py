@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from delivery.errors import InvalidReaction
-from delivery.http.tls import check_tls, context_for, with_minimum
+from delivery.http.tls.contexts import check_tls, context_for, with_minimum
 from delivery.models import FailureKind, TlsOptions
 from tests.support.raw_servers import (
     OK,

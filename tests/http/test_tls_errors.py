@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from delivery.http.choice import open_transport
+from delivery.http.transport_choice import open_transport
 from delivery.models import FailureKind, TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import (

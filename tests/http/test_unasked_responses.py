@@ -19,9 +19,9 @@ import httpx
 import pytest
 import trustme
 
-from delivery.http.choice import open_transport
+from delivery.http.adapters.httpx_transports import HttpxTransport
 from delivery.http.guard import Guard
-from delivery.http.httpx_adapters import HttpxTransport
+from delivery.http.transport_choice import open_transport
 from delivery.models import TlsOptions
 from delivery.settings import HttpSettings
 from tests.support.raw_servers import LOOPBACK, native, request_to

@@ -18,18 +18,23 @@ import pytest
 from delivery.errors import DeliveryError
 from delivery.http.body import is_unfolded
 from delivery.http.framing import announces_body, is_framed, with_one_length
-from delivery.message.concealing import conceal
-from delivery.message.exact_json import decode_exactly
-from delivery.message.head import cut_head, message_headers, redirects_in
-from delivery.message.payload import decode_payload, encode_payload
-from delivery.message.redact import has_secret_keys, redact_head, redact_query, redact_url
-from delivery.message.redact_body import redact_body
-from delivery.message.scrub import Scrubber, secrets_in_value
-from delivery.message.template import compile_template
-from delivery.message.url import parse_url
-from delivery.message.validate import validate_params
+from delivery.message.redaction.bodies import redact_body
+from delivery.message.redaction.by_name import (
+    has_secret_keys,
+    redact_head,
+    redact_query,
+    redact_url,
+)
+from delivery.message.redaction.calls import conceal
+from delivery.message.redaction.scrubber import Scrubber, secrets_in_value
+from delivery.message.request.head import cut_head, message_headers, redirects_in
+from delivery.message.request.payload import decode_payload, encode_payload
+from delivery.message.request.url import parse_url
+from delivery.message.request.validation import validate_params
+from delivery.message.storage.exact_json import decode_exactly
+from delivery.message.template.parsing import compile_template
 from delivery.models import Body, BodyKind, HttpParams
-from delivery.observe.hiding import hide
+from delivery.observe.secret_filter import hide
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_event_type
 from delivery.policy.retry_after import retry_after_of

@@ -1,4 +1,4 @@
-"""Properties of matching and of conditions."""
+"""Properties of matching and conditions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
-from delivery.message.payload import decode_payload, encode_payload
+from delivery.message.request.payload import decode_payload, encode_payload
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import (
     MatchEntry,
@@ -41,10 +41,10 @@ expressions = st.text(
 
 
 @given(st.lists(st.lists(patterns, max_size=4).map(tuple), max_size=8), names)
-def test_matcher_agrees_with_asking_each_reaction(
+def test_the_matcher_agrees_with_matching_each_reaction(
     reactions: list[tuple[str, ...]], event_type: str
 ) -> None:
-    """The index changes the cost, not the result."""
+    """The index must not change the result."""
     matcher = Matcher([MatchEntry(key, own) for key, own in enumerate(reactions)])
     expected = [key for key, own in enumerate(reactions) if matches(own, event_type)]
     assert matcher.matching(event_type, dict) == (expected, [])
@@ -52,8 +52,8 @@ def test_matcher_agrees_with_asking_each_reaction(
 
 
 @given(names, patterns)
-def test_made_names_and_patterns_are_valid(event_type: str, pattern: str) -> None:
-    """What the other properties are about is what users may write."""
+def test_generated_names_and_patterns_are_valid(event_type: str, pattern: str) -> None:
+    """The strategies of this file generate only valid names and patterns."""
     assert validate_event_type(event_type) == event_type
     assert validate_pattern(pattern) == pattern
 
@@ -63,8 +63,8 @@ def test_made_names_and_patterns_are_valid(event_type: str, pattern: str) -> Non
 @example("a`[]`", None)
 @example("a[::0]", {"a": []})
 @example("to_number('1e999')", None)
-def test_conditions_raise_nothing_but_our_error(expression: str, value: object) -> None:
-    """However odd the expression and the payload."""
+def test_compilation_raises_only_invalid_reaction(expression: str, value: object) -> None:
+    """Evaluation raises nothing."""
     try:
         condition = compile_condition(expression)
     except InvalidReaction:
@@ -74,11 +74,11 @@ def test_conditions_raise_nothing_but_our_error(expression: str, value: object) 
 
 
 @given(json_values)
-def test_conditions_see_payloads_as_they_were_given(value: object) -> None:
-    """A literal of the payload equals the payload."""
+def test_conditions_accept_every_decoded_payload(value: object) -> None:
+    """Every JSON value that can be stored can be evaluated."""
     try:
         data = encode_payload(value, 1 << 20)
     except ValueError:
-        return  # NaN and Infinity
+        return  # NaN or infinity
     condition = compile_condition("@ == a || `true`")
     assert condition.evaluate(decode_payload(data)).matched

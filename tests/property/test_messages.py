@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidPayload, InvalidReaction, InvalidSecret, InvalidSignature
-from delivery.message.head import find_header, message_headers
-from delivery.message.payload import decode_payload, encode_payload
-from delivery.message.redact import redact_head, redact_query, redact_url
-from delivery.message.request import RequestTemplate
+from delivery.message.redaction.by_name import redact_head, redact_query, redact_url
+from delivery.message.request.head import find_header, message_headers
+from delivery.message.request.payload import decode_payload, encode_payload
+from delivery.message.request.template import RequestTemplate
+from delivery.message.request.validation import validate_params
 from delivery.message.signing import Signer, parse_secret, verify
-from delivery.message.validate import validate_params
 from delivery.models import Body, BodyKind, HttpParams
 
 LIMIT = 1 << 20

@@ -1,4 +1,4 @@
-"""Properties of what an attempt leads to."""
+"""Properties of outcomes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_verdicts_are_consistent(
     max_elapsed: float | None,
     draw: float,
 ) -> None:
-    """Of each field of a verdict, what it says goes with what the others say."""
+    """The fields of a verdict do not contradict each other."""
     now = 1.7e9
     deadline = None if left is None else now + left
     policy = RetryPolicy(max_elapsed=max_elapsed)
@@ -84,10 +84,10 @@ def test_verdicts_are_consistent(
 
 
 @given(statuses, actions)
-def test_an_override_for_the_very_status_always_counts(
+def test_an_override_of_a_status_always_applies(
     status: int, overrides: dict[str, StatusAction]
 ) -> None:
-    """Whatever else is overridden."""
+    """Other overrides do not affect it."""
     for action in StatusAction:
         rules = compile_actions([*overrides.items(), (str(status), action)])
         assert rules.action(status) is action
@@ -95,14 +95,14 @@ def test_an_override_for_the_very_status_always_counts(
 
 @given(st.text() | st.binary() | st.from_regex(r"[A-Za-z0-9 ,:+\-]{0,60}", fullmatch=True))
 def test_retry_after_never_raises(value: str | bytes) -> None:
-    """Servers send anything."""
+    """Servers can send arbitrary values."""
     seconds = parse_retry_after(value, 1.7e9)
     assert seconds is None or 0 <= seconds <= 315_360_000
 
 
 @given(st.binary())
-def test_any_bytes_may_be_searched_for_retry_after(head: bytes) -> None:
-    """Also heads that are none."""
+def test_any_response_head_can_be_searched_for_retry_after(head: bytes) -> None:
+    """The head can be arbitrary bytes."""
     for text in (head, b"HTTP/1.1 503 x\r\nRetry-After:" + head):
         seconds = retry_after_of(text, 1.7e9)
         assert seconds is None or seconds >= 0

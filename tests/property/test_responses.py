@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.http.response import Progress, ResponseReader
-from delivery.message.head import message_headers
+from delivery.message.request.head import message_headers
 from delivery.models import Exchange
 
 MAX_HEAD = 300

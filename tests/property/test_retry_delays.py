@@ -1,4 +1,4 @@
-"""Properties of the delays between attempts."""
+"""Properties of retry delays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ attempts = st.integers(1, MOST_ATTEMPTS)
 
 @st.composite
 def policies(draw: st.DrawFn) -> RetryPolicy:
-    """Every valid policy."""
+    """Generate valid policies."""
     longest = draw(seconds)
     strategy = draw(st.sampled_from(RetryStrategy))
     is_schedule = strategy is RetryStrategy.SCHEDULE
@@ -54,15 +54,15 @@ def policies(draw: st.DrawFn) -> RetryPolicy:
 def test_every_delay_is_finite_and_within_max(
     policy: RetryPolicy, attempt: int, draw: float
 ) -> None:
-    """Up to attempt 10,000, with any policy and any draw."""
+    """Holds up to attempt 10,000."""
     delay = backoff(policy, attempt, draw)
     assert math.isfinite(delay)
     assert 0 <= delay <= policy.max * (1 + 1e-9)
 
 
 @given(policies(), attempts, draws)
-def test_jitter_stays_within_its_range(policy: RetryPolicy, attempt: int, draw: float) -> None:
-    """Around the delay without jitter."""
+def test_a_delay_stays_within_its_jitter(policy: RetryPolicy, attempt: int, draw: float) -> None:
+    """The range is symmetric around the delay without jitter."""
     plain = backoff(
         RetryPolicy(**{name: getattr(policy, name) for name in policy.__slots__} | {"jitter": 0.0}),
         attempt,
@@ -74,24 +74,24 @@ def test_jitter_stays_within_its_range(policy: RetryPolicy, attempt: int, draw: 
 
 
 @given(policies(), st.integers(1, MOST_ATTEMPTS - 1), draws)
-def test_growing_strategies_never_shrink(policy: RetryPolicy, attempt: int, draw: float) -> None:
-    """The same draw gives no shorter delay at the next attempt."""
+def test_delays_never_shrink(policy: RetryPolicy, attempt: int, draw: float) -> None:
+    """Schedules are exempt: users choose their order."""
     if policy.strategy is not RetryStrategy.SCHEDULE:
         now, later = backoff(policy, attempt, draw), backoff(policy, attempt + 1, draw)
         assert now <= later * (1 + 1e-9)
 
 
 @given(policies())
-def test_there_is_one_delay_fewer_than_attempts(policy: RetryPolicy) -> None:
-    """And each is within `max`."""
+def test_a_policy_has_one_delay_fewer_than_attempts(policy: RetryPolicy) -> None:
+    """Each delay is within `max`."""
     delays = documented_delays(policy)
     assert len(delays) == policy.max_attempts - 1
     assert all(0 <= delay <= policy.max for delay in delays)
 
 
 @given(policies(), policies())
-def test_policy_survives_its_json(policy: RetryPolicy, defaults: RetryPolicy) -> None:
-    """All keys given: the defaults do not matter, but for the bound that null cannot lift."""
+def test_a_policy_round_trips_through_json(policy: RetryPolicy, defaults: RetryPolicy) -> None:
+    """Complete JSON overrides all defaults, except that null cannot remove `max_elapsed`."""
     mapping = {name: getattr(policy, name) for name in policy.__slots__}
     if policy.strategy is not RetryStrategy.SCHEDULE:
         mapping["schedule"] = None
@@ -110,14 +110,14 @@ def test_policy_survives_its_json(policy: RetryPolicy, defaults: RetryPolicy) ->
     delay=st.none() | st.floats(-1e6, 1e6),
     later=st.floats(0, 2e6),
 )
-def test_no_retry_starts_after_max_elapsed_and_the_first_attempt_always_may(
+def test_max_elapsed_forbids_late_retries_but_never_the_first_attempt(
     max_elapsed: float | None,
     attempts: int,
     created_at: float,
     delay: float | None,
     later: float,
 ) -> None:
-    """Time runs from when the job was made, or from when it was first due if that is later."""
+    """The time starts at the creation of the job, or at its scheduled time if that is later."""
     policy = RetryPolicy(max_elapsed=max_elapsed)
     due_at = None if delay is None else created_at + delay
     now = created_at + later
@@ -128,7 +128,7 @@ def test_no_retry_starts_after_max_elapsed_and_the_first_attempt_always_may(
         since = max(created_at, created_at if due_at is None else due_at)
         assert is_over == (now > since + max_elapsed)
     if is_over:
-        # A retry that has ended stays ended, and a longer delay can only postpone the end.
+        # `elapsed` is monotonic: in time, and in the delay of the first attempt.
         since_made = elapsed(policy, attempts=attempts, created_at=created_at, due_at=None, now=now)
         one_second_later = elapsed(
             policy, attempts=attempts, created_at=created_at, due_at=due_at, now=now + 1
@@ -143,10 +143,10 @@ def test_no_retry_starts_after_max_elapsed_and_the_first_attempt_always_may(
     age=st.floats(0, 1e6),
     draw=st.floats(0, 1),
 )
-def test_a_verdict_and_a_claim_agree_on_when_max_elapsed_is_over(
+def test_verdict_and_claim_agree_on_max_elapsed(
     max_elapsed: float, delay: float | None, age: float, draw: float
 ) -> None:
-    """A retry that was granted is over at its own time only if the verdict said so."""
+    """A retry that the verdict grants is not elapsed when it is due."""
     now = 1.7e9
     created_at = now - age
     due_at = None if delay is None else created_at + delay

@@ -11,7 +11,7 @@ import pytest
 
 from delivery.errors import DatabaseUnavailable
 from delivery.settings import Settings, load_settings
-from delivery.store.connection import connect, open_pool
+from delivery.store.driver.connection import connect, open_pool
 
 if TYPE_CHECKING:
     from tests.support.databases import DatabaseServer, PrivateServer

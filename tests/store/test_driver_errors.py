@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from delivery import errors
 from delivery.errors import DatabaseError
-from delivery.store.driver_errors import Harm, translate
+from delivery.store.driver.errors import Harm, translate
 
 PAGE = Path(__file__).parents[2] / "docs" / "database.md"
 

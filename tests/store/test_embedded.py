@@ -15,10 +15,10 @@ import asyncpg
 import psutil
 import pytest
 
+from delivery.embedded import files
+from delivery.embedded.cluster import Account, Cluster
+from delivery.embedded.server import EmbeddedDatabase, default_directory, start_embedded
 from delivery.errors import EmbeddedDatabaseError
-from delivery.store import embedded_files
-from delivery.store.cluster import Account, Cluster
-from delivery.store.embedded import EmbeddedDatabase, default_directory, start_embedded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 import anyio, asyncpg, psutil
-from delivery.store.embedded import start_embedded
+from delivery.embedded.server import start_embedded
 
 async def main():
     # Only now, as another user may be unable to read what Python has yet to import.
@@ -279,7 +279,7 @@ async def test_without_the_package_the_error_says_how_to_get_it(
     short_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded_files, "find_spec", lambda _name: None)
+    monkeypatch.setattr(files, "find_spec", lambda _name: None)
     assert "pip install 'delivery[embedded]', or set database.url" in await refused(short_directory)
 
 
@@ -299,7 +299,7 @@ async def test_a_full_disk_is_called_by_its_name(
             encoding="utf-8",
         )
         program.chmod(0o755)
-    monkeypatch.setattr(embedded_files, "_binaries", lambda: binaries)
+    monkeypatch.setattr(files, "_binaries", lambda: binaries)
     text = await refused(short_directory / "database")
     assert "No space left on device; free some space on that disk" in text
 
@@ -357,7 +357,7 @@ async def test_binaries_that_the_system_user_cannot_reach_are_copied_for_it(
     for name in (package.name, f"{package.name}.libs"):
         (closed / name).symlink_to(package.with_name(name))
     binaries = closed / package.name / "pginstall18" / "bin"
-    monkeypatch.setattr(embedded_files, "_binaries", lambda: binaries)
+    monkeypatch.setattr(files, "_binaries", lambda: binaries)
     async with opened(short_directory / "database") as database:
         assert await query(database.url, "SELECT 1") == 1
     assert closed.stat().st_mode & 0o077 == 0
@@ -366,8 +366,8 @@ async def test_binaries_that_the_system_user_cannot_reach_are_copied_for_it(
 @needs_root
 async def test_it_runs_for_other_users_as_it_does_for_root(short_directory: Path) -> None:
     """Root may then use the same directory: the server keeps running as the data's owner."""
-    binaries = embedded_files._binaries()
-    if not embedded_files._runs(binaries, Account("nobody", NOBODY, NOBODY)):
+    binaries = files._binaries()
+    if not files._runs(binaries, Account("nobody", NOBODY, NOBODY)):
         pytest.skip(f"{binaries} is closed to other users")
     directory = short_directory / "postgres"
     directory.mkdir()

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from delivery.embedded import locks
+from delivery.embedded.cluster import Cluster
+from delivery.embedded.files import make_socket_directory, prepare
+from delivery.embedded.locks import held, open_lock, shared
+from delivery.embedded.server import start_embedded
 from delivery.errors import EmbeddedDatabaseError
 from delivery.settings import Settings
-from delivery.store import embedded_locks
-from delivery.store.cluster import Cluster, is_embedded, socket_url
-from delivery.store.connection import connect, open_pool
-from delivery.store.embedded import start_embedded
-from delivery.store.embedded_files import make_socket_directory, prepare
-from delivery.store.embedded_locks import held, open_lock, shared
+from delivery.settings.embedded_url import is_embedded, socket_url
+from delivery.store.driver.connection import connect, open_pool
 from tests.cli.running import run
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def gate(tmp_path: Path) -> Iterator[Path]:
 async def test_a_gate_held_by_an_unknown_process_is_given_up_soon(
     gate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(embedded_locks, "_UNKNOWN_TIMEOUT", 0.2)
-    monkeypatch.setattr(embedded_locks, "_TOLD_AFTER", 0.1)
+    monkeypatch.setattr(locks, "_UNKNOWN_TIMEOUT", 0.2)
+    monkeypatch.setattr(locks, "_TOLD_AFTER", 0.1)
     with pytest.raises(EmbeddedDatabaseError, match=f"`fuser {gate}` names it"), held(gate, 60.0):
         pass
     assert f"waiting for {gate}" in caplog.text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from delivery.engine import results
+from delivery.engine.settling import results
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.store.settlements import settle
 from tests.support.queues import opened, succeeded

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.store.literals import inlined, literal
+from delivery.store.driver.literals import inlined, literal
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 
 from delivery import JobStatus, TriggerRequest
 from delivery.errors import PreparedStatementsLost
-from delivery.store.connection import connect
+from delivery.store.driver.connection import connect
 from delivery.testing import Answer, Receiver
 from tests.cli.running import call
 from tests.support.engines import all_logs, engine_on, wait_for_all

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from uuid import UUID
 
-    from delivery.store.connection import Connection
+    from delivery.store.driver.connection import Connection
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio

@@ -22,14 +22,14 @@ from delivery.errors import (
     ValueRefused,
 )
 from delivery.settings import load_settings
-from delivery.store.connection import Pool, connect, open_pool
-from delivery.store.failures import text_of
-from delivery.store.transaction import savepoint, transaction
-from delivery.store.urgency import urgent
+from delivery.store.driver.connection import Pool, connect, open_pool
+from delivery.store.driver.failures import text_of
+from delivery.store.driver.transaction import savepoint, transaction
+from delivery.store.driver.urgency import urgent
 from tests.support.proxies import Proxy
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Session
+    from delivery.store.driver.connection import Session
 
 pytestmark = pytest.mark.anyio
 

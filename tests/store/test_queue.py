@@ -18,7 +18,7 @@ from delivery.store.settlements import settle
 from tests.support.queues import opened, succeeded
 
 if TYPE_CHECKING:
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
 
 pytestmark = pytest.mark.anyio
 

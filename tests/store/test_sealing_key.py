@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import delivery
+from delivery.embedded.files import sealing_key
 from delivery.errors import EmbeddedDatabaseError
-from delivery.store.embedded_files import sealing_key
 from tests.support.engines import SECRET
 
 if TYPE_CHECKING:

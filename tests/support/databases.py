@@ -16,8 +16,8 @@ import anyio
 import asyncpg
 import psutil
 
-from delivery.store.cluster import socket_url
-from delivery.store.embedded_files import initialise, make_socket_directory, prepare
+from delivery.embedded.files import initialise, make_socket_directory, prepare
+from delivery.settings.embedded_url import socket_url
 from delivery.store.migrate import migrate
 from delivery.store.partitions import ensure_partitions
 

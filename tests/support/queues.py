@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.clock import Clock, IdFactory, job_id_for
 from delivery.errors import MissingRights
-from delivery.message.params import encode_params
-from delivery.message.sealing import Sealer
+from delivery.message.storage.calls import encode_params
+from delivery.message.storage.encryption import Sealer
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
 from delivery.store import queue, reactions, triggers
 from delivery.store.catalogs import load_catalog
-from delivery.store.connection import open_pool
+from delivery.store.driver.connection import open_pool
 from delivery.store.partitions import ensure_partitions
 from delivery.store.settlements import Settlement
 from delivery.store.triggers import FanOut
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from delivery.store.connection import Pool
+    from delivery.store.driver.connection import Pool
     from delivery.store.queue import ClaimedJob
 
 __all__ = ["CALL", "Bench", "opened", "succeeded"]

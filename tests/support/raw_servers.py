@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.http.request import Request
-from delivery.message.url import parse_url
+from delivery.message.request.url import parse_url
 
 if TYPE_CHECKING:
     import ssl

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from delivery.clock import Clock
-from delivery.engine.announcer import Announcer
-from delivery.engine.disabling import Disabling
-from delivery.engine.held_leases import HeldLeases
-from delivery.engine.settle_writer import SettleWriter
-from delivery.engine.settler import Settler
-from delivery.engine.telling import Telling
-from delivery.engine.wake import Waker
+from delivery.engine.announcements import Announcements
+from delivery.engine.operational_triggers import Announcer
+from delivery.engine.settling.disabling import Disabling
+from delivery.engine.settling.settler import Settler
+from delivery.engine.settling.writer import SettleWriter
+from delivery.queue.held_leases import HeldLeases
+from delivery.queue.wakeups import Waker
 from tests.support.queues import opened, succeeded
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Settling:
     bench: Bench
     held: HeldLeases
     settler: Settler
-    telling: Telling
+    telling: Announcements
     written: list[Settlement] = field(default_factory=list)
 
     async def claimed(self, count: int, **changes: Any) -> list[Settlement]:
@@ -76,7 +76,7 @@ class Settling:
 async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Settling]:
     """A settler that runs within the block."""
     held = HeldLeases()
-    telling = Telling(
+    telling = Announcements(
         bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
     )
     disabling = Disabling(telling)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from delivery.engine.computations import Computations
+from delivery.engine.runners.computations import Computations
 
 pytestmark = pytest.mark.anyio
 

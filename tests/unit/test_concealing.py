@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction, MissingKey
-from delivery.message.concealing import conceal, refuse_marks, restore
-from delivery.message.params import StoredCall, decode_params, encode_params, shown_params
-from delivery.message.sealing import Sealer, generate_key
+from delivery.message.redaction.calls import conceal, refuse_marks, restore
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, shown_params
+from delivery.message.storage.encryption import Sealer, generate_key
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
 SEALER = Sealer([generate_key()])

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.prepared import prepare
-from delivery.message.decoded import DecodedPayload, Missing
-from delivery.message.exact_json import _encode_slowly, decode_exactly, encode_exactly
-from delivery.message.filling import Facts
+from delivery.engine.runners.prepared_calls import prepare
+from delivery.message.storage.exact_json import _encode_slowly, decode_exactly, encode_exactly
+from delivery.message.template.decoded_payload import DecodedPayload, Missing
+from delivery.message.template.filling import Facts
 from delivery.models import Body, BodyKind, HttpParams
 from delivery.settings import HttpSettings
 

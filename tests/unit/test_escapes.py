@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from delivery.message.escapes import Unescaped, unescaped_forms
-from delivery.message.keeping import kept_body
-from delivery.message.scrub import Scrubber
+from delivery.message.redaction.escapes import Unescaped, unescaped_forms
+from delivery.message.redaction.scrubber import Scrubber
+from delivery.message.storage.exchanges import kept_body
 from tests.support.escaping import ENCODERS
 
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=6, max_size=24)

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from delivery.errors import DatabaseError, DatabaseUnavailable
-from delivery.store.failures import Refusal, cause_of, classify, text_of
+from delivery.store.driver.failures import Refusal, cause_of, classify, text_of
 
 
 def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:

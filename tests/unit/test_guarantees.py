@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from delivery.models import FailureKind, JobStatus, RetryPolicy
-from delivery.policy.health import Answer, classify
+from delivery.policy.endpoint_health import Answer, classify
 from delivery.policy.outcome import DEFAULT_RULES, Verdict, decide
 from delivery.settings import HealthSettings
 

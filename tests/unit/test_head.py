@@ -8,9 +8,9 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.message.head import cut_head, last_head, message_headers, redirects_in
-from delivery.message.keeping import kept_head
-from delivery.message.scrub import Scrubber
+from delivery.message.redaction.scrubber import Scrubber
+from delivery.message.request.head import cut_head, last_head, message_headers, redirects_in
+from delivery.message.storage.exchanges import kept_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

@@ -1,4 +1,4 @@
-"""How answers change what a reaction may do: pure decisions."""
+"""Tests of the health rules: evidence of calls, pauses, circuit and disabling."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.models import FailureKind, JobStatus, Outcome
-from delivery.policy.health import (
+from delivery.models import FailureKind, JobStatus, Outcome, OwnType
+from delivery.policy.endpoint_health import (
     HEALTHY,
     Answer,
     Change,
@@ -22,7 +22,6 @@ from delivery.policy.health import (
     observe,
 )
 from delivery.policy.outcome import SUCCESS, Verdict
-from delivery.policy.own_triggers import OwnType
 
 RULES = HealthRules(
     open_failures=3,
@@ -64,7 +63,7 @@ UNREACHED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.TIMEOU
         (RETRIED, None, FailureKind.INTERNAL, None),
     ],
 )
-def test_a_call_says_of_its_endpoint_that_it_works_failed_or_wants_less(
+def test_a_call_is_classified_as_evidence_about_its_endpoint(
     verdict: Verdict, status: int | None, kind: FailureKind | None, answer: Answer | None
 ) -> None:
     assert classify(verdict, status, kind) is answer
@@ -77,19 +76,19 @@ def seen(*answers: Answer, retry_after: float | None = None) -> Observed:
     return observed
 
 
-def test_only_what_came_after_the_last_success_counts() -> None:
+def test_a_success_resets_earlier_failures() -> None:
     assert seen(Answer.FAILED, Answer.OVERLOADED, Answer.WORKS) == Observed(worked=True, version=1)
     after = seen(Answer.FAILED, Answer.WORKS, Answer.FAILED, Answer.LESS)
     assert (after.worked, after.failures, after.throttles) == (True, 1, 1)
 
 
-def test_the_longest_time_asked_for_counts() -> None:
+def test_the_longest_retry_after_wins() -> None:
     observed = observe(Observed(), 1, Answer.LESS, NOW, NOW, lambda: 30.0)
     observed = observe(observed, 1, Answer.OVERLOADED, NOW, NOW + 1, lambda: 2.0)
     assert observed.retry_after == NOW + 30
 
 
-def test_what_calls_by_an_older_version_say_does_not_count_beside_a_newer_one() -> None:
+def test_results_of_an_older_version_are_discarded() -> None:
     observed = seen(Answer.FAILED, Answer.FAILED)
     observed = observe(observed, 2, Answer.FAILED, NOW, NOW + 1, lambda: None)
     assert (observed.version, observed.failures, observed.failing_since) == (2, 1, NOW + 1)
@@ -100,7 +99,7 @@ def failing(count: int, since: float = NOW) -> Observed:
     return Observed(failures=count, failing_since=since, last_began=since)
 
 
-def test_the_circuit_opens_after_enough_failures_over_long_enough() -> None:
+def test_the_circuit_opens_after_open_failures_and_open_after() -> None:
     assert judge(HEALTHY, failing(2, NOW - 100), RULES, NOW).health.openings == 0
     assert judge(HEALTHY, failing(50, NOW - 1), RULES, NOW).health.openings == 0
     opened = judge(Health(failures=2, failing_since=NOW - 6), failing(1), RULES, NOW)
@@ -120,7 +119,7 @@ def test_the_circuit_opens_after_enough_failures_over_long_enough() -> None:
         (TOO_LATE, 2, False),
     ],
 )
-def test_the_first_two_failures_of_a_job_that_is_tried_again_are_early(
+def test_the_first_two_failures_of_a_retried_job_are_early(
     verdict: Verdict,
     attempt: int,
     early: bool,  # noqa: FBT001
@@ -128,48 +127,48 @@ def test_the_first_two_failures_of_a_job_that_is_tried_again_are_early(
     assert is_early(verdict, attempt) is early
 
 
-def test_early_failures_open_the_circuit_only_after_long() -> None:
+def test_early_failures_open_the_circuit_only_after_open_at_latest() -> None:
     rules = replace(RULES, open_at_latest=60.0)
     many = replace(failing(50, NOW - 59), early=50)
     change = judge(HEALTHY, many, rules, NOW)
     assert (change.health.openings, change.health.early, change.told) == (0, 50, None)
     assert judge(change.health, replace(failing(1), early=1), rules, NOW + 1).health.openings == 1
-    # Two that count in full are not enough, three are.
+    # Two full failures do not open the circuit, three do.
     assert judge(change.health, failing(2), rules, NOW).health.openings == 0
     opened = judge(change.health, failing(3), rules, NOW)
     assert (opened.health.openings, opened.told) == (1, OwnType.REACTION_FAILING)
 
 
-def test_a_success_forgets_early_failures_too() -> None:
+def test_a_success_resets_early_failures() -> None:
     health = Health(50, NOW - 59, early=50)
     assert judge(health, seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
 
 
-def test_failures_of_calls_that_were_in_flight_do_not_keep_the_circuit_open_longer() -> None:
+def test_failures_of_calls_in_flight_do_not_extend_the_open_circuit() -> None:
     open_ = Health(3, NOW - 6, openings=1, paused_until=NOW + 10)
     later = judge(open_, failing(40), RULES, NOW + 1)
     assert later.told is None
     assert (later.health.openings, later.health.paused_until) == (1, NOW + 10)
-    # One that ends when the circuit is half open has begun before all the same.
+    # A call that ends while the circuit is half open, but started before, is not a probe.
     slow = observe(Observed(), 1, Answer.FAILED, NOW - 5, NOW + 11, lambda: None)
     assert judge(open_, slow, RULES, NOW + 11).health.openings == 1
     probe = observe(slow, 1, Answer.FAILED, NOW + 10, NOW + 12, lambda: None)
     assert judge(open_, probe, RULES, NOW + 12).health.openings == 2
 
 
-def test_each_failed_probe_doubles_the_wait_up_to_the_longest() -> None:
+def test_each_failed_probe_doubles_the_wait_up_to_probe_max() -> None:
     health = judge(HEALTHY, failing(3, NOW - 6), RULES, NOW).health
     waits, now = [], NOW
     for _ in range(5):
         waits.append(health.paused_until - now)
         now = health.paused_until
         change = judge(health, failing(1, now), RULES, now)
-        assert change.told is None, "once is enough"
+        assert change.told is None, "only the first opening raises a trigger"
         health = change.health
     assert waits == [10, 20, 40, 60, 60]
 
 
-def test_a_probe_that_succeeds_closes_the_circuit_and_forgets_everything() -> None:
+def test_a_successful_probe_closes_the_circuit_and_resets_health() -> None:
     half_open = Health(30, NOW - 100, openings=4, paused_until=NOW - 1)
     assert judge(half_open, seen(Answer.WORKS), RULES, NOW) == Change(
         HEALTHY, OwnType.REACTION_RECOVERED
@@ -177,14 +176,14 @@ def test_a_probe_that_succeeds_closes_the_circuit_and_forgets_everything() -> No
     assert judge(Health(2, NOW), seen(Answer.WORKS), RULES, NOW) == Change(HEALTHY)
 
 
-def test_a_reaction_pauses_as_long_as_it_is_asked_to_but_not_longer_than_allowed() -> None:
+def test_a_reaction_pauses_for_retry_after_up_to_longest_pause() -> None:
     asked = seen(Answer.LESS, retry_after=30)
     assert judge(HEALTHY, asked, RULES, NOW).health == Health(throttles=1, paused_until=NOW + 30)
     for_years = seen(Answer.LESS, retry_after=1e9)
     assert judge(HEALTHY, for_years, RULES, NOW).health.paused_until == NOW + 100
 
 
-def test_three_throttling_answers_in_a_row_pause_a_reaction_longer_each_time() -> None:
+def test_pauses_after_three_consecutive_429_grow() -> None:
     few = seen(Answer.LESS, Answer.LESS)
     assert judge(HEALTHY, few, RULES, NOW) == Change(Health(throttles=1))
     many = seen(Answer.LESS, Answer.LESS, Answer.LESS)
@@ -193,12 +192,12 @@ def test_three_throttling_answers_in_a_row_pause_a_reaction_longer_each_time() -
         health = judge(health, many, RULES, NOW).health
         waits.append(round(health.paused_until - NOW, 3))
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
-    assert health.failures == 0, "an endpoint that asks for less is not failing"
+    assert health.failures == 0, "429 is not a failure"
     after = judge(health, seen(Answer.WORKS), RULES, NOW + 10)
     assert after == Change(HEALTHY)
 
 
-def test_throttling_answers_count_in_a_row_however_far_apart_they_come() -> None:
+def test_consecutive_429_count_across_judgements() -> None:
     health, paused = HEALTHY, []
     for number in range(5):
         health = judge(health, seen(Answer.LESS), RULES, NOW + number).health
@@ -206,7 +205,7 @@ def test_throttling_answers_count_in_a_row_however_far_apart_they_come() -> None
     assert paused == [False, False, True, True, True]
 
 
-def test_a_pause_that_was_asked_for_outlasts_the_successes_of_calls_in_flight() -> None:
+def test_a_requested_pause_outlasts_successes_of_calls_in_flight() -> None:
     together = observe(seen(Answer.LESS, retry_after=30), 1, Answer.WORKS, NOW, NOW, lambda: None)
     assert judge(HEALTHY, together, RULES, NOW).health.paused_until == NOW + 30
     pausing = Health(throttles=4, paused_until=NOW + 30)
@@ -215,7 +214,7 @@ def test_a_pause_that_was_asked_for_outlasts_the_successes_of_calls_in_flight() 
     assert judge(kept, seen(Answer.WORKS), RULES, NOW + 31) == Change(HEALTHY)
 
 
-def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_before() -> None:
+def test_a_reaction_is_disabled_after_disable_failures_and_disable_after() -> None:
     long_ago = Health(19, NOW - 1_000, openings=7, paused_until=NOW - 1)
     disabled = judge(long_ago, failing(1), RULES, NOW)
     assert disabled == Change(Health(20, NOW - 1_000), OwnType.REACTION_DISABLED)
@@ -228,7 +227,7 @@ def test_a_reaction_is_disabled_after_long_enough_and_often_enough_and_not_befor
 
 @st.composite
 def flaky_histories(draw: st.DrawFn) -> list[tuple[float, Answer, bool]]:
-    """Calls of an endpoint that fails each job once or twice: time, response, whether early."""
+    """Generate calls of an endpoint that fails each job once or twice: time, evidence, early."""
     calls: list[tuple[float, Answer, bool]] = []
     delays = draw(st.tuples(st.floats(0.1, 20), st.floats(0.1, 20)))
     for _ in range(draw(st.integers(1, 60))):
@@ -240,10 +239,10 @@ def flaky_histories(draw: st.DrawFn) -> list[tuple[float, Answer, bool]]:
 
 
 @given(flaky_histories())
-def test_an_endpoint_that_fails_each_job_once_or_twice_never_opens_its_circuit(
+def test_one_or_two_failures_of_each_job_never_open_the_circuit(
     calls: list[tuple[float, Answer, bool]],
 ) -> None:
-    """As long as jobs are tried a third time before `open_at_latest`."""
+    """Holds if the third attempt starts before `open_at_latest`."""
     health = HEALTHY
     rules = replace(RULES, open_failures=1, open_after=0.0, open_at_latest=60.0)
     for at, answer, early in calls:
@@ -257,7 +256,7 @@ def test_an_endpoint_that_fails_each_job_once_or_twice_never_opens_its_circuit(
     st.lists(st.tuples(st.floats(0, 600), st.integers(3, 10)), min_size=20, max_size=40),
     st.floats(0.1, 10),
 )
-def test_an_endpoint_that_never_succeeds_opens_its_circuit_with_the_first_full_failures(
+def test_an_endpoint_without_success_opens_its_circuit_after_open_failures(
     jobs: list[tuple[float, int]], delay: float
 ) -> None:
     calls = sorted(
@@ -287,7 +286,7 @@ asked = st.none() | st.floats(0, 1e12)
 
 
 @given(healths, answers, asked)
-def test_no_judgement_pauses_a_reaction_for_longer_than_the_settings_allow(
+def test_no_pause_exceeds_the_settings(
     health: Health, said: list[Answer], retry_after: float | None
 ) -> None:
     change = judge(health, seen(*said, retry_after=retry_after), RULES, NOW)
@@ -296,7 +295,7 @@ def test_no_judgement_pauses_a_reaction_for_longer_than_the_settings_allow(
 
 
 @given(healths, answers, asked)
-def test_after_a_success_at_the_end_nothing_is_left_but_a_pause_that_is_not_over(
+def test_a_final_success_resets_health_except_for_a_running_pause(
     health: Health, said: list[Answer], retry_after: float | None
 ) -> None:
     observed = seen(*said, Answer.WORKS, retry_after=retry_after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from delivery.engine.held_leases import HeldLeases
+from delivery.queue.held_leases import HeldLeases
 
 A, B = UUID(int=1), UUID(int=2)
 J, K, L = UUID(int=11), UUID(int=12), UUID(int=13)

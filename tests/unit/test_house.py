@@ -13,6 +13,12 @@ PACKAGE = sorted((ROOT / "delivery").rglob("*.py"))
 ALL = sorted(
     path for folder in ("delivery", "tests", "bench") for path in (ROOT / folder).rglob("*.py")
 )
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in PACKAGE
+    if path.stem != "__init__"
+}
+"""The modules of the package by name, without the packages that contain them."""
 SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|SELECT\s+\w+\(|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM"
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|SCHEMA|DATABASE|ROLE)|BEGIN;|LISTEN\s+\w)",
@@ -81,6 +87,27 @@ def test_modules_are_named_for_what_they_hold() -> None:
 @pytest.mark.parametrize("path", PACKAGE, ids=named)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports, also for types only."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+    return found & MODULES.keys()
+
+
+def test_no_two_modules_import_each_other() -> None:
+    imports = {name: imported_modules(path) for name, path in MODULES.items()}
+    assert not [
+        (name, other)
+        for name, others in imports.items()
+        for other in others
+        if name < other and name in imports[other]
+    ]
 
 
 def test_nothing_is_exported_twice() -> None:

@@ -9,8 +9,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.lanes import LaneBook, Retry, share
-from delivery.engine.windows import CallEnd
+from delivery.queue.lanes import LaneBook, Retry, share
+from delivery.queue.windows import CallEnd
 
 A, B, C = (UUID(int=number) for number in (1, 2, 3))
 NOW = 1_000.0

@@ -1,4 +1,4 @@
-"""Limits over all workers: what is granted, and that a rate is never exceeded in any period."""
+"""Tests of limits across all workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction
 from delivery.models import RateLimit
-from delivery.policy.limits import (
+from delivery.policy.lane_limits import (
     HELD_PRIORITY,
     FirstWaiting,
     Grant,
@@ -30,22 +30,22 @@ def granted(limits: LaneLimits, wanted: int = 50, **changes: Any) -> Grant:
     return grant(limits, wanted, **{**state, **changes})
 
 
-def test_concurrency_counts_what_any_worker_has_in_flight() -> None:
+def test_concurrency_counts_the_calls_in_flight_of_all_workers() -> None:
     limits = LaneLimits(5, None, ordered=False)
     assert granted(limits).quota == 5
     assert granted(limits, in_flight=3).quota == 2
     assert granted(limits, in_flight=5).quota == 0
-    assert granted(limits, in_flight=9).quota == 0, "the limit was lowered meanwhile"
+    assert granted(limits, in_flight=9).quota == 0, "the limit was lowered during the calls"
     assert granted(limits, 1).quota == 1
 
 
-def test_an_ordered_lane_gives_one_at_a_time() -> None:
+def test_an_ordered_lane_grants_one_job_at_a_time() -> None:
     limits = LaneLimits(None, None, ordered=True)
     assert granted(limits).quota == 1
     assert granted(limits, in_flight=1).quota == 0
 
 
-def test_a_job_that_failed_holds_its_ordered_lane_until_it_is_due_again() -> None:
+def test_a_failed_job_holds_its_ordered_lane_until_its_retry_is_due() -> None:
     limits = LaneLimits(None, None, ordered=True)
     held = granted(limits, first=FirstWaiting(HELD_PRIORITY, 12.5))
     assert (held.quota, held.retry_in) == (0, 12.5)
@@ -53,20 +53,20 @@ def test_a_job_that_failed_holds_its_ordered_lane_until_it_is_due_again() -> Non
     assert (due.quota, due.priority) == (1, HELD_PRIORITY)
 
 
-def test_a_delayed_job_does_not_hold_a_lane() -> None:
+def test_a_delayed_job_does_not_hold_its_lane() -> None:
     limits = LaneLimits(None, None, ordered=True)
     assert granted(limits, first=FirstWaiting(5, 60.0)).quota == 1
 
 
-def test_the_most_urgent_due_priority_is_named() -> None:
+def test_a_grant_contains_the_most_urgent_due_priority() -> None:
     assert granted(LaneLimits(5, None, ordered=False), first=FirstWaiting(7, 0.0)).priority == 7
 
 
-def test_nothing_is_granted_where_nothing_waits() -> None:
+def test_an_empty_lane_grants_nothing() -> None:
     assert granted(LaneLimits(5, None, ordered=False), first=None) == Grant(0, None)
 
 
-def test_a_rate_that_is_used_up_says_when_the_next_call_is_due() -> None:
+def test_an_exhausted_rate_returns_the_time_until_the_next_call() -> None:
     limits = LaneLimits(None, RateLimit(10, 1.0), ordered=False)
     next_at = next_due(RateLimit(10, 1.0), 0.0, NOW, 1)
     assert next_at == pytest.approx(NOW + 0.1)
@@ -81,7 +81,7 @@ def test_a_rate_that_is_used_up_says_when_the_next_call_is_due() -> None:
     st.floats(0.05, 100),
     st.lists(st.tuples(st.floats(0, 0.5), st.integers(1, 50)), min_size=1, max_size=150),
 )
-def test_no_period_ever_holds_more_calls_than_the_limit(
+def test_no_period_contains_more_calls_than_the_limit(
     limit: int, period: float, requests: list[tuple[float, int]]
 ) -> None:
     rate = RateLimit(limit, period)
@@ -93,13 +93,13 @@ def test_no_period_ever_holds_more_calls_than_the_limit(
         next_at = next_due(rate, next_at, now, taken)
         begun += [now] * taken
     for index, first in enumerate(begun):
-        # A hair less than the period: times are rounded to what a float of this size can hold.
+        # Slightly less than the period: floats of this size are rounded.
         within = [each for each in begun[index:] if each - first < period * 0.999 - 1e-5]
         assert len(within) <= limit
 
 
 @pytest.mark.parametrize("limit", [1, 5, 49, 50, 100, 1_000, 20_000])
-def test_a_busy_lane_gets_nearly_all_its_limit_allows(limit: int) -> None:
+def test_a_busy_lane_reaches_95_percent_of_its_limit(limit: int) -> None:
     rate = RateLimit(limit, 1.0)
     now, next_at, taken = NOW, 0.0, 0
     while now < NOW + 10:
@@ -126,7 +126,7 @@ def test_a_busy_lane_gets_nearly_all_its_limit_allows(limit: int) -> None:
         (None, None),
     ],
 )
-def test_a_rate_limit_can_be_written_in_several_ways(given: Any, expected: object) -> None:
+def test_all_formats_of_a_rate_limit_are_accepted(given: Any, expected: object) -> None:
     assert build_rate_limit(given) == expected
 
 
@@ -148,6 +148,6 @@ def test_a_rate_limit_can_be_written_in_several_ways(given: Any, expected: objec
         {},
     ],
 )
-def test_a_rate_limit_that_is_none_is_refused_by_name(given: Any) -> None:
+def test_an_invalid_rate_limit_is_rejected(given: Any) -> None:
     with pytest.raises(InvalidReaction, match="rate_limit"):
         build_rate_limit(given)

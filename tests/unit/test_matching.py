@@ -1,4 +1,4 @@
-"""Which reactions a trigger concerns."""
+"""Tests of the selection of reactions for a trigger."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from delivery.policy.matching import (
         ("Order.*", "order.paid", False),
     ],
 )
-def test_patterns_fit_exactly_by_prefix_or_all(
+def test_patterns_match_exactly_by_prefix_or_all(
     pattern: str,
     event_type: str,
     expected: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    """Exact names, dotted prefixes and `*`, in the case they are written in."""
+    """Matching is case-sensitive, and a prefix ends at a dot."""
     assert matches([pattern], event_type) is expected
     assert Matcher([MatchEntry("key", (pattern,))]).matching(event_type, dict) == (
         ["key"] if expected else [],
@@ -44,8 +44,8 @@ def test_patterns_fit_exactly_by_prefix_or_all(
     )
 
 
-def test_matching_keeps_the_order_of_reactions() -> None:
-    """However they match, and each once."""
+def test_matches_are_in_the_order_of_the_reactions() -> None:
+    """A reaction with several matching patterns occurs once."""
     matcher = Matcher(
         [
             MatchEntry("a", ("*",)),
@@ -55,13 +55,13 @@ def test_matching_keeps_the_order_of_reactions() -> None:
             MatchEntry("e", ("order.paid",)),
         ]
     )
-    for _ in range(2):  # the second time it remembers
+    for _ in range(2):  # the second result comes from the cache
         assert matcher.matching("order.paid", dict)[0] == ["a", "b", "d", "e"]
     assert matcher.matching("invoice", dict)[0] == ["a", "b"]
 
 
-def test_conditions_see_the_payload() -> None:
-    """Only where a condition holds, the reaction matches."""
+def test_conditions_are_evaluated_on_the_payload() -> None:
+    """A reaction without a condition matches every payload."""
     matcher = Matcher(
         [
             MatchEntry("big", ("*",), "total > `100`"),
@@ -73,8 +73,8 @@ def test_conditions_see_the_payload() -> None:
     assert matcher.matching("a", lambda: {"total": 5}) == (["all", "small"], [])
 
 
-def test_payload_is_decoded_once_and_only_if_needed() -> None:
-    """Most reactions have no condition."""
+def test_the_payload_is_decoded_at_most_once() -> None:
+    """Without conditions it is not decoded at all."""
     asked = []
 
     def payload() -> object:
@@ -89,8 +89,8 @@ def test_payload_is_decoded_once_and_only_if_needed() -> None:
     assert asked == [1]
 
 
-def test_condition_that_fails_does_not_match_and_says_why() -> None:
-    """The others still do."""
+def test_a_failing_condition_does_not_match_and_returns_its_error() -> None:
+    """The other reactions still match."""
     matcher = Matcher(
         [
             MatchEntry("broken", ("*",), "a ||"),
@@ -101,12 +101,12 @@ def test_condition_that_fails_does_not_match_and_says_why() -> None:
     matched, errors = matcher.matching("t", lambda: {"a": 5})
     assert matched == ["fine"]
     assert [key for key, _ in errors] == ["broken", "wrong type"]
-    assert "not JMESPath" in errors[0][1]
+    assert "not valid JMESPath" in errors[0][1]
     assert "length()" in errors[1][1]
 
 
-def test_made_up_types_do_not_fill_the_memory() -> None:
-    """What is remembered of types is bounded."""
+def test_the_cache_of_event_types_is_bounded() -> None:
+    """Arbitrary types must not fill the memory."""
     matcher = Matcher([MatchEntry(1, ("*",))])
     for number in range(5_000):
         matcher.matching(f"type.{number}", dict)
@@ -114,8 +114,8 @@ def test_made_up_types_do_not_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "order.paid", "user:created", "заказ.оплачен", "a-b_c.d/e"])
-def test_dotted_names_are_event_types(name: str) -> None:
-    """Letters of any language and most marks are allowed."""
+def test_dotted_names_are_valid_event_types(name: str) -> None:
+    """Letters of any script and most punctuation are allowed."""
     assert validate_event_type(name) == name
     assert validate_pattern(name) == name
     assert validate_pattern(f"{name}.*") == f"{name}.*"
@@ -125,38 +125,37 @@ def test_dotted_names_are_event_types(name: str) -> None:
     "name",
     ["", ".", ".a", "a.", "a..b", "a b", "a\n", "a\0", "a*", "*", "a.*.b", "\ud800", "x" * 256],
 )
-def test_other_names_are_not_event_types(name: str) -> None:
-    """Triggers cannot have a pattern for their type, nor anything that cannot be stored."""
+def test_invalid_event_types_are_rejected(name: str) -> None:
+    """These include patterns and strings that cannot be stored."""
     with pytest.raises(InvalidInput):
         validate_event_type(name)
 
 
 @pytest.mark.parametrize("pattern", ["", "**", "*.a", "order.*.x", "order*", ".*", "a b.*"])
-def test_other_patterns_are_refused(pattern: str) -> None:
-    """A star stands only for everything after a dot."""
+def test_invalid_patterns_are_rejected(pattern: str) -> None:
+    """`*` is allowed only alone or after the last dot."""
     with pytest.raises(InvalidReaction, match="order"):
         validate_pattern(pattern)
 
 
-def test_event_type_may_be_as_long_as_the_limit() -> None:
-    """And not longer."""
+def test_the_length_of_an_event_type_is_limited() -> None:
     validate_event_type("x" * 20, 20)
     with pytest.raises(InvalidInput, match="21 characters"):
         validate_event_type("x" * 21, 20)
 
 
-def test_patterns_of_a_reaction_are_kept_once() -> None:
-    """In their order; a bare text or nothing is a mistake."""
+def test_the_patterns_of_a_reaction_are_validated_and_deduplicated() -> None:
+    """A string or an empty list is rejected."""
     assert validate_patterns(["b", "a.*", "b"]) == ("b", "a.*")
     with pytest.raises(InvalidReaction, match="must be a list"):
         validate_patterns("order.paid")
     with pytest.raises(InvalidReaction, match="empty"):
         validate_patterns([])
-    with pytest.raises(InvalidReaction, match="at most"):
+    with pytest.raises(InvalidReaction, match="maximum is 1000"):
         validate_patterns([f"t{number}" for number in range(1_001)])
 
 
-def test_a_search_pauses_between_conditions_that_take_long() -> None:
+def test_a_search_yields_between_expensive_conditions() -> None:
     bomb = "@" + " | [@,@][]" * 24
     matcher = Matcher([MatchEntry(number, ("*",), bomb) for number in range(3)])
     parts = list(matcher.search("x", dict))
@@ -166,7 +165,7 @@ def test_a_search_pauses_between_conditions_that_take_long() -> None:
     assert [key for key, _ in found[1]] == [0, 1, 2]
 
 
-def test_a_search_with_short_conditions_does_not_pause() -> None:
+def test_a_search_does_not_yield_between_cheap_conditions() -> None:
     matcher = Matcher([MatchEntry(number, ("*",), "total > `1`") for number in range(10)])
-    matcher.matching("x", dict)  # compiles them
+    matcher.matching("x", dict)  # compiles the conditions
     assert list(matcher.search("x", lambda: {"total": 2})) == [(list(range(10)), [])]

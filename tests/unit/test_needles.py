@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.message.needles import Needles, _spans
-from delivery.message.scrub import Scrubber
+from delivery.message.redaction.scrubber import Scrubber
+from delivery.message.redaction.text_search import Needles, _spans
 
 letters = st.binary(min_size=1, max_size=5).map(lambda data: bytes(97 + byte % 3 for byte in data))
 

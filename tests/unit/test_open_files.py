@@ -12,11 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.own_load import OwnLoad, within_files
-from delivery.http import connecting, names
-from delivery.http.names import Names
+from delivery.engine.concurrency_limit import ConcurrencyLimit, within_files
+from delivery.http import connecting, resolver
+from delivery.http.local_shortage import (
+    LocalShortage,
+    is_out_of_files,
+    is_out_of_ports,
+    is_shortage,
+)
 from delivery.http.open_files import FileShares, share_files
-from delivery.http.shortage import LocalShortage, is_out_of_files, is_out_of_ports, is_shortage
+from delivery.http.resolver import Names
 from delivery.settings import WorkerSettings
 from tests.support.conditions import until
 
@@ -98,7 +103,7 @@ async def test_a_lookup_without_a_thread_is_a_shortage(monkeypatch: pytest.Monke
             message = "can't start new thread"
             raise RuntimeError(message)
 
-    monkeypatch.setattr(names, "Thread", NoThread)
+    monkeypatch.setattr(resolver, "Thread", NoThread)
     with pytest.raises(LocalShortage, match="can't start new thread"):
         await Names().addresses("some.example")
 
@@ -107,14 +112,14 @@ async def test_a_lookup_without_a_thread_is_a_shortage(monkeypatch: pytest.Monke
 async def test_a_name_that_cannot_be_resolved_for_want_of_files_is_a_shortage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def resolver(name: str) -> list[str]:
+    def failing(name: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, f"temporary failure: {name}")
 
     with pytest.raises(socket.gaierror):
-        await Names(resolver).addresses("some.example")
-    monkeypatch.setattr(names, "is_out_of_files", lambda: True)
+        await Names(failing).addresses("some.example")
+    monkeypatch.setattr(resolver, "is_out_of_files", lambda: True)
     with pytest.raises(LocalShortage):
-        await Names(resolver).addresses("some.example")
+        await Names(failing).addresses("some.example")
 
 
 @pytest.mark.anyio
@@ -136,9 +141,9 @@ async def test_an_address_that_cannot_be_assigned_is_a_shortage_if_ports_are_use
 async def test_a_shortage_halves_the_load_once_a_burst_and_quiet_restores_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("delivery.engine.own_load._QUIET", 0.01)
+    monkeypatch.setattr("delivery.engine.concurrency_limit._QUIET", 0.01)
     grown: list[int] = []
-    load = OwnLoad(64, lambda: grown.append(load.limit))
+    load = ConcurrencyLimit(64, lambda: grown.append(load.limit))
     for _ in range(20):
         load.lower(40, "Too many open files")
     assert load.limit == 20

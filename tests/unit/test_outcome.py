@@ -1,4 +1,4 @@
-"""What an attempt leads to."""
+"""Tests of the outcome of an attempt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICY = RetryPolicy(jitter=0.0)
 
 
 def verdict(**changes: Any) -> Verdict:
-    """What the first of ten attempts at time 1000 leads to, but for the changes."""
+    """Decide the outcome of attempt 1 of 10 at time 1000, with changed arguments."""
     values: dict[str, Any] = {
         "status_code": None,
         "failure_kind": None,
@@ -41,19 +41,18 @@ def verdict(**changes: Any) -> Verdict:
 
 
 def with_actions(**actions: str) -> Any:
-    """Compiled overrides; `_404` stands for the key `404`."""
+    """Compile overrides. The keyword `_404` stands for the key `404`."""
     pairs = {key.removeprefix("_"): value for key, value in actions.items()}
     return compile_actions(validate_status_actions(pairs))
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_2xx_is_success(status: int) -> None:
-    """Every 2xx, whatever its body."""
+def test_2xx_succeeds(status: int) -> None:
     assert verdict(status_code=status) is SUCCESS
 
 
-def test_success_on_the_last_attempt_is_success() -> None:
-    """Used-up attempts and deadlines do not matter to an answer that came."""
+def test_the_last_attempt_can_succeed() -> None:
+    """The limit of attempts and the deadline apply only to retries."""
     assert verdict(status_code=200, attempt=10, deadline=NOW - 1) is SUCCESS
 
 
@@ -61,8 +60,8 @@ def test_success_on_the_last_attempt_is_success() -> None:
     "status",
     [300, 301, 302, 304, 307, 308, 400, 405, 406, 411, 413, 414, 415, 422, 431, 501, 505],
 )
-def test_hopeless_statuses_are_not_retried(status: int) -> None:
-    """The same request can never succeed, and redirects are not followed."""
+def test_final_statuses_are_not_retried(status: int) -> None:
+    """The same request can never succeed. Redirects are not followed."""
     assert verdict(status_code=status) == Verdict(
         JobStatus.FAILED, Outcome.FAILED, failure_kind=FailureKind.HTTP_STATUS
     )
@@ -72,15 +71,15 @@ def test_hopeless_statuses_are_not_retried(status: int) -> None:
     "status",
     [101, 401, 402, 403, 404, 407, 408, 409, 418, 421, 423, 425, 429, 451, 500, 502, 503, 504, 999],
 )
-def test_everything_else_is_retried(status: int) -> None:
-    """Deploys, rotated credentials, overload: all may pass."""
+def test_other_statuses_are_retried(status: int) -> None:
+    """Their causes can be temporary: a deployment, rotated credentials, overload."""
     assert verdict(status_code=status) == Verdict(
         JobStatus.RETRYING, Outcome.RETRIED, NOW + 10, FailureKind.HTTP_STATUS
     )
 
 
-def test_gone_fails_and_disables_the_reaction() -> None:
-    """410 says that the endpoint will not come back."""
+def test_410_fails_and_disables_the_reaction() -> None:
+    """The endpoint is gone permanently."""
     assert verdict(status_code=410) == Verdict(
         JobStatus.FAILED,
         Outcome.FAILED,
@@ -90,54 +89,52 @@ def test_gone_fails_and_disables_the_reaction() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(NEVER_RETRIED))
-def test_failures_that_cannot_change_are_final(kind: FailureKind) -> None:
-    """Blocked addresses and misconfigured calls are not tried again, nor do they count as dead."""
+def test_final_failure_kinds_are_not_retried(kind: FailureKind) -> None:
+    """Such a job is not exhausted, and its reaction stays enabled."""
     found = verdict(failure_kind=kind)
     assert (found.status, found.failure_kind, found.exhausted) == (JobStatus.FAILED, kind, False)
     assert not found.disable_reaction
 
 
 @pytest.mark.parametrize("kind", ["dns", "transport", "tls", "timeout", "internal"])
-def test_failures_on_the_way_are_retried(kind: str) -> None:
-    """The network may be better next time."""
+def test_network_failures_are_retried(kind: str) -> None:
     found = verdict(failure_kind=FailureKind(kind))
     assert (found.status, found.run_at) == (JobStatus.RETRYING, NOW + 10)
     assert found.failure_kind == kind
 
 
-def test_incomplete_answer_is_not_judged_by_its_status() -> None:
-    """A 200 whose body broke off is a failure of the transport."""
+def test_the_failure_kind_of_an_incomplete_response_overrides_its_status() -> None:
+    """A 200 with a truncated body is a transport failure."""
     found = verdict(status_code=200, failure_kind=FailureKind.TRANSPORT)
     assert (found.status, found.failure_kind) == (JobStatus.RETRYING, FailureKind.TRANSPORT)
 
 
-def test_kind_http_status_leaves_it_to_the_status() -> None:
-    """The two say the same."""
+def test_the_failure_kind_http_status_defers_to_the_status() -> None:
     found = verdict(status_code=400, failure_kind=FailureKind.HTTP_STATUS)
     assert found.status is JobStatus.FAILED
 
 
-def test_neither_answer_nor_failure_counts_as_internal() -> None:
-    """An exchange that says nothing is our own mistake, and shown as such."""
+def test_no_status_and_no_failure_kind_is_an_internal_failure() -> None:
+    """An empty result is a bug of the engine."""
     assert verdict().failure_kind is FailureKind.INTERNAL
 
 
-def test_last_attempt_that_fails_is_exhausted() -> None:
-    """These are the dead letters."""
+def test_a_retryable_failure_of_the_last_attempt_is_exhausted() -> None:
+    """Exhausted jobs are the dead letters."""
     found = verdict(status_code=500, attempt=10)
     assert (found.status, found.exhausted) == (JobStatus.FAILED, True)
     assert found.run_at is None
     assert found.failure_kind is FailureKind.HTTP_STATUS
 
 
-def test_failure_that_is_not_retried_is_not_exhausted() -> None:
-    """Also on the last attempt."""
+def test_a_final_failure_is_not_exhausted() -> None:
+    """This includes the last attempt."""
     assert not verdict(status_code=400, attempt=10).exhausted
 
 
 @pytest.mark.parametrize(("deadline", "status"), [(10.0, "failed"), (10.1, "retrying")])
-def test_next_attempt_must_begin_before_the_deadline(deadline: float, status: str) -> None:
-    """A retry that would come too late fails the job now."""
+def test_the_next_attempt_must_start_before_the_deadline(deadline: float, status: str) -> None:
+    """If it cannot, the job fails immediately."""
     found = verdict(status_code=500, deadline=NOW + deadline)
     assert found.status == status
     if status == "failed":
@@ -146,38 +143,38 @@ def test_next_attempt_must_begin_before_the_deadline(deadline: float, status: st
 
 
 @pytest.mark.parametrize(("elapsed", "status"), [(9.9, "failed"), (10.0, "retrying")])
-def test_next_attempt_must_begin_within_max_elapsed(elapsed: float, status: str) -> None:
-    """Time used up counts like attempts used up."""
+def test_the_next_attempt_must_start_within_max_elapsed(elapsed: float, status: str) -> None:
+    """If it cannot, the job is exhausted."""
     found = verdict(status_code=500, policy=RetryPolicy(jitter=0.0, max_elapsed=elapsed))
     assert found.status == status
     assert found.exhausted is (status == "failed")
 
 
 @pytest.mark.parametrize("status", [401, 408, 429, 500, 503])
-def test_retry_after_is_honoured_on_every_retried_status(status: int) -> None:
-    """The longer of the two waits counts, up to `max`."""
+def test_retry_after_is_honoured_for_every_retried_status(status: int) -> None:
+    """The longer of delay and Retry-After applies, up to `max`."""
     assert verdict(status_code=status, retry_after=lambda: 60.0).run_at == NOW + 60
     assert verdict(status_code=status, retry_after=lambda: 2.0).run_at == NOW + 10
     assert verdict(status_code=status, retry_after=lambda: 1e9).run_at == NOW + POLICY.max
 
 
 def test_a_retry_after_beyond_the_deadline_fails_the_job() -> None:
-    """There is no point in asking earlier than the endpoint wants."""
+    """A retry before the end of Retry-After would be pointless."""
     found = verdict(status_code=429, retry_after=lambda: 60.0, deadline=NOW + 30)
     assert found.failure_kind is FailureKind.DEADLINE
 
 
-def test_success_asks_for_neither_header_nor_random_number() -> None:
-    """What is only needed for a retry costs nothing otherwise."""
+def test_a_success_evaluates_neither_retry_after_nor_the_random_number() -> None:
+    """Only a retry pays for them."""
 
     def never() -> float:
-        pytest.fail("asked for")
+        pytest.fail("evaluated")
 
     assert verdict(status_code=204, retry_after=never, draw=never) is SUCCESS
 
 
-def test_overrides_go_before_the_rules() -> None:
-    """Each of the three actions, on a status that means something else."""
+def test_overrides_take_precedence_over_the_default_rules() -> None:
+    """Each of the three actions replaces a different default."""
     rules = with_actions(_404="fail", _400="retry", _304="succeed")
     assert verdict(status_code=404, rules=rules).status is JobStatus.FAILED
     assert verdict(status_code=400, rules=rules).status is JobStatus.RETRYING
@@ -186,8 +183,8 @@ def test_overrides_go_before_the_rules() -> None:
     assert verdict(status_code=202, rules=rules) is SUCCESS
 
 
-def test_a_status_goes_before_its_class() -> None:
-    """`404` beats `4xx`, whichever was given first."""
+def test_a_status_takes_precedence_over_its_class() -> None:
+    """The order of the overrides does not matter."""
     for rules in (
         with_actions(_404="succeed", _4xx="fail"),
         with_actions(_4xx="fail", _404="succeed"),
@@ -196,13 +193,13 @@ def test_a_status_goes_before_its_class() -> None:
         assert verdict(status_code=429, rules=rules).status is JobStatus.FAILED
 
 
-def test_2xx_may_be_made_a_failure() -> None:
-    """For endpoints that answer 202 while they are busy."""
+def test_an_override_can_retry_a_2xx() -> None:
+    """Some endpoints respond with 202 while they are busy."""
     assert verdict(status_code=202, rules=with_actions(_202="retry")).status is JobStatus.RETRYING
 
 
-def test_410_can_be_overridden() -> None:
-    """Failing its whole class leaves it gone; naming it keeps the reaction."""
+def test_only_an_override_of_410_itself_avoids_disabling() -> None:
+    """`4xx` set to `fail` does not change 410. `410` set to `fail` leaves the reaction enabled."""
     assert verdict(status_code=410, rules=with_actions(_4xx="fail")).disable_reaction
     by_name = verdict(status_code=410, rules=with_actions(_410="fail"))
     assert (by_name.status, by_name.disable_reaction) == (JobStatus.FAILED, False)
@@ -211,8 +208,8 @@ def test_410_can_be_overridden() -> None:
     assert (retried.status, retried.disable_reaction) == (JobStatus.RETRYING, False)
 
 
-def test_valid_actions_are_stored_in_one_form() -> None:
-    """Classes in small letters, numbers as texts, actions as words of the model."""
+def test_overrides_are_normalized() -> None:
+    """Classes become lower case, and actions members of the enum."""
     assert validate_status_actions({"5XX": "fail", "404": "succeed"}) == (
         ("5xx", StatusAction.FAIL),
         ("404", StatusAction.SUCCEED),
@@ -221,20 +218,20 @@ def test_valid_actions_are_stored_in_one_form() -> None:
 
 
 @pytest.mark.parametrize("status", ["", "40", "4040", "x04", "0xx", "4x4", "all", "٤٠٤"])
-def test_wrong_status_is_refused(status: str) -> None:
-    """The message shows what one looks like."""
+def test_an_invalid_status_is_rejected(status: str) -> None:
+    """The error gives an example."""
     with pytest.raises(InvalidReaction, match="such as 404"):
         validate_status_actions({status: "fail"})
 
 
-def test_wrong_action_is_refused_with_the_known() -> None:
-    """The message lists the actions."""
+def test_an_unknown_action_is_rejected() -> None:
+    """The error lists the valid actions."""
     with pytest.raises(InvalidReaction, match="succeed, retry, fail"):
         validate_status_actions({"404": "ignore"})
 
 
-def test_status_given_twice_is_refused() -> None:
-    """It could mean either."""
+def test_a_duplicate_status_is_rejected() -> None:
+    """Keys that differ only in case are duplicates."""
     with pytest.raises(InvalidReaction, match="twice"):
         validate_status_actions([("4XX", "fail"), ("4xx", "retry")])
 

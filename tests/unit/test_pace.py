@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from delivery.http.pace import Pace
+from delivery.http.tls.pacing import Pace
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from delivery.engine.parked import GroupKey, Parked
-from delivery.store.failures import Cause, Refusal
+from delivery.engine.settling.parked import GroupKey, Parked
+from delivery.store.driver.failures import Cause, Refusal
 from delivery.store.settlements import Settlement
 
 RIGHTS = GroupKey(Cause(Refusal.PLACE, "42501", None, of_one=False))

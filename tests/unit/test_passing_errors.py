@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from delivery.errors import DatabaseError, DatabaseUnavailable
-from delivery.store.failures import is_passing
+from delivery.store.driver.failures import is_passing
 
 PASSING = [
     OSError("gone"),

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from delivery.errors import InvalidPayload
-from delivery.message.payload import DEEPEST_NESTING, decode_payload, encode_payload
+from delivery.message.request.payload import DEEPEST_NESTING, decode_payload, encode_payload
 from delivery.models import JobStatus, RetryPolicy
 
 LIMIT = 1 << 20

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from delivery.message.redact import (
+from delivery.message.redaction.by_name import (
     is_secret_header,
     is_secret_query_key,
     redact_head,

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.message.keeping import kept_body
-from delivery.message.redact import (
+from delivery.message.redaction.bodies import redact_body
+from delivery.message.redaction.by_name import (
     exempt_names,
     has_secret_keys,
     hide_names,
     is_secret_key,
     may_be_secret,
 )
-from delivery.message.redact_body import redact_body
-from delivery.message.scrub import FEWEST_CHARACTERS, Scrubber, secrets_in_call
+from delivery.message.redaction.scrubber import FEWEST_CHARACTERS, Scrubber, secrets_in_call
+from delivery.message.storage.exchanges import kept_body
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.refused import day_of, days_between, mended, redated, without_exchange
+from delivery.engine.settling.repairs import day_of, days_between, mended, redated, without_exchange
 from delivery.store.settlements import Settlement
 
 DAY = 86_400.0

@@ -8,8 +8,8 @@ import httptools
 import pytest
 
 from delivery.errors import InvalidReaction, InvalidSecret
-from delivery.message.head import find_header, message_headers
-from delivery.message.request import Rendered, RequestTemplate
+from delivery.message.request.head import find_header, message_headers
+from delivery.message.request.template import Rendered, RequestTemplate
 from delivery.message.signing import generate_secret, verify
 from delivery.models import Body, BodyKind, HttpParams
 

@@ -1,4 +1,4 @@
-"""The header Retry-After in all its forms."""
+"""Tests of the Retry-After parser."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NOW = datetime(1994, 11, 6, 8, 49, 0, tzinfo=UTC).timestamp()
         ("Fri, 31 Dec 9999 23:59:59 GMT", 315_360_000),
     ],
 )
-def test_seconds_and_dates_are_understood(value: bytes | str, seconds: float) -> None:
-    """Seconds, the three forms of date, the past, and the absurdly far future."""
+def test_seconds_and_dates_are_parsed(value: bytes | str, seconds: float) -> None:
+    """Past dates give 0, and long delays are cut to ten years."""
     assert parse_retry_after(value, NOW) == seconds
 
 
@@ -38,13 +38,12 @@ def test_seconds_and_dates_are_understood(value: bytes | str, seconds: float) ->
     "value",
     ["", "soon", "1e3", "١٢", b"\xff\xfe", "12 seconds", "Sun, 99 Foo 1994 99:99:99", "9" * 200],
 )
-def test_anything_else_is_nothing(value: bytes | str) -> None:
-    """What is neither is not guessed at."""
+def test_other_values_are_ignored(value: bytes | str) -> None:
     assert parse_retry_after(value, NOW) is None
 
 
-def test_header_is_found_in_a_response_head() -> None:
-    """In any case of letters, and only as a header's name."""
+def test_the_header_is_found_in_a_response_head() -> None:
+    """The name is case-insensitive and must match completely."""
     head = b"HTTP/1.1 429 Retry-After: 1\r\nX-Retry-After: 2\r\nRETRY-after:  3 \r\nA: b"
     assert retry_after_of(head, NOW) == 3
     assert retry_after_of(b"HTTP/1.1 503 Slow\r\nA: b", NOW) is None

@@ -1,8 +1,8 @@
-"""Tenants take turns, and the lanes of each."""
+"""Tests of the round-robin queue."""
 
 from __future__ import annotations
 
-from delivery.policy.rounds import Rounds
+from delivery.policy.round_robin import Rounds
 
 
 def taken(rounds: Rounds[int]) -> list[tuple[object, object, int]]:
@@ -12,7 +12,7 @@ def taken(rounds: Rounds[int]) -> list[tuple[object, object, int]]:
     return found
 
 
-def test_tenants_and_their_lanes_take_turns() -> None:
+def test_tenants_are_served_in_turn_and_so_are_their_lanes() -> None:
     rounds: Rounds[int] = Rounds()
     for number in range(2):
         for lane in "xyz":
@@ -33,7 +33,7 @@ def test_tenants_and_their_lanes_take_turns() -> None:
     assert len(rounds) == 0
 
 
-def test_a_lane_can_be_served_out_of_turn() -> None:
+def test_a_lane_or_tenant_can_be_served_out_of_turn() -> None:
     rounds: Rounds[int] = Rounds()
     for tenant, lane, item in [("a", "x", 1), ("a", "y", 2), ("b", "z", 3), ("a", "x", 4)]:
         rounds.add(tenant, lane, item)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidSetting, MissingKey
-from delivery.message.sealing import Sealer, generate_key, key_label
+from delivery.message.storage.encryption import Sealer, generate_key, key_label
 
 OLD, NEW = generate_key(), generate_key()
 

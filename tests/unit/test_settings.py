@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from delivery.errors import InvalidSetting
-from delivery.message.sealing import generate_key
+from delivery.message.storage.encryption import generate_key
 from delivery.models import RetryPolicy
 from delivery.settings import (
     HttpSettings,

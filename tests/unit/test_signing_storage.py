@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from delivery.errors import InvalidReaction, MissingKey
-from delivery.message.sealing import Sealer, generate_key
 from delivery.message.signing import ExpiringSigner, Signer, generate_secret, public_key
-from delivery.message.signing.storing import (
+from delivery.message.signing.stored_secrets import (
     MOST_SECRETS,
     decode_signing,
     encode_signing,
@@ -18,6 +17,7 @@ from delivery.message.signing.storing import (
     shown_signing,
     signer_for,
 )
+from delivery.message.storage.encryption import Sealer, generate_key
 from delivery.models import SignatureKind
 
 KEY, OTHER_KEY = generate_key(), generate_key()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from delivery.engine.supervisor import Supervisor, describe_exit, next_pause
+from delivery.service.supervisor import Supervisor, describe_exit, next_pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from delivery.errors import InvalidReaction
-from delivery.message.decoded import DecodedPayload
-from delivery.message.exact_json import decode_exactly, encode_exactly
-from delivery.message.filling import Facts, Filled, compile_call, plain_url
-from delivery.message.template import TemplateError, compile_template
-from delivery.message.url import parse_url
-from delivery.message.validate import validate_params
+from delivery.message.request.url import parse_url
+from delivery.message.request.validation import validate_params
+from delivery.message.storage.exact_json import decode_exactly, encode_exactly
+from delivery.message.template.decoded_payload import DecodedPayload
+from delivery.message.template.filling import Facts, Filled, compile_call, plain_url
+from delivery.message.template.parsing import TemplateError, compile_template
 from delivery.models import Body, BodyKind, HttpParams
 
 FACTS = Facts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from delivery.errors import InvalidReaction
-from delivery.message.url import Endpoint, ascii_host, literal_address, parse_url
+from delivery.message.request.url import Endpoint, ascii_host, literal_address, parse_url
 from delivery.models import TlsOptions
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from delivery.errors import InvalidReaction, InvalidSecret
+from delivery.message.request.validation import METHODS, validate_params
 from delivery.message.signing import generate_secret
-from delivery.message.validate import METHODS, validate_params
 from delivery.models import (
     Body,
     BodyKind,

@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
-from delivery.engine.wake import ANY_LANE, Waker, decode_lanes, encode_lanes
+from delivery.queue.wakeups import ANY_LANE, Waker, decode_lanes, encode_lanes
 from delivery.settings import load_settings
-from delivery.store.connection import open_pool
-from delivery.store.transaction import transaction
+from delivery.store.driver.connection import open_pool
+from delivery.store.driver.transaction import transaction
 from tests.support.conditions import until
 from tests.support.queues import opened
 

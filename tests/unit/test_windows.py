@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.windows import CallEnd, LaneWindows
+from delivery.queue.windows import CallEnd, LaneWindows
 
 A = UUID(int=1)
 

@@ -22,7 +22,7 @@ from delivery.cli.options import COMMON, Common, load, open_engine
 from delivery.cli.render import Output
 from delivery.cli.times import duration
 from delivery.errors import InvalidInput
-from delivery.message.redact import REDACTED
+from delivery.message.redaction.by_name import REDACTED
 from delivery.message.signing import generate_secret
 from delivery.models import Outcome
 from delivery.service.database import name_database

@@ -18,7 +18,7 @@ from delivery.testing import Answer, Receiver
 from delivery.wording import counted
 
 if TYPE_CHECKING:
-    from delivery.message.url import Endpoint
+    from delivery.message.request.url import Endpoint
     from delivery.models import Job
     from delivery.settings import Settings
 

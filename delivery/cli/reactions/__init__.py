@@ -1,0 +1,1 @@
+"""`delivery reactions`: the commands for reactions (webhook endpoints)."""

@@ -1,0 +1,143 @@
+"""Compares leases with the jobs that this process holds, lease by lease and job by job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from delivery.queue.windows import CallEnd
+from delivery.store import leases
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from uuid import UUID
+
+    from delivery.engine.dispatcher import Dispatcher
+    from delivery.engine.reaper import Reaper
+    from delivery.engine.sender import Sender
+    from delivery.engine.settling.settler import Settler
+    from delivery.queue.held_leases import HeldJob, HeldLeases
+    from delivery.store.driver.connection import Pool
+
+__all__ = ["LeaseAudit"]
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseAudit:
+    """Looks after each heartbeat for leases and jobs that one side knows and the other does not.
+
+    - A lease that is held here and gone in the database was reaped: its waiting calls must not
+      start.
+    - A lease in the database that is unknown here, twice in a row, is a claim of which the response
+      was lost: its jobs go back.
+    - A job that is unsettled in a lease held here, and that no part of this process has in hand,
+      twice in a row, was forgotten by a mistake of the engine's own: it is taken over. The other
+      jobs of its lease are left alone.
+
+    `look` only compares: it is part of the heartbeat, so nothing in it may wait for a lock. `run`
+    repairs the differences, with a bounded wait for locks.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        worker_id: UUID,
+        held: HeldLeases,
+        dispatcher: Dispatcher,
+        sender: Sender,
+        settler: Settler,
+        reaper: Reaper,
+    ) -> None:
+        self._pool = pool
+        self._worker_id = worker_id
+        self._held = held
+        self._dispatcher = dispatcher
+        self._sender = sender
+        self._settler = settler
+        self._reaper = reaper
+        self._unknown: set[UUID] = set()
+        self._forgotten: set[HeldJob] = set()
+        self._to_recover: set[UUID] = set()
+        self._to_take_over: set[HeldJob] = set()
+        self._found = asyncio.Event()
+
+    async def look(self) -> None:
+        """Compare once, and leave a difference found twice in a row to `run`.
+
+        What cannot be repaired now is found again next time.
+
+        Raises:
+            DatabaseError: if the leases cannot be read.
+        """
+        await self._compare_leases()
+        self._compare_jobs()
+        if self._to_recover or self._to_take_over:
+            self._found.set()
+
+    async def run(self) -> None:
+        """Repair what the last comparison found, until cancelled."""
+        while True:
+            await self._found.wait()
+            self._found.clear()
+            # A comparison during a repair finds again what is being repaired, so each lease is
+            # looked up again right before its own repair.
+            for lease_id in list(self._to_recover):
+                await self._repair(lease_id, self._recover)
+            for lease_id in {lease_id for lease_id, _ in self._to_take_over}:
+                await self._repair(lease_id, self._take_over)
+
+    async def _repair(self, lease_id: UUID, repair: Callable[[UUID], Awaitable[None]]) -> None:
+        try:
+            await repair(lease_id)
+        except Exception as error:  # noqa: BLE001 - one lease must not hold up the others
+            await self._reaper.after_refusal(lease_id, error)
+
+    async def _compare_leases(self) -> None:
+        open_before = self._held.open()
+        owned = await leases.owned_by(self._pool, self._worker_id)
+        reaped = (open_before & self._held.open()) - owned
+        if reaped:
+            self._sender.drop(reaped)
+            for lease_id in reaped:
+                self._held.given_up(lease_id)
+        unknown = owned - self._held.known() - open_before
+        self._to_recover, self._unknown = unknown & self._unknown, unknown
+
+    def _compare_jobs(self) -> None:
+        # No await within this: jobs go from hand to hand between two steps of the event loop.
+        in_hand = {
+            *self._dispatcher.in_hand(),
+            *self._sender.in_hand(),
+            *self._settler.in_hand(),
+        }
+        forgotten = self._held.forgotten(in_hand)
+        self._to_take_over, self._forgotten = forgotten & self._forgotten, forgotten
+
+    async def _recover(self, lease_id: UUID) -> None:
+        if lease_id in self._to_recover and lease_id not in self._held.known():
+            await self._reaper.recover(lease_id)
+            self._to_recover.discard(lease_id)
+
+    async def _take_over(self, lease_id: UUID) -> None:
+        pairs = [pair for pair in self._to_take_over if pair[0] == lease_id]
+        jobs = {job_id: self._held.has_begun(lease_id, job_id) for _, job_id in pairs}
+        if not jobs:
+            return
+        finished = bool(self._held.finished_with(pairs))
+        settlements = await self._reaper.take_over(lease_id, jobs, finished=finished)
+        self._held.settled(pairs)
+        self._forgotten.difference_update(pairs)
+        self._to_take_over.difference_update(pairs)
+        for settlement in settlements:
+            if not jobs[settlement.job_id]:
+                # It never left the sender, and is still counted there among the jobs of its lane.
+                self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
+        self._dispatcher.settled(settlements)
+        logger.critical(
+            "%d jobs of lease %s were held, but no part of the worker had them in hand: they run"
+            " again",
+            len(settlements),
+            lease_id,
+        )

@@ -1,0 +1,1 @@
+"""The work of a job: an HTTP call, prepared, admitted and made."""

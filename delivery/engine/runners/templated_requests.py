@@ -1,0 +1,121 @@
+"""The requests of calls with placeholders: each is filled in, then made like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from delivery.message.redaction.by_name import redact_query
+from delivery.message.redaction.scrubber import Scrubber, secrets_in_call
+from delivery.message.request.template import RequestTemplate
+from delivery.message.template.filling import Facts
+from delivery.models import Body, BodyKind, HttpParams
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from delivery.message.request.template import Rendered
+    from delivery.message.request.url import Endpoint
+    from delivery.message.signing import ExpiringSigner, Signer
+    from delivery.message.template.decoded_payload import DecodedPayload
+    from delivery.message.template.filling import CallTemplate
+    from delivery.models import Reaction
+    from delivery.store.queue import ClaimedJob
+
+__all__ = ["About", "TemplatedRequest", "facts_from", "facts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What placeholders may name of a reaction, but for its id."""
+
+    name: str | None = None
+    area_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatedRequest:
+    """What the requests of a call with placeholders are made from."""
+
+    params: HttpParams
+    call: CallTemplate
+    endpoint: Endpoint
+    user_agent: str
+    signer: Signer | ExpiringSigner | None
+    about: About
+    scrubber: Scrubber | None
+    """Finds what is secret in the call but for its placeholders."""
+    has_secrets: bool
+    """Whether placeholders stand where secrets belong, so that each request has its own."""
+    secrets: tuple[str, ...]
+    """What is secret in all of them."""
+
+    def render(
+        self,
+        facts: Facts,
+        message_id: str,
+        timestamp: int,
+        payload: bytes,
+        decoded: DecodedPayload,
+    ) -> Rendered:
+        """The request of one attempt; `decoded` is of the payload.
+
+        Raises:
+            TemplateError: if a placeholder cannot be filled in.
+        """
+        filled = self.call.fill(facts, decoded)
+        origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
+        scrubber = self.scrubber
+        if self.has_secrets:
+            body = Body(BodyKind.RAW, (filled.body or b"").decode("utf-8", "replace"))
+            call = HttpParams(origin + filled.target, headers=filled.headers, body=body)
+            scrubber = Scrubber([*self.secrets, *secrets_in_call(call)])
+        template = RequestTemplate(
+            replace(self.params, headers=filled.headers),
+            host=self.endpoint.host_header,
+            target=filled.target,
+            user_agent=self.user_agent,
+            signer=self.signer,
+            scrubber=scrubber,
+            fixed_body=filled.body,
+        )
+        event_type = facts.trigger_type or ""
+        rendered = template.render(message_id, timestamp, event_type, facts.created_at, payload)
+        shown_url = origin + redact_query(filled.target)
+        if scrubber is not None:
+            shown_url = scrubber.scrub_text(shown_url)
+        return rendered._replace(shown_url=shown_url, scrubber=scrubber)
+
+
+def facts_from(
+    reaction: Reaction, *, job_id: UUID, trigger_id: UUID, event_type: str, now: float
+) -> Facts:
+    """The same for the first attempt at an event that did not happen."""
+    return Facts(
+        reaction.tenant_id,
+        job_id,
+        1,
+        reaction.params.retry.max_attempts,
+        trigger_id,
+        event_type,
+        now,
+        reaction.id,
+        reaction.name,
+        reaction.area_id,
+    )
+
+
+def facts_of(job: ClaimedJob, about: About) -> Facts:
+    """What placeholders may name of a claimed job."""
+    return Facts(
+        job.tenant_id,
+        job.job_id,
+        job.attempt + 1,
+        job.max_attempts,
+        job.trigger_id,
+        job.event_type,
+        job.created_at,
+        job.reaction_id,
+        about.name,
+        about.area_id,
+    )

@@ -1,0 +1,1 @@
+"""Results of attempts, and the batches that write them."""

@@ -1,0 +1,1 @@
+"""Adapters between the engine's transport and httpx."""

@@ -1,0 +1,1 @@
+"""TLS: contexts, sessions, handshakes and errors."""

@@ -1,0 +1,1 @@
+"""The removal of secrets from stored and displayed text."""

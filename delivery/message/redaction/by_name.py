@@ -1,0 +1,392 @@
+"""What of a request or response may be stored: values that look like secrets become `***`.
+
+A header or a query key looks like a secret by its name. `webhook-signature` does not: it is of no
+use without the message it belongs to, and worth reading when a receiver refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+from delivery.message.redaction.name_value_pairs import hide_pairs
+from delivery.message.redaction.plain_values import has_text, is_plain, names_its_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from functools import _lru_cache_wrapper
+
+__all__ = [
+    "REDACTED",
+    "exempt_names",
+    "has_secret_keys",
+    "hide_names",
+    "is_certain",
+    "is_credential",
+    "is_secret_header",
+    "is_secret_key",
+    "is_secret_query_key",
+    "may_be_secret",
+    "redact_head",
+    "redact_headers",
+    "redact_pairs_in",
+    "redact_query",
+    "redact_url",
+    "tells_secret_names",
+]
+
+REDACTED: Final = "***"
+
+_PARTS: Final = (
+    "accesskey",
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "signature",
+    "token",
+)
+"""Anywhere in a name from which everything but letters and digits was taken."""
+
+_WORDS: Final = frozenset(
+    {
+        *("auth", "bearer", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "session"),
+        *("sessionid", "sig"),
+    }
+)
+"""As a whole word of a name."""
+
+_QUERY_WORDS: Final = frozenset({"code", "sid"})
+"""The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
+
+_OWNERS_OF_KEYS: Final = frozenset(
+    {
+        *("access", "account", "api", "app", "auth", "client", "encryption", "license", "master"),
+        *("private", "secret", "service", "shared", "signing", "ssh", "subscription"),
+    }
+)
+"""Before the word `key` in JSON, where it may also be that of an object, a row or a cache."""
+
+_own_names: set[str] = set()
+"""Names that settings add, without case and separators. They are never taken back: of several
+engines in one process each hides what any of them is to hide."""
+
+_exempt_names: set[str] = set()
+"""Names that settings exempt, as `_own_names` are kept; a name in both is secret."""
+
+_open_keys: set[str] = set()
+"""Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
+
+_OPEN_HEADERS: Final = frozenset(
+    {
+        "cache-key",
+        "idempotency-key",
+        "sec-websocket-key",
+        "surrogate-key",
+        "webhook-signature",
+        "x-cache-key",
+        "x-idempotency-key",
+    }
+)
+"""Look like secrets, but are none."""
+
+_SHORT: Final = 1_024
+_KEYS_KEPT: Final = 20_000
+_LONGEST_KEPT: Final = 64
+
+_CONTAINERS: Final = frozenset({dict, list, tuple})
+_URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refresh"})
+"""Their values have URLs in them."""
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
+_SEPARATOR: Final = re.compile("([&;])")
+_USERINFO: Final = re.compile(r"^([^/?#]*//)[^/?#]*@")
+
+_hints: tuple[bytes, ...] = tuple(
+    hint.encode()
+    for hint in (
+        *("auth", "bearer", "cookie", "credential", "cvc", "cvv", "jwt", "key", "otp", "pass"),
+        *("pin", "pwd"),
+        *("secret", "session", "sig", "token"),
+    )
+)
+"""One of these stands in each name that looks like a secret."""
+
+_FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether the value of a header with this name must not be stored."""
+    return _judged(_is_secret_header, name)
+
+
+def is_secret_query_key(key: str) -> bool:
+    """Whether the value of a query key (decoded) must not be stored."""
+    return _judged(_is_secret_query_key, key)
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether the value of a key in JSON must not be stored.
+
+    As with headers, but a `key` alone, or that of an object or a row, is no secret there.
+    """
+    return _judged(_is_secret_key, key)
+
+
+def is_credential(name: str, value: object) -> bool:
+    """Whether a header, query pair or field of a call is a credential, for one origin only.
+
+    It is judged by the name and by `redaction.names`. `redaction.exempt` only decides which values
+    may be stored, and so has no part in it.
+    """
+    looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    return looks_secret and may_be_secret(name, value)
+
+
+def is_certain(name: str) -> bool:
+    """Return whether a name that looks secret names the kind of its value, such as `apiKey`.
+
+    A name such as `total_tokens` or `signature_required` only has such a word in it.
+    """
+    return _judged(_is_certain, name)
+
+
+def may_be_secret(name: str, value: object) -> bool:
+    """Whether a value is secret, under a name that looks so.
+
+    Booleans and null never are. Numbers, dates and lists or objects of these are if the name is
+    certain.
+    """
+    if value is None or isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return bool(value) and (is_certain(name) or not is_plain(value))
+    if isinstance(value, (int, float, date, time)):
+        return is_certain(name)
+    if isinstance(value, (dict, list, tuple)):
+        return bool(value) and (is_certain(name) or has_text(value))
+    return True
+
+
+def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
+    # Names come from servers too, and the caches must not be filled with long ones.
+    return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
+
+
+@lru_cache(maxsize=4_096)
+def _is_certain(name: str) -> bool:
+    squashed, words = _squashed(name), _WORD.findall(name)
+    return squashed in _own_names or names_its_value(squashed, words[-1].lower() if words else "")
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_header(name: str) -> bool:
+    if name.lower() in _OPEN_HEADERS or _is_exempt(name):
+        return False
+    return _looks_secret(name, _WORDS)
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_query_key(key: str) -> bool:
+    return not _is_exempt(key) and _looks_secret(key, _WORDS | _QUERY_WORDS)
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret_key(key: str) -> bool:
+    if _is_exempt(key):
+        return False
+    words = [word.lower() for word in _WORD.findall(key)]
+    if words and words[-1] == "key" and not _has_secret_part(key):
+        return len(words) > 1 and words[-2] in _OWNERS_OF_KEYS
+    return _looks_secret(key, _WORDS)
+
+
+def has_secret_keys(value: object) -> bool:
+    """Whether a JSON value has a value under a key that looks like a secret."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            # Most objects have the keys that others before them had.
+            if not _open_keys.issuperset(item) and _any_secret(item):
+                return True
+            children: Iterable[object] = item.values()
+        elif isinstance(item, (list, tuple)):
+            children = item
+        else:
+            continue
+        waiting += [each for each in children if type(each) in _CONTAINERS]
+    return False
+
+
+def _any_secret(item: dict[Any, object]) -> bool:
+    for key, value in item.items():
+        if not isinstance(key, str):
+            continue
+        if is_secret_key(key):
+            if may_be_secret(key, value):
+                return True
+        elif len(key) <= _LONGEST_KEPT:
+            if len(_open_keys) >= _KEYS_KEPT:
+                _open_keys.clear()
+            _open_keys.add(key)
+    return False
+
+
+def hide_names(names: Iterable[str]) -> None:
+    """Take names of headers, query keys and JSON keys for secret ones from now on."""
+    global _hints  # noqa: PLW0603 - settings of a process; see `_own_names`
+    added = {_squashed(name) for name in names} - _own_names - {""}
+    if not added:
+        return
+    _own_names.update(added)
+    # The longest part without a separator is sure to stand in each spelling of a name.
+    parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
+    _hints = (*_hints, *(part.encode() for part in parts))
+    _forget_judgements()
+
+
+def exempt_names(names: Iterable[str]) -> None:
+    """Take names for no secret ones from now on, whatever words they have in them."""
+    added = {_squashed(name) for name in names} - _exempt_names - {""}
+    if added:
+        _exempt_names.update(added)
+        _forget_judgements()
+
+
+def _forget_judgements() -> None:
+    for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _is_certain):
+        judgement.cache_clear()
+    _redact_short_head.cache_clear()
+    _open_keys.clear()
+
+
+def tells_secret_names(data: bytes) -> bool:
+    """Whether a name that looks like a secret may stand in the data; a quick first test."""
+    lowered = data.lower()
+    for hint in _hints:
+        if hint in lowered:
+            return True
+    # Names may be written with escapes.
+    return b"\\u" in data
+
+
+def _is_exempt(name: str) -> bool:
+    if not _exempt_names:
+        return False
+    squashed = _squashed(name)
+    return squashed in _exempt_names and squashed not in _own_names
+
+
+def _squashed(name: str) -> str:
+    return _NOT_ALPHANUMERIC.sub("", name.lower())
+
+
+def _has_secret_part(name: str) -> bool:
+    squashed = _squashed(name)
+    return squashed in _own_names or any(part in squashed for part in _PARTS)
+
+
+def _looks_secret(name: str, words: frozenset[str]) -> bool:
+    if _has_secret_part(name):
+        return True
+    found = [word.lower() for word in _WORD.findall(name)]
+    return not words.isdisjoint(found) or (bool(found) and found[-1] == "key")
+
+
+def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The headers, with `***` for the values that must not be stored."""
+    return tuple((name, _redact_header(name, value)) for name, value in headers)
+
+
+def _redact_header(name: str, value: str) -> str:
+    if is_secret_header(name) and may_be_secret(name, value):
+        return REDACTED
+    if "=" not in value and "%" not in value:
+        return value
+    return redact_pairs_in(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
+def redact_pairs_in(data: bytes) -> bytes:
+    """Any text, with `***` for secret values of `name=value` in it; see `secret_pairs`.
+
+    Without any, the same object.
+    """
+    if not (b"=" in data or b"%" in data or b"\\u" in data):
+        return data
+    return hide_pairs(data, _is_secret_pair)
+
+
+def _is_secret_pair(name: str, value: str) -> bool:
+    return is_secret_query_key(name) and may_be_secret(name, value)
+
+
+def redact_head(head: bytes) -> bytes:
+    """The head of a request or response, with `***` for the header values that must not be stored.
+
+    The first line stays as it is. Without such headers the result is the same object.
+    """
+    # Asked once per delivery, and answers of one server differ in little but the second they name.
+    return _redact_short_head(head) if len(head) <= _SHORT else _redact_head(head)
+
+
+@lru_cache(maxsize=512)
+def _redact_short_head(head: bytes) -> bytes:
+    return _redact_head(head)
+
+
+def _redact_head(head: bytes) -> bytes:
+    # The sign is behind the user and password that a URL may have.
+    if b"@" not in head and not tells_secret_names(head):
+        return head
+    return _FIELD_LINE.sub(_redact_line, head)
+
+
+def _redact_line(line: re.Match[bytes]) -> bytes:
+    name = line[2].decode("latin-1").strip()
+    if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
+        if name.lower() in _URL_HEADERS:
+            shown = redact_url(line[4].decode("latin-1")).encode("latin-1")
+        else:
+            shown = redact_pairs_in(line[4])
+        return line[1] + line[2] + line[3] + shown
+    return line[1] + line[2] + line[3] + REDACTED.encode()
+
+
+def redact_query(target: str) -> str:
+    """A path with its query, with `***` for the query values that must not be stored."""
+    path, mark, query = target.partition("?")
+    return path + mark + _redact_pairs(query) if query else target
+
+
+def _redact_pairs(query: str) -> str:
+    parts = _SEPARATOR.split(query)
+    for place in range(0, len(parts), 2):
+        key, mark, value = parts[place].partition("=")
+        if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
+            parts[place] = f"{key}={REDACTED}"
+    shown = "".join(parts)
+    if "%" not in shown and shown.count("=") <= len(parts) // 2 + 1:
+        return shown
+    # A value may be a URL or a form itself.
+    data = shown.encode("utf-8", "surrogatepass")
+    return redact_pairs_in(data).decode("utf-8", "surrogatepass")
+
+
+def redact_url(url: str) -> str:
+    """A URL as it may be stored: userinfo and secret values in query and fragment are `***`.
+
+    Takes any text, also one that is not a valid URL.
+    """
+    rest, mark, fragment = url.partition("#")
+    rest = _USERINFO.sub(rf"\g<1>{REDACTED}@", rest, count=1)
+    return redact_query(rest) + mark + _redact_pairs(fragment)

@@ -1,0 +1,252 @@
+"""A call as it may be shown: what looks secret in it is `***`; and the way back.
+
+What is concealed of a call is stored apart from the rest, sealed. Somebody may take a call as it
+was shown, change something, and give it back: then `***` means what it stood for, and where that is
+not known it is refused, for it must never be sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+
+from delivery.errors import InvalidReaction
+from delivery.message.redaction.bodies import redact_text
+from delivery.message.redaction.by_name import (
+    REDACTED,
+    is_secret_header,
+    is_secret_key,
+    is_secret_query_key,
+    may_be_secret,
+    redact_headers,
+    redact_query,
+    redact_url,
+)
+from delivery.message.redaction.scrubber import Scrubber, secrets_in_call
+
+if TYPE_CHECKING:
+    from delivery.models import Body, HttpParams, TlsOptions
+
+__all__ = ["conceal", "hidden_parts", "refuse_marks", "restore", "restore_tls"]
+
+_PROBE: Final = "0-no-mark-0"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def conceal(params: HttpParams) -> HttpParams:
+    """The call with `***` for what looks secret, wherever it stands, and for its keys."""
+    url = redact_url(params.url)
+    headers = tuple((name, redact_text(value)) for name, value in redact_headers(params.headers))
+    query = tuple((key, _concealed_pair(key, value)) for key, value in params.query)
+    body = _concealed_body(params.body)
+    scrubber = Scrubber(secrets_in_call(params))
+    if scrubber:
+        # What is secret in one place may be repeated in another, where no name tells it.
+        url = scrubber.scrub_text(url)
+        headers = tuple((name, scrubber.scrub_text(value)) for name, value in headers)
+        query = tuple((name, scrubber.scrub_text(value)) for name, value in query)
+        body = replace(body, content=_scrubbed(body.content, scrubber))
+    return replace(
+        params,
+        url=url,
+        headers=headers,
+        query=query,
+        body=body,
+        tls=params.tls
+        if params.tls.client_key is None
+        else replace(params.tls, client_key=REDACTED),
+        secrets=(REDACTED,) * len(params.secrets),
+    )
+
+
+def hidden_parts(params: HttpParams) -> dict[str, Any]:
+    """The parts of a call that can hold something secret, as values that JSON has."""
+    return {
+        "url": params.url,
+        "headers": [list(pair) for pair in params.headers],
+        "query": [list(pair) for pair in params.query],
+        "content": params.body.content,
+        "client_key": params.tls.client_key,
+        "secrets": list(params.secrets),
+    }
+
+
+def restore(given: HttpParams, current: HttpParams) -> HttpParams:
+    """The given call, with what `***` stands for where it came from the current one."""
+    shown = conceal(current)
+    body = given.body
+    if body.kind is current.body.kind:
+        content = _restored(body.content, shown.body.content, current.body.content)
+        body = replace(body, content=content)
+    return replace(
+        given,
+        url=current.url if given.url == shown.url else given.url,
+        headers=_restored_pairs(given.headers, shown.headers, current.headers),
+        query=_restored_pairs(given.query, shown.query, current.query),
+        body=body,
+        tls=restore_tls(given.tls, current.tls),
+    )
+
+
+def restore_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
+    """The given options, with the current key where `***` is given for it."""
+    if given.client_key != REDACTED or current.client_key is None:
+        return given
+    return replace(given, client_key=current.client_key)
+
+
+def refuse_marks(params: HttpParams) -> None:
+    """Refuse a call in which `***` stands where something secret belongs.
+
+    Raises:
+        InvalidReaction: naming the place.
+    """
+    place = None
+    for name, value in params.headers:
+        if (value == REDACTED and is_secret_header(name)) or _is_marked_within(value):
+            place = f"the value of header {name}"
+    _, *rest = re.split(r"[?#]", params.url)
+    for key, value in (*params.query, *_pairs_of("&".join(rest))):
+        if (value == REDACTED and is_secret_query_key(key)) or _is_marked_within(value):
+            place = f"the value of {key} in the query"
+    if _has_mark(params.body):
+        place = "a value in the body"
+    if params.tls.client_key == REDACTED:
+        place = "the TLS client_key"
+    if place is not None:
+        message = (
+            f"{place} is {REDACTED}, which stands for one that is not shown; give the real one"
+        )
+        raise InvalidReaction(message)
+
+
+def _concealed_pair(key: str, value: str) -> str:
+    is_secret = is_secret_query_key(key) and may_be_secret(key, value)
+    return REDACTED if is_secret else redact_text(value)
+
+
+def _concealed_body(body: Body) -> Body:
+    value = None if _is_form_text(body) else _value_of(body)
+    if _is_form_text(body):
+        concealed: Any = redact_query(f"?{body.content}")[1:]
+    elif value is None and isinstance(body.content, str):
+        concealed = redact_text(body.content)
+    else:
+        concealed = _concealed(value)
+        if concealed == value:
+            return body
+        if isinstance(body.content, str):
+            concealed = orjson.dumps(concealed).decode()
+    return replace(body, content=concealed)
+
+
+def _scrubbed(value: Any, scrubber: Scrubber) -> Any:
+    if isinstance(value, str):
+        return scrubber.scrub_text(value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(each, scrubber) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_scrubbed(each, scrubber) for each in value]
+    return value
+
+
+def _concealed(value: Any) -> Any:
+    """A JSON value with `***` under each key that looks secret."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if _is_secret_key(key) and may_be_secret(key, each) else _concealed(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_concealed(each) for each in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _has_mark(body: Body) -> bool:
+    """Whether `***` stands where `_concealed_body` would put it."""
+    if _is_form_text(body):
+        pairs = _pairs_of(body.content)
+        return any(value == REDACTED and is_secret_query_key(key) for key, value in pairs)
+    value = _value_of(body)
+    if value is None and isinstance(body.content, str):
+        return _is_marked_within(body.content)
+    return _marked(value)
+
+
+def _is_marked_within(text: str) -> bool:
+    """Return whether a text, such as a URL, has `***` where `redact_text` puts it."""
+    if REDACTED not in text:
+        return False
+    unmarked = text.replace(REDACTED, _PROBE)
+    return redact_text(unmarked).count(_PROBE) < unmarked.count(_PROBE)
+
+
+def _marked(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(
+            (each == REDACTED and _is_secret_key(key)) or _marked(each)
+            for key, each in value.items()
+        )
+    if isinstance(value, str):
+        return _is_marked_within(value)
+    return isinstance(value, (list, tuple)) and any(_marked(each) for each in value)
+
+
+def _is_form_text(body: Body) -> bool:
+    return isinstance(body.content, str) and "form-urlencoded" in (body.content_type or "")
+
+
+def _value_of(body: Body) -> Any:
+    """The JSON value of a body; None of a text that is not JSON, which tells no names."""
+    if not isinstance(body.content, str):
+        return body.content
+    if body.content.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        return orjson.loads(body.content)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _pairs_of(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
+
+
+def _is_secret_key(key: object) -> bool:
+    return isinstance(key, str) and is_secret_key(key)
+
+
+def _restored(given: Any, shown: Any, current: Any) -> Any:
+    if given == shown:
+        return current
+    if isinstance(given, dict) and isinstance(shown, dict):
+        return {
+            key: _restored(value, shown[key], current[key]) if key in shown else value
+            for key, value in given.items()
+        }
+    if isinstance(given, list) and isinstance(shown, list) and len(given) == len(shown):
+        return [_restored(*each) for each in zip(given, shown, current, strict=True)]
+    return given
+
+
+def _restored_pairs(given: Pairs, shown: Pairs, current: Pairs) -> Pairs:
+    """Restore `***` from the value at the same position under the same name."""
+    values: dict[tuple[str, int], tuple[str, str]] = {}
+    count: Counter[str] = Counter()
+    for (name, value), (_, as_shown) in zip(current, shown, strict=True):
+        values[name.lower(), count[name.lower()]] = (as_shown, value)
+        count[name.lower()] += 1
+    restored: list[tuple[str, str]] = []
+    count.clear()
+    for name, value in given:
+        place = (name.lower(), count[name.lower()])
+        count[name.lower()] += 1
+        as_shown, real = values.get(place, (value, value))
+        restored.append((name, real if value == as_shown else value))
+    return tuple(restored)

@@ -1,0 +1,1 @@
+"""The request that is sent: URL, head, body, payload."""

@@ -1,0 +1,1 @@
+"""The stored form of calls, payloads and exchanges, and its encryption."""

@@ -1,0 +1,357 @@
+"""Templates: texts with placeholders, `{{ event.order.id }}`, that are filled in for each job.
+
+    placeholder  "{{" expression [ "|" "default" "(" literal ")" ] [ "|" "json" ] "}}"
+    expression   a path, or a JSON string
+    path         root ( "." name | "[" index "]" | "[" string "]" )*
+    root         event | trigger | reaction | job
+    literal      a JSON string, number, true, false or null
+
+`event` is the trigger's payload. A path is looked up in JSON values only: there is nothing else it
+could reach, and nothing is called. `default(…)` stands in for a value that is missing, or null
+where a text is needed. `json` writes a value as JSON text. `{{ "{{" }}` gives the two braces.
+
+Everything about a template but the values is checked when it is compiled. Errors leave out what
+surrounds a placeholder, and the literals in it: in a header they may be a credential.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+
+from delivery.errors import InvalidReaction
+from delivery.message.request.payload import DEEPEST_NESTING
+from delivery.message.storage.exact_json import ExactValue, decode_exactly, encode_exactly, kind_of
+from delivery.message.template.decoded_payload import MISSING, DecodedPayload, Missing, step_into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "ROOTS",
+    "Placeholder",
+    "Template",
+    "TemplateError",
+    "Values",
+    "compile_template",
+    "has_placeholders",
+]
+
+ROOTS: Final = ("event", "trigger", "reaction", "job")
+_KNOWN: Final = {
+    "trigger": ("id", "type", "tenant_id", "created_at"),
+    "reaction": ("id", "name", "area_id"),
+    "job": ("id", "tenant_id", "attempt", "max_attempts"),
+}
+"""What those have that are the engine's own; of an event nothing is known before it happens."""
+
+_OPEN: Final = "{{"
+_CLOSE: Final = "}}"
+_MOST_PLACEHOLDERS: Final = 200
+_MOST_STEPS: Final = DEEPEST_NESTING
+"""No payload has anything deeper."""
+_LONGEST_SHOWN: Final = 200
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_INDEX: Final = re.compile(r"-?[0-9]{1,9}")
+_QUOTED: Final = r'"(?:[^"\\\x00-\x1f]|\\.)*"'
+_STRING: Final = re.compile(_QUOTED)
+_LITERAL: Final = re.compile(
+    _QUOTED + r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
+)
+_NAME_OR_LITERAL: Final = re.compile(rf'(\[\s*{_QUOTED})|\(\s*(?:{_QUOTED}|[^\s")]+)|{_QUOTED}')
+"""A name in brackets, or a literal, which is not shown."""
+
+
+Values: TypeAlias = "Mapping[str, ExactValue | DecodedPayload]"
+"""What placeholders are filled in with, by the name of the root."""
+
+
+class TemplateError(Exception):
+    """A template cannot be filled in with the values there are; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One `{{ … }}`."""
+
+    shown: str
+    """As errors name it."""
+    root: str | None
+    """None: `literal` is the value."""
+    steps: tuple[str | int, ...] = ()
+    literal: ExactValue = None
+    default: ExactValue | Missing = MISSING
+    as_json: bool = False
+
+    def value(self, values: Values) -> ExactValue:
+        """The JSON value to put in its place.
+
+        Raises:
+            TemplateError: if it is missing and there is no default.
+        """
+        found = self.literal if self.root is None else self._find(values)
+        if isinstance(found, Missing):
+            found = self.default
+        if isinstance(found, Missing):
+            message = (
+                f"{self.shown} has no value: {self._reached(values)};"
+                " add | default(…) if it may be missing"
+            )
+            raise TemplateError(message)
+        return encode_exactly(found) if self.as_json else found
+
+    def text(self, values: Values) -> str:
+        """The text to put in its place.
+
+        Raises:
+            TemplateError: if the value is missing, or null, and there is no default; or if it is a
+                list or an object.
+        """
+        found = self.value(values)
+        if found is None and not isinstance(self.default, Missing):
+            found = self.default
+        if found is None:
+            message = f"{self.shown} is null; add | default(…) if it may be"
+            raise TemplateError(message)
+        if isinstance(found, bool):
+            return "true" if found else "false"
+        if isinstance(found, (str, int)):
+            return str(found)
+        message = f"{self.shown} is {kind_of(found)}; name a value in it, or add | json"
+        raise TemplateError(message)
+
+    def _find(self, values: Values) -> ExactValue | Missing:
+        assert self.root is not None
+        found: Any = values.get(self.root, MISSING)
+        if isinstance(found, DecodedPayload):
+            return found.at(self.steps)
+        for step in self.steps:
+            found = step_into(found, step)
+        return found  # type: ignore[no-any-return]
+
+    def _reached(self, values: Values) -> str:
+        """How far the path leads."""
+        assert self.root is not None
+        reached = self.root
+        found: object = values.get(self.root, MISSING)
+        if isinstance(found, DecodedPayload):
+            found = found.value
+        for step in self.steps:
+            if isinstance(found, Missing):
+                break
+            following = step_into(found, step)
+            if isinstance(following, Missing):
+                before, name = reached[-_LONGEST_SHOWN:], _shown_step(step)[:_LONGEST_SHOWN]
+                return f"{before} is {kind_of(found)} without {name}"
+            found, reached = following, reached + _shown_step(step)
+        return f"there is no {reached}"
+
+
+def _shown_step(step: str | int) -> str:
+    if isinstance(step, str) and _NAME.fullmatch(step):
+        return f".{step}"
+    # In ASCII, so that the error can be stored whatever the name is.
+    return f"[{json.dumps(step)}]"
+
+
+def _without_literals(source: str) -> str:
+    shown = _NAME_OR_LITERAL.sub(
+        lambda found: found[1] or ("(…" if found[0].startswith("(") else '"…"'), source
+    )
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled text."""
+
+    parts: tuple[str | Placeholder, ...]
+
+    @property
+    def single(self) -> Placeholder | None:
+        """The placeholder, if the text is one and nothing else."""
+        part = self.parts[0] if len(self.parts) == 1 else None
+        return part if isinstance(part, Placeholder) else None
+
+    def fill(
+        self,
+        values: Values,
+        what: str,
+        longest: int,
+        encode: Callable[[str], str] | None = None,
+    ) -> str:
+        """The text with its values, each through `encode`.
+
+        Args:
+            values: By the name of the root.
+            what: The text, for errors, such as `the url`.
+            longest: Characters it may have. No more are put together, so that many placeholders
+                for a large value cost little.
+            encode: Makes a value's text what may stand there; None: it may as it is.
+
+        Raises:
+            TemplateError: if it would be longer; see also `Placeholder.text`.
+        """
+        texts = []
+        room = longest
+        for part in self.parts:
+            if isinstance(part, str):
+                text = part
+            else:
+                text = part.text(values)
+                if encode is not None and len(text) <= room:
+                    text = encode(text)
+            room -= len(text)
+            if room < 0:
+                message = f"{what} would be longer than the {longest:,} characters it may have"
+                raise TemplateError(message)
+            texts.append(text)
+        return "".join(texts)
+
+
+def has_placeholders(text: object) -> bool:
+    """Whether this is a text that is to be filled in at all."""
+    return isinstance(text, str) and _OPEN in text
+
+
+def compile_template(text: str, where: str) -> Template:
+    """Check a text and make it ready.
+
+    Args:
+        text: With or without placeholders.
+        where: What it is, for errors, such as `url` or `headers.X-Order`.
+
+    Raises:
+        InvalidReaction: naming the place and what is wrong there.
+    """
+    parts: list[str | Placeholder] = []
+    position = 0
+    count = 0
+    while True:
+        opened = text.find(_OPEN, position)
+        if opened < 0:
+            break
+        if opened > position:
+            parts.append(text[position:opened])
+        reader = _Reader(text, opened, where)
+        parts.append(reader.placeholder())
+        position = reader.position
+        count += 1
+        if count > _MOST_PLACEHOLDERS:
+            message = f"{where} has too many placeholders; at most {_MOST_PLACEHOLDERS} are allowed"
+            raise InvalidReaction(message)
+    if position < len(text) or not parts:
+        parts.append(text[position:])
+    return Template(tuple(parts))
+
+
+class _Reader:
+    """Reads one placeholder."""
+
+    def __init__(self, text: str, opened: int, where: str) -> None:
+        self._text = text
+        self._opened = opened
+        self._where = where
+        self.position = opened + len(_OPEN)
+
+    def placeholder(self) -> Placeholder:
+        """The placeholder that begins here; `position` is behind it then."""
+        root: str | None = None
+        steps: tuple[str | int, ...] = ()
+        literal: ExactValue = None
+        self._space()
+        if self._text[self.position : self.position + 1] == '"':
+            literal = self._literal()
+        else:
+            root, steps = self._path()
+        default: ExactValue | Missing = MISSING
+        as_json = False
+        while self._takes("|"):
+            name = self._take(_NAME, "a filter: default(…) or json")
+            if name == "default" and isinstance(default, Missing) and not as_json:
+                self._expect("(")
+                default = self._literal()
+                self._expect(")")
+            elif name == "json" and not as_json:
+                as_json = True
+            else:
+                self._refuse(f"there is no filter {name[:60]} here; there are default(…) and json")
+        self._expect(_CLOSE)
+        shown = _without_literals(self._text[self._opened : self.position])
+        return Placeholder(shown, root, steps, literal, default, as_json)
+
+    def _path(self) -> tuple[str, tuple[str | int, ...]]:
+        root = self._take(
+            _NAME, f'one of {", ".join(ROOTS)} (two braces that are meant are {{{{ "{{{{" }}}})'
+        )
+        if root not in ROOTS:
+            self._refuse(f"there is no {root[:60]}; there are {', '.join(ROOTS)}")
+        steps: list[str | int] = []
+        while True:
+            if self._takes("."):
+                steps.append(self._take(_NAME, 'a name (write others as in event["a b"])'))
+            elif self._takes("["):
+                steps.append(self._in_brackets())
+                self._expect("]")
+            else:
+                return root, tuple(steps)
+            if len(steps) > _MOST_STEPS:
+                self._refuse(f"the path has more than {_MOST_STEPS} steps")
+            if len(steps) == 1 and root in _KNOWN and steps[0] not in _KNOWN[root]:
+                self._refuse(f"{root} has {', '.join(_KNOWN[root])}, and nothing else")
+
+    def _in_brackets(self) -> str | int:
+        self._space()
+        found = _INDEX.match(self._text, self.position)
+        if found:
+            self.position = found.end()
+            return int(found[0])
+        text = self._take(_STRING, 'an index or a "name"')
+        return str(self._decode(text))
+
+    def _literal(self) -> ExactValue:
+        return self._decode(
+            self._take(_LITERAL, 'a literal: "text", a number, true, false or null')
+        )
+
+    def _decode(self, text: str) -> ExactValue:
+        try:
+            return decode_exactly(text.encode())
+        except (json.JSONDecodeError, UnicodeEncodeError):
+            self._refuse("what ends here is not a JSON string")
+
+    def _space(self) -> None:
+        found = _SPACE.match(self._text, self.position)
+        assert found is not None
+        self.position = found.end()
+
+    def _takes(self, mark: str) -> bool:
+        self._space()
+        if not self._text.startswith(mark, self.position):
+            return False
+        self.position += len(mark)
+        return True
+
+    def _expect(self, mark: str) -> None:
+        if not self._takes(mark):
+            self._refuse(f"{mark} is missing")
+
+    def _take(self, pattern: re.Pattern[str], what: str) -> str:
+        self._space()
+        found = pattern.match(self._text, self.position)
+        if not found:
+            self._refuse(f"here must be {what}")
+        self.position = found.end()
+        return found[0]
+
+    def _refuse(self, reason: str) -> NoReturn:
+        # What is behind the place was not read yet, so it may be a literal.
+        before = _without_literals(self._text[self._opened : self.position])
+        message = (
+            f"{self._where}, character {self.position + 1}: {reason};"
+            f" the placeholder begins {before + '⟨here⟩'!r}"
+        )
+        raise InvalidReaction(message)

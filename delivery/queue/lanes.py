@@ -1,0 +1,392 @@
+"""Which lanes have due work, and how much each may be given: the dispatcher's book, without I/O.
+
+A lane is a reaction (or, for direct jobs, a tenant and origin). The book never counts what waits;
+it knows only which lanes were seen with due jobs, by a sweep, a wake-up or a timer, until a claim
+takes fewer than it asked for. Lanes take turns; one that is woken after it had nothing to do goes
+before those that have a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that may
+not be given anything now is set aside, so skipping it costs nothing, however much waits in it. A
+lane without responses is in doubt: it is asked for a job that failed before, if one is
+due, because that shows more about the endpoint than one more new job.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import ChainMap, OrderedDict
+from itertools import chain, count, islice
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from delivery.queue.windows import CallEnd, LaneWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    from delivery.store.queue import ClaimedJob, LaneKey
+
+__all__ = ["Ask", "LaneBook", "Retry", "share"]
+
+_FIRST_ASK: Final = 2
+"""Jobs asked of a lane of which nothing is known: one, and whether there are more."""
+
+_QUANTUM: Final = 20
+"""Jobs asked of a lane in one turn while others wait for theirs."""
+
+_GATHERING: Final = 0.01
+"""Seconds that a lane with little room waits for more, so that claims are not of one job each."""
+
+_BLOCKED_FOR: Final = 0.25
+"""Seconds after which a lane is looked at again that calls of other workers keep at its limit."""
+
+_SLACK: Final = 0.25
+"""Seconds that a job may become visible after its time and still be seen by the next claim; what
+takes longer, a long transaction, is found by a sweep."""
+
+_KEPT: Final = 100_000
+
+_RETRIES_KEPT: Final = 16
+"""Due times of retries that are remembered for a lane in doubt."""
+
+_ROUNDING: Final = 2e-6
+"""Seconds by which a time in seconds may differ from the microseconds that are stored."""
+
+
+class Retry(NamedTuple):
+    """A job that failed and is due again."""
+
+    attempt: int
+    """Attempts so far."""
+    due: float
+    """Of the monotonic clock."""
+    run_at: float
+    """The same in seconds since the epoch."""
+
+
+class Ask(NamedTuple):
+    """What to claim, and what is needed to make out afterwards what the answer means."""
+
+    plain: list[tuple[LaneKey, int]]
+    """Of lanes without limits, in their turns: at most how many."""
+    limited: list[tuple[LaneKey, int]]
+    """Of lanes with limits; what is asked of these is within the capacity."""
+    capacity: int
+    """How many may be claimed of the plain ones together: more is asked than may be had, since most
+    lanes have less."""
+    mark: int
+    since: Mapping[LaneKey, float]
+    """Before what time not to look; see `LaneBook.since`."""
+    retries: dict[LaneKey, Retry]
+    """The plain lanes of which one job that failed before is asked for."""
+
+
+def share(capacity: int, rooms: Sequence[int]) -> list[int]:
+    """Divide `capacity` evenly over lanes that can take `rooms`.
+
+    What one lane cannot use goes to the rest.
+
+    Where there are more lanes than capacity, the first ones get one each.
+    """
+    quotas = [0] * len(rooms)
+    open_lanes = [index for index, room in enumerate(rooms) if room > 0]
+    while capacity > 0 and open_lanes:
+        each = max(1, capacity // len(open_lanes))
+        still_open = []
+        for index in open_lanes:
+            given = min(each, rooms[index] - quotas[index], capacity)
+            quotas[index] += given
+            capacity -= given
+            if quotas[index] < rooms[index]:
+                still_open.append(index)
+        open_lanes = still_open
+    return quotas
+
+
+class LaneBook:
+    """What one dispatcher knows of the lanes. Times are of the monotonic clock."""
+
+    def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows = LaneWindows(default_cap, clock)
+        self._fresh: OrderedDict[UUID, dict[int, int]] = OrderedDict()
+        """Lanes woken lately, next in turn first: priority to the mark that last set it."""
+        self._due: OrderedDict[UUID, dict[int, int]] = OrderedDict()
+        """The same of lanes that had a turn since."""
+        self._aside: dict[UUID, dict[int, int]] = {}
+        """The same of lanes that may not be given anything now."""
+        self._gathering: set[UUID] = set()
+        self._limited: set[UUID] = set()
+        self._asks: dict[UUID, int] = {}
+        """How much to ask of a lane in its next turn, if it had all it was asked for last time."""
+        self._marks = 0
+        self._timers_set = count()
+        self._timers: list[tuple[float, int, LaneKey | UUID]] = []
+        """When to mark a lane as due, or (no priority) to take it back from aside."""
+        self._timer_of: dict[LaneKey | UUID, float] = {}
+        self.since: dict[LaneKey, float] = {}
+        """Before what time, in seconds since the epoch, nothing waits; see `_SLACK`."""
+        self._retries: dict[LaneKey, list[Retry]] = {}
+        """Of lanes in doubt."""
+
+    def mark_due(self, key: LaneKey, *, fresh: bool = False) -> None:
+        """Note that a lane has due work; `fresh`: it was woken for it."""
+        lane, priority = key
+        self._marks += 1
+        for lanes in (self._due, self._aside, self._fresh):
+            if lane in lanes:
+                lanes[lane][priority] = self._marks
+                return
+        (self._fresh if fresh else self._due)[lane] = {priority: self._marks}
+
+    def mark_due_at(self, key: LaneKey, when: float) -> None:
+        """Note that a lane will have due work; of several times the earliest counts."""
+        self._set_timer(key, when)
+
+    def failed(self, key: LaneKey, retry: Retry) -> None:
+        """Note that a job of a lane failed; only lanes in doubt need to know."""
+        if self._windows.is_in_doubt(key[0]):
+            if len(self._retries) >= _KEPT:
+                self._retries.clear()
+            retries = self._retries.setdefault(key, [])
+            if len(retries) < _RETRIES_KEPT:
+                retries.append(retry)
+
+    def found(self, key: LaneKey, run_at: float) -> None:
+        """Take over a lane's first job that a sweep found, though a claim may look only later."""
+        if run_at < self.since.get(key, -inf):
+            self.since[key] = run_at
+
+    def fire_timers(self, now: float) -> None:
+        """Mark the lanes whose time has come."""
+        while self._timers and self._timers[0][0] <= now:
+            when, _, target = heapq.heappop(self._timers)
+            if self._timer_of.get(target) == when:
+                del self._timer_of[target]
+                if isinstance(target, tuple):
+                    self.mark_due(target)
+                else:
+                    self._take_back(target)
+
+    def next_timer(self) -> float | None:
+        """When the next lane becomes due, as far as is known."""
+        while self._timers and self._timer_of.get(self._timers[0][2]) != self._timers[0][0]:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def set_cap(self, lane: UUID, cap: int | None) -> None:
+        """Take over a lane's own limit of calls in flight in this process; None: the default."""
+        self._windows.set_cap(lane, cap)
+
+    def rest(self, lane: UUID, until: float) -> None:
+        """Give a lane nothing before that time."""
+        self._windows.rest(lane, until)
+
+    def has_due(self) -> bool:
+        """Whether any lane that has room is known to have due work."""
+        return bool(self._due or self._fresh)
+
+    @property
+    def due_lanes(self) -> int:
+        """How many lanes are known to have due work and room."""
+        return len(self._due) + len(self._fresh)
+
+    def is_limited(self, lane: UUID) -> bool:
+        """Whether the lane is known to have a limit over all workers."""
+        return lane in self._limited
+
+    def quotas(self, capacity: int, now: float) -> Ask:
+        """What to ask of which lane; of each only the most urgent priority."""
+        keys, rooms, asks, rest = self._turns(capacity, now)
+        if rest > 0:
+            more = share(rest, [room - ask for room, ask in zip(rooms, asks, strict=True)])
+            asks = [min(ask + extra, capacity) for ask, extra in zip(asks, more, strict=True)]
+        plain: list[tuple[LaneKey, int]] = []
+        limited: list[tuple[LaneKey, int]] = []
+        retries: dict[LaneKey, Retry] = {}
+        left = capacity
+        for key, ask in zip(keys, asks, strict=True):
+            if key[0] not in self._limited:
+                if self._retries and (retry := self._due_retry(key, now)) is not None:
+                    retries[key] = retry
+                plain.append((key, 1 if key in retries else ask))
+            elif left > 0:
+                limited.append((key, min(ask, left)))
+                left -= min(ask, left)
+        since: Mapping[LaneKey, float] = self.since
+        if retries:
+            hints = {key: retry.run_at - _ROUNDING for key, retry in retries.items()}
+            since = ChainMap(hints, self.since)
+        return Ask(plain, limited, left, self._marks, since, retries)
+
+    def _turns(self, capacity: int, now: float) -> tuple[list[LaneKey], list[int], list[int], int]:
+        """Whose turn it is: lanes, their rooms, what to ask of each at least, what is left over."""
+        keys: list[LaneKey] = []
+        rooms: list[int] = []
+        asks: list[int] = []
+        # Fresh lanes go first, but never take everything from those with a backlog.
+        fresh = list(islice(self._fresh, max(1, capacity * 3 // 4) if self._due else capacity))
+        for lane in chain(fresh, list(islice(self._due, capacity))):
+            if capacity <= 0:
+                break
+            priorities = (self._fresh if lane in self._fresh else self._due).pop(lane)
+            room = self._room(lane, now)
+            if room <= 0:
+                self._aside[lane] = priorities
+                continue
+            self._due[lane] = priorities
+            ask = self._asks.get(lane)
+            # One of which nothing is known is likely to have a single job.
+            capacity -= 1 if ask is None else min(ask, room)
+            keys.append((lane, min(priorities)))
+            rooms.append(room)
+            asks.append(min(ask or _FIRST_ASK, room))
+        return keys, rooms, asks, capacity
+
+    def settle_claim(self, ask: Ask, jobs: Sequence[ClaimedJob]) -> None:
+        """Note what a claim of the plain lanes gave.
+
+        A lane marked again since `quotas` was called is kept: the claim may not have seen that
+        work. So is one that was not reached, since the others had enough.
+        """
+        taken = self._took(jobs, ask.retries)
+        left = len(jobs)
+        full = left >= ask.capacity
+        not_reached = []
+        for key, quota in ask.plain:
+            lane, count = key[0], taken.get(key, 0)
+            left -= count
+            if key in ask.retries:
+                # Whether it was there or not: what waits before it has not been looked at.
+                self._forget_retry(key, ask.retries[key])
+            elif count >= quota:
+                self._asks[lane] = min(self._asks.get(lane, _FIRST_ASK) * 4, _QUANTUM)
+            elif left or not full:
+                self._forget(key, ask.mark)
+            elif not count:
+                not_reached.append(lane)
+        for lane in reversed(not_reached):
+            if lane in self._due:
+                self._due.move_to_end(lane, last=False)
+
+    def settle_limited(
+        self,
+        ask: Ask,
+        jobs: Sequence[ClaimedJob],
+        retry_in: Mapping[UUID, float | None],
+        now: float,
+    ) -> None:
+        """Note what a claim of limited lanes gave, and which of them must wait, and how long."""
+        taken = self._took(jobs)
+        for key, quota in ask.limited:
+            lane = key[0]
+            if lane in retry_in:
+                seconds = retry_in[lane]
+                self._set_aside(lane, now + (_BLOCKED_FOR if seconds is None else seconds))
+            elif taken.get(key, 0) < quota:
+                self._forget(key, ask.mark)
+
+    def mark_limited(self, lanes: Iterable[UUID]) -> None:
+        """Note that lanes, asked for as if they had no limit, have one; they stay due."""
+        self._limited.update(lanes)
+
+    def mark_unlimited(self, lanes: Iterable[UUID]) -> None:
+        """Note that lanes have no limit any more."""
+        self._limited.difference_update(lanes)
+
+    def freed(self, lane: UUID) -> None:
+        """Note that a result of a limited lane was written, so that its limit may grant more."""
+        self._take_back(lane)
+
+    def finished(self, lane: UUID, end: CallEnd) -> bool:
+        """Note that one job of a lane left this process; see `LaneWindows.ended`.
+
+        Returns whether the lane is due because of it, or will be.
+        """
+        windows = self._windows
+        windows.ended(lane, end)
+        if lane not in self._aside or lane in self._limited:
+            return False
+        resting_until = windows.resting_until(lane)
+        if resting_until > self._clock():
+            self._set_timer(lane, resting_until)
+        elif windows.room(lane) >= max(1, windows.size(lane) // 4):
+            self._take_back(lane)
+        else:
+            return False
+        return True
+
+    def _due_retry(self, key: LaneKey, now: float) -> Retry | None:
+        """Return the job to ask for in a lane in doubt: of those due, the one that failed most."""
+        retries = self._retries.get(key)
+        if retries is None:
+            return None
+        if not self._windows.is_in_doubt(key[0]):
+            del self._retries[key]
+            return None
+        due = (retry for retry in retries if retry.due <= now)
+        return max(due, key=lambda retry: (retry.attempt, -retry.due), default=None)
+
+    def _forget_retry(self, key: LaneKey, retry: Retry) -> None:
+        retries = self._retries.get(key, [])
+        if retry in retries:
+            retries.remove(retry)
+        if not retries:
+            self._retries.pop(key, None)
+
+    def _took(
+        self, jobs: Sequence[ClaimedJob], passing_over: Container[LaneKey] = ()
+    ) -> dict[LaneKey, int]:
+        taken: dict[LaneKey, int] = {}
+        began, since = self._windows.began, self.since
+        if len(since) > _KEPT:
+            since.clear()
+        for job in jobs:
+            key = (job.lane, job.priority)
+            taken[key] = taken.get(key, 0) + 1
+            # They are in the order of time, so the last one stands.
+            if key not in passing_over:
+                since[key] = job.run_at - _SLACK
+            began(key[0])
+        return taken
+
+    def _forget(self, key: LaneKey, mark: int) -> None:
+        lane, priority = key
+        for lanes in (self._due, self._aside):
+            priorities = lanes.get(lane)
+            if priorities is not None and priorities.get(priority, mark + 1) <= mark:
+                del priorities[priority]
+                if not priorities:
+                    del lanes[lane]
+                    self._asks.pop(lane, None)
+
+    def _room(self, lane: UUID, now: float) -> int:
+        """How many jobs the lane may be given; where none, a timer is set if time alone helps."""
+        resting_until = self._windows.resting_until(lane)
+        if resting_until > now:
+            self._set_timer(lane, resting_until)
+            return 0
+        room = self._windows.room(lane)
+        if 0 < room < self._windows.size(lane) // 4 and lane not in self._gathering:
+            self._gathering.add(lane)
+            self._set_timer(lane, now + _GATHERING)
+            return 0
+        self._gathering.discard(lane)
+        return room
+
+    def _set_aside(self, lane: UUID, until: float) -> None:
+        for lanes in (self._fresh, self._due):
+            if lane in lanes:
+                self._aside[lane] = lanes.pop(lane)
+        self._set_timer(lane, until)
+
+    def _take_back(self, lane: UUID) -> None:
+        priorities = self._aside.pop(lane, None)
+        if priorities is not None:
+            self._due[lane] = priorities
+
+    def _set_timer(self, target: LaneKey | UUID, when: float) -> None:
+        known = self._timer_of.get(target)
+        if known is None or when < known:
+            self._timer_of[target] = when
+            heapq.heappush(self._timers, (when, next(self._timers_set), target))

@@ -1,0 +1,1 @@
+"""Sessions, pool, transactions and errors of the PostgreSQL driver."""

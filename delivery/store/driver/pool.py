@@ -1,0 +1,389 @@
+"""The pool of sessions that every statement of the engine goes through.
+
+Waiting for a session has a deadline, as every statement has. A session that an error has shown to
+be useless is thrown away. If the error says that the server stops or is read-only, no session that
+is open is used again. After a deadline was missed, none is used that was not heard from since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from delivery.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    PoolExhausted,
+    PreparedStatementsLost,
+    ReadOnlyDatabase,
+    TooManyConnections,
+)
+from delivery.store.driver.acquired import Acquired
+from delivery.store.driver.errors import Harm
+from delivery.store.driver.urgency import is_urgent
+from delivery.store.driver.waiters import Turns
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from delivery.store.driver.session import Session
+
+__all__ = ["Pool"]
+
+logger = logging.getLogger(__name__)
+
+_DOUBTFUL: Final = 20.0
+"""Seconds unused after which a session is asked whether it still responds."""
+_ASKED: Final = 2.0
+"""Seconds that it has for that."""
+_UNUSED: Final = 300.0
+"""Seconds unused after which a session is closed, unless it is the last one."""
+_LIFETIME: Final = 600.0
+"""Seconds after which a session is replaced, as its address may lead to another server by now."""
+_READ_ONLY_LIFETIME: Final = 2.0
+"""The same for a session that took no writes when it was opened."""
+_LOOK: Final = 60.0
+_FULL: Final = 1.0
+"""Seconds before more connections are tried after the server has refused one."""
+_CLOSING: Final = 1.0
+"""Seconds for closing everything in good order."""
+
+_CLOSED: Final = "the engine is closed; use it within its `async with` block"
+
+_T = TypeVar("_T")
+
+
+class Pool:
+    """Sessions to one database, at most `size` at once, the one used last first.
+
+    Args:
+        open_session: Makes a session, or raises a `DatabaseError`.
+        size: How many there may be.
+        acquire_timeout: Seconds to wait for one at most.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[Session]],
+        *,
+        size: int,
+        acquire_timeout: float,
+    ) -> None:
+        self._open_session = open_session
+        self._size = size
+        self._acquire_timeout = acquire_timeout
+        self._idle: list[Session] = []
+        self._busy: set[Session] = set()
+        self._opening = 0
+        self._turns = Turns()
+        self._generation = 0
+        self._full_until = 0.0
+        """Until when no more are opened, as the server has refused one."""
+        self._closed = False
+        self._released = asyncio.Event()
+        self._trimming: asyncio.TimerHandle | None = None
+        self._closings: set[asyncio.Task[None]] = set()
+
+    async def fetch(
+        self,
+        query: str,
+        *args: object,
+        timeout: float | None = None,
+        record_class: Any = None,
+    ) -> list[Any]:
+        """Run a statement on one of the sessions and return its rows."""
+        return await self._run(
+            lambda session: session.fetch(query, *args, timeout=timeout, record_class=record_class)
+        )
+
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> Any:
+        """Run a statement on one of the sessions and return its first row."""
+        return await self._run(lambda session: session.fetchrow(query, *args, timeout=timeout))
+
+    async def fetchval(
+        self, query: str, *args: object, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        """Run a statement on one of the sessions and return a value of its first row."""
+        return await self._run(
+            lambda session: session.fetchval(query, *args, column=column, timeout=timeout)
+        )
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        """Run a statement on one of the sessions."""
+        return await self._run(lambda session: session.execute(query, *args, timeout=timeout))
+
+    def acquire(self) -> Acquired:
+        """Return a context manager that takes a session, also to be awaited; see `release`."""
+        return Acquired(self._take, self._give_back)
+
+    async def release(self, session: Session) -> None:
+        """Give back a session that was acquired."""
+        self._give_back(session)
+
+    def expire(self) -> None:
+        """Use no session again that is open now; those in use are closed when they come back."""
+        self._generation += 1
+        for session in self._idle:
+            session.terminate()
+        self._idle.clear()
+        self._serve()
+
+    def distrust(self, seconds: float) -> None:
+        """Close the idle sessions that were not heard from for so many seconds."""
+        self._distrust_before(asyncio.get_running_loop().time() - seconds)
+
+    def get_max_size(self) -> int:
+        """Return how many sessions there may be."""
+        return self._size
+
+    def get_size(self) -> int:
+        """Return how many sessions there are, or are being opened."""
+        return len(self._idle) + len(self._busy) + self._opening
+
+    async def close(self, timeout: float = _CLOSING) -> None:
+        """Wait for sessions in use, close all, and stop waiting after `timeout` seconds."""
+        self._closed = True
+        self._stop_waiting()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._busy or self._opening:
+                    self._released.clear()
+                    await self._released.wait()
+                await asyncio.gather(*(session.close() for session in self._idle))
+                while self._closings:
+                    await asyncio.wait(self._closings)
+        except TimeoutError:
+            logger.debug("connections were closed without waiting for the server")
+        finally:
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Close all sessions at once."""
+        self._closed = True
+        self._stop_waiting()
+        for session in (*self._idle, *self._busy):
+            session.terminate()
+        self._idle.clear()
+        for task in self._closings:
+            task.cancel()
+
+    async def __aenter__(self) -> Self:
+        """Use the pool, and close it at the end of the block."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close it."""
+        await self.close()
+
+    async def _run(self, call: Callable[[Session], Awaitable[_T]]) -> _T:
+        """Run one statement, and once more if it was not executed and may be on another session."""
+        session = await self._take()
+        try:
+            return await call(session)
+        except (ReadOnlyDatabase, PreparedStatementsLost):
+            # Every other session would report the same as this new one.
+            if session.fresh:
+                raise
+        finally:
+            self._give_back(session)
+        async with self.acquire() as other:
+            return await call(other)
+
+    async def _take(self) -> Session:
+        """Take the session that was used last, or open one, or wait for one."""
+        self._refuse_if_closed()
+        urgent = is_urgent()
+        has_place = False
+        while True:
+            if not has_place:
+                session = await self._take_idle()
+                if session is not None:
+                    return session
+                has_place = self._has_room(urgent=urgent)
+                self._opening += has_place
+            if has_place:
+                try:
+                    return await self._open()
+                except TooManyConnections:
+                    has_place = False
+                    if not self._busy and not self._idle:
+                        self._serve()
+                        raise
+                    # The sessions there are must do; one may have become idle during the attempt.
+                    self._full_until = asyncio.get_running_loop().time() + _FULL
+                    continue
+            given = await self._turn(urgent=urgent)
+            if given is not None:
+                return given
+            has_place = True
+
+    async def _take_idle(self) -> Session | None:
+        """Take the idle session that was used last; None if no idle one can be used."""
+        while self._idle:
+            session = self._idle.pop()
+            now = asyncio.get_running_loop().time()
+            if session.is_closed():
+                continue
+            if now > session.use_until:
+                self._close_later(session)
+                continue
+            self._busy.add(session)
+            if now - session.heard_at < _DOUBTFUL or await self._responds(session):
+                return session
+        return None
+
+    def _has_room(self, *, urgent: bool) -> bool:
+        """Return whether one more session may be opened."""
+        if self._full_until and self._busy:
+            if asyncio.get_running_loop().time() < self._full_until:
+                return False
+            self._full_until = 0.0
+        return self.get_size() < self._size + urgent
+
+    async def _responds(self, session: Session) -> bool:
+        """Ask a session that was not used for some time; give it back if it does not respond."""
+        try:
+            await session.execute(statement("ping"), timeout=_ASKED)
+        except DatabaseError as error:
+            logger.debug("an idle connection no longer works: %s", error)
+            session.terminate()
+            self._give_back(session)
+            return False
+        except BaseException:
+            self._give_back(session)
+            raise
+        return True
+
+    async def _open(self) -> Session:
+        """Open a session in the place that the caller has counted in `_opening`."""
+        generation = self._generation
+        try:
+            session = await self._open_session()
+        except TooManyConnections:
+            # The other waiters would meet the same.
+            self._opening -= 1
+            raise
+        except BaseException:
+            self._opening -= 1
+            self._serve()
+            raise
+        self._opening -= 1
+        session.generation = generation
+        session.watch(self._harmed)
+        lifetime = _READ_ONLY_LIFETIME if session.is_read_only() else _LIFETIME
+        session.use_until = asyncio.get_running_loop().time() + lifetime
+        self._busy.add(session)
+        if self._closed:
+            self._give_back(session)
+            self._refuse_if_closed()
+        return session
+
+    async def _turn(self, *, urgent: bool) -> Session | None:
+        """Wait for a session, or None for a place for one, in order of arrival."""
+        turn = self._turns.join(urgent=urgent)
+        try:
+            async with asyncio.timeout(self._acquire_timeout):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._hand_back(turn.result())
+            if isinstance(error, TimeoutError):
+                message = (
+                    f"no connection became free within {self._acquire_timeout:g} s; all"
+                    f" {self._size} are in use: raise database.pool_size"
+                )
+                raise PoolExhausted(message) from error
+            raise
+        finally:
+            self._turns.leave(turn)
+
+    def _hand_back(self, granted: Session | None) -> None:
+        """Take back a session handed to a waiter that was cancelled."""
+        if granted is not None:
+            self._give_back(granted)
+        else:
+            self._opening -= 1
+            self._serve()
+
+    def _serve(self) -> None:
+        """Hand sessions and free places to those who wait.
+
+        This runs in the context of any code that gives a session back, so only the wait itself, and
+        not that context, says whether it is urgent.
+        """
+        self._released.set()
+        while not self._closed and (first := self._turns.first()) is not None:
+            turn, urgent = first
+            granted: Session | None = None
+            if self._idle:
+                granted = self._idle.pop()
+                if granted.is_closed():
+                    continue
+                self._busy.add(granted)
+            elif self._has_room(urgent=urgent):
+                self._opening += 1
+            else:
+                return
+            turn.set_result(granted)
+
+    def _give_back(self, session: Session) -> None:
+        if session not in self._busy:
+            return
+        self._busy.discard(session)
+        session.fresh = False
+        if session.is_closed() or self._closed or session.is_occupied():
+            # The server rolls back open transactions when their connection ends.
+            session.terminate()
+        elif (
+            session.spoiled
+            or session.generation != self._generation
+            or self.get_size() >= self._size
+        ):
+            self._close_later(session)
+        else:
+            self._idle.append(session)
+            if self._trimming is None:
+                loop = asyncio.get_running_loop()
+                self._trimming = loop.call_later(_LOOK, self._trim)
+        self._serve()
+
+    def _harmed(self, session: Session, harm: Harm) -> None:
+        if harm is Harm.SERVER and session.generation == self._generation:
+            logger.debug("all connections to the database are made again")
+            self.expire()
+        elif harm is Harm.SILENT:
+            self._distrust_before(session.began_at)
+
+    def _distrust_before(self, since: float) -> None:
+        # With a server that is only slow, others were heard from meanwhile, and stay.
+        for session in [session for session in self._idle if session.heard_at <= since]:
+            self._idle.remove(session)
+            session.terminate()
+        self._serve()
+
+    def _trim(self) -> None:
+        """Close sessions that were not used for long, except the last one."""
+        loop = asyncio.get_running_loop()
+        self._trimming = None
+        while len(self._idle) > 1 and loop.time() - self._idle[0].heard_at > _UNUSED:
+            self._close_later(self._idle.pop(0))
+        if self._idle and not self._closed:
+            self._trimming = loop.call_later(_LOOK, self._trim)
+
+    def _close_later(self, session: Session) -> None:
+        task = asyncio.get_running_loop().create_task(session.close())
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+
+    def _stop_waiting(self) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
+            self._trimming = None
+        while (first := self._turns.first()) is not None:
+            first[0].set_exception(DatabaseUnavailable(_CLOSED))
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise DatabaseUnavailable(_CLOSED)

@@ -1,0 +1,103 @@
+"""How reactions stand whose endpoints are in trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.message.storage.calls import StoredCall, same_request
+from delivery.models import ReactionState
+from delivery.policy.endpoint_health import HEALTHY, Health
+from delivery.store.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    import asyncpg
+
+    from delivery.store.driver.connection import Executor
+
+__all__ = ["LockedHealth", "describe_exhausted", "lock", "reset", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHealth:
+    """A reaction, and how it stands."""
+
+    tenant_id: str
+    name: str
+    state: ReactionState
+    health: Health
+    is_about_it: bool
+    """Whether calls by the given version say something about what the reaction calls now."""
+
+
+async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UUID, LockedHealth]:
+    """How reactions stand, locked within the caller's transaction; deleted ones are left out.
+
+    Args:
+        executor: A connection in a transaction.
+        called: By reaction, the version by which calls were made; None: any.
+    """
+    rows = await executor.fetch(statement("lock_health"), list(called), list(called.values()))
+    return {
+        row["id"]: LockedHealth(
+            row["tenant_id"],
+            row["name"],
+            ReactionState(row["state"]),
+            _health(row),
+            row["is_latest"] or _is_same(row),
+        )
+        for row in rows
+    }
+
+
+def _is_same(row: asyncpg.Record) -> bool:
+    """Whether the version that was called and the latest one make the same request."""
+    if row["called_params"] is None or row["latest_params"] is None:
+        return False
+    return same_request(
+        StoredCall(row["called_params"], row["called_credentials"]),
+        StoredCall(row["latest_params"], row["latest_credentials"]),
+    )
+
+
+def _health(row: asyncpg.Record) -> Health:
+    if row["failures"] is None:
+        return HEALTHY
+    return Health(
+        row["failures"],
+        row["failing_since"],
+        row["throttles"],
+        row["openings"],
+        row["paused_until"],
+        row["early"],
+    )
+
+
+async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
+    """Write how reactions stand that the caller's transaction has locked."""
+    health = changed.values()
+    await executor.execute(
+        statement("write_health"),
+        list(changed),
+        [each.failures for each in health],
+        [each.failing_since for each in health],
+        [each.throttles for each in health],
+        [each.openings for each in health],
+        [each.paused_until for each in health],
+        [each.early for each in health],
+    )
+
+
+async def reset(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
+    """Forget a reaction's troubles; False if there is no such reaction."""
+    return bool(await executor.fetchval(statement("reset_health"), reaction_id, tenant_id))
+
+
+async def describe_exhausted(
+    executor: Executor, job_ids: Sequence[UUID], untold: Sequence[str]
+) -> list[asyncpg.Record]:
+    """What is told of jobs that used up their attempts, unless their trigger's type is `untold`."""
+    return await executor.fetch(statement("describe_exhausted"), list(job_ids), list(untold))
