@@ -1,8 +1,8 @@
 """Announcements of results: written with them, or noted and written later.
 
 Own triggers of the engine are written in the transaction of what they announce. Where that fails,
-for whatever reason, results and states are written without them, and a row in `delivery.untold`
-says what is still to be announced.
+for whatever reason, results and states are written without them, and a row in
+`delivery.pending_announcements` says what is still to be announced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from delivery.store.driver.connection import Connection, Pool
     from delivery.store.driver.failures import Cause
     from delivery.store.endpoint_health import LockedHealth
-    from delivery.store.pending_announcements import Untold
+    from delivery.store.pending_announcements import PendingAnnouncement
 
     Tell: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
 
@@ -103,7 +103,7 @@ class Announcements:
         try:
             # A savepoint: the results are written even if this cannot be noted.
             async with savepoint(connection):
-                await pending_announcements.note(connection, told.value, subjects)
+                await pending_announcements.insert(connection, told.value, subjects)
         except CONNECTION_ERRORS as error:
             if is_passing(error):
                 raise
@@ -188,7 +188,7 @@ class Announcements:
 
     async def _write_noted(self) -> float:
         """Write those that are due, each in a transaction; how long to wait for the next look."""
-        noted = await pending_announcements.first(self._pool, _AT_ONCE)
+        noted = await pending_announcements.list_first(self._pool, _AT_ONCE)
         for each in noted:
             if each.due_in > 0:
                 return min(each.due_in, _INTERVAL)
@@ -198,13 +198,15 @@ class Announcements:
                 if is_passing(error):
                     raise
                 await pending_announcements.postpone(self._pool, each)
-                logger.warning("%s of %s cannot be announced yet: %s", *each[:2], text_of(error))
+                logger.warning(
+                    "%s of %s cannot be announced yet: %s", each.type, each.subject, text_of(error)
+                )
         # Those that failed are due in a second, and there may be more than were looked at.
         return 0.0 if len(noted) == _AT_ONCE else 1.0 if noted else _INTERVAL
 
-    async def _write_one(self, noted: Untold) -> None:
+    async def _write_one(self, noted: PendingAnnouncement) -> None:
         async with transaction(self._pool) as connection:
-            if not await pending_announcements.remove(connection, noted):
+            if not await pending_announcements.delete(connection, noted):
                 return
             if noted.type == OwnType.JOB_EXHAUSTED:
                 await self._announcer.tell_of_exhausted(connection, [noted.subject])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
@@ -71,8 +72,8 @@ class Announcer:
         """Raise a trigger for each job, except those of the engine's own triggers."""
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await endpoint_health.describe_exhausted(connection, job_ids, OWN_TYPES):
-            drafts.setdefault(described["tenant_id"], []).append(
-                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
+            drafts.setdefault(described.tenant_id, []).append(
+                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(asdict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
             await self._fan_out.write_within(tenant_id, of_tenant, connection)

@@ -18,7 +18,7 @@ from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, Wro
 from delivery.http.tls.contexts import has_authorities
 from delivery.message.storage.encryption import Sealer
 from delivery.service.database import bring_up_to_date, name_database, reach
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
 from delivery.store.notifications import listening, send
 from delivery.store.partitions import days_left
@@ -262,7 +262,7 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
 async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
     """Whether what is secret is sealed, and can be opened here."""
     name = "secrets"
-    held = await sealed_rows.look(connection)
+    held = await encrypted_rows.count_keys(connection)
     labels = Sealer(settings.secrets.texts()).labels
     foreign = sorted(set(held) - {"", *labels})
     if foreign:

@@ -250,7 +250,7 @@ async def connect(
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
         pool = await open_pool(settings, url)

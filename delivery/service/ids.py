@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, NotFound
+from delivery.message.request.message_ids import is_message_id_text
 from delivery.service.checks import check_text
+from delivery.service.messages import find_job, find_trigger
 from delivery.spelling import did_you_mean
 from delivery.store import ids
 from delivery.store.ids import IdKind
@@ -36,7 +38,8 @@ class Ids:
         Args:
             kind: `trigger`, `job`, `log` or `reaction`.
             text: At least four hex digits, with or without hyphens. A whole id is returned as it
-                is, whether it exists or not.
+                is, whether it exists or not. For a job or a trigger, also the `webhook-id` of a
+                request.
             tenant_id: The tenant that it belongs to.
 
         Returns:
@@ -52,6 +55,9 @@ class Ids:
         if kind not in _KINDS:
             message = f"there are no ids of kind {kind!r}{did_you_mean(kind, _KINDS)}"
             raise InvalidInput(message)
+        if kind in {"job", "trigger"} and isinstance(text, str) and is_message_id_text(text):
+            find = find_job if kind == "job" else find_trigger
+            return await find(self._pool, text, check_text("tenant_id", tenant_id))
         digits = text.strip().strip("…").replace("-", "").lower() if isinstance(text, str) else ""
         if not _DIGITS.fullmatch(digits):
             message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
@@ -19,6 +20,7 @@ from delivery.service.checks import (
     check_deadline,
     check_flag,
     check_id,
+    check_message_id,
     check_priority,
     check_run_at,
     check_seconds,
@@ -27,6 +29,7 @@ from delivery.service.checks import (
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.messages import find_job
 from delivery.service.missing_partitions import making_partitions
 from delivery.service.outage_tolerance import read_patiently
 from delivery.service.reactions import DEFAULT_PRIORITY
@@ -161,13 +164,18 @@ class Jobs:
         )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
-        """One job.
+        """Return one job.
+
+        Args:
+            job_id: Id of the job, or the `webhook-id` of its requests. If redeliveries sent the
+                message again, the newest of these jobs is returned.
+            tenant_id: Tenant to operate on.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: There is no such job in this tenant.
         """
-        key = check_id("job id", job_id)
-        found = await jobs.get(self._pool, key, check_tenant(tenant_id))
+        key = await find_job(self._pool, job_id, check_tenant(tenant_id))
+        found = await jobs.get(self._pool, key, tenant_id)
         if found is None:
             raise await self._not_found(key, tenant_id)
         return found
@@ -185,12 +193,32 @@ class Jobs:
         status: str | None = None,
         trigger_id: UUID | str | None = None,
         reaction_id: UUID | str | None = None,
+        message_id: str | None = None,
         oldest_first: bool = False,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Job]:
-        """Jobs by when they were made, newest first unless `oldest_first`."""
-        found = await jobs.list_page(
+        """List jobs by creation time, newest first unless `oldest_first`.
+
+        Args:
+            tenant_id: Tenant to operate on.
+            status: Status of the jobs.
+            trigger_id: Trigger of the jobs.
+            reaction_id: Reaction of the jobs.
+            message_id: The `webhook-id` of their requests.
+            oldest_first: True for oldest first.
+            limit: Maximum number of jobs, up to 200.
+            cursor: Cursor of the previous page.
+
+        Raises:
+            InvalidInput: A value is invalid.
+        """
+        select = (
+            jobs.list_page
+            if message_id is None
+            else partial(jobs.list_of_message, message_id=check_message_id(message_id))
+        )
+        found = await select(
             self._pool,
             tenant_id=check_tenant(tenant_id),
             after=decode_cursor(cursor),
@@ -214,7 +242,7 @@ class Jobs:
         The wait goes on over an outage of the database.
 
         Args:
-            job_id: Which job.
+            job_id: Id of the job, or the `webhook-id` of its requests.
             timeout: Seconds to wait; None: as long as it takes.
             tenant_id: Whose it is.
 
@@ -224,8 +252,8 @@ class Jobs:
             JobTimeout: if it is not finished in time; the error says why, and has the last error
                 and the time of the next attempt as attributes.
         """
-        key = check_id("job id", job_id)
         check_seconds("timeout", timeout)
+        key = await find_job(self._pool, job_id, check_tenant(tenant_id))
         try:
             async with asyncio.timeout(timeout):
                 with self._finished.watched(key) as finished:

@@ -35,13 +35,14 @@ from delivery.service.previews import Previews
 from delivery.service.reaction_checks import (
     check_condition,
     check_event_types,
+    check_metadata,
     check_reason,
     checked_fields,
 )
 from delivery.store import endpoint_health, reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Unpack
     from uuid import UUID
 
@@ -71,6 +72,8 @@ class ReactionChanges(CallOptions, total=False):
     """`enabled` or `disabled`."""
     state_reason: str | None
     """Why it is disabled."""
+    metadata: Mapping[str, str]
+    """Replaces all of it; an empty mapping removes it."""
 
 
 class Reactions:
@@ -102,6 +105,7 @@ class Reactions:
         condition: str | None = None,
         priority: int = DEFAULT_PRIORITY,
         area_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         tenant_id: str = "default",
         **call: Unpack[CallOptions],
     ) -> Reaction:
@@ -113,6 +117,7 @@ class Reactions:
             condition: A JMESPath expression over the payload; it matches where it is truthy.
             priority: Of its jobs, lower first within this reaction; 0 to 32,767.
             area_id: The automation it belongs to, for the caller's own use.
+            metadata: Strings for the caller's own use, up to 50 entries.
             tenant_id: Whose it is.
             call: The HTTP call; see `CallOptions`. `url` is needed.
 
@@ -132,6 +137,7 @@ class Reactions:
             event_types=check_event_types(event_types),
             condition=check_condition(condition),
             priority=check_priority(priority),
+            metadata={} if metadata is None else check_metadata(metadata),
             params=params,
             call=encode_params(replace(params, secrets=()), self._sealer),
             signing=encode_signing(params.secrets, self._sealer),

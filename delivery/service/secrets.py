@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -15,14 +15,15 @@ from delivery.message.storage.calls import decode_params, encode_params
 from delivery.message.storage.encryption import Sealer
 from delivery.observe.secret_filter import hide_always
 from delivery.settings import passwords_in
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
+from delivery.store.encrypted_rows import SigningChange
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from delivery.settings import Settings
     from delivery.store.driver.connection import Executor, Pool
-    from delivery.store.sealed_rows import SealedCall
+    from delivery.store.encrypted_rows import EncryptedCall
 
 __all__ = ["Resealed", "Secrets", "hide_by", "sealer_for"]
 
@@ -84,7 +85,7 @@ class Secrets:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
-        held = await sealed_rows.look(self._pool)
+        held = await encrypted_rows.count_keys(self._pool)
         foreign = sorted(set(held) - {"", *self._sealer.labels})
         if not foreign:
             return
@@ -122,15 +123,17 @@ class Secrets:
             raise InvalidSetting(message)
         count = _Count(on_batch)
         await self._signing(count)
-        await self._calls(count, sealed_rows.list_calls, sealed_rows.write_calls)
-        await self._calls(count, sealed_rows.list_direct_calls, sealed_rows.write_direct_calls)
+        await self._calls(count, encrypted_rows.list_calls, encrypted_rows.write_calls)
+        await self._calls(
+            count, encrypted_rows.list_direct_calls, encrypted_rows.write_direct_calls
+        )
         return count.result
 
     async def _signing(self, count: _Count) -> None:
         after = _FIRST
-        while rows := await sealed_rows.list_signing(self._pool, after, _BATCH):
+        while rows := await encrypted_rows.list_signing(self._pool, after, _BATCH):
             after = rows[-1][0]
-            changes: list[tuple[UUID, str, str]] = []
+            changes: list[SigningChange] = []
             unreadable = 0
             for reaction_id, before in rows:
                 try:
@@ -141,20 +144,20 @@ class Secrets:
                     )
                     continue
                 if following != before:
-                    changes.append((reaction_id, before, following))
-            changed = await sealed_rows.write_signing(self._pool, changes) if changes else 0
+                    changes.append(SigningChange(reaction_id, before, following))
+            changed = await encrypted_rows.write_signing(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 
     async def _calls(
         self,
         count: _Count,
-        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[SealedCall]]],
-        write_calls: Callable[[Executor, Sequence[SealedCall]], Awaitable[int]],
+        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[EncryptedCall]]],
+        write_calls: Callable[[Executor, Sequence[EncryptedCall]], Awaitable[int]],
     ) -> None:
         after = (_FIRST, 0)
         while rows := await list_calls(self._pool, after, _BATCH):
-            after = rows[-1][:2]
-            changes: list[SealedCall] = []
+            after = (rows[-1].id, rows[-1].version)
+            changes: list[EncryptedCall] = []
             unreadable = 0
             for row in rows:
                 try:
@@ -166,7 +169,7 @@ class Secrets:
                 # earlier version may have left something in clear there that is concealed now.
                 is_current = self._sealer.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
-                    changes.append(row._replace(call=call))
+                    changes.append(replace(row, call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 

@@ -17,7 +17,6 @@ from delivery.policy.matching import validate_event_type
 from delivery.policy.operational_triggers import OWN_TYPES
 from delivery.service.checks import (
     check_deadline,
-    check_id,
     check_priority,
     check_run_at,
     check_seconds,
@@ -25,6 +24,7 @@ from delivery.service.checks import (
     check_text,
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
+from delivery.service.messages import find_trigger
 from delivery.service.missing_partitions import make_missing_partition
 from delivery.service.outage_tolerance import read_patiently
 from delivery.store import jobs, triggers
@@ -111,17 +111,21 @@ class Triggers:
         return await self._fan_out.write(tenant_id, drafts)
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
-        """One trigger with the ids of its jobs; what looks secret in its payload is `***`.
+        """Return one trigger with the ids of its jobs; secrets in its payload are `***`.
+
+        Args:
+            trigger_id: Id of the trigger, or the `webhook-id` of a request of one of its jobs.
+            tenant_id: Tenant to operate on.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: There is no such trigger in this tenant.
             MissingKey: if its payload was sealed with a key that is not here.
         """
         return self._shown(await self._stored(trigger_id, tenant_id))
 
     async def _stored(self, trigger_id: UUID | str, tenant_id: str) -> Trigger:
-        key = check_id("trigger id", trigger_id)
-        found = await triggers.get(self._pool, key, check_tenant(tenant_id))
+        key = await find_trigger(self._pool, trigger_id, check_tenant(tenant_id))
+        found = await triggers.get(self._pool, key, tenant_id)
         if found is None:
             message = f"there is no trigger {key} in tenant {tenant_id!r}"
             raise NotFound(message)

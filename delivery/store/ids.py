@@ -1,4 +1,4 @@
-"""Ids by the digits that they begin or end with."""
+"""Search for ids by their first or last digits."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["SEARCHED", "DriverUUID", "IdKind", "find"]
 
 DriverUUID: Final[type[UUID]] = pgproto.UUID
-"""The driver's own class of UUIDs; they equal those of the standard library."""
+"""The driver's own class of UUIDs; its values equal those of the standard library."""
 
 IdKind = Literal["trigger", "job", "log", "reaction"]
 SEARCHED: Final = 100_000
-"""Rows that are looked at for either end at most, newest first, whatever there is."""
+"""Maximum number of rows that are searched for either end, newest first."""
 _DIGITS: Final = 32
 
 
 async def find(
     executor: Executor, kind: IdKind, digits: str, tenant_id: str, limit: int
 ) -> list[UUID]:
-    """Return ids that begin or end with these hex digits, newest first, `limit` at most."""
+    """Return up to `limit` ids that begin or end with these hex digits, newest first."""
     rows = await executor.fetch(
         statement(f"find_{kind}_ids"),
         tenant_id,

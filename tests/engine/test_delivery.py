@@ -334,4 +334,4 @@ async def test_a_worker_that_stops_at_once_leaves_nothing_claimed(
                 await receiver.wait_for(receiver.count() + 1)
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.workers") == 0
-            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 300
+            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 300

@@ -98,7 +98,7 @@ class PreparedCall:
             TemplateError: if a placeholder cannot be filled in.
             MissingKey: if the payload was sealed with a key that is not here.
         """
-        message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
+        message_id, timestamp = f"msg_{job.message_id.hex}", int(now)
         payload = job.payload or b""
         # No JSON begins with it, but `sealed:` does.
         sealed = payload[:1] == b"s"

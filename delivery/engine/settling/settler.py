@@ -255,8 +255,8 @@ class Settler:
         self._held.settled(part.results)
         try:
             self._on_settled(list(part.results))
-            if settled.healing:
-                self._on_healing(settled.healing)
+            if settled.recovering:
+                self._on_healing(settled.recovering)
         except Exception:
             logger.exception("results were written, but what follows from that failed")
 
