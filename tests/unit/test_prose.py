@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 # `python -m tests.support.prose --ceilings` prints the table.
 CEILINGS: dict[str, Ceiling] = {
     "bench": Ceiling(rate=30.5, opening=49, mood=36),
-    "config": Ceiling(rate=29.2, opening=0, mood=0),
     "delivery": Ceiling(rate=9.3, opening=5, mood=8),
     "delivery/cli": Ceiling(rate=18.7, opening=24, mood=36),
     "delivery/embedded": Ceiling(rate=19.1, opening=6, mood=6),
@@ -38,7 +37,6 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/observe": Ceiling(rate=18.7, opening=4, mood=2),
     "delivery/queue": Ceiling(rate=20.3, opening=24, mood=10),
     "delivery/service": Ceiling(rate=21.2, opening=23, mood=40),
-    "delivery/settings": Ceiling(rate=21.6, opening=18, mood=12),
     "delivery/store": Ceiling(rate=20.4, opening=34, mood=35),
     "delivery/testing": Ceiling(rate=52.6, opening=9, mood=11),
     "docs": Ceiling(rate=24.9, opening=0, mood=0),
