@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from delivery.service.engine import Engine, connect
-from delivery.service.triggers import TriggerRequest
+from delivery.service.trigger_request import TriggerRequest
 
 __all__ = ["Engine", "TriggerRequest", "connect"]

@@ -5,25 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock, IdFactory
-from delivery.engine.fan_out import FanOutWriter
-from delivery.engine.wake import Waker
 from delivery.engine.watch import DatabaseWatch
 from delivery.errors import EmbeddedDatabaseError
-from delivery.http.choice import open_transport
-from delivery.service.database import bring_up_to_date
-from delivery.service.finished import FinishedJobs
-from delivery.service.ids import Ids
-from delivery.service.jobs import Jobs
-from delivery.service.logs import Logs
-from delivery.service.own_process import allow_open_files, collect_less_often
-from delivery.service.reactions import Reactions
-from delivery.service.secrets import Secrets, hide_by, sealer_for
-from delivery.service.stopping import when_told_to_stop
-from delivery.service.triggers import TriggerRequest, Triggers
-from delivery.service.waiting import Delays
+from delivery.service.sealing import hide_by, sealer_for
+from delivery.service.trigger_request import TriggerRequest
 from delivery.settings import Settings, load_settings
 from delivery.store import workers
 from delivery.store.connection import connect as connect_once
@@ -36,10 +25,21 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from delivery.engine.wake import Waker
     from delivery.engine.worker import Worker
     from delivery.http.choice import AnyTransport
     from delivery.http.transport import Transport
     from delivery.models import Trigger
+    from delivery.service.direct_jobs import DirectJobs
+    from delivery.service.finished import FinishedJobs
+    from delivery.service.ids import Ids
+    from delivery.service.jobs import Jobs
+    from delivery.service.logs import Logs
+    from delivery.service.reactions import Reactions
+    from delivery.service.secrets import Secrets
+    from delivery.service.trigger_writer import TriggerWriter
+    from delivery.service.triggers import Triggers
+    from delivery.service.waiting import Delays
     from delivery.store.connection import Pool
     from delivery.store.embedded import EmbeddedDatabase
 
@@ -54,40 +54,130 @@ _LOOK_AFTER_EMBEDDED: Final = 3.0
 class Engine:
     """One connection to the engine's database, with the verbs; made by `delivery.connect`.
 
+    Each part is imported and made when it is first used, so a program that only reads does not pay
+    for the parts that write and deliver.
+
     Attributes:
         settings: The settings it runs by.
         database_url: The database it uses; contains the password, if there is one.
-        reactions: What is to be done about triggers.
-        triggers: What happened; made by `trigger` and `trigger_many`.
-        jobs: The calls to make, and direct jobs.
-        logs: Every exchange.
-        secrets: What is sealed in the database.
-        ids: Finds ids by their first or last digits.
     """
 
     def __init__(
-        self, pool: Pool, url: str, settings: Settings, clock: Clock, transport: Transport
+        self,
+        pool: Pool,
+        url: str,
+        settings: Settings,
+        clock: Clock,
+        transport: AnyTransport | None,
+        closing: AsyncExitStack,
     ) -> None:
-        ids = IdFactory(clock)
         self._pool = pool
         self._clock = clock
-        self._ids = ids
-        self._transport = transport
-        self._waker = Waker(pool, notifications=settings.worker.notifications)
-        self._finished = FinishedJobs()
+        self._ids = IdFactory(clock)
+        self._given_transport = transport
+        self._closing = closing
+        """Closes at the end what was made on first use."""
         self.settings = settings
         self.database_url = url
         hide_by(settings, url)
         self._sealer = sealer_for(settings)
-        self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
-        fan_out = FanOutWriter(pool, ids, self._waker)
-        finished = self._finished
-        self._delays = delays = Delays(pool, clock, settings)
-        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._sealer, settings)
-        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._sealer, settings)
-        self.ids = Ids(pool)
-        self.secrets = Secrets(pool, self._sealer)
-        self.logs = Logs(pool, clock, settings)
+
+    @cached_property
+    def reactions(self) -> Reactions:
+        """What is to be done about triggers."""
+        from delivery.service.reactions import Reactions
+
+        return Reactions(
+            self._pool,
+            self._clock,
+            self._ids,
+            self._sealer,
+            self.settings,
+            lambda: self._transport,
+        )
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        """What happened; made by `trigger` and `trigger_many`."""
+        from delivery.service.triggers import Triggers
+
+        return Triggers(
+            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._sealer
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The calls to make, and direct jobs."""
+        from delivery.service.jobs import Jobs
+
+        return Jobs(self._pool, lambda: self._direct_jobs, self._finished, self._delays)
+
+    @cached_property
+    def logs(self) -> Logs:
+        """Every exchange."""
+        from delivery.service.logs import Logs
+
+        return Logs(self._pool, self._clock, self.settings)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What is sealed in the database."""
+        from delivery.service.secrets import Secrets
+
+        return Secrets(self._pool, self._sealer)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Finds ids by their first or last digits."""
+        from delivery.service.ids import Ids
+
+        return Ids(self._pool)
+
+    @cached_property
+    def _trigger_writer(self) -> TriggerWriter:
+        from delivery.engine.fan_out import FanOutWriter
+        from delivery.service.trigger_writer import TriggerWriter
+
+        fan_out = FanOutWriter(self._pool, self._ids, self._waker)
+        return TriggerWriter(self._pool, self._clock, fan_out, self._sealer, self.settings)
+
+    @cached_property
+    def _direct_jobs(self) -> DirectJobs:
+        from delivery.service.direct_jobs import DirectJobs
+
+        return DirectJobs(
+            self._pool, self._clock, self._ids, self._waker, self._sealer, self.settings
+        )
+
+    @cached_property
+    def _delays(self) -> Delays:
+        from delivery.service.waiting import Delays
+
+        return Delays(self._pool, self._clock, self.settings)
+
+    @cached_property
+    def _finished(self) -> FinishedJobs:
+        from delivery.service.finished import FinishedJobs
+
+        return FinishedJobs()
+
+    @cached_property
+    def _waker(self) -> Waker:
+        from delivery.engine.wake import Waker
+
+        waker = Waker(self._pool, notifications=self.settings.worker.notifications)
+        self._closing.push_async_callback(waker.aclose)
+        return waker
+
+    @cached_property
+    def _transport(self) -> Transport:
+        from delivery.http.choice import transport_for
+
+        reserved_files = self.settings.database.pool_size
+        opened = transport_for(self.settings.http, self._given_transport, reserved_files)
+        if self._given_transport is None:
+            self._closing.push_async_callback(opened.aclose)
+        return opened
 
     async def trigger(
         self,
@@ -157,8 +247,7 @@ class Engine:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
-        # Programs that only write or read do not pay for what makes the calls.
-        from delivery.engine.worker import Worker  # noqa: PLC0415
+        from delivery.engine.worker import Worker
 
         await self.secrets.check()
         worker = Worker(
@@ -182,6 +271,9 @@ class Engine:
         For a process that does nothing else: it also lets Python's garbage collector run less
         often, and raises the limit of open files as far as the user may.
         """
+        from delivery.service.own_process import allow_open_files, collect_less_often
+        from delivery.service.stopping import when_told_to_stop
+
         collect_less_often()
         allow_open_files()
         asked = asyncio.Event()
@@ -243,7 +335,7 @@ async def connect(
     async with AsyncExitStack() as stack:
         url = dsn or settings.database.url
         if url is None:
-            from delivery.store.embedded import start_embedded  # noqa: PLC0415
+            from delivery.store.embedded import start_embedded
 
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
@@ -251,15 +343,22 @@ async def connect(
             url = embedded.url
             settings = settings.with_key(embedded.sealing_key)
             migrate = True if migrate is None else migrate
-        await _prepare_schema(url, settings, migrate=bool(migrate))
+        if settings.http.allowed_hosts:
+            from delivery.http.choice import guard_for
+
+            # Reports a wrong name now, not when the first call is made.
+            guard_for(settings.http)
+        if migrate:
+            await _bring_up_to_date(url, settings)
         pool = await open_pool(settings, url)
         stack.push_async_callback(pool.close)
+        if not migrate:
+            async with pool.acquire() as connection:
+                await check_schema(connection)
         clock = Clock()
         await workers.synchronise(pool, clock)
-        opened = await stack.enter_async_context(
-            open_transport(settings.http, transport, settings.database.pool_size)
-        )
-        engine = Engine(pool, url, settings, clock, opened)
+        closing = await stack.enter_async_context(AsyncExitStack())
+        engine = Engine(pool, url, settings, clock, transport, closing)
         watch = DatabaseWatch(pool, clock, days_ahead=settings.partitions.days_ahead)
         watching = asyncio.create_task(watch.run())
         try:
@@ -267,7 +366,6 @@ async def connect(
         finally:
             watching.cancel()
             await asyncio.wait([watching])
-            await engine._waker.aclose()  # noqa: SLF001 - its own module
 
 
 @asynccontextmanager
@@ -295,19 +393,18 @@ async def _kept_running(embedded: EmbeddedDatabase) -> AsyncIterator[None]:
         await keeping
 
 
-async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> None:
+async def _bring_up_to_date(url: str, settings: Settings) -> None:
+    from delivery.service.database import bring_up_to_date
+
     connection = await connect_once(
         url,
         settings.database.connect_timeout,
         statement_cache_size=settings.database.statement_cache_size,
-        statement_timeout=MIGRATION_TIMEOUT if migrate else settings.database.statement_timeout,
+        statement_timeout=MIGRATION_TIMEOUT,
     )
     try:
-        if migrate:
-            for name in await bring_up_to_date(connection, settings.partitions.days_ahead):
-                logger.info("applied migration %s", name)
-        else:
-            await check_schema(connection)
+        for name in await bring_up_to_date(connection, settings.partitions.days_ahead):
+            logger.info("applied migration %s", name)
     finally:
         await connection.close()
 

@@ -18,6 +18,7 @@ from delivery.store.reactions import StoredVersion
 from delivery.wording import sensible_milliseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
@@ -43,7 +44,7 @@ class Previews:
         ids: IdFactory,
         sealer: Sealer,
         settings: Settings,
-        transport: Transport,
+        transport: Callable[[], Transport],
     ) -> None:
         self._pool = pool
         self._clock = clock
@@ -102,10 +103,10 @@ class Previews:
             call.connect_timeout,
         )
         if call.redirects is None:
-            exchange = await self._transport.send(request)
+            exchange = await self._transport().send(request)
         else:
             exchange = await call.redirects.follow(
-                self._transport,
+                self._transport(),
                 request,
                 plain_body=rendered.plain_body,
             )

@@ -22,6 +22,7 @@ from delivery.models import (
 )
 from delivery.service.calls import CallOptions, build_params, changed_params, check_known
 from delivery.service.checks import (
+    DEFAULT_PRIORITY,
     check_flag,
     check_id,
     check_priority,
@@ -41,7 +42,7 @@ from delivery.service.reaction_checks import (
 from delivery.store import health, reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
     from uuid import UUID
 
@@ -52,9 +53,8 @@ if TYPE_CHECKING:
     from delivery.store.connection import Pool
     from delivery.store.reactions import StoredReaction
 
-__all__ = ["DEFAULT_PRIORITY", "ReactionChanges", "Reactions"]
+__all__ = ["ReactionChanges", "Reactions"]
 
-DEFAULT_PRIORITY: Final = 100
 _UPDATE_TRIES: Final = 20
 _LONGEST_KEPT: Final = 365 * 86_400.0
 
@@ -83,7 +83,7 @@ class Reactions:
         ids: IdFactory,
         sealer: Sealer,
         settings: Settings,
-        transport: Transport,
+        transport: Callable[[], Transport],
     ) -> None:
         self._pool = pool
         self._clock = clock

@@ -13,34 +13,21 @@ import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
 
 from delivery.errors import EmbeddedDatabaseError
+from delivery.store.socket_urls import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["MAJOR_VERSION", "PORT", "Account", "Cluster", "Postmaster", "is_embedded", "socket_url"]
+__all__ = ["MAJOR_VERSION", "Account", "Cluster", "Postmaster"]
 
 MAJOR_VERSION: Final = 18
-PORT: Final = 5432
-"""Part of the socket's file name; nothing listens on TCP."""
 _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 """English messages, and neither the locale nor the PG… variables of whoever starts us."""
 _ORPHANS_TIMEOUT: Final = 30.0
 """Seconds for the children of a killed server to notice that it is gone."""
-
-
-def socket_url(socket_directory: str | Path) -> str:
-    """Return the URL of an embedded server, for asyncpg, SQLAlchemy and libpq alike."""
-    return f"postgresql://postgres@/postgres?host={quote(str(socket_directory))}&port={PORT}"
-
-
-def is_embedded(url: str) -> bool:
-    """Return whether a URL is one that `socket_url` has made."""
-    hosts = parse_qs(urlsplit(url).query).get("host", ())
-    return len(hosts) == 1 and url == socket_url(hosts[0])
 
 
 @dataclass(frozen=True, slots=True)

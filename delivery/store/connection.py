@@ -11,10 +11,10 @@ import asyncpg
 
 from delivery.errors import DatabaseUnavailable, ReadOnlyDatabase
 from delivery.settings import hide_password, parse_database_url, without_password
-from delivery.store.cluster import is_embedded
 from delivery.store.driver_errors import DRIVER_ERRORS, unavailable
 from delivery.store.pool import Pool
 from delivery.store.session import Session
+from delivery.store.socket_urls import is_embedded
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -22,7 +22,6 @@ import anyio
 from anyio import to_thread
 
 from delivery.errors import DatabaseUnavailable, EmbeddedDatabaseError
-from delivery.store.cluster import socket_url
 from delivery.store.connection import connect
 from delivery.store.embedded_files import (
     default_directory,
@@ -32,6 +31,7 @@ from delivery.store.embedded_files import (
     sealing_key,
 )
 from delivery.store.embedded_locks import held, is_alone, shared
+from delivery.store.socket_urls import socket_url
 
 if TYPE_CHECKING:
     from delivery.store.cluster import Cluster

@@ -22,7 +22,8 @@ from typing import Final
 
 from delivery.errors import EmbeddedDatabaseError
 from delivery.message.sealing import generate_key, key_label
-from delivery.store.cluster import MAJOR_VERSION, PORT, Account, Cluster
+from delivery.store.cluster import MAJOR_VERSION, Account, Cluster
+from delivery.store.socket_urls import PORT
 
 __all__ = [
     "default_directory",

@@ -14,11 +14,12 @@ import pytest
 from delivery.errors import EmbeddedDatabaseError
 from delivery.settings import Settings
 from delivery.store import embedded_locks
-from delivery.store.cluster import Cluster, is_embedded, socket_url
+from delivery.store.cluster import Cluster
 from delivery.store.connection import connect, open_pool
 from delivery.store.embedded import start_embedded
 from delivery.store.embedded_files import make_socket_directory, prepare
 from delivery.store.embedded_locks import held, open_lock, shared
+from delivery.store.socket_urls import is_embedded, socket_url
 from tests.cli.running import run
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import anyio
 import asyncpg
 import psutil
 
-from delivery.store.cluster import socket_url
 from delivery.store.embedded_files import initialise, make_socket_directory, prepare
 from delivery.store.migrate import migrate
 from delivery.store.partitions import ensure_partitions
+from delivery.store.socket_urls import socket_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
