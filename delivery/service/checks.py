@@ -40,6 +40,7 @@ _MAX_TEXT = 255
 _MIN_STATUS, _MAX_STATUS = 100, 999
 _LONGEST_SHOWN = 80
 
+ItemT = TypeVar("ItemT")
 WordT = TypeVar("WordT", bound="StrEnum")
 
 
@@ -243,13 +244,14 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
         raise InvalidInput(message)
 
 
-def check_listed(given: object, name: str, items: str) -> Iterable[object]:
+def check_listed(given: Iterable[ItemT], name: str, items: str) -> Iterable[ItemT]:
     """`given` itself, if it can be gone through and is not a mapping or a text.
 
     Raises:
         InvalidInput: if it is not.
     """
-    if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
-        message = f"{name} is of type {type(given).__name__}; give a list of {items}"
+    value: object = given
+    if isinstance(value, Mapping | str | bytes) or not isinstance(value, Iterable):
+        message = f"{name} is of type {type(value).__name__}; give a list of {items}"
         raise InvalidInput(message)
     return given
