@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from delivery.engine.supervisor import Supervisor
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.observe.logs import configure_logging
-from delivery.service.engine import connect
+from delivery.service.opening import connect
 from delivery.service.own_process import allow_open_files, loop_factory
 from delivery.service.stopping import when_told_to_stop
 from delivery.settings import Settings

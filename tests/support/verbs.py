@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from delivery.service import calls
+from delivery.service import reaction_writer
 from tests.support.engines import SECRET
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _keys_of(run: Callable[..., Any], parameter: str) -> list[str]:
     text = str(inspect.get_annotations(run)[parameter])
     name = text.removeprefix("Unpack[").removesuffix("]")
     # The module of a verb may import it for type checkers only.
-    options = getattr(module, name, None) or getattr(calls, name)
+    options = getattr(module, name, None) or getattr(reaction_writer, name)
     return sorted(options.__annotations__ | _inherited(options))
 
 
