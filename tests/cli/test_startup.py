@@ -114,6 +114,20 @@ async def test_a_command_that_reads_imports_only_what_it_shows(
         assert not {name for name in own if name.startswith("delivery.policy")}
 
 
+@pytest.mark.parametrize(("given", "freezes"), [("", True), ('["--version"]', False)])
+def test_only_the_program_itself_ends_without_a_search_for_garbage(
+    given: str, *, freezes: bool
+) -> None:
+    code = (
+        "import gc, sys\n"
+        "from delivery.cli import main\n"
+        "sys.argv = ['delivery', '--version']\n"
+        f"assert main({given}) == 0\n"
+        f"assert (gc.get_freeze_count() > 0) is {freezes}"
+    )
+    imported(code)
+
+
 @pytest.mark.anyio
 async def test_connecting_opens_one_connection(database_url: str) -> None:
     """The schema is checked on the connection that is used later."""
