@@ -143,6 +143,10 @@ class Clock:
         )
 
 
+def _uuid(value: bytes) -> UUID:
+    return UUID(bytes=value)
+
+
 class IdFactory:
     """Makes UUIDv7s (RFC 9562, 5.7) that grow strictly within this factory.
 
@@ -151,28 +155,39 @@ class IdFactory:
 
     An id is never more than a second ahead of the clock: when the clock goes back by more than
     that, so do the ids. Otherwise one wrong reading would date all later ids wrongly.
+
+    Args:
+        clock: Dates the ids.
+        uuid: Makes a UUID of its 16 bytes. The driver's own UUIDs are made and sent to the database
+            in a quarter of the time, and equal those of the standard library.
     """
 
-    __slots__ = ("_clock", "_last")
+    __slots__ = ("_clock", "_last", "_uuid")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, uuid: Callable[[bytes], UUID] = _uuid) -> None:
         self._clock = clock
         self._last = 0
+        self._uuid = uuid
 
-    def new(self) -> UUID:
-        """Return a new id, greater than all before unless the clock went back by a second."""
-        instant = int(self._clock.now() * _TICKS)
+    def new(self, now: float | None = None) -> UUID:
+        """Return a new id, greater than all before unless the clock went back by a second.
+
+        Args:
+            now: The clock's time, where the caller has just read it.
+        """
+        instant = int((self._clock.now() if now is None else now) * _TICKS)
         last = self._last
         if instant <= last < instant + _MOST_AHEAD:
             instant = last + 1
         self._last = instant
-        return UUID(
-            int=(instant >> 12) << 80
+        value = (
+            (instant >> 12) << 80
             | _VERSION_7
             | (instant & 0xFFF) << 64
             | _VARIANT
             | random.getrandbits(_RANDOM_BITS)
         )
+        return self._uuid(value.to_bytes(16, "big"))
 
 
 def job_id_for(trigger_id: UUID, reaction_id: UUID) -> UUID:

@@ -47,11 +47,12 @@ class Admission:
         self._clock = clock
         self._on_finished = on_finished
         self._parked: PlaceWaiters | None = None
-        self._crowded: Collection[object] = ()
+        self.crowded: Collection[object] = ()
+        """The endpoints at which a call may have to wait for a place; changes in place."""
         self.waiting: Mapping[asyncio.Future[Place], Entry] = {}
         """Jobs that wait for a place at their endpoint."""
         if isinstance(transport, Places):
-            self._crowded = transport.crowded
+            self.crowded = transport.crowded
             self._parked = PlaceWaiters(transport, on_place)
             self.waiting = self._parked.entries
         self.computations = Computations()
@@ -60,16 +61,14 @@ class Admission:
         """Return whether the call of a job may begin now, after seeing to the job if not."""
         if entry[3] is not None:
             return not self._refuses(entry)
-        # Most jobs have neither a deadline nor a limit of elapsed time.
         timed = entry[1].deadline is not None or entry[2].policy.max_elapsed is not None
         if timed and self._is_late(entry):
             return False
-        # Nearly always the first of these is so.
-        return not self._crowded or not self._has_to_wait(entry)
+        return not self.crowded or not self._has_to_wait(entry)
 
     def _has_to_wait(self, entry: Entry) -> bool:
         """Take a job that has to wait for a place, and return whether it has to."""
-        return bool(self._crowded) and self._parked is not None and self._parked.takes(entry)
+        return bool(self.crowded) and self._parked is not None and self._parked.takes(entry)
 
     def _is_late(self, entry: Entry) -> bool:
         """Settle a job if its turn came too late for a call, and return whether it did."""

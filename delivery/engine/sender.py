@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from delivery.engine import results
 from delivery.engine.admission import Admission
+from delivery.engine.attempts import AttemptRecorder
 from delivery.engine.calling import exchange_of
 from delivery.engine.own_load import OwnLoad
-from delivery.engine.windows import CallEnd, end_of
+from delivery.engine.windows import CallEnd
 from delivery.errors import MissingKey
 from delivery.message.template import TemplateError
 from delivery.models import LONG_RESPONSE, Exchange, FailureKind
-from delivery.policy.health import classify, is_early
-from delivery.policy.outcome import SUCCESS, decide
-from delivery.policy.retry_after import retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
     from delivery.http.pool import Place
     from delivery.http.transport import Transport
     from delivery.message.request import Rendered
-    from delivery.policy.outcome import Verdict
     from delivery.settings import Settings
     from delivery.store.queue import ClaimedJob
 
@@ -52,9 +47,6 @@ next jobs too, and few connections do what many would, with less to do for both 
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks for such calls while jobs wait for a place."""
-
-_POSTPONED_BY: Final = (1.0, 3.0)
-"""Seconds, from and to, after which a job is tried again that this process could not call."""
 
 
 class Sender:
@@ -91,13 +83,12 @@ class Sender:
         on_room: Callable[[], None],
     ) -> None:
         self._transport = transport
-        self._settler = settler
-        self._health = health
         self._clock = clock
-        self._ids = ids
+        self._recorder = AttemptRecorder(
+            settler, health, clock, ids, settings.log, on_finished=on_finished
+        )
         self._load = OwnLoad(settings.worker.concurrency, self.start_waiting)
         self._slow_concurrency = settings.worker.slow_concurrency
-        self._kept = self._max_body, self._max_head = settings.log.max_body, settings.log.max_head
         self._may_start = may_start
         self._on_begun = on_begun
         self._on_finished = on_finished
@@ -239,7 +230,8 @@ class Sender:
         assert task is not None
         loop = asyncio.get_running_loop()
         waiting, running, calls = self._waiting, self._running, self._calls
-        load = self._load
+        load, admission = self._load, self._admission
+        crowded = admission.crowded
         while True:
             while (
                 waiting
@@ -251,11 +243,17 @@ class Sender:
                 # Back to the end: they stand in the order in which their calls began.
                 del running[task]
                 running[task] = time.monotonic()
-                called = waiting.popleft()
-                if self._admission.admits(called):
-                    self._on_begun(called[0], called[1][0])
+                lease_id, job, call, place = called = waiting.popleft()
+                # Most jobs have no limit of time and a place at once; for these, `admits` is true.
+                if (
+                    place is None
+                    and not crowded
+                    and job.deadline is None
+                    and call.policy.max_elapsed is None
+                ) or admission.admits(called):
+                    self._on_begun(lease_id, job.job_id)
                     calls[task] = called
-                    await self._deliver(*called)
+                    await self._deliver(lease_id, job, call, place)
                     del calls[task]
                 else:
                     self._on_room()
@@ -286,22 +284,10 @@ class Sender:
                 rendered = call.render(job, self._clock.now())
             exchange = await exchange_of(self._transport, job, call, rendered, place)
         except asyncio.CancelledError:
-            self._settler.add(
-                results.cut_off(
-                    lease_id,
-                    job,
-                    call,
-                    rendered,
-                    self._clock.now(),
-                    self._ids.new(),
-                    *self._kept,
-                )
-            )
-            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+            self._recorder.cut_off(lease_id, job, call, rendered)
             raise
         except MissingKey as error:
-            self._settler.add(results.not_yet(lease_id, job, self._clock.now(), error))
-            self._on_finished(job.lane, CallEnd.NOT_CALLED)
+            self._recorder.not_yet(lease_id, job, error)
             return
         except TemplateError as error:
             exchange = Exchange(failure_kind=FailureKind.MISCONFIGURED, error=str(error))
@@ -311,90 +297,15 @@ class Sender:
             text = f"{type(error).__name__}: {error}"
             exchange = Exchange(failure_kind=FailureKind.INTERNAL, error=text)
         if exchange.failure_kind is FailureKind.LOCAL:
-            self._postpone(lease_id, job, call, rendered, exchange)
-        elif computes or max(exchange.response_size, len(exchange.response_head)) > LONG_RESPONSE:
+            self._load.lower(len(self._running), exchange.error)
+            self._recorder.postpone(lease_id, job, call, rendered, exchange)
+        elif (
+            computes
+            or exchange.response_size > LONG_RESPONSE
+            or len(exchange.response_head) > LONG_RESPONSE
+        ):
             # Redacting the log row takes long, too.
-            conclude = partial(self._conclude, lease_id, job, call, rendered, exchange)
+            conclude = partial(self._recorder.conclude, lease_id, job, call, rendered, exchange)
             await self._admission.computations.run(job.tenant_id, job.lane, conclude)
         else:
-            self._conclude(lease_id, job, call, rendered, exchange)
-
-    def _postpone(
-        self,
-        lease_id: UUID,
-        job: ClaimedJob,
-        call: PreparedCall,
-        rendered: Rendered | None,
-        exchange: Exchange,
-    ) -> None:
-        """Hand a job back without counting an attempt, since this process lacks what it needs."""
-        now = self._clock.now()
-        run_at = now + random.uniform(*_POSTPONED_BY)  # noqa: S311 - spreads load
-        self._load.lower(len(self._running), exchange.error)
-        if exchange.may_have_arrived:
-            log_id = self._ids.new()
-            result = results.interrupted(
-                lease_id, job, call, rendered, exchange, now, run_at, log_id, *self._kept
-            )
-        else:
-            result = results.postponed(lease_id, job, now, run_at, exchange.error)
-        self._settler.add(result)
-        self._on_finished(job.lane, CallEnd.NOT_CALLED)
-
-    def _conclude(
-        self,
-        lease_id: UUID,
-        job: ClaimedJob,
-        call: PreparedCall,
-        rendered: Rendered | None,
-        exchange: Exchange,
-    ) -> None:
-        now = self._clock.now()
-        attempt = job.attempt + 1 - job.uncounted
-        verdict = decide(
-            status_code=exchange.status_code,
-            failure_kind=exchange.failure_kind,
-            attempt=attempt,
-            max_attempts=job.max_attempts,
-            policy=call.policy,
-            rules=call.rules,
-            retry_after=lambda: retry_after_of(exchange.response_head, now),
-            now=now,
-            created_at=job.created_at,
-            deadline=job.deadline,
-            draw=random.random,
-            due_at=job.due_at,
-        )
-        if verdict is not SUCCESS or self._health.observed:
-            self._note(job, verdict, exchange, now)
-        if verdict.disable_reaction and job.reaction_id is not None:
-            reason = f"the endpoint responded with {exchange.status_code} (gone)"
-            self._settler.disable(job.reaction_id, reason)
-        self._settler.add(
-            results.delivered(
-                lease_id,
-                job,
-                call,
-                rendered,
-                exchange,
-                verdict,
-                now,
-                self._ids.new(),
-                self._max_body,
-                self._max_head,
-            )
-        )
-        self._on_finished(job.lane, end_of(exchange, verdict, attempt))
-
-    def _note(self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, now: float) -> None:
-        """Tell of a call of a reaction's what it says about the endpoint."""
-        answer = classify(verdict, exchange.status_code, exchange.failure_kind)
-        if job.reaction_id is not None and job.reaction_version is not None and answer is not None:
-            self._health.note(
-                job.reaction_id,
-                job.reaction_version,
-                answer,
-                exchange.total_ms / 1000,
-                lambda: retry_after_of(exchange.response_head, now),
-                early=is_early(verdict, job.attempt + 1 - job.uncounted),
-            )
+            self._recorder.conclude(lease_id, job, call, rendered, exchange)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 import time
+from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from delivery.models import Exchange
 
 __all__ = ["Connection"]
+
+_TICK: Final = 0.001
+"""The precision of the event loop's timers, in seconds."""
 
 _JOINED: Final = 65_536
 """Bodies up to this size are copied behind the head, so that one packet carries both."""
@@ -40,6 +44,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_arrived",
+        "_deadline",
         "_done",
         "_early",
         "_exchange",
@@ -52,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_secured",
         "_sent_at",
         "_timer",
+        "_timer_at",
         "_transport",
         "idle_since",
         "remote_address",
@@ -74,7 +80,10 @@ class Connection(asyncio.Protocol):
         self._lost_by: Exception | None = None
         """Why the connection was closed before it was used."""
         self._sent_at = 0.0
+        self._deadline = 0.0
+        """When the exchange must be over; this and the next are of `time.perf_counter`."""
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
         self._arrived: Callable[[int], object] | None = None
         """Says whether there are bytes that were not read; made when it is first needed."""
         self._secured: SecuredTransport | None = None
@@ -101,10 +110,14 @@ class Connection(asyncio.Protocol):
         self._reader.begin(exchange, is_head_request=request.method == "HEAD")
         self._done = done = self._loop.create_future()
         self._request = request
-        # One timer for all that follows, rather than a timeout around each step, which costs a
-        # context manager and a task's cancellation machinery for every call.
-        self._timer = self._loop.call_later(seconds, self._expire)
         began_at = time.perf_counter()
+        # One deadline for all that follows, rather than a timeout around each step, which costs a
+        # context manager and a task's cancellation machinery for every call. The timer of an
+        # earlier exchange serves this one too unless it is later: `_expire` sets it again. So a
+        # busy connection makes one timer for many calls.
+        self._deadline = deadline = began_at + seconds
+        if deadline < self._timer_at:
+            self._set_timer(deadline, seconds)
         self._sent_at = 0.0
         if len(request.body) <= _JOINED:
             self._transport.write(request.head + request.body)
@@ -193,6 +206,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Conclude what is under way."""
         self.usable = False
+        self._stop_timer()
         if self._done is not None:
             # A server that does not want all of a request resets the connection behind its answer.
             is_whole_request_sent = self._sent_at > 0
@@ -216,9 +230,18 @@ class Connection(asyncio.Protocol):
         self._sent_at = now
         self._exchange.send_ms = (now - began_at) * 1000
 
+    def _set_timer(self, at: float, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(seconds, self._expire)
+        self._timer_at = at
+
     def _expire(self) -> None:
-        self._timer = None
+        self._stop_timer()
         if self._done is None:
+            return
+        seconds_left = self._deadline - time.perf_counter()
+        if seconds_left > _TICK:
+            self._set_timer(self._deadline, seconds_left)
             return
         exchange = self._exchange
         if self._sent_at < 0:
@@ -248,7 +271,6 @@ class Connection(asyncio.Protocol):
 
     def _release(self) -> None:
         """Wake who waits for the exchange, and let go of it."""
-        self._stop_timer()
         self._sent_at = 0.0
         del self._exchange
         del self._request
@@ -261,6 +283,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._timer_at = inf
 
 
 def _explain(exc: Exception, request: Request, exchange: Exchange) -> None:

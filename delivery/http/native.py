@@ -58,7 +58,8 @@ class NativeTransport:
         self._max_sockets = 0
         """Connections that there may be, free ones included; 0: not known before the first."""
         self._connecting = 0
-        self._pools: dict[Endpoint, Pool] = {}
+        self._pools: dict[tuple[object, ...], Pool] = {}
+        """By the key of their endpoint."""
         self.crowded: set[Pool] = set()
         """Those in which a call may have to wait; see `Places`."""
         self._open: set[Connection] = set()
@@ -83,7 +84,7 @@ class NativeTransport:
             caller = request.place
             pool = request.place.pool
         else:
-            pool = self._pools.get(endpoint) or self._pool(endpoint)
+            pool = self._pools.get(endpoint.key) or self._pool(endpoint)
             if not pool.try_enter(request):
                 asked = time.perf_counter()
                 await pool.wait(request)
@@ -117,7 +118,7 @@ class NativeTransport:
 
     def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
         """See `Places.has_place`."""
-        pool = self._pools.get(endpoint)
+        pool = self._pools.get(endpoint.key)
         return pool is None or pool.admits(tenant, lane)
 
     def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Place]:
@@ -162,9 +163,9 @@ class NativeTransport:
         return None
 
     def _pool(self, endpoint: Endpoint) -> Pool:
-        pool = self._pools.get(endpoint)
+        pool = self._pools.get(endpoint.key)
         if pool is None:
-            pool = self._pools[endpoint] = Pool(self._per_origin, self.crowded)
+            pool = self._pools[endpoint.key] = Pool(self._per_origin, self.crowded)
         return pool
 
     async def _send_anew(
@@ -261,7 +262,7 @@ class NativeTransport:
 
     def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:
         if pool.is_unused:
-            self._pools.pop(endpoint, None)
+            self._pools.pop(endpoint.key, None)
 
 
 def _keep_sent(exchange: Exchange, before: Exchange) -> None:

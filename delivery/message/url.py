@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
@@ -55,6 +55,15 @@ class Endpoint:
     tls: TlsOptions
     is_absolute: bool = False
     """Whether the name was given with a trailing dot, so that no search domain is added to it."""
+    key: tuple[object, ...] = field(init=False, repr=False, compare=False)
+    """The same for equal endpoints. As a key of a dictionary it costs a tenth of the endpoint."""
+
+    def __post_init__(self) -> None:
+        """Make the key."""
+        tls = self.tls
+        options = (tls.ca, tls.client_certificate, tls.client_key, tls.minimum_version)
+        key = (self.scheme, self.host, self.port, self.is_absolute, *options)
+        object.__setattr__(self, "key", key)
 
     @property
     def name(self) -> str:

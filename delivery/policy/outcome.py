@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _GONE: Final = 410
+_HTTP_STATUS: Final = FailureKind.HTTP_STATUS
 
 _HOPELESS: Final = frozenset({400, 405, 406, 411, 413, 414, 415, 422, 431, 501, 505})
 
@@ -91,6 +92,14 @@ class OutcomeRules:
             or self.classes.get(status_code // 100)
             or default_action(status_code)
         )
+
+    def is_success(self, status_code: int | None, failure_kind: FailureKind | None) -> bool:
+        """Return whether an attempt that ended like this succeeded."""
+        if status_code is None or not (failure_kind is None or failure_kind is _HTTP_STATUS):
+            return False
+        if not self.statuses and not self.classes:
+            return 200 <= status_code < 300  # noqa: PLR2004 - the class of successful statuses
+        return self.action(status_code) is StatusAction.SUCCEED
 
     def is_gone(self, status_code: int) -> bool:
         """Whether a failure with this status also disables the reaction."""
@@ -188,14 +197,11 @@ def decide(
         draw: Called at most once, for a retry: a random number from 0 to 1.
         due_at: When the first attempt was asked for, if the job was delayed on purpose.
     """
+    if rules.is_success(status_code, failure_kind):
+        return SUCCESS
     disable = False
-    if status_code is not None and (
-        failure_kind is None or failure_kind is FailureKind.HTTP_STATUS
-    ):
-        action = rules.action(status_code)
-        if action is StatusAction.SUCCEED:
-            return SUCCESS
-        retried = action is StatusAction.RETRY
+    if status_code is not None and (failure_kind is None or failure_kind is _HTTP_STATUS):
+        retried = rules.action(status_code) is StatusAction.RETRY
         disable = not retried and rules.is_gone(status_code)
         kind = FailureKind.GONE if disable else FailureKind.HTTP_STATUS
     else:

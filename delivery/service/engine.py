@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.clock import Clock, IdFactory
 from delivery.service.sealing import hide_by, sealer_for
 from delivery.service.trigger_request import TriggerRequest
+from delivery.store.ids import DriverUUID
 from delivery.version import VERSION
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Engine:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._ids = IdFactory(clock)
+        self._ids = IdFactory(clock, DriverUUID)
         self._given_transport = transport
         self._closing = closing
         """Closes at the end what was made on first use."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
 
     from delivery.store.connection import Executor
 
-__all__ = ["SEARCHED", "IdKind", "find", "reaction_names"]
+__all__ = ["SEARCHED", "DriverUUID", "IdKind", "find", "reaction_names"]
+
+DriverUUID: Final[type[UUID]] = pgproto.UUID
+"""The driver's own class of UUIDs; they equal those of the standard library."""
 
 IdKind = Literal["trigger", "job", "log", "reaction"]
 SEARCHED: Final = 100_000

@@ -172,7 +172,9 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
         Receiver(default=Answer()) as receiver,
         engine_on(database_url) as engine,
     ):
-        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        # Only the calls of jobs with a limit of time have to be admitted.
+        limited = {"max_elapsed": 60.0}
+        await engine.reactions.create(name="r", url=receiver.url("/r"), retry=limited)
         async with engine.workers() as worker:
             sender, left = worker._sender, []
             finished, admits = worker._sender._on_finished, worker._sender._admission.admits
@@ -187,7 +189,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
 
             # A mistake of the engine's own, which no input causes.
             sender._admission.admits = failing  # type: ignore[method-assign]
-            sender._on_finished = counting
+            sender._on_finished = sender._recorder._on_finished = counting
             worker._audit._dispatcher.job_left = counting  # type: ignore[method-assign]
             (job_id,) = (await engine.trigger("x", 1)).jobs
             (job,) = await wait_for_all(engine, [job_id], timeout=10)

@@ -185,3 +185,35 @@ async def test_a_connection_that_timed_out_is_not_used_again() -> None:
         exchange = await transport.send(request_to(server.url))
     assert exchange.status_code == 200
     assert not exchange.reused
+
+
+async def answer_once_then_only_read(server: RawServer, connected: Connected) -> None:
+    """Answer the first request of a connection, and none after it."""
+    await read_request(server, connected)
+    await connected.send(OK)
+    await connected.reader.read()
+
+
+async def test_a_shorter_deadline_holds_on_a_connection_with_a_longer_one_before() -> None:
+    async with serving(answer_once_then_only_read) as server, native() as transport:
+        assert (await transport.send(request_to(server.url, timeout=60.0))).status_code == 200
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
+        assert exchange.reused
+
+
+async def test_a_longer_deadline_holds_on_a_connection_with_a_shorter_one_before() -> None:
+    async with serving(answer_once_then_only_read) as server, native() as transport:
+        assert (await transport.send(request_to(server.url, timeout=0.3))).status_code == 200
+        # The timer of the first exchange is still set, and goes off in the middle of this one.
+        exchange = await timed_out(transport, request_to(server.url, timeout=0.6))
+        assert exchange.reused
+
+
+async def test_a_connection_outlives_the_deadlines_of_its_exchanges() -> None:
+    async with serving(answering(OK)) as server, native() as transport:
+        assert (await transport.send(request_to(server.url, timeout=0.2))).status_code == 200
+        (connection,) = transport._open
+        await until(lambda: connection._timer is None)
+        assert (await transport.send(request_to(server.url))).reused
+        assert len(server.connections) == 1
+    assert connection._timer is None

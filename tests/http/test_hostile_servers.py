@@ -60,7 +60,7 @@ async def test_a_hostile_server_costs_one_exchange_and_its_timeout_at_most(name:
         assert (exchange.total_ms or 0) < (TIMEOUT + 5) * 1000
         assert len(servers[name].connections) == 1, "nothing is followed, nothing repeated"
         await until(lambda: len(transport._open) == 1)
-        assert set(transport._pools) == {request_to(healthy.url).endpoint}
+        assert set(transport._pools) == {request_to(healthy.url).endpoint.key}
 
 
 async def test_a_server_that_accepts_nothing_costs_the_connect_timeout() -> None:

@@ -237,3 +237,13 @@ def test_status_given_twice_is_refused() -> None:
     """It could mean either."""
     with pytest.raises(InvalidReaction, match="twice"):
         validate_status_actions([("4XX", "fail"), ("4xx", "retry")])
+
+
+@pytest.mark.parametrize("actions", [(), (("429", "succeed"), ("2xx", "retry"), ("200", "fail"))])
+def test_a_success_is_found_without_a_whole_decision(actions: Any) -> None:
+    rules = compile_actions([(status, StatusAction(action)) for status, action in actions])
+    for status in range(100, 600):
+        for kind in (None, FailureKind.HTTP_STATUS, FailureKind.TIMEOUT):
+            decided = verdict(status_code=status, failure_kind=kind, rules=rules)
+            assert rules.is_success(status, kind) == (decided.status is JobStatus.SUCCEEDED)
+    assert not rules.is_success(None, None)
