@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from delivery.errors import NotFound
-from delivery.message.request.message_ids import is_message_id_text
+from delivery.models.message_ids import is_message_id_text
 from delivery.service.checks import check_id, check_message_id
 from delivery.store import jobs
 

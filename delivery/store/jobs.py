@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delivery.clock import jobs_of_trigger
-from delivery.message.request.message_ids import format_message_id
 from delivery.models import FailureKind, Job, JobStatus
+from delivery.models.message_ids import format_message_id
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ class ClaimedJob(asyncpg.Record):
     status_code: int | None = _column(23)
     """Status of the last response; None if there was none."""
     message_id: UUID = _column(24)
-    """Number of its message; see `delivery.message.request.message_ids`."""
+    """Number of its message; see `delivery.models.message_ids`."""
 
 
 class Claim(NamedTuple):

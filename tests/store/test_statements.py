@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from delivery.store.arrivals import NewJob, NewTrigger
 from delivery.store.queue import ClaimedJob
 from delivery.store.settlements import Settled, Settlement
 from delivery.store.statements import statement
-from delivery.store.triggers import NewJob, NewTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
