@@ -189,3 +189,19 @@ async def _logs_of(pool: Pool, job_id: object) -> list[DeliveryLog]:
         limit=10,
         max_body=100,
     )
+
+
+async def test_a_log_has_the_lane_of_a_direct_job_and_no_copy_of_a_reaction_s_id(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as bench:
+        await bench.enqueue(1)
+        lease_id, (job,) = await bench.claim(1)
+        results = [succeeded(bench, lease_id, job)]
+        results.append(results[0]._replace(reaction_id=None, log_id=bench.ids.new()))
+        for result in results:
+            await settle(bench.pool, bench.worker_id, [result], [])
+        stored = await bench.pool.fetch("SELECT lane FROM delivery.delivery_logs ORDER BY id")
+        read = await bench.pool.fetch("SELECT lane FROM delivery.logs_with_body ORDER BY id")
+    assert [row["lane"] for row in stored] == [None, job.lane]
+    assert [row["lane"] for row in read] == [job.lane, job.lane]
