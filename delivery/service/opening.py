@@ -62,7 +62,7 @@ async def connect(
         DatabaseUnavailable: if no connection can be made.
         DatabaseError: if the database cannot be used for another reason; see `delivery.errors`.
         EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
-        SchemaMismatch: if the schema is missing, older or newer than this engine.
+        SchemaMismatch: if the schema is missing, older than this engine, or too new for it.
     """
     if settings is None:
         settings = load_settings(config, **_with_url(sections, dsn))

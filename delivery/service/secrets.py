@@ -102,19 +102,19 @@ class Secrets:
     async def _signing(self, count: _Count) -> None:
         after = _FIRST
         while rows := await encrypted_rows.list_signing(self._pool, after, _BATCH):
-            after = rows[-1][0]
+            after = rows[-1].reaction_id
             changes: list[SigningChange] = []
             unreadable = 0
-            for reaction_id, before in rows:
+            for row in rows:
                 try:
-                    following = seal_again(before, self._sealer)
+                    following = seal_again(row.signing, self._sealer)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(
-                        f"the signing secrets of reaction {reaction_id}", error
+                        f"the signing secrets of reaction {row.reaction_id}", error
                     )
                     continue
-                if following != before:
-                    changes.append(SigningChange(reaction_id, before, following))
+                if following != row.signing:
+                    changes.append(SigningChange(row.reaction_id, row.signing, following))
             changed = await encrypted_rows.write_signing(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EncryptedCall",
     "SigningChange",
+    "StoredSigning",
     "count_keys",
     "list_calls",
     "list_direct_calls",
@@ -40,6 +41,14 @@ class EncryptedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSigning:
+    """Signing secrets of a reaction, as stored."""
+
+    reaction_id: UUID
+    signing: str
+
+
+@dataclass(frozen=True, slots=True)
 class SigningChange:
     """New stored form of the signing secrets of a reaction."""
 
@@ -49,10 +58,10 @@ class SigningChange:
     new: str
 
 
-async def list_signing(executor: Executor, after: UUID, limit: int) -> list[tuple[UUID, str]]:
-    """Return the next reactions after an id, also deleted ones, with their stored secrets."""
+async def list_signing(executor: Executor, after: UUID, limit: int) -> list[StoredSigning]:
+    """Return the signing secrets of the next reactions after an id, also of deleted ones."""
     rows = await executor.fetch(statement("list_signing"), after, limit)
-    return [(row["id"], row["signing"]) for row in rows]
+    return [StoredSigning(row["id"], row["signing"]) for row in rows]
 
 
 async def write_signing(executor: Executor, changes: Sequence[SigningChange]) -> int:
