@@ -237,7 +237,7 @@ async def test_handshakes_that_stall_hold_up_no_other(
         stalled.scheme = "https"
         waiting = [asyncio.create_task(transport.send(request_to(stalled.url))) for _ in range(100)]
         await until(lambda: len(stalled.connections) == 100)
-        exchange = await transport.send(request_to(server.url, tls=trusting, timeout=2.0))
+        exchange = await transport.send(request_to(server.url, tls=trusting))
         assert exchange.status_code == 200
         assert not any(task.done() for task in waiting)
         for task in waiting:

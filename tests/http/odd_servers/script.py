@@ -106,7 +106,7 @@ class OddServer:
     body: bytes = b"{}"
     reads_body: bool = True
     """Whether the request's body is read before the steps."""
-    timeout: float = 5.0
+    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         differ = self.httpx is not None or self.other_headers
