@@ -134,5 +134,5 @@ def test_a_response_in_pieces_of_one_byte_costs_little_and_is_not_read_for_ever(
             break
     assert reader.progress in {Progress.FAILED, Progress.CUT}
     assert fed <= 10_001
-    # It is some hundredths; a parser that reads all earlier pieces again takes seconds.
-    assert time.process_time() - began < 0.5
+    # It is some hundredths; a parser that reads all earlier pieces again takes many seconds.
+    assert time.process_time() - began < 2
