@@ -20,6 +20,7 @@ from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
 from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -89,7 +90,7 @@ async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_u
             await until(is_parked)
             for key in list(parked._groups):
                 parked.take(key, 1)
-            await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+            await change_schema(engine._pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             (job,) = await wait_for_all(engine, [job_id])
         assert (job.status, job.attempt, job.stalls) == (JobStatus.SUCCEEDED, 2, 1)
         logs = await all_logs(engine)
@@ -128,7 +129,7 @@ async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
             await anyio.sleep(1.5 * DEAD_AFTER)
             trigger = await engine.trigger("x", 1, tenant_id="a")
             await engine.jobs.wait(trigger.jobs[0], tenant_id="a", timeout=60)
-            await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+            await change_schema(engine._pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             job = await engine.jobs.wait(job_id, tenant_id="b", timeout=60)
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
@@ -285,7 +286,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             assert await leases_left(bench, 1)
             loud = [each for each in caplog.messages if "cannot be brought back" in each]
             assert len(loud) == 1
-            await bench.pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+            await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             await until(lambda: leases_left(bench, 0))
             group.cancel_scope.cancel()
         assert await bench.pool.fetchval("SELECT count(*) FROM delivery.queue") == 6

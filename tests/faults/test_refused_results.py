@@ -18,6 +18,7 @@ from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
 from tests.support.raw_servers import answering_after, serving
 from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 from tests.support.settling import owning, rig
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ async def test_a_result_refused_without_its_exchange_is_reported_once(
         assert len([each for each in loud if "without its exchange" in each]) == 1
         assert len([each for each in loud if "cannot be written now" in each]) == 1
         assert await running.is_settled(results[0])
-        await bench.pool.execute("ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
+        await change_schema(bench.pool, "ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
         await running.settler.drained()
         assert (await running.log_of(guilty.job_id))["response_body"] is None
 
@@ -145,7 +146,7 @@ async def test_a_partition_dropped_during_a_call_is_made_again_and_the_result_is
         trigger = await engine.trigger("x", 1)
         async with engine.workers():
             await turns_until(lambda: server.requests)
-            await engine._pool.execute(f"DROP TABLE {partition_of_today()}")
+            await change_schema(engine._pool, f"DROP TABLE {partition_of_today()}")
             opened.set()
             (job,) = await wait_for_all(engine, trigger.jobs)
         assert job.status is JobStatus.SUCCEEDED
@@ -177,7 +178,7 @@ async def test_results_wait_for_a_partition_that_the_role_may_not_make(
     database_url: str, role_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(database_url) as owner, rig(role_url) as (_, running):
-        await owner.pool.execute(f"DROP TABLE {partition_of_today()}")
+        await change_schema(owner.pool, f"DROP TABLE {partition_of_today()}")
         results = await running.claimed(MANY)
         unlogged = await running.claimed(5, log_id=None, status="skipped")
         running.add(*results, *unlogged)
@@ -257,7 +258,7 @@ async def test_a_result_refused_by_a_user_trigger_waits_and_holds_up_no_other(
         more = await running.claimed(MANY)
         running.add(*more)
         await until(lambda: running.is_settled(*more))
-        await bench.pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+        await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
         with anyio.fail_after(60):
             await running.settler.drained()
         assert (await running.log_of(results[7].job_id))["response_body"] == b"thanks"

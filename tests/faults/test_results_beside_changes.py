@@ -14,6 +14,7 @@ from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import answering_after, serving
 from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 from tests.support.settling import owning, rig
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
             assert job.status is JobStatus.FAILED
             assert job.exhausted
             assert len(await all_logs(engine)) == 1
-            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
+            await change_schema(
+                engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
+            )
             await until(lambda: _told(engine, "job.exhausted"))
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.untold") == 0
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.dead_letters") == 1
@@ -177,7 +180,9 @@ async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_lat
             assert job.status is JobStatus.FAILED
             state = (await engine.reactions.get(reaction.id)).state
             assert state is ReactionState.DISABLED
-            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
+            await change_schema(
+                engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
+            )
             await until(lambda: _told(engine, "reaction.disabled"))
 
 
