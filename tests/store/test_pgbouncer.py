@@ -59,7 +59,7 @@ async def test_all_features_work_with_a_pooler_in_transaction_mode(pooled_url: s
             )
             many = await engine.trigger_many([TriggerRequest("x", n) for n in range(100)])
             jobs = [job for trigger in (*written, *many) for job in trigger.jobs]
-            done = await wait_for_all(engine, jobs, timeout=30)
+            done = await wait_for_all(engine, jobs)
         assert len(jobs) == 600
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert set(receiver.counts.values()) == {1}
@@ -84,8 +84,8 @@ async def test_the_error_of_lost_prepared_statements_names_the_setting(
     pooled_url: str,
 ) -> None:
     """PgBouncer before 1.21, or without max_prepared_statements, loses prepared statements."""
-    one = await connect(pooled_url, 5.0)
-    two = await connect(pooled_url, 5.0)
+    one = await connect(pooled_url, 30.0)
+    two = await connect(pooled_url, 30.0)
     try:
         assert await one.fetchval("SELECT 1 + 1") == 2
         # Another client now uses the session with the statement.
