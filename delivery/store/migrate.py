@@ -13,6 +13,7 @@ after. Two newer migrations are refused.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from importlib.resources import files
@@ -23,6 +24,7 @@ import asyncpg
 
 from delivery.errors import DatabaseError, MissingRights, SchemaMismatch, WrongEncoding
 from delivery.store.driver.errors import describe
+from delivery.store.driver.sqlstates import DEADLOCK_DETECTED, postgres_error
 from delivery.store.driver.transaction import transaction_on
 from delivery.store.statements import statement
 
@@ -45,10 +47,14 @@ __all__ = [
     "mismatch",
 ]
 
+logger = logging.getLogger(__name__)
+
 OLDEST_SERVER: Final = 15
 MIGRATION_TIMEOUT: Final = 3600.0
 """Seconds for one migration, and for waiting for the migration of another program."""
 _ENCODING: Final = "UTF8"
+_MOST_DEADLOCKS: Final = 20
+"""Number of times that a migration is repeated after a deadlock."""
 _ADDITIVE: Final = b"-- additive:"
 _MOST_AHEAD: Final = 1
 """Maximum number of newer, additive migrations that an engine accepts."""
@@ -214,9 +220,27 @@ async def migrate(
     await check_encoding(connection)
     known = load_migrations() if migrations is None else migrations
     labels: list[str] = []
-    while (label := await _apply_next(connection, known)) is not None:
+    while (label := await _apply_despite_deadlocks(connection, known)) is not None:
         labels.append(label)
     return tuple(labels)
+
+
+async def _apply_despite_deadlocks(
+    connection: Connection, known: Sequence[Migration]
+) -> str | None:
+    """Apply the first missing migration, again if PostgreSQL ends it to resolve a deadlock.
+
+    Changes of a partitioned table lock its partitions in another order than workers do.
+    """
+    for _ in range(_MOST_DEADLOCKS):
+        try:
+            return await _apply_next(connection, known)
+        except DatabaseError as error:
+            found = postgres_error(error)
+            if found is None or found.sqlstate != DEADLOCK_DETECTED:
+                raise
+            logger.info("a migration met a deadlock with other statements and is repeated")
+    return await _apply_next(connection, known)
 
 
 async def _apply_next(connection: Connection, known: Sequence[Migration]) -> str | None:

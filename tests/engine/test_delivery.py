@@ -141,7 +141,7 @@ async def test_an_answer_of_410_disables_the_reaction_and_skips_what_waits(
         later = await engine.trigger("x", 2, delay=3_600)
         async with engine.workers():
             (job,) = await wait_for_all(engine, first.jobs)
-        await engine._pool.execute("UPDATE delivery.queue SET run_at = now()")
+        await engine._pool.execute("UPDATE delivery.waiting_jobs SET run_at = now()")
         async with engine.workers():
             (skipped,) = await wait_for_all(engine, later.jobs)
         assert job.status is JobStatus.FAILED

@@ -137,6 +137,30 @@ async def test_a_program_killed_while_it_migrates_blocks_no_other(
         assert await waiting == ("0001_step",)
 
 
+async def test_a_migration_is_repeated_after_a_deadlock(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    locking = FIRST + "LOCK delivery.taken_first; LOCK delivery.taken_second;\n"
+    async with connected(empty_database_url) as own, connected(empty_database_url) as other:
+        await migrate(own, made(tmp_path, TAKEN))
+        # The migration detects the deadlock, since the other transaction waits for a minute.
+        await other.execute("SET deadlock_timeout = '60s'")
+        await other.execute("BEGIN; LOCK delivery.taken_second")
+        migrating = asyncio.create_task(migrate(own, made(tmp_path, TAKEN, locking)))
+        async with connected(empty_database_url) as watching:
+            while not await watching.fetchval(WAITING, "taken_second"):
+                assert not migrating.done()
+        await other.execute("LOCK delivery.taken_first; COMMIT")
+        assert await migrating == ("0002_step",)
+
+
+TAKEN = "CREATE TABLE delivery.taken_first (); CREATE TABLE delivery.taken_second ();\n"
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+    " WHERE relname = $1 AND NOT granted"
+)
+
+
 async def test_the_error_of_a_role_without_rights_names_the_missing_right(
     empty_database_url: str,
     tmp_path: Path,

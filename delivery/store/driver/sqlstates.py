@@ -10,6 +10,7 @@ from delivery.errors import DatabaseError
 
 __all__ = [
     "CHECK_VIOLATION",
+    "DEADLOCK_DETECTED",
     "FAILED_TRANSACTION",
     "INSUFFICIENT_PRIVILEGE",
     "UNDEFINED_OBJECT",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 CHECK_VIOLATION: Final = "23514"
+DEADLOCK_DETECTED: Final = "40P01"
 FAILED_TRANSACTION: Final = "25P02"
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 UNDEFINED_OBJECT: Final = "42704"
