@@ -36,7 +36,6 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/models": Ceiling(rate=32.7, opening=33, mood=1),
     "delivery/observe": Ceiling(rate=17.8, opening=4, mood=2),
     "delivery/queue": Ceiling(rate=20.3, opening=24, mood=10),
-    "delivery/service": Ceiling(rate=20.2, opening=26, mood=42),
     "delivery/store": Ceiling(rate=20.4, opening=34, mood=35),
     "delivery/testing": Ceiling(rate=52.6, opening=9, mood=11),
     "docs": Ceiling(rate=24.9, opening=0, mood=0),
