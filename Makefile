@@ -14,10 +14,10 @@ ARGS ?=
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check format bench lock clean
+.PHONY: help setup demo test fuzz check format reference bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it; again only when the lock changed
 
@@ -57,6 +57,11 @@ check: $(READY) ## formatting, lint, types, direction of the imports
 format: $(READY) ## format the code, and mend what the linter can mend by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+reference: $(READY) ## update docs/cli.md and docs/library.md from help and docstrings
+	$(BIN)/python -m delivery.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	$(BIN)/python -m tests.support.library_reference > docs/library.md.new
+	mv docs/library.md.new docs/library.md
 
 bench: $(READY) ## all benchmarks, half an hour, into docs/benchmarks.md (ARGS="latency wal" for some)
 	$(BIN)/python -m bench.report $(ARGS)

@@ -50,6 +50,6 @@ def test_arrows_to_a_terminal_state_have_the_same_verb() -> None:
 
 @pytest.mark.parametrize("words", [JobStatus, Outcome, TriggerState])
 def test_the_page_explains_each_state_and_outcome(
-    words: type[JobStatus] | type[Outcome] | type[TriggerState],
+    words: type[JobStatus | Outcome | TriggerState],
 ) -> None:
     assert {word.value for word in words} <= NAMED
