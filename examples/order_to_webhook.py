@@ -3,9 +3,9 @@
     pip install 'delivery[embedded]'
     python examples/order_to_webhook.py
 
-The shop stores an order and its trigger in one transaction. A worker sends the webhook. The endpoint
-verifies it, skips duplicates and stores it. The program uses an embedded PostgreSQL, unless
-DELIVERY_DATABASE_URL names another one. In production the three parts are separate programs.
+The shop stores an order and its trigger in one transaction. A worker sends the webhook. The
+endpoint verifies it, skips duplicates and stores it. The program uses an embedded PostgreSQL,
+unless DELIVERY_DATABASE_URL names another one. In production the three parts are separate programs.
 """
 
 from __future__ import annotations
