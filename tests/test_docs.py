@@ -10,7 +10,9 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = sorted(
-    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if path.name != "cli.md"  # cyclopts writes links and headings of its own form
 )
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 PATH: Final = re.compile(
