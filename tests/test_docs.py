@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = sorted(
     str(path.relative_to(ROOT))
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    if path.name != "cli.md"  # cyclopts writes links and headings of its own form
+    if path.name != "cli.md"  # generated with other anchors
 )
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 PATH: Final = re.compile(

@@ -87,7 +87,7 @@ async def test_the_program_ignores_the_rows_of_a_killed_run(
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that no process listens on."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port: int = reserved.getsockname()[1]
