@@ -200,7 +200,9 @@ async def test_jobs_whose_key_is_missing_wait_and_say_so_until_it_is_there(
             assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
             assert job.run_at > job.created_at
     assert {request.path for request in receiver.received} == {"/o", "/other"}
-    assert "2 secrets of reactions are encrypted with keys that are not in secrets.keys" in caplog.text
+    assert (
+        "2 secrets of reactions are encrypted with keys that are not in secrets.keys" in caplog.text
+    )
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         await make_due(database_url)
         async with engine.workers():
