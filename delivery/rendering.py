@@ -21,7 +21,7 @@ from uuid import UUID
 
 import orjson
 
-from delivery.message.redaction.calls import conceal
+from delivery.message.redaction.calls import redact_call
 from delivery.models import (
     HttpMessage,
     HttpParams,
@@ -87,8 +87,8 @@ def _(value: SigningSecret) -> dict[str, Any]:
 
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
-    concealed = conceal(value)
-    shown = {field.name: getattr(concealed, field.name) for field in dataclasses.fields(value)}
+    redacted = redact_call(value)
+    shown = {field.name: getattr(redacted, field.name) for field in dataclasses.fields(value)}
     shown["status_actions"] = dict(value.status_actions)
     return {key: to_json(each) for key, each in shown.items()}
 

@@ -20,7 +20,7 @@ from delivery.service.jobs import Jobs
 from delivery.service.logs import Logs
 from delivery.service.process_tuning import allow_open_files, collect_less_often
 from delivery.service.reactions import Reactions
-from delivery.service.secrets import Secrets, hide_by, sealer_for
+from delivery.service.secrets import Secrets, apply_redaction, cipher_for
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.triggers import TriggerRequest, Triggers
 from delivery.service.wait_reasons import Delays
@@ -62,7 +62,7 @@ class Engine:
         triggers: What happened; made by `trigger` and `trigger_many`.
         jobs: The calls to make, and direct jobs.
         logs: Every exchange.
-        secrets: What is sealed in the database.
+        secrets: What is encrypted in the database.
         ids: Finds ids by their first or last digits.
     """
 
@@ -78,16 +78,16 @@ class Engine:
         self._finished = FinishedJobs()
         self.settings = settings
         self.database_url = url
-        hide_by(settings, url)
-        self._sealer = sealer_for(settings)
-        self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
+        apply_redaction(settings, url)
+        self._cipher = cipher_for(settings)
+        self.reactions = Reactions(pool, clock, ids, self._cipher, settings, transport)
         fan_out = FanOutWriter(pool, ids, self._waker)
         finished = self._finished
         self._delays = delays = Delays(pool, clock, settings)
-        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._sealer, settings)
-        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._sealer, settings)
+        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._cipher, settings)
+        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._cipher, settings)
         self.ids = Ids(pool)
-        self.secrets = Secrets(pool, self._sealer)
+        self.secrets = Secrets(pool, self._cipher)
         self.logs = Logs(pool, clock, settings)
 
     async def trigger(
@@ -156,7 +156,7 @@ class Engine:
         `worker.shutdown_timeout` seconds, and the rest goes back to the queue.
 
         Raises:
-            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+            MissingKey: if secrets of reactions are encrypted, and none of them with a key of ours.
         """
         # Programs that only write or read do not pay for what makes the calls.
         from delivery.engine.worker import Worker  # noqa: PLC0415
@@ -172,7 +172,7 @@ class Engine:
             self._waker,
             VERSION,
             self._finished.settled,
-            self._sealer,
+            self._cipher,
         )
         async with worker.running():
             yield worker
@@ -250,7 +250,7 @@ async def connect(
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
             migrate = True if migrate is None else migrate
         await _prepare_schema(url, settings, migrate=bool(migrate))
         pool = await open_pool(settings, url)

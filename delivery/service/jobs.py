@@ -11,7 +11,7 @@ from delivery.lifecycle import TERMINAL
 from delivery.message.request.payload import encode_payload
 from delivery.message.request.url import parse_url
 from delivery.message.storage.calls import encode_params
-from delivery.message.storage.payloads import seal_payload
+from delivery.message.storage.payloads import encrypt_payload
 from delivery.message.template.filling import plain_url
 from delivery.models import JobStatus
 from delivery.service.calls import CallOptions, build_params
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from delivery.clock import Clock, IdFactory
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Job, Page
     from delivery.queue.wakeups import Waker
     from delivery.service.finished_jobs import FinishedJobs
@@ -66,7 +66,7 @@ class Jobs:
         waker: Waker,
         finished: FinishedJobs,
         delays: Delays,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
     ) -> None:
         self._pool = pool
@@ -75,7 +75,7 @@ class Jobs:
         self._waker = waker
         self._finished = finished
         self._delays = delays
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
         self._callers = CallerConnections(pool)
 
@@ -126,7 +126,7 @@ class Jobs:
         callers = None if connection is None else await self._callers.transaction(connection)
         key = (lane, check_priority(priority))
         job_id = self._ids.new()
-        stored = encode_params(params, self._sealer)
+        stored = encode_params(params, self._cipher)
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
         user = None if user_id is None else check_text("user_id", user_id)
@@ -137,7 +137,7 @@ class Jobs:
             lane=lane,
             params=stored.params,
             credentials=stored.credentials,
-            payload=seal_payload(body, payload, self._sealer),
+            payload=encrypt_payload(body, payload, self._cipher),
             priority=priority,
             run_at=due,
             tenant_id=tenant_id,

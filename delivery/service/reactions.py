@@ -7,10 +7,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.redaction.calls import hidden_parts
+from delivery.message.redaction.calls import secret_parts
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.stored_secrets import encode_signing, rotate_signing
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_shown
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_redacted
 from delivery.models import (
     HttpParams,
     Page,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.http.transport import Transport
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
     from delivery.store.reactions import StoredReaction
@@ -81,16 +81,16 @@ class Reactions:
         pool: Pool,
         clock: Clock,
         ids: IdFactory,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
         transport: Transport,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
-        previews = Previews(pool, clock, ids, sealer, settings, transport)
+        previews = Previews(pool, clock, ids, cipher, settings, transport)
         self.preview = previews.show
         self.test = previews.send
 
@@ -133,8 +133,8 @@ class Reactions:
             condition=check_condition(condition),
             priority=check_priority(priority),
             params=params,
-            call=encode_params(replace(params, secrets=()), self._sealer),
-            signing=encode_signing(params.secrets, self._sealer),
+            call=encode_params(replace(params, secrets=()), self._cipher),
+            signing=encode_signing(params.secrets, self._cipher),
         )
         return written.shown
 
@@ -151,11 +151,11 @@ class Reactions:
 
         Raises:
             NotFound: if there is none with this id in this tenant.
-            MissingKey: if it is to be revealed, and was sealed with a key that is not here.
+            MissingKey: if it is to be revealed, and was encrypted with a key that is not here.
         """
         check_flag("reveal", reveal)
         stored = await self._stored(reaction_id, tenant_id)
-        return stored.revealed(self._sealer) if reveal else stored.shown
+        return stored.revealed(self._cipher) if reveal else stored.shown
 
     async def list(
         self,
@@ -198,7 +198,7 @@ class Reactions:
             changed, call = self._change(stored, changes)
             signing = None
             if "secret" in changes or "secrets" in changes:
-                signing = encode_signing(changed.params.secrets, self._sealer)
+                signing = encode_signing(changed.params.secrets, self._cipher)
             written = await reactions.update(
                 self._pool, changed, call, signing, stored.signing_version
             )
@@ -249,7 +249,7 @@ class Reactions:
             made = secret or generate_secret(wanted or first)
             now = self._clock.now()
             ends = inf if keep_for is None else now + keep_for
-            signing = rotate_signing(stored.signing, made, self._sealer, now=now, expires_at=ends)
+            signing = rotate_signing(stored.signing, made, self._cipher, now=now, expires_at=ends)
             key = stored.shown.id
             if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
                 return SigningSecret(made, kind_of(made), public_key(made))
@@ -319,18 +319,18 @@ class Reactions:
             # The stored call is kept byte for byte, also where it could not be read or saved again.
             return self._changed(stored.shown, changes), stored.call
         try:
-            current = decode_params(stored.call, self._sealer)
+            current = decode_params(stored.call, self._cipher)
         except MissingKey:
             return self._change_unopened(stored, changes)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unreadable(stored.shown.id) from error
         changed = self._changed(replace(stored.shown, params=current), changes)
-        return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
+        return changed, encode_params(replace(changed.params, secrets=()), self._cipher)
 
     def _change_unopened(
         self, stored: StoredReaction, changes: ReactionChanges
     ) -> tuple[Reaction, StoredCall]:
-        """The same without the key: what is sealed is carried over, as long as all of it stays."""
+        """Change it without the key: carry over the encrypted part, as long as all of it stays."""
         shown = replace(stored.shown.params, secrets=())
         # A certificate cannot be checked without its key.
         checkable = replace(shown, tls=TlsOptions(shown.tls.ca))
@@ -340,13 +340,13 @@ class Reactions:
             params = replace(params, tls=shown.tls)
             changed = replace(changed, params=params)
         visible = replace(params, secrets=())
-        if hidden_parts(visible) == hidden_parts(shown):
-            return changed, StoredCall(encode_shown(visible), stored.call.credentials)
+        if secret_parts(visible) == secret_parts(shown):
+            return changed, StoredCall(encode_redacted(visible), stored.call.credentials)
         try:
-            return changed, encode_params(visible, self._sealer)
+            return changed, encode_params(visible, self._cipher)
         except InvalidReaction:
             # Says which key it is that is missing.
-            self._sealer.open(stored.call.credentials)
+            self._cipher.decrypt(stored.call.credentials)
             raise
 
     def _params(self, call: CallOptions) -> HttpParams:

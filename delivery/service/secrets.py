@@ -1,4 +1,4 @@
-"""`engine.secrets`: sealing what is stored anew; and the sealer that everything shares."""
+"""`engine.secrets`: sealing what is stored anew; and the cipher that everything shares."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.redaction.by_name import exempt_names, hide_names
-from delivery.message.signing.stored_secrets import seal_again
+from delivery.message.redaction.by_name import add_secret_names, exempt_names
+from delivery.message.signing.stored_secrets import reencrypt_signing
 from delivery.message.storage.calls import decode_params, encode_params
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.observe.secret_filter import hide_always
 from delivery.settings import passwords_in
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from delivery.settings import Settings
     from delivery.store.driver.connection import Executor, Pool
-    from delivery.store.sealed_rows import SealedCall
+    from delivery.store.encrypted_rows import EncryptedCall
 
-__all__ = ["Resealed", "Secrets", "hide_by", "sealer_for"]
+__all__ = ["Reencrypted", "Secrets", "apply_redaction", "cipher_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ _BATCH: Final = 200
 _FIRST: Final = UUID(int=0)
 
 
-def sealer_for(settings: Settings) -> Sealer:
-    """What seals by these settings; without a key it says so once, when it first matters."""
+def cipher_for(settings: Settings) -> Cipher:
+    """What encrypts by these settings; without a key it says so once, when it first matters."""
     told = False
 
     def tell() -> None:
@@ -45,12 +45,12 @@ def sealer_for(settings: Settings) -> Sealer:
                 " copy of the database; `delivery secrets generate-key` makes a key"
             )
 
-    return Sealer(settings.secrets.texts(), on_unsealed=tell)
+    return Cipher(settings.secrets.texts(), on_plaintext=tell)
 
 
-def hide_by(settings: Settings, database_url: str) -> None:
+def apply_redaction(settings: Settings, database_url: str) -> None:
     """Take for secret, in this process, what the settings say, and what gives access to it."""
-    hide_names(settings.redaction.names)
+    add_secret_names(settings.redaction.names)
     exempt_names(settings.redaction.exempt)
     hide_always(settings.secrets.texts())
     hide_always(passwords_in(database_url))
@@ -58,22 +58,22 @@ def hide_by(settings: Settings, database_url: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Resealed:
+class Reencrypted:
     """What became of the rows that hold secrets."""
 
     examined: int
     changed: int
-    """Now sealed with the first key."""
+    """Now encrypted with the first key."""
     unreadable: int
-    """Left as they were: sealed with a key that is not here, or damaged."""
+    """Left as they were: encrypted with a key that is not here, or damaged."""
 
 
 class Secrets:
     """Seal with the first key what is stored, whoever's it is."""
 
-    def __init__(self, pool: Pool, sealer: Sealer) -> None:
+    def __init__(self, pool: Pool, cipher: Cipher) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
 
     async def check(self) -> None:
         """Whether secrets of reactions can be opened; `Engine.workers` asks before it begins.
@@ -82,14 +82,14 @@ class Secrets:
         and all else is delivered.
 
         Raises:
-            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+            MissingKey: if secrets of reactions are encrypted, and none of them with a key of ours.
         """
-        held = await sealed_rows.look(self._pool)
-        foreign = sorted(set(held) - {"", *self._sealer.labels})
+        held = await encrypted_rows.look(self._pool)
+        foreign = sorted(set(held) - {"", *self._cipher.labels})
         if not foreign:
             return
         message = (
-            f"{sum(held[label] for label in foreign)} secrets of reactions are sealed with keys"
+            f"{sum(held[label] for label in foreign)} secrets of reactions are encrypted with keys"
             f" that are not here ({', '.join(foreign)}); add them to secrets.keys"
             " (DELIVERY_SECRETS_KEYS)"
         )
@@ -97,7 +97,7 @@ class Secrets:
             raise MissingKey(message)
         logger.error("%s: until then, jobs that need them wait", message)
 
-    async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
+    async def reencrypt(self, on_batch: Callable[[Reencrypted], None] | None = None) -> Reencrypted:
         """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.
 
         Works in batches beside running workers. Cut off, it can be begun again: what is done is
@@ -114,7 +114,7 @@ class Secrets:
         if given is not None and not callable(given):
             message = f"on_batch must be a function, not {type(given).__name__}"
             raise InvalidInput(message)
-        if not self._sealer.has_keys:
+        if not self._cipher.has_keys:
             message = (
                 "there is no key in secrets.keys to encrypt with; make one with"
                 " `delivery secrets generate-key`"
@@ -122,19 +122,21 @@ class Secrets:
             raise InvalidSetting(message)
         count = _Count(on_batch)
         await self._signing(count)
-        await self._calls(count, sealed_rows.list_calls, sealed_rows.write_calls)
-        await self._calls(count, sealed_rows.list_direct_calls, sealed_rows.write_direct_calls)
+        await self._calls(count, encrypted_rows.list_calls, encrypted_rows.write_calls)
+        await self._calls(
+            count, encrypted_rows.list_direct_calls, encrypted_rows.write_direct_calls
+        )
         return count.result
 
     async def _signing(self, count: _Count) -> None:
         after = _FIRST
-        while rows := await sealed_rows.list_signing(self._pool, after, _BATCH):
+        while rows := await encrypted_rows.list_signing(self._pool, after, _BATCH):
             after = rows[-1][0]
             changes: list[tuple[UUID, str, str]] = []
             unreadable = 0
             for reaction_id, before in rows:
                 try:
-                    following = seal_again(before, self._sealer)
+                    following = reencrypt_signing(before, self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(
                         f"the signing secrets of reaction {reaction_id}", error
@@ -142,29 +144,29 @@ class Secrets:
                     continue
                 if following != before:
                     changes.append((reaction_id, before, following))
-            changed = await sealed_rows.write_signing(self._pool, changes) if changes else 0
+            changed = await encrypted_rows.write_signing(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 
     async def _calls(
         self,
         count: _Count,
-        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[SealedCall]]],
-        write_calls: Callable[[Executor, Sequence[SealedCall]], Awaitable[int]],
+        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[EncryptedCall]]],
+        write_calls: Callable[[Executor, Sequence[EncryptedCall]], Awaitable[int]],
     ) -> None:
         after = (_FIRST, 0)
         while rows := await list_calls(self._pool, after, _BATCH):
             after = rows[-1][:2]
-            changes: list[SealedCall] = []
+            changes: list[EncryptedCall] = []
             unreadable = 0
             for row in rows:
                 try:
-                    call = encode_params(decode_params(row.call, self._sealer), self._sealer)
+                    call = encode_params(decode_params(row.call, self._cipher), self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(f"what is sent by {row.id}", error)
                     continue
                 # Each sealing differs, so where the key is the first, the rest is compared: an
-                # earlier version may have left something in clear there that is concealed now.
-                is_current = self._sealer.is_current(row.call.credentials)
+                # earlier version may have left something in clear there that is redacted now.
+                is_current = self._cipher.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(row._replace(call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
@@ -172,14 +174,14 @@ class Secrets:
 
 
 class _Count:
-    def __init__(self, on_batch: Callable[[Resealed], None] | None) -> None:
-        self.result = Resealed(0, 0, 0)
+    def __init__(self, on_batch: Callable[[Reencrypted], None] | None) -> None:
+        self.result = Reencrypted(0, 0, 0)
         self._on_batch = on_batch
 
     def add(self, examined: int, changed: int, unreadable: int) -> None:
         """Count one batch."""
         so_far = self.result
-        self.result = Resealed(
+        self.result = Reencrypted(
             so_far.examined + examined,
             so_far.changed + changed,
             so_far.unreadable + unreadable,

@@ -11,7 +11,7 @@ from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.message.request.payload import encode_payload
-from delivery.message.storage.payloads import seal_payload, shown_payload
+from delivery.message.storage.payloads import encrypt_payload, redacted_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.policy.matching import validate_event_type
 from delivery.policy.operational_triggers import OWN_TYPES
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Job, JobStatus, Page
     from delivery.service.finished_jobs import FinishedJobs
     from delivery.service.wait_reasons import Delays
@@ -73,11 +73,11 @@ class Triggers:
         fan_out: FanOutWriter,
         finished: FinishedJobs,
         delays: Delays,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
     ) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
         self._clock = clock
         self._fan_out = fan_out
         self._callers = CallerConnections(pool)
@@ -115,7 +115,7 @@ class Triggers:
 
         Raises:
             NotFound: if there is none with this id in this tenant.
-            MissingKey: if its payload was sealed with a key that is not here.
+            MissingKey: if its payload was encrypted with a key that is not here.
         """
         return self._shown(await self._stored(trigger_id, tenant_id))
 
@@ -251,7 +251,7 @@ class Triggers:
         return tuple(sorted(found, key=lambda job: places.get(job.id, len(places))))
 
     def _shown(self, trigger: Trigger) -> Trigger:
-        return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
+        return replace(trigger, payload=redacted_payload(trigger.payload, self._cipher))
 
     def _draft(self, request: TriggerRequest) -> TriggerDraft:
         timed = (
@@ -270,7 +270,7 @@ class Triggers:
         return TriggerDraft(
             type=event_type,
             payload=payload,
-            stored_payload=seal_payload(payload, request.payload, self._sealer),
+            stored_payload=encrypt_payload(payload, request.payload, self._cipher),
             user_id=None if request.user_id is None else check_text("user_id", request.user_id),
             run_at=run_at,
             priority=None if request.priority is None else check_priority(request.priority),

@@ -25,7 +25,7 @@ from delivery.message.redaction.by_name import (
     redact_query,
     redact_url,
 )
-from delivery.message.redaction.calls import conceal
+from delivery.message.redaction.calls import redact_call
 from delivery.message.redaction.scrubber import Scrubber, secrets_in_value
 from delivery.message.request.head import cut_head, message_headers, redirects_in
 from delivery.message.request.payload import decode_payload, encode_payload
@@ -113,8 +113,8 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
         validate_params,
         lambda n: in_json(["{{ event.a }}" for _ in range(n // 13)]),
     ),
-    "call: concealed": (conceal, lambda n: in_json([{"token": i} for i in range(n // 10)])),
-    "call: form": (conceal, lambda n: in_form("token=1&" * (n // 8))),
+    "call: redacted": (redact_call, lambda n: in_json([{"token": i} for i in range(n // 10)])),
+    "call: form": (redact_call, lambda n: in_form("token=1&" * (n // 8))),
     "call: deep text": (
         validate_params,
         lambda n: HttpParams(

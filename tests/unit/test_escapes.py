@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from delivery.message.redaction.escapes import Unescaped, unescaped_forms
 from delivery.message.redaction.scrubber import Scrubber
-from delivery.message.storage.exchanges import kept_body
+from delivery.message.storage.exchanges import storable_body
 from tests.support.escaping import ENCODERS
 
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=6, max_size=24)
@@ -61,7 +61,7 @@ def test_a_secret_that_is_cut_off_is_hidden_up_to_the_cut(name: str) -> None:
     scrubber = Scrubber([secret])
     written = f"some text {ENCODERS[name](ENCODERS['json'](secret))}".encode()
     for end in range(len(written)):
-        kept = kept_body(written[:end], scrubber, 4_096, cut=True)
+        kept = storable_body(written[:end], scrubber, 4_096, cut=True)
         for layer in (kept, *Unescaped(kept).layers):
             assert b"sk/live" not in layer.replace(b" ", b"+")
         assert kept.startswith(b"some text"[:end])
@@ -73,7 +73,7 @@ def test_the_beginning_of_a_secret_is_hidden_where_a_body_is_too_long_to_keep() 
     for written in (secret, "".join(f"\\u{ord(each):04x}" for each in secret)):
         for before in range(300):
             body = f"{'.' * before}{written}{'.' * 500}".encode()
-            kept = kept_body(body, scrubber, 100)
+            kept = storable_body(body, scrubber, 100)
             assert len(kept) <= 100
             assert all(b"hunter" not in each for each in (kept, *Unescaped(kept).layers))
 
@@ -93,7 +93,7 @@ def test_a_text_in_which_nothing_secret_is_escaped_is_the_same_object() -> None:
     scrubber = Scrubber(["a/secret&here"])
     body = b'{"a": "b\\/c \\u0041 %41 &amp;"}'
     assert scrubber.scrub(body) is body
-    assert kept_body(body, scrubber, 4_096, cut=True) == body
+    assert storable_body(body, scrubber, 4_096, cut=True) == body
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_million_hostile_bytes_are_read_a_few_times_only(body: bytes) -> None:
     """If each byte were read again for each escape, the test would not end in its time."""
     scrubber = Scrubber(["AAAAAAAAAA-hunter2"])
     assert scrubber.scrub(body) is body
-    scrubber.hide_cut_end(body)
+    scrubber.scrub_cut_end(body)
     Scrubber(["AAAAAA"]).scrub(body)
 
 
@@ -122,5 +122,5 @@ def test_a_million_hostile_bytes_are_read_a_few_times_only(body: bytes) -> None:
 def test_any_bytes_can_be_looked_through(data: bytes, secret: bytes) -> None:
     scrubber = Scrubber([secret.decode("utf-8", "surrogateescape"), secret.hex()])
     scrubber.scrub(data)
-    scrubber.hide_cut_end(data)
+    scrubber.scrub_cut_end(data)
     scrubber.scrub_text(data.decode("utf-8", "surrogateescape"))

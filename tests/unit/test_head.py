@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.message.redaction.scrubber import Scrubber
 from delivery.message.request.head import cut_head, last_head, message_headers, redirects_in
-from delivery.message.storage.exchanges import kept_head
+from delivery.message.storage.exchanges import storable_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 def test_a_head_that_fits_is_kept_as_it_is() -> None:
     head = OK + b"X: y"
     assert cut_head(head, 1_024) is head
-    assert kept_head(head, None, 1_024) is head
+    assert storable_head(head, None, 1_024) is head
 
 
 def test_a_long_head_is_cut_between_fields_and_says_so() -> None:
@@ -47,7 +47,7 @@ def test_redirects_are_shown_however_long_their_heads_are() -> None:
         b"HTTP/1.1 307 Again%b\r\nLocation: http://h.test/%d\r\n\r\n" % (long, number)
         for number in range(3)
     )
-    kept = kept_head(heads + OK + b"Y: z" + long, None, 1_024)
+    kept = storable_head(heads + OK + b"Y: z" + long, None, 1_024)
     assert len(kept) <= 1_024
     assert [each.location for each in redirects_in(kept)] == [
         f"http://h.test/{number}" for number in range(3)
@@ -60,9 +60,9 @@ def test_no_part_of_a_secret_is_left_where_a_head_is_cut() -> None:
     scrubber = Scrubber([secret])
     for filler in range(900, 1_024):
         head = b"HTTP/1.1 200 " + b"x" * filler + secret.encode() + b"\r\nX: " + b"y" * 2_000
-        assert b"ss" not in kept_head(head, scrubber, 1_024)
+        assert b"ss" not in storable_head(head, scrubber, 1_024)
         head = OK + b"A: " + b"x" * filler + secret.encode() + b"\r\nX: " + b"y" * 2_000
-        assert b"ss" not in kept_head(head, scrubber, 1_024)
+        assert b"ss" not in storable_head(head, scrubber, 1_024)
 
 
 lines = st.lists(st.binary(max_size=300).map(lambda line: line.replace(b"\n", b"")), max_size=40)
@@ -84,7 +84,7 @@ def test_folded_lines_are_joined_once() -> None:
 def test_a_head_full_of_urls_and_cookies_is_looked_through_only_as_far_as_it_is_kept() -> None:
     head = OK + b"Location: http://a@b.test/?token=1\r\n" * 25_000
     began = time.process_time()
-    kept = kept_head(head, None, 16_384)
+    kept = storable_head(head, None, 16_384)
     assert time.process_time() - began < 0.5
     assert b"token=1" not in kept
     assert b"a@b" not in kept

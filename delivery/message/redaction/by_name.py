@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-from delivery.message.redaction.name_value_pairs import hide_pairs
+from delivery.message.redaction.name_value_pairs import redact_pairs
 from delivery.message.redaction.plain_values import has_text, is_plain, names_its_value
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "add_secret_names",
     "exempt_names",
     "has_secret_keys",
-    "hide_names",
     "is_certain",
     "is_credential",
     "is_secret_header",
     "is_secret_key",
     "is_secret_query_key",
     "may_be_secret",
+    "may_have_secret_names",
     "redact_head",
     "redact_headers",
     "redact_pairs_in",
     "redact_query",
     "redact_url",
-    "tells_secret_names",
 ]
 
 REDACTED: Final = "***"
@@ -75,17 +75,17 @@ _OWNERS_OF_KEYS: Final = frozenset(
 )
 """Before the word `key` in JSON, where it may also be that of an object, a row or a cache."""
 
-_own_names: set[str] = set()
+_added_names: set[str] = set()
 """Names that settings add, without case and separators. They are never taken back: of several
 engines in one process each hides what any of them is to hide."""
 
 _exempt_names: set[str] = set()
-"""Names that settings exempt, as `_own_names` are kept; a name in both is secret."""
+"""Names that settings exempt, as `_added_names` are kept; a name in both is secret."""
 
-_open_keys: set[str] = set()
+_harmless_keys: set[str] = set()
 """Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
 
-_OPEN_HEADERS: Final = frozenset(
+_HARMLESS_HEADERS: Final = frozenset(
     {
         "cache-key",
         "idempotency-key",
@@ -99,8 +99,8 @@ _OPEN_HEADERS: Final = frozenset(
 """Look like secrets, but are none."""
 
 _SHORT: Final = 1_024
-_KEYS_KEPT: Final = 20_000
-_LONGEST_KEPT: Final = 64
+_MOST_CACHED_KEYS: Final = 20_000
+_LONGEST_CACHED: Final = 64
 
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refresh"})
@@ -126,12 +126,12 @@ _FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t
 
 def is_secret_header(name: str) -> bool:
     """Whether the value of a header with this name must not be stored."""
-    return _judged(_is_secret_header, name)
+    return _cached(_is_secret_header, name)
 
 
 def is_secret_query_key(key: str) -> bool:
     """Whether the value of a query key (decoded) must not be stored."""
-    return _judged(_is_secret_query_key, key)
+    return _cached(_is_secret_query_key, key)
 
 
 def is_secret_key(key: str) -> bool:
@@ -139,7 +139,7 @@ def is_secret_key(key: str) -> bool:
 
     As with headers, but a `key` alone, or that of an object or a row, is no secret there.
     """
-    return _judged(_is_secret_key, key)
+    return _cached(_is_secret_key, key)
 
 
 def is_credential(name: str, value: object) -> bool:
@@ -148,7 +148,7 @@ def is_credential(name: str, value: object) -> bool:
     It is judged by the name and by `redaction.names`. `redaction.exempt` only decides which values
     may be stored, and so has no part in it.
     """
-    looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    looks_secret = name.lower() not in _HARMLESS_HEADERS and _looks_secret(name, _WORDS)
     return looks_secret and may_be_secret(name, value)
 
 
@@ -157,7 +157,7 @@ def is_certain(name: str) -> bool:
 
     A name such as `total_tokens` or `signature_required` only has such a word in it.
     """
-    return _judged(_is_certain, name)
+    return _cached(_is_certain, name)
 
 
 def may_be_secret(name: str, value: object) -> bool:
@@ -177,20 +177,22 @@ def may_be_secret(name: str, value: object) -> bool:
     return True
 
 
-def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
+def _cached(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
     # Names come from servers too, and the caches must not be filled with long ones.
-    return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
+    return judgement(name) if len(name) <= _LONGEST_CACHED else judgement.__wrapped__(name)
 
 
 @lru_cache(maxsize=4_096)
 def _is_certain(name: str) -> bool:
-    squashed, words = _squashed(name), _WORD.findall(name)
-    return squashed in _own_names or names_its_value(squashed, words[-1].lower() if words else "")
+    normalized, words = _normalized(name), _WORD.findall(name)
+    return normalized in _added_names or names_its_value(
+        normalized, words[-1].lower() if words else ""
+    )
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_header(name: str) -> bool:
-    if name.lower() in _OPEN_HEADERS or _is_exempt(name):
+    if name.lower() in _HARMLESS_HEADERS or _is_exempt(name):
         return False
     return _looks_secret(name, _WORDS)
 
@@ -217,7 +219,7 @@ def has_secret_keys(value: object) -> bool:
         item = waiting.pop()
         if isinstance(item, dict):
             # Most objects have the keys that others before them had.
-            if not _open_keys.issuperset(item) and _any_secret(item):
+            if not _harmless_keys.issuperset(item) and _any_secret(item):
                 return True
             children: Iterable[object] = item.values()
         elif isinstance(item, (list, tuple)):
@@ -235,42 +237,42 @@ def _any_secret(item: dict[Any, object]) -> bool:
         if is_secret_key(key):
             if may_be_secret(key, value):
                 return True
-        elif len(key) <= _LONGEST_KEPT:
-            if len(_open_keys) >= _KEYS_KEPT:
-                _open_keys.clear()
-            _open_keys.add(key)
+        elif len(key) <= _LONGEST_CACHED:
+            if len(_harmless_keys) >= _MOST_CACHED_KEYS:
+                _harmless_keys.clear()
+            _harmless_keys.add(key)
     return False
 
 
-def hide_names(names: Iterable[str]) -> None:
+def add_secret_names(names: Iterable[str]) -> None:
     """Take names of headers, query keys and JSON keys for secret ones from now on."""
-    global _hints  # noqa: PLW0603 - settings of a process; see `_own_names`
-    added = {_squashed(name) for name in names} - _own_names - {""}
+    global _hints  # noqa: PLW0603 - settings of a process; see `_added_names`
+    added = {_normalized(name) for name in names} - _added_names - {""}
     if not added:
         return
-    _own_names.update(added)
+    _added_names.update(added)
     # The longest part without a separator is sure to stand in each spelling of a name.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
-    _forget_judgements()
+    _clear_caches()
 
 
 def exempt_names(names: Iterable[str]) -> None:
     """Take names for no secret ones from now on, whatever words they have in them."""
-    added = {_squashed(name) for name in names} - _exempt_names - {""}
+    added = {_normalized(name) for name in names} - _exempt_names - {""}
     if added:
         _exempt_names.update(added)
-        _forget_judgements()
+        _clear_caches()
 
 
-def _forget_judgements() -> None:
+def _clear_caches() -> None:
     for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _is_certain):
         judgement.cache_clear()
     _redact_short_head.cache_clear()
-    _open_keys.clear()
+    _harmless_keys.clear()
 
 
-def tells_secret_names(data: bytes) -> bool:
+def may_have_secret_names(data: bytes) -> bool:
     """Whether a name that looks like a secret may stand in the data; a quick first test."""
     lowered = data.lower()
     for hint in _hints:
@@ -283,17 +285,17 @@ def tells_secret_names(data: bytes) -> bool:
 def _is_exempt(name: str) -> bool:
     if not _exempt_names:
         return False
-    squashed = _squashed(name)
-    return squashed in _exempt_names and squashed not in _own_names
+    normalized = _normalized(name)
+    return normalized in _exempt_names and normalized not in _added_names
 
 
-def _squashed(name: str) -> str:
+def _normalized(name: str) -> str:
     return _NOT_ALPHANUMERIC.sub("", name.lower())
 
 
 def _has_secret_part(name: str) -> bool:
-    squashed = _squashed(name)
-    return squashed in _own_names or any(part in squashed for part in _PARTS)
+    normalized = _normalized(name)
+    return normalized in _added_names or any(part in normalized for part in _PARTS)
 
 
 def _looks_secret(name: str, words: frozenset[str]) -> bool:
@@ -323,7 +325,7 @@ def redact_pairs_in(data: bytes) -> bytes:
     """
     if not (b"=" in data or b"%" in data or b"\\u" in data):
         return data
-    return hide_pairs(data, _is_secret_pair)
+    return redact_pairs(data, _is_secret_pair)
 
 
 def _is_secret_pair(name: str, value: str) -> bool:
@@ -346,7 +348,7 @@ def _redact_short_head(head: bytes) -> bytes:
 
 def _redact_head(head: bytes) -> bytes:
     # The sign is behind the user and password that a URL may have.
-    if b"@" not in head and not tells_secret_names(head):
+    if b"@" not in head and not may_have_secret_names(head):
         return head
     return _FIELD_LINE.sub(_redact_line, head)
 
@@ -355,10 +357,10 @@ def _redact_line(line: re.Match[bytes]) -> bytes:
     name = line[2].decode("latin-1").strip()
     if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
         if name.lower() in _URL_HEADERS:
-            shown = redact_url(line[4].decode("latin-1")).encode("latin-1")
+            redacted = redact_url(line[4].decode("latin-1")).encode("latin-1")
         else:
-            shown = redact_pairs_in(line[4])
-        return line[1] + line[2] + line[3] + shown
+            redacted = redact_pairs_in(line[4])
+        return line[1] + line[2] + line[3] + redacted
     return line[1] + line[2] + line[3] + REDACTED.encode()
 
 
@@ -374,11 +376,11 @@ def _redact_pairs(query: str) -> str:
         key, mark, value = parts[place].partition("=")
         if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
-    shown = "".join(parts)
-    if "%" not in shown and shown.count("=") <= len(parts) // 2 + 1:
-        return shown
+    redacted = "".join(parts)
+    if "%" not in redacted and redacted.count("=") <= len(parts) // 2 + 1:
+        return redacted
     # A value may be a URL or a form itself.
-    data = shown.encode("utf-8", "surrogatepass")
+    data = redacted.encode("utf-8", "surrogatepass")
     return redact_pairs_in(data).decode("utf-8", "surrogatepass")
 
 

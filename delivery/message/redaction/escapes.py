@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EscapedNeedles", "Unescaped", "has_escapes", "replace_spans", "unescaped_forms"]
+__all__ = ["EscapedTextSearch", "Unescaped", "has_escapes", "replace_spans", "unescaped_forms"]
 
 Span = tuple[int, int]
 
@@ -110,7 +110,7 @@ def replace_spans(data: bytes, spans: Iterable[Span], mark: bytes) -> bytes:
     return b"".join([*parts, data[done:]])
 
 
-class EscapedNeedles:
+class EscapedTextSearch:
     """Secrets to find in texts with their escapes undone.
 
     Args:
@@ -128,7 +128,7 @@ class EscapedNeedles:
         self._bare = None if has_controls else tuple(bare)
 
     def find(self, data: bytes) -> list[Span]:
-        """Return the spans of escaped needles in the data."""
+        """Return the spans of escaped patterns in the data."""
         if not has_escapes(data) or (self._bare is not None and not self._may_find(data)):
             return []
         return Unescaped(data).find(self.forms)
@@ -169,35 +169,35 @@ class Unescaped:
         self._plain = tuple(layers)
         self.layers: tuple[bytes, ...] = tuple(map(_normal, layers))
         """The searched text after each layer of escapes is undone. A `+` becomes a space, as it may
-        be one in a URL; needles are changed in the same way."""
+        be one in a URL; patterns are changed in the same way."""
 
-    def find(self, needles: Sequence[bytes], *, plain: bool = False) -> list[Span]:
-        """Return the spans of escaped needles in the original text.
+    def find(self, patterns: Sequence[bytes], *, plain: bool = False) -> list[Span]:
+        """Return the spans of escaped patterns in the original text.
 
         Args:
-            needles: What to look for.
-            plain: Whether a `+` is nothing but a `+`, also in the needles.
+            patterns: What to look for.
+            plain: Whether a `+` is nothing but a `+`, also in the patterns.
         """
         found: list[Span] = []
         for depth, layer in enumerate(self._plain if plain else self.layers):
-            for needle in needles:
-                start = layer.find(needle)
+            for pattern in patterns:
+                start = layer.find(pattern)
                 while start >= 0:
-                    end = start + len(needle)
+                    end = start + len(pattern)
                     found.append((self._place(depth, start), self._place(depth, end, is_end=True)))
-                    start = layer.find(needle, end)
+                    start = layer.find(pattern, end)
         return found
 
-    def find_start_at_end(self, needles: Sequence[bytes]) -> int | None:
-        """Return from where on the text as it is ends with the beginning of a needle.
+    def find_start_at_end(self, patterns: Sequence[bytes]) -> int | None:
+        """Return from where on the text as it is ends with the beginning of a pattern.
 
         None: it does not.
         """
         found = (
             self._place(depth, start)
             for depth, layer in enumerate((self._data, *self.layers), start=-1)
-            for needle in needles
-            if (start := _start_at_end(layer, needle)) is not None
+            for pattern in patterns
+            if (start := _start_at_end(layer, pattern)) is not None
         )
         return min(found, default=None)
 
@@ -236,11 +236,11 @@ def _whole_part(text: bytes) -> bytes:
     return text if partial is None else text[: partial.start()]
 
 
-def _start_at_end(text: bytes, needle: bytes) -> int | None:
-    beginning = needle[:_SHORTEST]
-    start = text.find(beginning, max(0, len(text) - len(needle)))
+def _start_at_end(text: bytes, pattern: bytes) -> int | None:
+    beginning = pattern[:_SHORTEST]
+    start = text.find(beginning, max(0, len(text) - len(pattern)))
     while start >= 0:
-        if needle.startswith(text[start:]):
+        if pattern.startswith(text[start:]):
             return start
         start = text.find(beginning, start + 1)
     return None

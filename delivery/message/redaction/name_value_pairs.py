@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["hide_pairs"]
+__all__ = ["redact_pairs"]
 
 _MARK: Final = b"***"
 _LONGEST_NAME: Final = 256
@@ -38,7 +38,7 @@ _ENDS: Final = tuple(
 _END_OF_TEXT: Final = re.compile(_END)
 
 
-def hide_pairs(data: bytes, is_secret: Callable[[str, str], bool]) -> bytes:
+def redact_pairs(data: bytes, is_secret: Callable[[str, str], bool]) -> bytes:
     """Return the data with `***` for the values of secret pairs; without any, the same object.
 
     Args:

@@ -27,14 +27,14 @@ _PLAIN: Final = re.compile(
 _LONGEST_PLAIN: Final = 40
 
 
-def names_its_value(squashed: str, last_word: str) -> bool:
+def names_its_value(normalized: str, last_word: str) -> bool:
     """Return whether a name that looks secret names the kind of its value, and not its subject.
 
     Args:
-        squashed: The name's letters and digits, in lower case.
+        normalized: The name's letters and digits, in lower case.
         last_word: The last of its words, in lower case.
     """
-    return squashed.endswith(_CERTAIN_ENDS) or last_word in _CERTAIN_WORDS
+    return normalized.endswith(_CERTAIN_ENDS) or last_word in _CERTAIN_WORDS
 
 
 def is_plain(text: str) -> bool:

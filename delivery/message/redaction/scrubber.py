@@ -25,9 +25,14 @@ from delivery.message.redaction.by_name import (
     may_be_secret,
     redact_head,
 )
-from delivery.message.redaction.escapes import EscapedNeedles, Unescaped, has_escapes, replace_spans
+from delivery.message.redaction.escapes import (
+    EscapedTextSearch,
+    Unescaped,
+    has_escapes,
+    replace_spans,
+)
 from delivery.message.redaction.plain_values import is_plain
-from delivery.message.redaction.text_search import Needles
+from delivery.message.redaction.text_search import TextSearch
 from delivery.message.request.payload import decode_payload
 
 if TYPE_CHECKING:
@@ -70,52 +75,52 @@ class Scrubber:
     """
 
     __slots__ = (
-        *("_escaped", "_head", "_hides_all", "_kept_head", "_needles", "_secrets"),
+        *("_escaped", "_head", "_scrubs_all", "_scrubbed_head", "_patterns", "_secrets"),
         "longest",
     )
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = set(islice(secrets, _MOST + 1))
-        self._hides_all = len(known) > _MOST or sum(map(len, known)) > _MOST_CHARACTERS
-        if self._hides_all:
+        self._scrubs_all = len(known) > _MOST or sum(map(len, known)) > _MOST_CHARACTERS
+        if self._scrubs_all:
             known.clear()
         forms = {form for secret in known for form in _forms(secret)}
-        self._set(Needles(form.encode("utf-8", "surrogatepass") for form in forms), tuple(known))
+        self._set(TextSearch(form.encode("utf-8", "surrogatepass") for form in forms), tuple(known))
 
-    def _set(self, needles: Needles, secrets: tuple[str, ...]) -> None:
-        self._needles = needles
+    def _set(self, patterns: TextSearch, secrets: tuple[str, ...]) -> None:
+        self._patterns = patterns
         self._secrets = secrets
-        self._escaped: EscapedNeedles | None = None
-        self.longest = needles.longest
+        self._escaped: EscapedTextSearch | None = None
+        self.longest = patterns.longest
         """Bytes of the longest form: how much more than is kept must be looked through."""
-        self._head = self._kept_head = b""
+        self._head = self._scrubbed_head = b""
 
     def plus(self, other: Scrubber) -> Scrubber:
         """One that finds what both find."""
         both = Scrubber(())
-        both._hides_all = self._hides_all or other._hides_all
-        both._set(self._needles.plus(other._needles), (*self._secrets, *other._secrets))
+        both._scrubs_all = self._scrubs_all or other._scrubs_all
+        both._set(self._patterns.plus(other._patterns), (*self._secrets, *other._secrets))
         return both
 
     def __bool__(self) -> bool:
-        return bool(self._needles) or self._hides_all
+        return bool(self._patterns) or self._scrubs_all
 
     def scrub(self, data: bytes) -> bytes:
         """The data without the secrets; without any in it, the same object."""
-        if self._hides_all and data:
+        if self._scrubs_all and data:
             return _MARK
-        data = self._needles.hide(data, _MARK)
+        data = self._patterns.replace(data, _MARK)
         if self._secrets and has_escapes(data):
-            spans = self._in_escapes.find(data)
+            spans = self._escaped_patterns.find(data)
             if spans:
                 data = replace_spans(data, spans, _MARK)
         return data
 
     @property
-    def _in_escapes(self) -> EscapedNeedles:
+    def _escaped_patterns(self) -> EscapedTextSearch:
         """What to look for where escapes are undone; made when there are some."""
         if self._escaped is None:
-            self._escaped = EscapedNeedles(
+            self._escaped = EscapedTextSearch(
                 bare for each in self._secrets for bare in _bare_forms(each)
             )
         return self._escaped
@@ -125,14 +130,14 @@ class Scrubber:
 
         Unlike `scrub`, this builds no index, because thousands of scrubbers examine each log line.
         """
-        return text.find(self._needles.texts, plain=True)
+        return text.find(self._patterns.patterns, plain=True)
 
-    def hide_cut_end(self, data: bytes) -> bytes:
+    def scrub_cut_end(self, data: bytes) -> bytes:
         """Return data that was cut off, without the beginning of a secret at its end."""
-        if self._hides_all or not self._needles:
+        if self._scrubs_all or not self._patterns:
             return data
         text = Unescaped(data, is_cut=True)
-        start = text.find_start_at_end((*self._needles.texts, *self._in_escapes.forms))
+        start = text.find_start_at_end((*self._patterns.patterns, *self._escaped_patterns.forms))
         return data if start is None else data[:start] + _MARK
 
     def scrub_head(self, head: bytes) -> bytes:
@@ -141,8 +146,8 @@ class Scrubber:
         The last one is remembered: those of one server differ in little but the second they name.
         """
         if head != self._head:
-            self._head, self._kept_head = head, self.scrub(redact_head(head))
-        return self._kept_head
+            self._head, self._scrubbed_head = head, self.scrub(redact_head(head))
+        return self._scrubbed_head
 
     def scrub_text(self, text: str) -> str:
         """The same with a text."""
@@ -151,17 +156,17 @@ class Scrubber:
             "\\" in text or "%" in text or ("&" in text and ("&#" in text or ";" in text))
         ):
             data = text.encode("utf-8", "surrogatepass")
-            spans = self._in_escapes.find(data)
+            spans = self._escaped_patterns.find(data)
             if spans:
                 return replace_spans(data, spans, _MARK).decode("utf-8", "replace")
         return text
 
     def scrub_plain(self, text: str) -> str:
         """The same without a search for escaped secrets; see `find_in`."""
-        if self._hides_all and text:
+        if self._scrubs_all and text:
             return REDACTED
         data = text.encode("utf-8", "surrogatepass")
-        scrubbed = self._needles.hide(data, _MARK)
+        scrubbed = self._patterns.replace(data, _MARK)
         return text if scrubbed is data else scrubbed.decode("utf-8", "surrogatepass")
 
 

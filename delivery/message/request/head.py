@@ -19,7 +19,7 @@ def cut_head(heads: bytes, limit: int) -> bytes:
     """Return heads in at most `limit` bytes, with a note of the omitted headers in each.
 
     Only whole fields are left out, those that do not fit; of a first line that is longer than there
-    is room for, the end is. The Location of a redirect is kept before others. Without anything to
+    is room for, the end is. The Location of a redirect is stored before others. Without anything to
     leave out the result is the same object.
 
     Args:
@@ -29,13 +29,13 @@ def cut_head(heads: bytes, limit: int) -> bytes:
     if len(heads) <= limit:
         return heads
     each = heads.split(b"\r\n\r\n")
-    kept: list[bytes] = []
+    stored: list[bytes] = []
     room = limit - 4 * (len(each) - 1)
     # The last one is the response itself; the redirects before it share the remaining bytes.
     for left, head in zip(range(len(each), 0, -1), reversed(each), strict=True):
-        kept.append(_cut(head, room // left))
-        room -= len(kept[-1])
-    return b"\r\n\r\n".join(reversed(kept))
+        stored.append(_cut(head, room // left))
+        room -= len(stored[-1])
+    return b"\r\n\r\n".join(reversed(stored))
 
 
 def _cut(head: bytes, limit: int) -> bytes:
@@ -43,19 +43,19 @@ def _cut(head: bytes, limit: int) -> bytes:
         return head
     room = limit - _LONGEST_NOTE
     first, *fields = _NEXT_FIELD.split(head)
-    kept = [first[:room]]
-    room -= len(kept[0])
-    fields_kept: dict[int, bytes] = {}
+    stored = [first[:room]]
+    room -= len(stored[0])
+    stored_fields: dict[int, bytes] = {}
     order = sorted(range(len(fields)), key=lambda index: not _is_location(fields[index]))
     for index in order:
         size = len(fields[index]) + 1
         if size <= room:
-            fields_kept[index] = fields[index]
+            stored_fields[index] = fields[index]
             room -= size
-    kept += [fields_kept[index] for index in sorted(fields_kept)]
-    shown = b"\n".join(kept).removesuffix(b"\r")
-    note = f"({len(head) - len(shown):,} more bytes of this head were not stored)"
-    return shown + b"\r\n" + note.encode()
+    stored += [stored_fields[index] for index in sorted(stored_fields)]
+    stored_head = b"\n".join(stored).removesuffix(b"\r")
+    note = f"({len(head) - len(stored_head):,} more bytes of this head were not stored)"
+    return stored_head + b"\r\n" + note.encode()
 
 
 def _is_location(field: bytes) -> bool:
@@ -65,7 +65,7 @@ def _is_location(field: bytes) -> bool:
 def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
     """The headers of a head, in order, for showing; each byte of them one character (latin-1).
 
-    A line that continues the one before is joined to it; a line without a colon is shown as a name
+    A line that continues the one before is joined to it; a line without a colon is stored_head as a name
     without a value.
     """
     headers: list[tuple[str, str]] = []

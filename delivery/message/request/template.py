@@ -32,7 +32,7 @@ class Rendered(NamedTuple):
     """The body before it was compressed."""
     scrubber: Scrubber | None = None
     """Finds what is secret in this request only."""
-    shown_url: str | None = None
+    redacted_url: str | None = None
     """The URL as it may be stored, where that is not the same for all jobs."""
 
 
@@ -99,10 +99,10 @@ class RequestTemplate:
         if stored_target is None:
             stored_target = redact_query(target)
         content_type = None if kind is BodyKind.NONE else content_type_of(params.body)
-        own = _own_headers(params, host, user_agent, content_type)
+        default_headers = _default_headers(params, host, user_agent, content_type)
         if self.is_compressed:
-            own.append(("Content-Encoding", "gzip"))
-        self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
+            default_headers.append(("Content-Encoding", "gzip"))
+        self._start = _lines(f"{params.method} {target} HTTP/1.1", default_headers)
         self._end = _lines("", params.headers) + "\r\n"
         stored_headers = redact_headers(params.headers)
         if scrubber is not None:
@@ -113,7 +113,9 @@ class RequestTemplate:
         self._stored_start: str | None = None
         self._stored_end = ""
         if stored_target != target or stored_headers != params.headers:
-            self._stored_start = _lines(f"{params.method} {stored_target} HTTP/1.1", own)
+            self._stored_start = _lines(
+                f"{params.method} {stored_target} HTTP/1.1", default_headers
+            )
             self._stored_end = _lines("", stored_headers) + "\r\n"
 
     def render(
@@ -158,20 +160,20 @@ class RequestTemplate:
         return Rendered(head, stored, body, plain_body)
 
 
-def _own_headers(
+def _default_headers(
     params: HttpParams, host: str, user_agent: str, content_type: str | None
 ) -> list[tuple[str, str]]:
     """The headers that the engine sets, but for those that vary, without what the user set."""
     given = {name.lower() for name, _ in params.headers}
-    own = [
+    default_headers = [
         ("Host", host),
         ("User-Agent", user_agent),
         ("Accept", "*/*"),
         ("Accept-Encoding", "gzip, deflate"),
     ]
     if content_type is not None:
-        own.append(("Content-Type", content_type))
-    return [(name, value) for name, value in own if name.lower() not in given]
+        default_headers.append(("Content-Type", content_type))
+    return [(name, value) for name, value in default_headers if name.lower() not in given]
 
 
 def _lines(first: str, headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:

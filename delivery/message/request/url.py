@@ -40,7 +40,7 @@ _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
-_KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
+_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 """Characters of path and query that are sent as they are; the rest is percent-encoded as UTF-8."""
 
 
@@ -85,25 +85,29 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
             its host in a form that programs read differently.
     """
     if not isinstance(url, str) or not url or len(url) > LONGEST_URL:
-        raise _refused(url, f"it must be a text of 1 to {LONGEST_URL} characters")
+        raise _invalid_url(url, f"it must be a text of 1 to {LONGEST_URL} characters")
     if _CONTROL_OR_SPACE.search(url) or "\\" in url:
-        raise _refused(url, "it contains a space, control character or backslash; encode it as %XX")
+        raise _invalid_url(
+            url, "it contains a space, control character or backslash; encode it as %XX"
+        )
     if _SURROGATE.search(url):
-        raise _refused(url, "it has a lone surrogate in it, which UTF-8 cannot encode; remove it")
+        raise _invalid_url(
+            url, "it has a lone surrogate in it, which UTF-8 cannot encode; remove it"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise _refused(url, f"{error}") from None
+        raise _invalid_url(url, f"{error}") from None
     scheme = parts.scheme.lower()
     if scheme not in _PORTS:
-        raise _refused(url, "its scheme must be http or https")
+        raise _invalid_url(url, "its scheme must be http or https")
     if port == 0:
-        raise _refused(url, "port 0 cannot be connected to")
+        raise _invalid_url(url, "port 0 cannot be connected to")
     try:
         host, is_absolute = _host(parts.netloc, parts.hostname)
     except ValueError as error:
-        raise _refused(url, f"{error}") from None
+        raise _invalid_url(url, f"{error}") from None
     target = quote_target(parts.path or "/")
     if parts.query or url.split("#", 1)[0].endswith("?"):
         target += "?" + quote_target(parts.query)
@@ -119,7 +123,7 @@ def parse_url(url: object, *, tls: TlsOptions | None = None) -> tuple[Endpoint, 
 
 def quote_target(text: str) -> str:
     """Path or query as sent: what may not stand there is percent-encoded, `%XX` and `&` stay."""
-    return quote(text, safe=_KEPT)
+    return quote(text, safe=_SAFE)
 
 
 def quote_value(text: str) -> str:
@@ -230,6 +234,6 @@ def _ipv6(host: str) -> str:
         raise ValueError(message) from None
 
 
-def _refused(url: object, reason: str) -> InvalidReaction:
-    shown = redact_url(url) if isinstance(url, str) and "@" not in url else "…"
-    return InvalidReaction(f"the url {shown!r:.200} cannot be called: {reason}")
+def _invalid_url(url: object, reason: str) -> InvalidReaction:
+    redacted = redact_url(url) if isinstance(url, str) and "@" not in url else "…"
+    return InvalidReaction(f"the url {redacted!r:.200} cannot be called: {reason}")

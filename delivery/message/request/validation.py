@@ -56,7 +56,7 @@ _RESERVED: Final = {
     "upgrade": "the connection is the engine's to manage",
 }
 
-_ONCE: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+_NOT_REPEATABLE: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 
 
 def validate_params(params: HttpParams) -> HttpParams:
@@ -108,7 +108,7 @@ def _checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
         _check_name(name)
         checked.append((name, _checked_value(name, value)))
         folded = _folded(name)
-        if folded in seen and folded in _ONCE:
+        if folded in seen and folded in _NOT_REPEATABLE:
             message = f"the header {name} is given twice; give it once"
             raise InvalidReaction(message)
         seen.add(folded)

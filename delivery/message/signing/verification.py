@@ -220,8 +220,8 @@ def _check_age(age: float, tolerance: float) -> None:
     if abs(age) <= tolerance:
         return
     side = "far in the future" if age < 0 else "old"
-    shown = f"{abs(age):.0f}" if math.isfinite(age) else "infinitely many"
-    message = f"the message is {shown} s {side}; {tolerance:.0f} s are tolerated"
+    age_text = f"{abs(age):.0f}" if math.isfinite(age) else "infinitely many"
+    message = f"the message is {age_text} s {side}; {tolerance:.0f} s are tolerated"
     raise InvalidSignature(
         message, SignatureProblem.TOO_NEW if age < 0 else SignatureProblem.TOO_OLD
     )

@@ -3,10 +3,10 @@
 By Fernet (github.com/fernet/spec: AES-128-CBC and HMAC-SHA256) of the package `cryptography`.
 AES-GCM would be quicker (1 µs where Fernet takes 7), but with random nonces a key is good for some
 thousand million messages only, and an engine may seal as many. Binding a text to its row would add
-nothing: who can write rows can change the URL that stands beside what is sealed.
+nothing: who can write rows can change the URL that stands beside what is encrypted.
 
-A sealed text is `sealed:1:`, eight hexadecimal digits that tell which key it was sealed with, a
-colon, and the Fernet token. No JSON begins like that, so what is stored as JSON is either sealed or
+A encrypted text is `encrypted:1:`, eight hexadecimal digits that tell which key it was encrypted with, a
+colon, and the Fernet token. No JSON begins like that, so what is stored as JSON is either encrypted or
 not without another mark.
 """
 
@@ -24,9 +24,9 @@ from delivery.errors import InvalidSetting, MissingKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Sealer", "generate_key", "key_label"]
+__all__ = ["Cipher", "generate_key", "key_label"]
 
-_PREFIX: Final = "sealed:1:"
+_PREFIX: Final = "encrypted:1:"
 _KEY_BYTES: Final = 32
 _LABEL: Final = 8
 
@@ -37,7 +37,7 @@ def generate_key() -> str:
 
 
 def key_label(key: str) -> str:
-    """By what a sealed text names its key: eight hexadecimal digits, which reveal nothing of it.
+    """By what a encrypted text names its key: eight hexadecimal digits, which reveal nothing of it.
 
     Raises:
         InvalidSetting: if it is not 32 bytes of URL-safe base64; the text never contains it.
@@ -52,71 +52,71 @@ def key_label(key: str) -> str:
             " `delivery secrets generate-key`"
         )
         raise InvalidSetting(message)
-    return hashlib.sha256(b"delivery sealing key " + raw).hexdigest()[:_LABEL]
+    return hashlib.sha256(b"delivery encryption key " + raw).hexdigest()[:_LABEL]
 
 
-class Sealer:
-    """Seals with the first of its keys, and opens what was sealed with any of them.
+class Cipher:
+    """Encrypts with the first of its keys, and opens what was encrypted with any of them.
 
     Without a key it leaves what it is given as it is: a database of one's own may be used without.
 
     Args:
         keys: Each 32 bytes in URL-safe base64; see `generate_key`.
-        on_unsealed: Called each time that something is left unsealed, or read that was, for want of
+        on_plaintext: Called each time that something is left unencrypted, or read that was, for want of
             a key.
 
     Raises:
         InvalidSetting: if a key is not one.
     """
 
-    __slots__ = ("_keys", "_on_unsealed", "_seal", "_start")
+    __slots__ = ("_first", "_keys", "_on_plaintext", "_start")
 
     def __init__(
-        self, keys: Sequence[str] = (), *, on_unsealed: Callable[[], None] | None = None
+        self, keys: Sequence[str] = (), *, on_plaintext: Callable[[], None] | None = None
     ) -> None:
         self._keys = {key_label(key): Fernet(key) for key in keys}
-        self._on_unsealed = on_unsealed
-        self._seal = Fernet(keys[0]) if keys else None
+        self._on_plaintext = on_plaintext
+        self._first = Fernet(keys[0]) if keys else None
         self._start = f"{_PREFIX}{key_label(keys[0])}:" if keys else ""
 
     def __repr__(self) -> str:
-        return f"Sealer({', '.join(self._keys) or 'no keys'})"
+        return f"Cipher({', '.join(self._keys) or 'no keys'})"
 
     @property
     def has_keys(self) -> bool:
-        """Whether what is given to `seal` is sealed."""
-        return self._seal is not None
+        """Whether what is given to `encrypt` is encrypted."""
+        return self._first is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """By what sealed texts name the keys, in their order."""
+        """By what encrypted texts name the keys, in their order."""
         return tuple(self._keys)
 
-    def seal(self, data: bytes) -> str:
-        """The sealed text; without a key, the data itself as a text, which must be UTF-8."""
-        if self._seal is None:
-            if self._on_unsealed is not None:
-                self._on_unsealed()
+    def encrypt(self, data: bytes) -> str:
+        """The encrypted text; without a key, the data itself as a text, which must be UTF-8."""
+        if self._first is None:
+            if self._on_plaintext is not None:
+                self._on_plaintext()
             return data.decode()
-        return self._start + self._seal.encrypt(data).decode("ascii")
+        return self._start + self._first.encrypt(data).decode("ascii")
 
-    def open(self, text: str | bytes) -> bytes:
-        """What was sealed; a text that is not sealed is given back as it is.
+    def decrypt(self, text: str | bytes) -> bytes:
+        """What was encrypted; a text that is not encrypted is given back as it is.
 
         Raises:
-            MissingKey: if it was sealed with another key, or was changed since.
+            MissingKey: if it was encrypted with another key, or was changed since.
         """
-        sealed = text if isinstance(text, bytes) else text.encode()
-        if not self.is_sealed(sealed):
-            if self._seal is None and self._on_unsealed is not None:
-                self._on_unsealed()
-            return sealed
-        label, _, token = sealed[len(_PREFIX) :].partition(b":")
+        encrypted = text if isinstance(text, bytes) else text.encode()
+        if not self.is_encrypted(encrypted):
+            if self._first is None and self._on_plaintext is not None:
+                self._on_plaintext()
+            return encrypted
+        label, _, token = encrypted[len(_PREFIX) :].partition(b":")
         named = label.decode("ascii", "replace")
         key = self._keys.get(named)
         if key is None:
             message = (
-                f"what is secret in it was sealed with the key {named}, which this process does not"
+                f"it is encrypted with the key {named}, which this process does not"
                 " have; add that key to secrets.keys (DELIVERY_SECRETS_KEYS)"
             )
             raise MissingKey(message)
@@ -124,19 +124,19 @@ class Sealer:
             return key.decrypt(token)
         except InvalidToken:
             message = (
-                f"what is secret in it was sealed with the key {named} of secrets.keys, but was"
+                f"it is encrypted with the key {named} of secrets.keys, but was"
                 " damaged or changed since; set it anew"
             )
             raise MissingKey(message) from None
 
-    def is_sealed(self, text: str | bytes) -> bool:
-        """Whether this is a sealed text, whatever its key."""
+    def is_encrypted(self, text: str | bytes) -> bool:
+        """Whether this is a encrypted text, whatever its key."""
         return _begins(text, _PREFIX)
 
     def is_current(self, text: str | bytes) -> bool:
-        """Whether it is sealed with the first key; without keys, whether it is not sealed."""
-        if self._seal is None:
-            return not self.is_sealed(text)
+        """Whether it is encrypted with the first key; without keys, whether it is not encrypted."""
+        if self._first is None:
+            return not self.is_encrypted(text)
         return _begins(text, self._start)
 
 

@@ -1,4 +1,4 @@
-"""What of an exchange is kept: redacted, scrubbed of known secrets, and cut."""
+"""What of an exchange is stored: redacted, scrubbed of known secrets, and cut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from delivery.message.redaction.scrubber import Scrubber
     from delivery.models import Exchange
 
-__all__ = ["is_cut_off", "kept_body", "kept_head", "kept_text"]
+__all__ = ["is_cut_off", "storable_body", "storable_head", "storable_text"]
 
 
-def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
+def storable_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
     """Return the heads of a response as they may be stored, in about `limit` bytes at most.
 
     They are cut between fields, which leaves no part of a secret behind.
@@ -25,16 +25,18 @@ def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
         return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
     if all(len(each.partition(b"\n")[0]) <= limit // 8 for each in head.split(b"\r\n\r\n")):
         # Cut before it is looked through, which costs time for each byte.
-        return _open_head(cut_head(head, limit), scrubber)
+        return _redact_or_scrub(cut_head(head, limit), scrubber)
     # Where a first line itself is cut, so might be a secret in it.
-    return cut_head(_open_head(head, scrubber), limit)
+    return cut_head(_redact_or_scrub(head, scrubber), limit)
 
 
-def _open_head(head: bytes, scrubber: Scrubber | None) -> bytes:
+def _redact_or_scrub(head: bytes, scrubber: Scrubber | None) -> bytes:
     return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 
-def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False) -> bytes:
+def storable_body(
+    body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False
+) -> bytes:
     """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object.
 
     Args:
@@ -49,14 +51,14 @@ def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool =
     if scrubber is None:
         return redact_body(body[:limit])
     room = limit + scrubber.longest
-    kept = body[:room]
+    stored = body[:room]
     if cut or len(body) > room:
-        kept = scrubber.hide_cut_end(kept)
-    kept = scrubber.scrub(kept)
+        stored = scrubber.scrub_cut_end(stored)
+    stored = scrubber.scrub(stored)
     if len(body) > room:
         # Half a secret may stand at the end, and come forward where others before it were hidden.
-        kept = kept[: max(len(kept) - scrubber.longest, 0)]
-    return redact_body(kept)[:limit]
+        stored = stored[: max(len(stored) - scrubber.longest, 0)]
+    return redact_body(stored)[:limit]
 
 
 def is_cut_off(exchange: Exchange) -> bool:
@@ -64,7 +66,7 @@ def is_cut_off(exchange: Exchange) -> bool:
     return exchange.truncated or exchange.failure_kind is not None
 
 
-def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:
+def storable_text(text: str | None, scrubber: Scrubber | None) -> str | None:
     """An error as it may be stored: without secrets, and without NUL, which PostgreSQL refuses."""
     if text is None:
         return None

@@ -31,7 +31,7 @@ __all__ = ["LARGEST_BODY", "body_has_placeholders", "body_texts", "compile_body"
 LARGEST_BODY: Final = 4_194_304
 """Bytes that a body may have when it is filled in."""
 _NO_LIMIT: Final = 1 << 62
-_WHAT: Final = "the body"
+_SUBJECT: Final = "the body"
 
 
 def body_texts(body: Body) -> Iterable[str]:
@@ -70,7 +70,7 @@ def compile_body(
     """
     if body.kind is BodyKind.RAW:
         raw = compile_template(str(body.content), "body")
-        return lambda values: _utf8(raw.fill(values, _WHAT, LARGEST_BODY)), [raw]
+        return lambda values: _utf8(raw.fill(values, _SUBJECT, LARGEST_BODY)), [raw]
     if body.kind is BodyKind.FORM:
         fields = [
             (_name(name, "body"), compile_template(form_text(value), f"body.{name}"))
@@ -98,7 +98,7 @@ def _form(fields: list[tuple[str, Template]], values: Values) -> bytes:
     room = LARGEST_BODY
     texts = []
     for name, template in fields:
-        text = template.fill(values, _WHAT, LARGEST_BODY)
+        text = template.fill(values, _SUBJECT, LARGEST_BODY)
         room = _room_after(text, room)
         texts.append((name, text))
     try:
@@ -148,7 +148,7 @@ def _json(pieces: list[str | Placeholder | Template], values: Values) -> bytes:
         elif isinstance(piece, Placeholder):
             text = encode_exactly(piece.value(values))
         else:
-            text = encode_exactly(piece.fill(values, _WHAT, LARGEST_BODY))
+            text = encode_exactly(piece.fill(values, _SUBJECT, LARGEST_BODY))
         room = _room_after(text, room)
         texts.append(text)
     return "".join(texts).encode()
@@ -156,6 +156,6 @@ def _json(pieces: list[str | Placeholder | Template], values: Values) -> bytes:
 
 def _room_after(text: str, room: int) -> int:
     if len(text) > room:
-        message = f"{_WHAT} would be longer than the {LARGEST_BODY:,} characters it may have"
+        message = f"{_SUBJECT} would be longer than the {LARGEST_BODY:,} characters it may have"
         raise TemplateError(message)
     return room - len(text)

@@ -1,6 +1,6 @@
 """Fills in the placeholders of a call: its URL, query, headers and body; see `template`.
 
-A value never changes what surrounds it: in the path and the query it is percent-encoded as a whole,
+A value never changes found surrounds it: in the path and the query it is percent-encoded as a whole,
 in a header it cannot end the line, in JSON it is encoded or keeps its own type. Where the call goes
 to, scheme, host and port, takes no placeholders, and neither do names.
 """
@@ -46,7 +46,7 @@ _MOST_PLACEHOLDERS: Final = 1_000
 _AUTHORITY: Final = re.compile(r"[^/?#]*://[^/?#]*")
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _HALF_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]?\Z")
-_MARK: Final = "{"
+_PLACEHOLDER: Final = "{"
 """Stands for a placeholder in a path; as itself it is percent-encoded."""
 
 
@@ -70,7 +70,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was filled in; None for what has no placeholders."""
+    """What was filled in; None for found has no placeholders."""
 
     target: str
     headers: tuple[tuple[str, str], ...]
@@ -124,7 +124,7 @@ class CallTemplate:
 
 
 def plain_url(url: str) -> str:
-    """The URL with an `x` for each placeholder, for what does not depend on them.
+    """The URL with an `x` for each placeholder, for found does not depend on them.
 
     Raises:
         InvalidReaction: if one stands where none may: before the path.
@@ -177,7 +177,7 @@ def _too_many(placeholders: int) -> str:
 
 
 def _split(url: str) -> tuple[str, Template]:
-    """Scheme and authority, and what follows, but for a fragment, which is not sent."""
+    """Scheme and authority, and found follows, but for a fragment, which is not sent."""
     parts = compile_template(url, "url").parts
     first = parts[0]
     found = _AUTHORITY.match(first) if isinstance(first, str) else None
@@ -261,9 +261,9 @@ def _values(facts: Facts, payload: DecodedPayload, roots: frozenset[str]) -> Val
 
 def _varying_segments(target: Template) -> tuple[int, ...]:
     """Which parts of the path, between its slashes, have placeholders."""
-    marked = "".join(part if isinstance(part, str) else _MARK for part in target.parts)
+    marked = "".join(part if isinstance(part, str) else _PLACEHOLDER for part in target.parts)
     segments = marked.partition("?")[0].split("/")
-    return tuple(index for index, segment in enumerate(segments) if _MARK in segment)
+    return tuple(index for index, segment in enumerate(segments) if _PLACEHOLDER in segment)
 
 
 def _check_segments(target: str, varying: tuple[int, ...]) -> None:
@@ -293,11 +293,11 @@ def _filled_header(name: str, template: Template, values: Values) -> str:
     # The value may be a credential, so no message quotes it.
     for index, mark in enumerate(value):
         if (ord(mark) < 0x20 and mark != "\t") or mark == "\x7f":  # noqa: PLR2004 - below the space
-            what = f"a line break or control character at position {index}"
+            found = f"a line break or control character at position {index}"
         elif ord(mark) > 0xFF:  # noqa: PLR2004 - the last of ISO 8859-1
-            what = f"a character at position {index} that is not in ISO 8859-1"
+            found = f"a character at position {index} that is not in ISO 8859-1"
         else:
             continue
-        message = f"the header {name} would have {what}, which headers cannot hold"
+        message = f"the header {name} would have {found}, which headers cannot hold"
         raise TemplateError(message)
     return value.strip(" \t")

@@ -52,7 +52,7 @@ _CLOSE: Final = "}}"
 _MOST_PLACEHOLDERS: Final = 200
 _MOST_STEPS: Final = DEEPEST_NESTING
 """No payload has anything deeper."""
-_LONGEST_SHOWN: Final = 200
+_LONGEST_EXCERPT: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
@@ -62,7 +62,7 @@ _LITERAL: Final = re.compile(
     _QUOTED + r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 )
 _NAME_OR_LITERAL: Final = re.compile(rf'(\[\s*{_QUOTED})|\(\s*(?:{_QUOTED}|[^\s")]+)|{_QUOTED}')
-"""A name in brackets, or a literal, which is not shown."""
+"""A name in brackets, or a literal, which is not label."""
 
 
 Values: TypeAlias = "Mapping[str, ExactValue | DecodedPayload]"
@@ -77,7 +77,7 @@ class TemplateError(Exception):
 class Placeholder:
     """One `{{ … }}`."""
 
-    shown: str
+    label: str
     """As errors name it."""
     root: str | None
     """None: `literal` is the value."""
@@ -97,7 +97,7 @@ class Placeholder:
             found = self.default
         if isinstance(found, Missing):
             message = (
-                f"{self.shown} has no value: {self._reached(values)};"
+                f"{self.label} has no value: {self._reached(values)};"
                 " add | default(…) if it may be missing"
             )
             raise TemplateError(message)
@@ -114,13 +114,13 @@ class Placeholder:
         if found is None and not isinstance(self.default, Missing):
             found = self.default
         if found is None:
-            message = f"{self.shown} is null; add | default(…) if it may be"
+            message = f"{self.label} is null; add | default(…) if it may be"
             raise TemplateError(message)
         if isinstance(found, bool):
             return "true" if found else "false"
         if isinstance(found, (str, int)):
             return str(found)
-        message = f"{self.shown} is {kind_of(found)}; name a value in it, or add | json"
+        message = f"{self.label} is {kind_of(found)}; name a value in it, or add | json"
         raise TemplateError(message)
 
     def _find(self, values: Values) -> ExactValue | Missing:
@@ -144,13 +144,13 @@ class Placeholder:
                 break
             following = step_into(found, step)
             if isinstance(following, Missing):
-                before, name = reached[-_LONGEST_SHOWN:], _shown_step(step)[:_LONGEST_SHOWN]
+                before, name = reached[-_LONGEST_EXCERPT:], _step_text(step)[:_LONGEST_EXCERPT]
                 return f"{before} is {kind_of(found)} without {name}"
-            found, reached = following, reached + _shown_step(step)
+            found, reached = following, reached + _step_text(step)
         return f"there is no {reached}"
 
 
-def _shown_step(step: str | int) -> str:
+def _step_text(step: str | int) -> str:
     if isinstance(step, str) and _NAME.fullmatch(step):
         return f".{step}"
     # In ASCII, so that the error can be stored whatever the name is.
@@ -158,10 +158,10 @@ def _shown_step(step: str | int) -> str:
 
 
 def _without_literals(source: str) -> str:
-    shown = _NAME_OR_LITERAL.sub(
+    label = _NAME_OR_LITERAL.sub(
         lambda found: found[1] or ("(…" if found[0].startswith("(") else '"…"'), source
     )
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    return label if len(label) <= _LONGEST_EXCERPT else f"{label[:_LONGEST_EXCERPT]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Template:
     def fill(
         self,
         values: Values,
-        what: str,
+        subject: str,
         longest: int,
         encode: Callable[[str], str] | None = None,
     ) -> str:
@@ -206,7 +206,7 @@ class Template:
                     text = encode(text)
             room -= len(text)
             if room < 0:
-                message = f"{what} would be longer than the {longest:,} characters it may have"
+                message = f"{subject} would be longer than the {longest:,} characters it may have"
                 raise TemplateError(message)
             texts.append(text)
         return "".join(texts)
@@ -280,8 +280,8 @@ class _Reader:
             else:
                 self._refuse(f"there is no filter {name[:60]} here; there are default(…) and json")
         self._expect(_CLOSE)
-        shown = _without_literals(self._text[self._opened : self.position])
-        return Placeholder(shown, root, steps, literal, default, as_json)
+        label = _without_literals(self._text[self._opened : self.position])
+        return Placeholder(label, root, steps, literal, default, as_json)
 
     def _path(self) -> tuple[str, tuple[str | int, ...]]:
         root = self._take(
@@ -339,11 +339,11 @@ class _Reader:
         if not self._takes(mark):
             self._refuse(f"{mark} is missing")
 
-    def _take(self, pattern: re.Pattern[str], what: str) -> str:
+    def _take(self, pattern: re.Pattern[str], subject: str) -> str:
         self._space()
         found = pattern.match(self._text, self.position)
         if not found:
-            self._refuse(f"here must be {what}")
+            self._refuse(f"here must be {subject}")
         self.position = found.end()
         return found[0]
 

@@ -1,4 +1,4 @@
-"""What is secret of a call is concealed where it is shown, and comes back whole."""
+"""What is secret of a call is redacted where it is shown, and comes back whole."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction, MissingKey
-from delivery.message.redaction.calls import conceal, refuse_marks, restore
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, shown_params
-from delivery.message.storage.encryption import Sealer, generate_key
+from delivery.message.redaction.calls import redact_call, refuse_marks, restore
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, redacted_params
+from delivery.message.storage.encryption import Cipher, generate_key
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
-SEALER = Sealer([generate_key()])
+CIPHER = Cipher([generate_key()])
 FULL = HttpParams(
     "https://example.com/hook?access_token=hunter2&page=1",
     headers=(
@@ -53,7 +53,7 @@ calls = st.builds(
 
 
 def test_everything_that_looks_secret_is_concealed_and_the_rest_is_not() -> None:
-    shown = conceal(FULL)
+    shown = redact_call(FULL)
     assert "hunter" not in str(
         (shown.url, shown.headers, shown.query, shown.body.content, shown.tls, shown.secrets)
     )
@@ -82,69 +82,69 @@ def test_texts_are_concealed_where_they_tell_names(
 ) -> None:
     """Other text has no names by which to judge; what is sent is the text as it was given."""
     params = HttpParams("https://e.com/", body=Body(BodyKind.RAW, content, content_type))
-    assert conceal(params).body.content == shown
-    assert decode_params(encode_params(params, SEALER), SEALER) == params
+    assert redact_call(params).body.content == shown
+    assert decode_params(encode_params(params, CIPHER), CIPHER) == params
 
 
 def test_a_call_is_stored_without_what_is_secret_and_comes_back_whole() -> None:
-    stored = encode_params(FULL, SEALER)
+    stored = encode_params(FULL, CIPHER)
     assert "hunter" not in str(stored)
     assert "shown" in stored.params
-    assert decode_params(stored, SEALER) == FULL
-    assert shown_params(stored) == replace(conceal(FULL), secrets=())
+    assert decode_params(stored, CIPHER) == FULL
+    assert redacted_params(stored) == replace(redact_call(FULL), secrets=())
 
 
-def test_nothing_is_sealed_where_nothing_is_secret() -> None:
+def test_nothing_is_encrypted_where_nothing_is_secret() -> None:
     plain = HttpParams("https://example.com/", headers=(("X-Plain", "shown"),))
-    stored = encode_params(plain, SEALER)
+    stored = encode_params(plain, CIPHER)
     assert stored.credentials == "{}"
-    assert decode_params(stored, Sealer()) == plain
+    assert decode_params(stored, Cipher()) == plain
 
 
 def test_without_the_key_a_call_can_be_shown_but_not_read() -> None:
-    stored = encode_params(FULL, SEALER)
+    stored = encode_params(FULL, CIPHER)
     with pytest.raises(MissingKey, match=r"secrets\.keys"):
-        decode_params(stored, Sealer([generate_key()]))
-    assert shown_params(stored).headers[0] == ("Authorization", "***")
+        decode_params(stored, Cipher([generate_key()]))
+    assert redacted_params(stored).headers[0] == ("Authorization", "***")
 
 
 def test_what_earlier_versions_stored_is_read_and_concealed() -> None:
     """In clear, with the headers beside the URL, and before some options were there."""
-    stored = encode_params(HttpParams("https://e.com/?token=x"), Sealer())
+    stored = encode_params(HttpParams("https://e.com/?token=x"), Cipher())
     before = StoredCall(
         stored.params.replace("token=***", "token=hunter2"),
         '{"secrets": ["whsec_hunter2"], "client_key": "hunter2"}',
     )
-    read = decode_params(before, SEALER)
+    read = decode_params(before, CIPHER)
     assert (read.url, read.tls.client_key) == ("https://e.com/?token=hunter2", "hunter2")
     assert read.secrets == ("whsec_hunter2",)
-    shown = shown_params(before)
+    shown = redacted_params(before)
     assert (shown.url, shown.tls.client_key) == ("https://e.com/?token=***", "***")
 
 
 @given(calls)
 def test_concealing_twice_is_concealing_once(params: HttpParams) -> None:
-    assert conceal(conceal(params)) == conceal(params)
+    assert redact_call(redact_call(params)) == redact_call(params)
 
 
 @given(calls)
 def test_every_call_that_is_stored_comes_back(params: HttpParams) -> None:
     try:
-        stored = encode_params(params, SEALER)
+        stored = encode_params(params, CIPHER)
     except InvalidReaction:
         assert "***" in str((params.url, params.headers, params.query, params.body.content))
         return
-    assert decode_params(stored, SEALER) == params
+    assert decode_params(stored, CIPHER) == params
 
 
 @given(calls)
 def test_what_was_shown_and_given_back_is_what_it_was(params: HttpParams) -> None:
-    assert restore(conceal(params), params) == params
+    assert restore(redact_call(params), params) == params
 
 
 def test_part_of_what_was_shown_may_be_changed() -> None:
     """The marks that are left stand for what they stood for."""
-    shown = conceal(FULL)
+    shown = redact_call(FULL)
     content = {**shown.body.content, "more": 1}
     content["user"] = {**content["user"], "name": "another"}
     given = replace(
@@ -185,25 +185,25 @@ NESTED = HttpParams(
 
 
 def test_secrets_in_texts_within_texts_are_concealed_and_come_back() -> None:
-    shown = conceal(NESTED)
+    shown = redact_call(NESTED)
     assert "hunter" not in str((shown.url, shown.headers, shown.query, shown.body.content))
     assert shown.url == "https://e.com/?next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***"
     assert shown.headers[0] == ("X-Call", "https://e.test/?token=***&a=1")
     assert shown.body.content["form"] == "user=a&password=***"
     assert shown.body.content["open"] == NESTED.body.content["open"]
-    stored = encode_params(NESTED, SEALER)
+    stored = encode_params(NESTED, CIPHER)
     assert "hunter" not in str(stored)
-    assert decode_params(stored, SEALER) == NESTED
+    assert decode_params(stored, CIPHER) == NESTED
     assert restore(shown, NESTED) == NESTED
-    assert conceal(shown) == shown
+    assert redact_call(shown) == shown
 
 
 @pytest.mark.parametrize("kind", ["{}", "[{}]"])
 def test_a_text_body_is_looked_into_as_well(kind: str) -> None:
     inner = json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})})
     params = HttpParams("https://e.com/", body=Body(BodyKind.RAW, kind.format(inner)))
-    assert "hunter" not in str(conceal(params).body.content)
-    assert "hunter" not in str(encode_params(params, SEALER))
+    assert "hunter" not in str(redact_call(params).body.content)
+    assert "hunter" not in str(encode_params(params, CIPHER))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_mark_that_stands_for_nothing_known_is_refused(
         refuse_marks(restore(given, HttpParams("https://e.com/")))
     assert place in str(caught.value)
     with pytest.raises(InvalidReaction):
-        encode_params(given, SEALER)
+        encode_params(given, CIPHER)
 
 
 def test_marks_where_nothing_secret_belongs_are_what_they_are() -> None:

@@ -6,31 +6,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.message.redaction.scrubber import Scrubber
-from delivery.message.redaction.text_search import Needles, _spans
+from delivery.message.redaction.text_search import TextSearch, _spans
 
 letters = st.binary(min_size=1, max_size=5).map(lambda data: bytes(97 + byte % 3 for byte in data))
 
 
-def hidden_one_by_one(data: bytes, needles: list[bytes]) -> list[bool]:
-    """Which bytes are part of a needle."""
+def hidden_one_by_one(data: bytes, patterns: list[bytes]) -> list[bool]:
+    """Which bytes are part of a pattern."""
     hidden = [False] * len(data)
-    for needle in needles:
-        for place in range(len(data) - len(needle) + 1):
-            if data[place : place + len(needle)] == needle:
-                hidden[place : place + len(needle)] = [True] * len(needle)
+    for pattern in patterns:
+        for place in range(len(data) - len(pattern) + 1):
+            if data[place : place + len(pattern)] == pattern:
+                hidden[place : place + len(pattern)] = [True] * len(pattern)
     return hidden
 
 
 @given(st.lists(letters, min_size=1, max_size=40), st.lists(letters, max_size=20).map(b"".join))
 def test_every_byte_of_every_needle_is_hidden_and_no_other(
-    needles: list[bytes], data: bytes
+    patterns: list[bytes], data: bytes
 ) -> None:
     shown = bytes(
         byte
-        for byte, hidden in zip(data, hidden_one_by_one(data, needles), strict=True)
+        for byte, hidden in zip(data, hidden_one_by_one(data, patterns), strict=True)
         if not hidden
     )
-    found = Needles(needles).hide(data, b"*")
+    found = TextSearch(patterns).replace(data, b"*")
     assert found.replace(b"*", b"") == shown
     assert (found is data) == (shown == data)
 
@@ -44,15 +44,17 @@ repeated = st.builds(
 
 
 @given(repeated, st.data())
-def test_occurrences_that_overlap_each_other_are_hidden(needle: bytes, data: st.DataObject) -> None:
-    pieces = st.sampled_from([needle, needle[:1], needle[1:], needle[:-1], b"b", b"-"])
+def test_occurrences_that_overlap_each_other_are_hidden(
+    pattern: bytes, data: st.DataObject
+) -> None:
+    pieces = st.sampled_from([pattern, pattern[:1], pattern[1:], pattern[:-1], b"b", b"-"])
     text = b"".join(data.draw(st.lists(pieces, max_size=12)))
     shown = bytes(
         byte
-        for byte, hidden in zip(text, hidden_one_by_one(text, [needle]), strict=True)
+        for byte, hidden in zip(text, hidden_one_by_one(text, [pattern]), strict=True)
         if not hidden
     )
-    assert Needles([needle]).hide(text, b"*").replace(b"*", b"") == shown
+    assert TextSearch([pattern]).replace(text, b"*").replace(b"*", b"") == shown
 
 
 def test_a_needle_that_repeats_itself_is_not_visited_at_every_place() -> None:
@@ -61,21 +63,21 @@ def test_a_needle_that_repeats_itself_is_not_visited_at_every_place() -> None:
 
 
 def test_data_made_of_the_beginnings_of_many_needles_is_hidden_as_a_whole() -> None:
-    needles = Needles(b"a" * (10 + number) + b"b" for number in range(240))
-    assert needles.hide(b"a" * 65_536, b"***") == b"***"
-    assert needles.hide(b"a" * 30 + b"b" + b"-" * 65_536, b"***").startswith(b"***--")
+    patterns = TextSearch(b"a" * (10 + number) + b"b" for number in range(240))
+    assert patterns.replace(b"a" * 65_536, b"***") == b"***"
+    assert patterns.replace(b"a" * 30 + b"b" + b"-" * 65_536, b"***").startswith(b"***--")
 
 
 def test_few_and_many_needles_find_the_same() -> None:
     few = [b"secret-%d" % number for number in range(3)]
     many = few + [b"other-%d" % number for number in range(500)]
     data = b"a secret-1 secret-12 xsecret-0secret-2 " * 100
-    assert Needles(few).hide(data, b"***") == Needles(many).hide(data, b"***")
+    assert TextSearch(few).replace(data, b"***") == TextSearch(many).replace(data, b"***")
 
 
 def test_overlapping_secrets_are_hidden_together() -> None:
-    needles = Needles([b"abcdef", b"defghij"])
-    assert needles.hide(b"-abcdefghij-", b"***") == b"-***-"
+    patterns = TextSearch([b"abcdef", b"defghij"])
+    assert patterns.replace(b"-abcdefghij-", b"***") == b"-***-"
 
 
 def test_secrets_that_are_too_long_to_look_for_hide_everything() -> None:

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from delivery.message.redaction.bodies import redact_body
 from delivery.message.redaction.by_name import (
+    add_secret_names,
     exempt_names,
     has_secret_keys,
-    hide_names,
     is_secret_key,
     may_be_secret,
 )
 from delivery.message.redaction.scrubber import FEWEST_CHARACTERS, Scrubber, secrets_in_call
-from delivery.message.storage.exchanges import kept_body
+from delivery.message.storage.exchanges import storable_body
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
 
@@ -114,7 +114,7 @@ def test_a_key_looks_secret_by_its_words(key: str, is_secret: bool) -> None:  # 
 def test_names_of_ones_own_count_in_every_spelling() -> None:
     body = b'{"Kunden-Nr": "4711", "kundenNr": 4712}'
     assert redact_body(body) is body
-    hide_names(["kunden_nr"])
+    add_secret_names(["kunden_nr"])
     assert redact_body(body) == b'{"Kunden-Nr": "***", "kundenNr": "***"}'
     assert has_secret_keys({"KUNDEN_NR": 1})
 
@@ -125,7 +125,7 @@ def test_names_can_be_exempted_in_every_spelling() -> None:
     exempt_names(["weiter_token"])
     assert redact_body(body) is body
     assert not has_secret_keys({"WEITER_TOKEN": "x"})
-    hide_names(["weiter_token"])
+    add_secret_names(["weiter_token"])
     assert redact_body(body) != body, "a value named as secret stays secret"
 
 
@@ -245,7 +245,7 @@ def test_a_body_is_not_cut_in_the_middle_of_a_secret_that_comes_forward() -> Non
     scrubber = Scrubber([first, second])
     for before in range(200):
         body = f"{'.' * before}{first}{first}{second} and on {'.' * 500}".encode()
-        kept = kept_body(body, scrubber, 100)
+        kept = storable_body(body, scrubber, 100)
         assert b"second-s" not in kept
         assert len(kept) <= 100
 
