@@ -1,7 +1,7 @@
-"""What of a request or response may be stored: values that look like secrets become `***`.
+"""Redaction of headers, queries and URLs: values under secret names become `***`.
 
-A header or a query key looks like a secret by its name. `webhook-signature` does not: it is of no
-use without the message it belongs to, and worth reading when a receiver refuses it.
+`webhook-signature` is not secret: it is useless without its message, and helps to find the reason
+when a receiver rejects it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _PARTS: Final = (
     "signature",
     "token",
 )
-"""Anywhere in a name from which everything but letters and digits was taken."""
+"""Secret parts of names, which are searched in the letters and digits of a name."""
 
 _WORDS: Final = frozenset(
     {
@@ -62,10 +62,10 @@ _WORDS: Final = frozenset(
         *("sessionid", "sig"),
     }
 )
-"""As a whole word of a name."""
+"""Secret words of names."""
 
 _QUERY_WORDS: Final = frozenset({"code", "sid"})
-"""The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
+"""Secret words only in a query: `code` authorizes Azure Functions and OAuth redirects."""
 
 _OWNERS_OF_KEYS: Final = frozenset(
     {
@@ -73,17 +73,17 @@ _OWNERS_OF_KEYS: Final = frozenset(
         *("private", "secret", "service", "shared", "signing", "ssh", "subscription"),
     }
 )
-"""Before the word `key` in JSON, where it may also be that of an object, a row or a cache."""
+"""Words that make a following `key` in JSON secret. Others are keys of objects, rows or caches."""
 
 _added_names: set[str] = set()
-"""Names that settings add, without case and separators. They are never taken back: of several
-engines in one process each hides what any of them is to hide."""
+"""Normalized names that the settings add. They are never removed: each engine of a process redacts
+the names of all engines."""
 
 _exempt_names: set[str] = set()
-"""Names that settings exempt, as `_added_names` are kept; a name in both is secret."""
+"""Normalized names that the settings exempt. A name in both sets is secret."""
 
 _harmless_keys: set[str] = set()
-"""Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
+"""Cache of JSON keys that are not secret, which makes the check of an object one set operation."""
 
 _HARMLESS_HEADERS: Final = frozenset(
     {
@@ -96,7 +96,7 @@ _HARMLESS_HEADERS: Final = frozenset(
         "x-idempotency-key",
     }
 )
-"""Look like secrets, but are none."""
+"""Headers that look secret by their names but are not."""
 
 _SHORT: Final = 1_024
 _MOST_CACHED_KEYS: Final = 20_000
@@ -104,7 +104,7 @@ _LONGEST_CACHED: Final = 64
 
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refresh"})
-"""Their values have URLs in them."""
+"""Headers whose values contain URLs."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
@@ -119,52 +119,53 @@ _hints: tuple[bytes, ...] = tuple(
         *("secret", "session", "sig", "token"),
     )
 )
-"""One of these stands in each name that looks like a secret."""
+"""Strings of which each secret name contains at least one."""
 
 _FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether the value of a header with this name must not be stored."""
+    """Return True if the values of this header must be redacted."""
     return _cached(_is_secret_header, name)
 
 
 def is_secret_query_key(key: str) -> bool:
-    """Whether the value of a query key (decoded) must not be stored."""
+    """Return True if the values of this decoded query key must be redacted."""
     return _cached(_is_secret_query_key, key)
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether the value of a key in JSON must not be stored.
+    """Return True if the values of this JSON key must be redacted.
 
-    As with headers, but a `key` alone, or that of an object or a row, is no secret there.
+    The rules are those of headers, except that `key` alone is not secret, nor the key of an object
+    or row.
     """
     return _cached(_is_secret_key, key)
 
 
 def is_credential(name: str, value: object) -> bool:
-    """Whether a header, query pair or field of a call is a credential, for one origin only.
+    """Return True if a header, query pair or field of a call is a credential of one origin.
 
-    It is judged by the name and by `redaction.names`. `redaction.exempt` only decides which values
-    may be stored, and so has no part in it.
+    The name and `redaction.names` decide. `redaction.exempt` has no effect here, because it only
+    allows values to be stored.
     """
     looks_secret = name.lower() not in _HARMLESS_HEADERS and _looks_secret(name, _WORDS)
     return looks_secret and may_be_secret(name, value)
 
 
 def is_certain(name: str) -> bool:
-    """Return whether a name that looks secret names the kind of its value, such as `apiKey`.
+    """Return True if a secret name names the kind of its value, such as `apiKey`.
 
-    A name such as `total_tokens` or `signature_required` only has such a word in it.
+    Names such as `total_tokens` or `signature_required` only contain a secret word.
     """
     return _cached(_is_certain, name)
 
 
 def may_be_secret(name: str, value: object) -> bool:
-    """Whether a value is secret, under a name that looks so.
+    """Return True if a value under a secret name is secret.
 
-    Booleans and null never are. Numbers, dates and lists or objects of these are if the name is
-    certain.
+    Booleans and null never are. Numbers, dates, and lists or objects of these are secret if the
+    name is certain.
     """
     if value is None or isinstance(value, bool):
         return False
@@ -178,7 +179,7 @@ def may_be_secret(name: str, value: object) -> bool:
 
 
 def _cached(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
-    # Names come from servers too, and the caches must not be filled with long ones.
+    # Servers choose names too, and long names must not fill the caches.
     return judgement(name) if len(name) <= _LONGEST_CACHED else judgement.__wrapped__(name)
 
 
@@ -213,12 +214,12 @@ def _is_secret_key(key: str) -> bool:
 
 
 def has_secret_keys(value: object) -> bool:
-    """Whether a JSON value has a value under a key that looks like a secret."""
+    """Return True if a JSON value contains a secret value under a secret key."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            # Most objects have the keys that others before them had.
+            # Most objects have the same keys as earlier objects.
             if not _harmless_keys.issuperset(item) and _any_secret(item):
                 return True
             children: Iterable[object] = item.values()
@@ -245,20 +246,20 @@ def _any_secret(item: dict[Any, object]) -> bool:
 
 
 def add_secret_names(names: Iterable[str]) -> None:
-    """Take names of headers, query keys and JSON keys for secret ones from now on."""
+    """Add secret names of headers, query keys and JSON keys, from now on."""
     global _hints  # noqa: PLW0603 - settings of a process; see `_added_names`
     added = {_normalized(name) for name in names} - _added_names - {""}
     if not added:
         return
     _added_names.update(added)
-    # The longest part without a separator is sure to stand in each spelling of a name.
+    # Each spelling of a name contains its longest part without a separator.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
     _clear_caches()
 
 
 def exempt_names(names: Iterable[str]) -> None:
-    """Take names for no secret ones from now on, whatever words they have in them."""
+    """Exempt names from redaction, from now on."""
     added = {_normalized(name) for name in names} - _exempt_names - {""}
     if added:
         _exempt_names.update(added)
@@ -273,12 +274,12 @@ def _clear_caches() -> None:
 
 
 def may_have_secret_names(data: bytes) -> bool:
-    """Whether a name that looks like a secret may stand in the data; a quick first test."""
+    """Return True if the data may contain a secret name; a fast first test."""
     lowered = data.lower()
     for hint in _hints:
         if hint in lowered:
             return True
-    # Names may be written with escapes.
+    # Names can contain escapes.
     return b"\\u" in data
 
 
@@ -306,7 +307,7 @@ def _looks_secret(name: str, words: frozenset[str]) -> bool:
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers, with `***` for the values that must not be stored."""
+    """Redact the values of secret headers."""
     return tuple((name, _redact_header(name, value)) for name, value in headers)
 
 
@@ -319,9 +320,9 @@ def _redact_header(name: str, value: str) -> str:
 
 
 def redact_pairs_in(data: bytes) -> bytes:
-    """Any text, with `***` for secret values of `name=value` in it; see `secret_pairs`.
+    """Redact secret values of `name=value` in any text; see `name_value_pairs`.
 
-    Without any, the same object.
+    Returns the same object if there are none.
     """
     if not (b"=" in data or b"%" in data or b"\\u" in data):
         return data
@@ -333,11 +334,11 @@ def _is_secret_pair(name: str, value: str) -> bool:
 
 
 def redact_head(head: bytes) -> bytes:
-    """The head of a request or response, with `***` for the header values that must not be stored.
+    """Redact the values of secret headers in the head of a request or response.
 
-    The first line stays as it is. Without such headers the result is the same object.
+    The first line is unchanged. Without secret headers the result is the same object.
     """
-    # Asked once per delivery, and answers of one server differ in little but the second they name.
+    # Called for each delivery. The heads of a server often differ only in the second of their Date.
     return _redact_short_head(head) if len(head) <= _SHORT else _redact_head(head)
 
 
@@ -347,7 +348,7 @@ def _redact_short_head(head: bytes) -> bytes:
 
 
 def _redact_head(head: bytes) -> bytes:
-    # The sign is behind the user and password that a URL may have.
+    # An @ follows the user and password of a URL.
     if b"@" not in head and not may_have_secret_names(head):
         return head
     return _FIELD_LINE.sub(_redact_line, head)
@@ -365,7 +366,7 @@ def _redact_line(line: re.Match[bytes]) -> bytes:
 
 
 def redact_query(target: str) -> str:
-    """A path with its query, with `***` for the query values that must not be stored."""
+    """Redact the secret query values of a path with a query."""
     path, mark, query = target.partition("?")
     return path + mark + _redact_pairs(query) if query else target
 
@@ -379,15 +380,15 @@ def _redact_pairs(query: str) -> str:
     redacted = "".join(parts)
     if "%" not in redacted and redacted.count("=") <= len(parts) // 2 + 1:
         return redacted
-    # A value may be a URL or a form itself.
+    # A value can be a URL or a form.
     data = redacted.encode("utf-8", "surrogatepass")
     return redact_pairs_in(data).decode("utf-8", "surrogatepass")
 
 
 def redact_url(url: str) -> str:
-    """A URL as it may be stored: userinfo and secret values in query and fragment are `***`.
+    """Redact the user info, and the secret values in query and fragment, of a URL.
 
-    Takes any text, also one that is not a valid URL.
+    Accepts any text, including invalid URLs.
     """
     rest, mark, fragment = url.partition("#")
     rest = _USERINFO.sub(rf"\g<1>{REDACTED}@", rest, count=1)

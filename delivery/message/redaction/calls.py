@@ -1,8 +1,8 @@
-"""A call as it may be redacted: what looks secret in it is `***`; and the way back.
+"""Redaction of calls, and restoration of redacted values.
 
-What is redacted of a call is stored apart from the rest, encrypted. Somebody may take a call as it
-was redacted, change something, and give it back: then `***` means what it stood for, and where that is
-not known it is refused, for it must never be sent.
+The redacted values of a call are stored separately, encrypted. A client can read a redacted call,
+change a part and send it back. Then `***` stands for the stored value. If there is none, the call
+is rejected, because `***` must never be sent.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def redact_call(params: HttpParams) -> HttpParams:
-    """The call with `***` for what looks secret, wherever it stands, and for its keys."""
+    """Replace the secrets of a call, and values that look secret, by `***`."""
     url = redact_url(params.url)
     headers = tuple((name, redact_text(value)) for name, value in redact_headers(params.headers))
     query = tuple((key, _redacted_pair(key, value)) for key, value in params.query)
     body = _redacted_body(params.body)
     scrubber = Scrubber(secrets_in_call(params))
     if scrubber:
-        # What is secret in one place may be repeated in another, where no name tells it.
+        # A secret of one part can occur in another part without a secret name.
         url = scrubber.scrub_text(url)
         headers = tuple((name, scrubber.scrub_text(value)) for name, value in headers)
         query = tuple((name, scrubber.scrub_text(value)) for name, value in query)
@@ -66,7 +66,7 @@ def redact_call(params: HttpParams) -> HttpParams:
 
 
 def secret_parts(params: HttpParams) -> dict[str, Any]:
-    """The parts of a call that can hold something secret, as values that JSON has."""
+    """Return the parts of a call that can contain secrets, as JSON values."""
     return {
         "url": params.url,
         "headers": [list(pair) for pair in params.headers],
@@ -78,7 +78,7 @@ def secret_parts(params: HttpParams) -> dict[str, Any]:
 
 
 def restore(given: HttpParams, current: HttpParams) -> HttpParams:
-    """The given call, with what `***` stands for where it came from the current one."""
+    """Replace each `***` of the given call by the value of the current call, where it has one."""
     redacted = redact_call(current)
     body = given.body
     if body.kind is current.body.kind:
@@ -95,17 +95,17 @@ def restore(given: HttpParams, current: HttpParams) -> HttpParams:
 
 
 def restore_tls(given: TlsOptions, current: TlsOptions) -> TlsOptions:
-    """The given options, with the current key where `***` is given for it."""
+    """Replace a client key `***` by the current key."""
     if given.client_key != REDACTED or current.client_key is None:
         return given
     return replace(given, client_key=current.client_key)
 
 
 def refuse_marks(params: HttpParams) -> None:
-    """Refuse a call in which `***` stands where something secret belongs.
+    """Reject a call that has `***` in place of a secret.
 
     Raises:
-        InvalidReaction: naming the place.
+        InvalidReaction: if it has one; the message names the part of the call.
     """
     place = None
     for name, value in params.headers:
@@ -120,9 +120,7 @@ def refuse_marks(params: HttpParams) -> None:
     if params.tls.client_key == REDACTED:
         place = "the TLS client_key"
     if place is not None:
-        message = (
-            f"{place} is {REDACTED}, which stands for one that is not redacted; give the real one"
-        )
+        message = f"{place} is {REDACTED}, which replaces a secret; give the secret itself"
         raise InvalidReaction(message)
 
 
@@ -157,7 +155,7 @@ def _scrubbed(value: Any, scrubber: Scrubber) -> Any:
 
 
 def _redacted_value(value: Any) -> Any:
-    """A JSON value with `***` under each key that looks secret."""
+    """Redact the values under secret keys of a JSON value."""
     if isinstance(value, dict):
         return {
             key: REDACTED
@@ -171,7 +169,7 @@ def _redacted_value(value: Any) -> Any:
 
 
 def _has_mark(body: Body) -> bool:
-    """Whether `***` stands where `_redacted_body` would put it."""
+    """Return True if `***` is at a position where `_redacted_body` puts it."""
     if _is_form_text(body):
         pairs = _pairs_of(body.content)
         return any(value == REDACTED and is_secret_query_key(key) for key, value in pairs)
@@ -182,7 +180,7 @@ def _has_mark(body: Body) -> bool:
 
 
 def _has_mark_in_text(text: str) -> bool:
-    """Return whether a text, such as a URL, has `***` where `redact_text` puts it."""
+    """Return True if a string, such as a URL, has `***` where `redact_text` puts it."""
     if REDACTED not in text:
         return False
     unmarked = text.replace(REDACTED, _PROBE)
@@ -205,7 +203,7 @@ def _is_form_text(body: Body) -> bool:
 
 
 def _value_of(body: Body) -> Any:
-    """The JSON value of a body; None of a text that is not JSON, which tells no names."""
+    """Return the JSON value of a body; None for text that is not JSON."""
     if not isinstance(body.content, str):
         return body.content
     if body.content.lstrip()[:1] not in {"{", "["}:
@@ -238,7 +236,7 @@ def _restored(given: Any, redacted: Any, current: Any) -> Any:
 
 
 def _restored_pairs(given: Pairs, redacted: Pairs, current: Pairs) -> Pairs:
-    """Restore `***` from the value at the same position under the same name."""
+    """Restore `***` from the value with the same name and the same position under it."""
     values: dict[tuple[str, int], tuple[str, str]] = {}
     count: Counter[str] = Counter()
     for (name, value), (_, redacted_value) in zip(current, redacted, strict=True):

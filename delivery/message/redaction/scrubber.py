@@ -1,9 +1,9 @@
-"""Removes secrets that are known from texts in which they have no business: `***` instead.
+"""Scrubbing: replacement of known secrets by `***` in any text.
 
-A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
-percent-encoded, escaped as in JSON, and in the text with all its escapes undone (see `escapes`).
-One of fewer than six characters is not looked for, since it would be found everywhere. Where there
-are more secrets than can be looked for, or longer ones, nothing is shown at all.
+The search covers the plain secret, base64, percent-encoding, JSON escapes, and the unescaped text
+(see `escapes`). Secrets of fewer than six characters are not searched, because they occur
+everywhere by chance. If there are too many secrets to search, or they are too long, the whole text
+becomes `***`.
 """
 
 from __future__ import annotations
@@ -52,26 +52,26 @@ __all__ = [
 FEWEST_CHARACTERS: Final = 6
 
 _MOST: Final = 500
-"""Secrets that are looked for; each in about nine forms."""
+"""Maximum number of secrets; each has about nine forms."""
 _MOST_CHARACTERS: Final = 32_768
-"""Characters of all secrets together: each costs about half a microsecond."""
+"""Maximum total length of the secrets; each character costs about half a microsecond."""
 
 _DEEPEST: Final = 5
-"""Texts within texts that are looked into: JSON in a string of JSON, a URL in a URL."""
+"""Maximum nesting of texts: JSON in a string of JSON, a URL in a URL."""
 _MARK: Final = REDACTED.encode()
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
-"""Texts that percent-encoding and JSON leave as they are."""
+"""Strings that percent-encoding and JSON do not change."""
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _COOKIES: Final = frozenset({"cookie", "set-cookie"})
 _PREFIXES: Final = ("whsec_", "whsk_")
 
 
 class Scrubber:
-    """Finds some secrets, in any of their forms.
+    """Replacement of known secrets in any of their forms.
 
     Args:
-        secrets: What is secret, as texts.
+        secrets: Known secrets.
     """
 
     __slots__ = (
@@ -92,11 +92,11 @@ class Scrubber:
         self._secrets = secrets
         self._escaped: EscapedTextSearch | None = None
         self.longest = patterns.longest
-        """Bytes of the longest form: how much more than is kept must be looked through."""
+        """Length of the longest form, in bytes. A search must read so far after the stored part."""
         self._head = self._scrubbed_head = b""
 
     def plus(self, other: Scrubber) -> Scrubber:
-        """One that finds what both find."""
+        """Return a scrubber of the secrets of both."""
         both = Scrubber(())
         both._scrubs_all = self._scrubs_all or other._scrubs_all
         both._set(self._patterns.plus(other._patterns), (*self._secrets, *other._secrets))
@@ -106,7 +106,7 @@ class Scrubber:
         return bool(self._patterns) or self._scrubs_all
 
     def scrub(self, data: bytes) -> bytes:
-        """The data without the secrets; without any in it, the same object."""
+        """Replace the secrets in the data; return the same object if it contains none."""
         if self._scrubs_all and data:
             return _MARK
         data = self._patterns.replace(data, _MARK)
@@ -118,7 +118,7 @@ class Scrubber:
 
     @property
     def _escaped_patterns(self) -> EscapedTextSearch:
-        """What to look for where escapes are undone; made when there are some."""
+        """Search of unescaped text, created on first use."""
         if self._escaped is None:
             self._escaped = EscapedTextSearch(
                 bare for each in self._secrets for bare in _bare_forms(each)
@@ -133,7 +133,7 @@ class Scrubber:
         return text.find(self._patterns.patterns, plain=True)
 
     def scrub_cut_end(self, data: bytes) -> bytes:
-        """Return data that was cut off, without the beginning of a secret at its end."""
+        """Replace the beginning of a secret at the end of data that was cut off."""
         if self._scrubs_all or not self._patterns:
             return data
         text = Unescaped(data, is_cut=True)
@@ -141,16 +141,16 @@ class Scrubber:
         return data if start is None else data[:start] + _MARK
 
     def scrub_head(self, head: bytes) -> bytes:
-        """A response's head, redacted and scrubbed.
+        """Redact and scrub the head of a response.
 
-        The last one is remembered: those of one server differ in little but the second they name.
+        The last head is cached: heads of a server often differ only in the second of their Date.
         """
         if head != self._head:
             self._head, self._scrubbed_head = head, self.scrub(redact_head(head))
         return self._scrubbed_head
 
     def scrub_text(self, text: str) -> str:
-        """The same with a text."""
+        """Replace the secrets in a string."""
         text = self.scrub_plain(text)
         if self._secrets and (
             "\\" in text or "%" in text or ("&" in text and ("&#" in text or ";" in text))
@@ -162,7 +162,7 @@ class Scrubber:
         return text
 
     def scrub_plain(self, text: str) -> str:
-        """The same without a search for escaped secrets; see `find_in`."""
+        """Replace the secrets in a string, except escaped secrets; see `find_in`."""
         if self._scrubs_all and text:
             return REDACTED
         data = text.encode("utf-8", "surrogatepass")
@@ -171,7 +171,7 @@ class Scrubber:
 
 
 def secrets_in_call(params: HttpParams) -> Iterator[str]:
-    """Everything in a call that looks like a secret, or is one."""
+    """Yield all secrets of a call, and values that look secret."""
     yield from params.secrets
     yield from secrets_in_pairs(params.headers, params.query)
     for text in (params.url, *(value for _, value in (*params.headers, *params.query))):
@@ -185,7 +185,7 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
 def secrets_in_pairs(
     headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """The values of headers and query pairs whose names look secret."""
+    """Yield the values of headers and query pairs with secret names."""
     for name, value in headers:
         if is_secret_header(name) and may_be_secret(name, value):
             yield from secrets_in_header(name, value)
@@ -195,7 +195,7 @@ def secrets_in_pairs(
 
 
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
-    """The value of a header that is secret, and the parts of it that are."""
+    """Yield the value of a secret header, and its secret parts."""
     yield value
     found = _SCHEME.fullmatch(value)
     if found:
@@ -223,14 +223,14 @@ def _body_value(content: Any) -> Any:
     try:
         return decode_payload(content.encode())
     except (ValueError, RecursionError):
-        # Of a form; any other text gives no pairs, or none with such a name.
+        # Treat it as a form; other text yields no pairs with secret names.
         pairs = (pair.partition("=") for pair in content.split("&"))
         named = ((unquote_plus(name), value) for name, mark, value in pairs if mark)
         return [{name: unquote_plus(value)} for name, value in named if is_secret_key(name)]
 
 
 def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
-    """Values under keys that look secret in a JSON value, also in texts that are JSON."""
+    """Yield the values under secret keys of a JSON value, also from JSON in strings."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -247,12 +247,12 @@ def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _may_nest(value: object) -> bool:
-    """Whether a value is a text that may be JSON, a form or a URL with members of its own."""
+    """Return True if a value is a string that may be JSON, a form or a URL."""
     return isinstance(value, str) and ("=" in value or '"' in value)
 
 
 def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
-    """The secrets in a text that may be JSON, a form or a URL."""
+    """Yield the secrets in a string that may be JSON, a form or a URL."""
     if '"' in text and text.lstrip()[:1] in {"{", "["}:
         try:
             value = json.loads(text)
@@ -269,7 +269,7 @@ def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
 
 
 def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
-    """The texts in a value that is secret, and the numbers if its name is certain."""
+    """Yield the strings in a secret value, and the numbers if its name is certain."""
     if isinstance(value, str):
         if certain or not is_plain(value):
             yield value
@@ -286,13 +286,13 @@ def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     for prefix in _PREFIXES:
         if secret.startswith(prefix):
-            # Who repeats a key may leave out what says of which kind it is, and the padding.
+            # A repeated key can lack the prefix and the padding.
             secret = secret.removeprefix(prefix).rstrip("=")
     if len(secret) < FEWEST_CHARACTERS or "{{" in secret:
         return
     yield secret
     data = secret.encode("utf-8", "surrogatepass")
-    # At each of the three places that it can have in what is encoded as a whole.
+    # The secret has three possible alignments in a longer base64 text.
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + data).decode()
         start = (0, 2, 3)[before]
@@ -310,7 +310,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _bare_forms(secret: str) -> Iterator[bytes]:
-    """The forms that have no escapes in them, to be looked for in a text without any."""
+    """Yield the forms without escapes, for the search of unescaped text."""
     for number, form in enumerate(_forms(secret)):
         data = form.encode("utf-8", "surrogatepass")
         if number == 0 or not has_escapes(data):

@@ -1,4 +1,4 @@
-"""A search for many texts at once."""
+"""Search for many byte strings in one pass."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 __all__ = ["TextSearch"]
 
 _FEW: Final = 24
-"""Up to so many patterns are looked for one after the other: each search is one quick call."""
+"""Number of patterns up to which each has its own search, which is one fast call."""
 _WIDTH: Final = 6
-"""Bytes at the start of a pattern by which it is found; no more than the shortest pattern has."""
+"""Maximum length of the prefixes in the table, limited by the shortest pattern."""
 _COMPARISON: Final = 64
-"""Bytes that could be compared in the time that a comparison takes by itself."""
+"""Fixed cost of a comparison, in compared bytes."""
 _MOST_COMPARED: Final = 4_000_000
-"""Bytes that are compared at most, besides eight for each byte of the data. This is exceeded only
-where many patterns begin alike and the data consists of their beginnings."""
+"""Maximum number of compared bytes, in addition to eight for each byte of the data. Only data that
+consists of common prefixes of many patterns exceeds it."""
 
 
 class TextSearch:
-    """Finds some byte strings in others.
+    """Replacement of byte strings (patterns) in data.
 
-    With many patterns, the data is gone through once, whatever their number is: at each place a
-    few bytes are looked up in a table of how patterns begin. Where that takes too long, all of the
-    data is hidden.
+    With many patterns, one pass over the data looks up the bytes at each position in a table of
+    prefixes. The time does not depend on the number of patterns. If the pass takes too long, all
+    data is replaced.
     """
 
     __slots__ = ("_longest_first", "_table", "_width", "longest")
@@ -33,27 +33,27 @@ class TextSearch:
     def __init__(self, patterns: Iterable[bytes]) -> None:
         self._longest_first = tuple(sorted(set(patterns) - {b""}, key=len, reverse=True))
         self.longest = len(self._longest_first[0]) if self._longest_first else 0
-        """Bytes of the longest one."""
+        """Length of the longest pattern, in bytes."""
         self._width = 0
         self._table: dict[bytes, dict[int, set[bytes]]] | None = None
-        """By the first bytes of patterns: their lengths, longest first, and the patterns."""
+        """Table from prefixes to lengths, longest first, and from lengths to patterns."""
 
     def __bool__(self) -> bool:
         return bool(self._longest_first)
 
     @property
     def patterns(self) -> tuple[bytes, ...]:
-        """The patterns, the longest first."""
+        """All patterns, longest first."""
         return self._longest_first
 
     def plus(self, other: TextSearch) -> TextSearch:
-        """Return one that finds what both find."""
+        """Return a search for the patterns of both."""
         return TextSearch((*self._longest_first, *other._longest_first))
 
     def replace(self, data: bytes, mark: bytes) -> bytes:
-        """Return the data with the mark for each pattern; without any in it, the same object.
+        """Replace each occurrence of a pattern by the mark; return the same object without any.
 
-        TextSearch that overlap are hidden together, so that no part of one is left.
+        One mark replaces overlapping patterns, so that no part of a pattern remains.
         """
         if len(self._longest_first) <= _FEW:
             found = [pattern for pattern in self._longest_first if pattern in data]
@@ -74,7 +74,7 @@ class TextSearch:
         return b"".join(parts)
 
     def _search(self, data: bytes) -> list[tuple[int, int]]:
-        """Return from where to where the patterns are, in the order of their starts."""
+        """Return the spans of the patterns, ordered by their starts."""
         if self._table is None:
             self._table = self._index()
         table, width = self._table, self._width
@@ -102,10 +102,10 @@ class TextSearch:
 
 
 def _spans(data: bytes, pattern: bytes) -> Iterable[tuple[int, int]]:
-    """Return where a pattern is; one span for several that overlap by a constant shift.
+    """Yield the spans of a pattern; one span for occurrences that overlap by a constant shift.
 
-    A pattern such as `aaaa` may begin at every place of the data, so these are not visited one by
-    one: the time is linear in the size of the data.
+    A pattern such as `aaaa` can occur at every position of the data. Joining these occurrences
+    makes the time linear in the size of the data.
     """
     size = len(pattern)
     place = data.find(pattern)
@@ -123,7 +123,7 @@ def _spans(data: bytes, pattern: bytes) -> Iterable[tuple[int, int]]:
 
 
 def _end_of_repetition(data: bytes, end: int, shift: int) -> int:
-    """Return up to where each byte equals the one `shift` bytes before it, at least `end`."""
+    """Return the end, from `end` on, of bytes that equal the byte `shift` positions before."""
     step, grows = shift, True
     while step:
         stop = min(end + step, len(data))

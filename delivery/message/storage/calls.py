@@ -32,26 +32,26 @@ __all__ = [
 ]
 
 _NO_CREDENTIALS: Final = "{}"
-"""The credentials of a call in which nothing is secret; not worth sealing."""
+"""Stored credentials of a call without secrets, which need no encryption."""
 
 _NOT_SENT: Final = frozenset({"retry", "concurrency", "rate_limit", "ordered", "live"})
-"""Keys of a stored call that do not affect the request."""
+"""Keys of a stored call that do not affect its request."""
 
 
 class StoredCall(NamedTuple):
-    """A call as it is stored."""
+    """Stored form of a call."""
 
     params: str
-    """JSON of the parts that may be redacted. No statement reads values from it."""
+    """JSON of the redacted call. No SQL statement reads values from it."""
     credentials: str
-    """Encrypted JSON of the parts that are redacted in `params`; `{}` if none is."""
+    """Encrypted JSON of the parts that are redacted in `params`; `{}` without any."""
 
 
 def encode_params(params: HttpParams, cipher: Cipher) -> StoredCall:
-    """The call as it is stored.
+    """Return the stored form of a call.
 
     Raises:
-        InvalidReaction: if `***` stands in it where something secret belongs.
+        InvalidReaction: if it has `***` in place of a secret.
     """
     refuse_marks(params)
     redacted = redact_call(params)
@@ -62,7 +62,7 @@ def encode_params(params: HttpParams, cipher: Cipher) -> StoredCall:
 
 
 def encode_redacted(params: HttpParams) -> str:
-    """The JSON of a call in which everything secret is redacted."""
+    """Encode a redacted call as JSON."""
     retry = params.retry
     stored = {
         "url": params.url,
@@ -106,11 +106,11 @@ def encode_redacted(params: HttpParams) -> str:
 
 
 def decode_params(call: StoredCall, cipher: Cipher) -> HttpParams:
-    """The call that `encode_params` stored.
+    """Decode a call that `encode_params` encoded.
 
     Raises:
-        MissingKey: if it was encrypted with a key that the cipher does not have.
-        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
+        KeyError, TypeError, ValueError: if `encode_params` did not write the texts.
     """
     if call.credentials == _NO_CREDENTIALS:
         return _decoded(call.params, {})
@@ -118,20 +118,20 @@ def decode_params(call: StoredCall, cipher: Cipher) -> HttpParams:
 
 
 def redacted_params(call: StoredCall) -> HttpParams:
-    """The call with `***` for what is secret in it; that needs no key.
+    """Return the redacted call; this needs no key.
 
     Raises:
-        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+        KeyError, TypeError, ValueError: if `encode_params` did not write the texts.
     """
-    # What was stored by an earlier version is redacted only now.
+    # Earlier versions stored calls without redaction.
     encrypted = not call.credentials.startswith("{")
     return redact_call(_decoded(call.params, {} if encrypted else orjson.loads(call.credentials)))
 
 
 def same_request(one: StoredCall, other: StoredCall) -> bool:
-    """Whether two stored calls send the same, whenever and however often they do.
+    """Return True if two stored calls send the same request, with any schedule.
 
-    Texts that cannot be read are the same only if they are equal.
+    Texts that cannot be decoded are compared as strings.
     """
     if one.credentials != other.credentials:
         return False
@@ -155,7 +155,7 @@ def _decoded(redacted: str, secret: dict[str, Any]) -> HttpParams:
         url=secret.get("url", stored["url"]),
         method=stored["method"],
         headers=tuple((name, value) for name, value in secret.get("headers", stored["headers"])),
-        # What is read with `get` is missing in what earlier versions stored.
+        # The keys that are read with `get` are missing in calls of earlier versions.
         query=tuple((name, value) for name, value in secret.get("query", stored.get("query", ()))),
         body=Body(
             BodyKind(stored["body"]["kind"]),

@@ -1,13 +1,12 @@
-"""Sealing: what is secret is encrypted before it is stored, with keys from the settings.
+"""Encryption of stored secrets with the keys of `secrets.keys`.
 
-By Fernet (github.com/fernet/spec: AES-128-CBC and HMAC-SHA256) of the package `cryptography`.
-AES-GCM would be quicker (1 µs where Fernet takes 7), but with random nonces a key is good for some
-thousand million messages only, and an engine may seal as many. Binding a text to its row would add
-nothing: who can write rows can change the URL that stands beside what is encrypted.
+The algorithm is Fernet (github.com/fernet/spec: AES-128-CBC and HMAC-SHA256) of the package
+`cryptography`. AES-GCM would be faster (1 µs instead of 7), but with random nonces a key is safe
+for only about a billion messages, and an engine can reach that number. Binding a value to its row
+would add no security: an attacker who can write rows can also change the URL next to it.
 
-A encrypted text is `encrypted:1:`, eight hexadecimal digits that tell which key it was encrypted with, a
-colon, and the Fernet token. No JSON begins like that, so what is stored as JSON is either encrypted or
-not without another mark.
+An encrypted value is `encrypted:1:`, the label of the key (eight hexadecimal digits), a colon, and
+the Fernet token. No JSON begins with this prefix, so it distinguishes encrypted from plain JSON.
 """
 
 from __future__ import annotations
@@ -32,15 +31,16 @@ _LABEL: Final = 8
 
 
 def generate_key() -> str:
-    """A new key for `secrets.keys`: 32 random bytes in URL-safe base64."""
+    """Generate a key for `secrets.keys`: 32 random bytes in URL-safe base64."""
     return Fernet.generate_key().decode()
 
 
 def key_label(key: str) -> str:
-    """By what a encrypted text names its key: eight hexadecimal digits, which reveal nothing of it.
+    """Return the label of a key: eight hexadecimal digits that reveal nothing of the key.
 
     Raises:
-        InvalidSetting: if it is not 32 bytes of URL-safe base64; the text never contains it.
+        InvalidSetting: if it is not 32 bytes of URL-safe base64; the message never contains the
+            key.
     """
     try:
         raw = base64.b64decode(key.encode("ascii"), altchars=b"-_", validate=True)
@@ -48,7 +48,7 @@ def key_label(key: str) -> str:
         raw = b""
     if len(raw) != _KEY_BYTES:
         message = (
-            f"a key of secrets.keys is not {_KEY_BYTES} bytes of URL-safe base64; make one with"
+            f"a key of secrets.keys is not {_KEY_BYTES} bytes of URL-safe base64; generate one with"
             " `delivery secrets generate-key`"
         )
         raise InvalidSetting(message)
@@ -56,17 +56,17 @@ def key_label(key: str) -> str:
 
 
 class Cipher:
-    """Encrypts with the first of its keys, and opens what was encrypted with any of them.
+    """Cipher that encrypts with its first key, and decrypts with any of its keys.
 
-    Without a key it leaves what it is given as it is: a database of one's own may be used without.
+    Without keys, values remain plain text. Keys are optional, except in the embedded database.
 
     Args:
-        keys: Each 32 bytes in URL-safe base64; see `generate_key`.
-        on_plaintext: Called each time that something is left unencrypted, or read that was, for want of
-            a key.
+        keys: Keys of 32 bytes in URL-safe base64; see `generate_key`.
+        on_plaintext: Callback for each value that is written or read as plain text because there
+            is no key.
 
     Raises:
-        InvalidSetting: if a key is not one.
+        InvalidSetting: if a key is invalid.
     """
 
     __slots__ = ("_first", "_keys", "_on_plaintext", "_start")
@@ -84,16 +84,16 @@ class Cipher:
 
     @property
     def has_keys(self) -> bool:
-        """Whether what is given to `encrypt` is encrypted."""
+        """True if the cipher can encrypt."""
         return self._first is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """By what encrypted texts name the keys, in their order."""
+        """Labels of the keys, in the order of the keys."""
         return tuple(self._keys)
 
     def encrypt(self, data: bytes) -> str:
-        """The encrypted text; without a key, the data itself as a text, which must be UTF-8."""
+        """Encrypt data; without keys, return the data decoded as UTF-8."""
         if self._first is None:
             if self._on_plaintext is not None:
                 self._on_plaintext()
@@ -101,10 +101,10 @@ class Cipher:
         return self._start + self._first.encrypt(data).decode("ascii")
 
     def decrypt(self, text: str | bytes) -> bytes:
-        """What was encrypted; a text that is not encrypted is given back as it is.
+        """Decrypt a value; return a plain value unchanged.
 
         Raises:
-            MissingKey: if it was encrypted with another key, or was changed since.
+            MissingKey: if it is encrypted with another key, or damaged.
         """
         encrypted = text if isinstance(text, bytes) else text.encode()
         if not self.is_encrypted(encrypted):
@@ -116,25 +116,25 @@ class Cipher:
         key = self._keys.get(named)
         if key is None:
             message = (
-                f"it is encrypted with the key {named}, which this process does not"
-                " have; add that key to secrets.keys (DELIVERY_SECRETS_KEYS)"
+                f"the stored value is encrypted with the key {named}, which this process does not"
+                " have; add the key to secrets.keys (DELIVERY_SECRETS_KEYS)"
             )
             raise MissingKey(message)
         try:
             return key.decrypt(token)
         except InvalidToken:
             message = (
-                f"it is encrypted with the key {named} of secrets.keys, but was"
-                " damaged or changed since; set it anew"
+                f"the stored value is encrypted with the key {named} of secrets.keys, but is"
+                " damaged; set the value again"
             )
             raise MissingKey(message) from None
 
     def is_encrypted(self, text: str | bytes) -> bool:
-        """Whether this is a encrypted text, whatever its key."""
+        """Return True if a value is encrypted with any key."""
         return _begins(text, _PREFIX)
 
     def is_current(self, text: str | bytes) -> bool:
-        """Whether it is encrypted with the first key; without keys, whether it is not encrypted."""
+        """Return True if a value is encrypted with the first key, or without keys is plain."""
         if self._first is None:
             return not self.is_encrypted(text)
         return _begins(text, self._start)

@@ -1,7 +1,6 @@
-"""The payload as it is stored: as it is, or encrypted if something in it looks like a secret.
+"""The stored form of payloads: encrypted if they contain values that look secret.
 
-It must be delivered byte for byte, so it cannot be redacted; but where there is a key, a payload
-with a password in it does not lie readable in the database.
+A stored payload is not redacted, because it is delivered byte for byte.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["decrypt_payload", "encrypt_payload", "redacted_payload"]
 
 _ESCAPED: Final = re.compile(rb'\\"[ \t\r\n]*:|\\u00(?:22|3[dD])')
-"""The end of a name in JSON inside a string of JSON, or an equals sign."""
+"""End of a name in JSON within a string of JSON, or an equals sign."""
 
 
 def encrypt_payload(payload: bytes, given: object, cipher: Cipher) -> bytes:
-    """The payload as it is stored.
+    """Return the stored form of a payload.
 
     Args:
-        payload: What `encode_payload` made.
-        given: What it was made of, which tells its keys without reading it again.
-        cipher: Without keys, everything is stored as it is.
+        payload: Result of `encode_payload`.
+        given: Argument of `encode_payload`, which makes decoding unnecessary.
+        cipher: Cipher. Without keys, all payloads are stored as plain text.
     """
     if not cipher.has_keys:
         return payload
@@ -41,30 +40,30 @@ def encrypt_payload(payload: bytes, given: object, cipher: Cipher) -> bytes:
 
 
 def _may_have_nested_texts(payload: bytes) -> bool:
-    """Whether there may be JSON in a string, a form or a URL, which can have their own secrets."""
+    """Return True if a string of the payload may contain JSON, a form or a URL."""
     if b"=" in payload or b"%" in payload:
         return True
     return b"\\" in payload and _ESCAPED.search(payload) is not None
 
 
 def decrypt_payload(stored: bytes, cipher: Cipher) -> bytes:
-    """The payload as it was given.
+    """Return the original payload.
 
     Raises:
-        MissingKey: if it was encrypted with a key that the cipher does not have.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
     """
     return cipher.decrypt(stored) if cipher.is_encrypted(stored) else stored
 
 
 def redacted_payload(stored: bytes, cipher: Cipher) -> bytes:
-    """The payload with `***` for what looks like a secret.
+    """Return the redacted payload.
 
     Raises:
-        MissingKey: if it was encrypted with a key that the cipher does not have.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
     """
     if not cipher.is_encrypted(stored):
         return redact_body(stored)
     payload = decrypt_payload(stored, cipher)
-    # What is secret in one place of it may be repeated in another.
+    # A secret of one value can occur in another value without a secret name.
     scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
     return scrubber.scrub(redact_body(payload))
