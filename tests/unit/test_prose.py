@@ -33,7 +33,6 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/embedded": Ceiling(rate=19.1, opening=6, mood=6),
     "delivery/engine": Ceiling(rate=21.1, opening=31, mood=38),
     "delivery/http": Ceiling(rate=25.1, opening=37, mood=40),
-    "delivery/message": Ceiling(rate=25.5, opening=54, mood=82),
     "delivery/models": Ceiling(rate=32.7, opening=33, mood=1),
     "delivery/observe": Ceiling(rate=18.7, opening=4, mood=2),
     "delivery/queue": Ceiling(rate=20.3, opening=24, mood=10),
@@ -49,11 +48,10 @@ CEILINGS: dict[str, Ceiling] = {
     "tests/engine": Ceiling(rate=31.3, opening=16, mood=19),
     "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
     "tests/http": Ceiling(rate=41.2, opening=15, mood=21),
-    "tests/property": Ceiling(rate=20.0, opening=3, mood=3),
     "tests/store": Ceiling(rate=29.7, opening=1, mood=10),
     "tests/support": Ceiling(rate=17.4, opening=7, mood=33),
     "tests/testing": Ceiling(rate=53.6, opening=0, mood=1),
-    "tests/unit": Ceiling(rate=28.0, opening=12, mood=16),
+    "tests/unit": Ceiling(rate=10.4, opening=3, mood=10),
 }
 
 SOURCE = '''"""Whether a module stands."""

@@ -1,4 +1,4 @@
-"""The signing secrets of a reaction as they are stored, and their rotation."""
+"""Stored signing secrets and their rotation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(text: str) -> list[tuple[str, float | None]]:
     ]
 
 
-def test_secrets_are_encrypted_and_the_rest_can_be_shown_without_the_key() -> None:
+def test_only_the_secrets_are_encrypted() -> None:
     text = encode_signing([FIRST, PRIVATE], CIPHER)
     assert FIRST not in text
     assert PRIVATE not in text
@@ -50,8 +50,8 @@ def test_secrets_are_encrypted_and_the_rest_can_be_shown_without_the_key() -> No
         decode_signing(text, Cipher([OTHER_KEY]))
 
 
-def test_a_rotation_puts_the_new_one_first_and_lets_the_former_expire() -> None:
-    """At a whole second, not before its time; and what expires sooner does so."""
+def test_a_rotation_adds_a_first_secret_and_expires_the_former_secrets() -> None:
+    """The expiry is rounded up to a whole second. An earlier expiry is unchanged."""
     text = rotated(encode_signing([FIRST], CIPHER), SECOND)
     assert read(text) == [(SECOND, None), (FIRST, 1_061)]
     text = rotated(text, PRIVATE, now=1_010.0, expires_at=1_100.0)
@@ -63,36 +63,36 @@ def test_a_rotation_puts_the_new_one_first_and_lets_the_former_expire() -> None:
     ]
 
 
-def test_former_ones_can_go_at_once_or_stay() -> None:
+def test_former_secrets_can_expire_immediately_or_never() -> None:
     text = encode_signing([FIRST, SECOND], CIPHER)
     assert read(rotated(text, THIRD, expires_at=NOW)) == [(THIRD, None)]
-    kept = rotated(text, THIRD, expires_at=float("inf"))
-    assert read(kept) == [(THIRD, None), (FIRST, None), (SECOND, None)]
+    after = rotated(text, THIRD, expires_at=float("inf"))
+    assert read(after) == [(THIRD, None), (FIRST, None), (SECOND, None)]
 
 
-def test_a_former_secret_can_come_back_to_the_front() -> None:
+def test_a_former_secret_can_become_the_first_again() -> None:
     text = rotated(encode_signing([FIRST], CIPHER), SECOND)
     assert read(rotated(text, FIRST.rstrip("="))) == [(FIRST.rstrip("="), None), (SECOND, 1_061)]
-    with pytest.raises(InvalidReaction, match="used already"):
+    with pytest.raises(InvalidReaction, match="in use already"):
         rotated(text, SECOND)
 
 
-def test_more_secrets_than_are_allowed_are_refused() -> None:
+def test_too_many_secrets_are_rejected() -> None:
     text = encode_signing([generate_secret() for _ in range(MOST_SECRETS)], CIPHER)
-    with pytest.raises(InvalidReaction, match="keep none"):
+    with pytest.raises(InvalidReaction, match="expire immediately"):
         rotated(text, FIRST)
     assert len(read(rotated(text, FIRST, expires_at=NOW))) == 1
 
 
-def test_secrets_that_cannot_be_opened_can_be_rotated_away() -> None:
-    """They stay as they are until they expire."""
+def test_secrets_that_cannot_be_decrypted_can_be_rotated() -> None:
+    """They are stored unchanged until they expire."""
     text = encode_signing([FIRST], Cipher([OTHER_KEY]))
     after = rotated(text, SECOND)
     both = Cipher([KEY, OTHER_KEY])
     assert [each.secret for each in decode_signing(after, both)] == [SECOND, FIRST]
 
 
-def test_what_is_encrypted_again_opens_with_the_new_key_alone() -> None:
+def test_reencrypted_secrets_need_only_the_new_key() -> None:
     before = rotated(encode_signing([FIRST], CIPHER), PRIVATE)
     new = Cipher([OTHER_KEY, KEY])
     after = reencrypt_signing(before, new)
@@ -105,13 +105,13 @@ def test_what_is_encrypted_again_opens_with_the_new_key_alone() -> None:
         reencrypt_signing(before, Cipher([OTHER_KEY]))
 
 
-def test_only_secrets_that_expire_cost_a_look_at_the_time() -> None:
+def test_secrets_without_expiry_use_the_simple_signer() -> None:
     text = encode_signing([FIRST], CIPHER)
     assert type(signer_for(decode_signing(text, CIPHER))) is Signer
     assert type(signer_for(decode_signing(rotated(text, SECOND), CIPHER))) is ExpiringSigner
     assert signer_for(()) is None
 
 
-def test_what_the_migration_wrote_is_read() -> None:
+def test_secrets_of_the_migration_are_read() -> None:
     (secret,) = decode_signing(f'[{{"secret": "{FIRST}", "expires_at": null}}]', CIPHER)
     assert (secret.secret, secret.kind, secret.expires_at) == (FIRST, "v1", None)

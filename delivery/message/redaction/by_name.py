@@ -259,7 +259,7 @@ def add_secret_names(names: Iterable[str]) -> None:
 
 
 def exempt_names(names: Iterable[str]) -> None:
-    """Exempt names from redaction, from now on."""
+    """Add names that are exempt from redaction, from now on."""
     added = {_normalized(name) for name in names} - _exempt_names - {""}
     if added:
         _exempt_names.update(added)
