@@ -199,7 +199,7 @@ async def test_a_redirect_to_a_private_address_is_blocked(
     ("location", "said"),
     [
         ("ftp://127.0.0.1/", "its scheme must be http or https"),
-        ("http://user:hunter2@127.0.0.1:{port}/", "carries credentials"),
+        ("http://user:hunter2@127.0.0.1:{port}/", "contains credentials"),
         ("http://127.1:{port}/", "four decimal numbers"),
         ("http://[::1", "Invalid IPv6 URL"),
         ("http://127.0.0.1:{port}/\t/x", "space, control character or backslash"),
