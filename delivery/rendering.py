@@ -21,7 +21,6 @@ from uuid import UUID
 
 import orjson
 
-from delivery.message.redaction.calls import redact_call
 from delivery.models import (
     HttpMessage,
     HttpParams,
@@ -87,6 +86,9 @@ def _(value: SigningSecret) -> dict[str, Any]:
 
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
+    # Imported here: most commands show no calls of reactions.
+    from delivery.message.redaction.calls import redact_call  # noqa: PLC0415
+
     redacted = redact_call(value)
     shown = {field.name: getattr(redacted, field.name) for field in dataclasses.fields(value)}
     shown["status_actions"] = dict(value.status_actions)

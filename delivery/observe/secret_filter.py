@@ -10,12 +10,10 @@ import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from delivery.message.redaction.by_name import REDACTED
-from delivery.message.redaction.escapes import Unescaped, has_escapes, replace_spans
-from delivery.message.redaction.scrubber import Scrubber
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from delivery.message.redaction.scrubber import Scrubber
 
 __all__ = ["hide", "hide_always", "hide_secrets_of"]
 
@@ -29,7 +27,8 @@ _DATABASE: Final = re.compile(r"(\bpostgres(?:ql)?://[^\s:@]*:)\S+@")
 """Up to the last `@`: the password may hold others, and slashes."""
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{6,}")
 
-_always: dict[str, Scrubber] = {}
+_always: dict[str, Scrubber | None] = {}
+"""None: the scrubber is made when the first line is written, as most short commands write none."""
 _of_calls: OrderedDict[int, Scrubber] = OrderedDict()
 _passing: OrderedDict[int, Scrubber] = OrderedDict()
 
@@ -37,8 +36,7 @@ _passing: OrderedDict[int, Scrubber] = OrderedDict()
 def hide_always(secrets: Iterable[str]) -> None:
     """Never write these: passwords and keys of the process itself."""
     for secret in secrets:
-        if secret not in _always:
-            _always[secret] = Scrubber([secret])
+        _always.setdefault(secret)
 
 
 def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
@@ -49,9 +47,21 @@ def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
         kept.popitem(last=False)
 
 
+def _scrubbers_of_process() -> Iterable[Scrubber]:
+    from delivery.message.redaction.scrubber import Scrubber  # noqa: PLC0415
+
+    for secret, scrubber in _always.items():
+        if scrubber is None:
+            _always[secret] = Scrubber([secret])
+    return [scrubber for scrubber in _always.values() if scrubber is not None]
+
+
 def hide(text: str) -> str:
     """The text as it may be written."""
-    scrubbers = (*_always.values(), *_of_calls.values(), *_passing.values())
+    from delivery.message.redaction.by_name import REDACTED  # noqa: PLC0415
+    from delivery.message.redaction.escapes import Unescaped, has_escapes, replace_spans  # noqa: PLC0415
+
+    scrubbers = (*_scrubbers_of_process(), *_of_calls.values(), *_passing.values())
     data = text.encode("utf-8", "surrogatepass")
     if has_escapes(data):
         # Undone once for all of them.

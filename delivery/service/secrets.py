@@ -1,30 +1,25 @@
-"""`engine.secrets`: sealing what is stored anew; and the cipher that everything shares."""
+"""`engine.secrets`: encryption of stored secrets with a new key."""
 
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.redaction.by_name import add_secret_names, exempt_names
 from delivery.message.signing.stored_secrets import reencrypt_signing
 from delivery.message.storage.calls import decode_params, encode_params
-from delivery.message.storage.encryption import Cipher
-from delivery.observe.secret_filter import hide_always
-from delivery.settings import passwords_in
 from delivery.store import encrypted_rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from delivery.settings import Settings
+    from delivery.message.storage.encryption import Cipher
     from delivery.store.driver.connection import Executor, Pool
     from delivery.store.encrypted_rows import EncryptedCall
 
-__all__ = ["Reencrypted", "Secrets", "apply_redaction", "cipher_for"]
+__all__ = ["Reencrypted", "Secrets"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,44 +27,19 @@ _BATCH: Final = 200
 _FIRST: Final = UUID(int=0)
 
 
-def cipher_for(settings: Settings) -> Cipher:
-    """What encrypts by these settings; without a key it says so once, when it first matters."""
-    told = False
-
-    def tell() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            logger.warning(
-                "there is no key in secrets.keys: secrets are stored as they are, readable in any"
-                " copy of the database; `delivery secrets generate-key` makes a key"
-            )
-
-    return Cipher(settings.secrets.texts(), on_plaintext=tell)
-
-
-def apply_redaction(settings: Settings, database_url: str) -> None:
-    """Take for secret, in this process, what the settings say, and what gives access to it."""
-    add_secret_names(settings.redaction.names)
-    exempt_names(settings.redaction.exempt)
-    hide_always(settings.secrets.texts())
-    hide_always(passwords_in(database_url))
-    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
-
-
 @dataclass(frozen=True, slots=True)
 class Reencrypted:
-    """What became of the rows that hold secrets."""
+    """Counts of the rows with secrets."""
 
     examined: int
     changed: int
-    """Now encrypted with the first key."""
+    """Rows that are now encrypted with the first key."""
     unreadable: int
-    """Left as they were: encrypted with a key that is not here, or damaged."""
+    """Unchanged rows, which are damaged or encrypted with a missing key."""
 
 
 class Secrets:
-    """Seal with the first key what is stored, whoever's it is."""
+    """Encryption of the stored secrets of all tenants with the first key."""
 
     def __init__(self, pool: Pool, cipher: Cipher) -> None:
         self._pool = pool
@@ -98,7 +68,7 @@ class Secrets:
         logger.error("%s: until then, jobs that need them wait", message)
 
     async def reencrypt(self, on_batch: Callable[[Reencrypted], None] | None = None) -> Reencrypted:
-        """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.
+        """Encrypt all secrets of reactions, versions and direct jobs with the first key.
 
         Works in batches beside running workers. Cut off, it can be begun again: what is done is
         passed over. When it has changed nothing any more, and found nothing unreadable, no older
@@ -164,7 +134,7 @@ class Secrets:
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(f"what is sent by {row.id}", error)
                     continue
-                # Each sealing differs, so where the key is the first, the rest is compared: an
+                # Each ciphertext differs, so where the key is the first, the rest is compared: an
                 # earlier version may have left something in clear there that is redacted now.
                 is_current = self._cipher.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):

@@ -1,4 +1,4 @@
-"""Every row that holds something secret, in batches, to be encrypted again."""
+"""Batches of the rows with secrets, for re-encryption."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall
 
 
 async def look(executor: Executor) -> dict[str, int]:
-    """How many secrets of reactions are encrypted with which key; `""`: with none."""
+    """Count the secrets of reactions by the label of their key; `""` if not encrypted."""
     return {
         row["label"]: row["held"]
         for row in await executor.fetch(statement("count_encryption_keys"))

@@ -142,7 +142,7 @@ async def test_a_template_that_cannot_be_read_is_refused_when_the_reaction_is_sa
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidReaction, match=r"headers\.X, character 4: expected one of"):
             await engine.reactions.create(name="r", url="https://a.test", headers={"X": "{{ }}"})
-        with pytest.raises(InvalidReaction, match="only the path and the query can have placeholders"):
+        with pytest.raises(InvalidReaction, match="only the path and the query can"):
             await engine.reactions.create(name="r", url="https://{{ event.host }}/")
         assert (await engine.reactions.list()).items == ()
 

@@ -112,7 +112,7 @@ async def test_a_secret_that_is_cut_off_is_hidden(
             assert b"hunter2" not in layer
 
 
-async def test_secrets_in_texts_within_texts_are_stored_sealed(database_url: str) -> None:
+async def test_secrets_in_nested_texts_are_stored_encrypted(database_url: str) -> None:
     """In reactions, direct jobs and payloads, and in their log rows."""
     nested = json.dumps({"a": json.dumps([{"password": "nested-hunter-2"}])})
     link = "https://a.test/?next=" + quote("https://b.test/?token=linked-hunter-2", safe="")

@@ -40,7 +40,7 @@ def test_what_is_no_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
         encryption_key(tmp_path, is_new=True)
 
 
-async def test_what_the_embedded_database_holds_is_sealed(short_directory: Path) -> None:
+async def test_the_embedded_database_encrypts_secrets(short_directory: Path) -> None:
     """With no setting at all, and readable at the next start."""
     directory = short_directory / "embedded"
     database = {"embedded_directory": directory}

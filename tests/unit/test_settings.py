@@ -140,7 +140,7 @@ def test_a_misspelt_variable_is_an_error(
         ("[htp]\ntimeout = 1", "htp: there is no such section; did you mean http?"),
         ("timeout = 1", "timeout: belongs into a section, such as [http]"),
         ("http = 1", "http: is a section, not a value"),
-        ('[http]\ntimeout = "5"', "http.timeout: must be a number, not a text"),
+        ('[http]\ntimeout = "5"', "http.timeout: must be a number, not a string"),
         ("[http]\ntimeout = true", "http.timeout: must not be a boolean"),
         ("[http]\ntimeout = nan", "http.timeout: must be"),
         ("[http]\ntimeout = 0", "http.timeout: must be greater than 0, not 0"),
@@ -224,7 +224,7 @@ def test_keys_are_neither_printed_nor_shown_nor_repeated_in_errors(
         assert first[:8] not in text
 
 
-def test_another_key_opens_and_seals_only_if_it_is_the_only_one() -> None:
+def test_another_key_decrypts_and_encrypts_only_if_it_is_the_only_one() -> None:
     first, other = generate_key(), generate_key()
     assert Settings().with_key(other).secrets.texts() == (other,)
     settings = load_settings(secrets={"keys": [first]})

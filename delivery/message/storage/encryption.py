@@ -16,12 +16,12 @@ import binascii
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from cryptography.fernet import Fernet, InvalidToken
-
 from delivery.errors import InvalidSetting, MissingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from cryptography.fernet import Fernet
 
 __all__ = ["Cipher", "generate_key", "key_label"]
 
@@ -32,6 +32,8 @@ _LABEL: Final = 8
 
 def generate_key() -> str:
     """Generate a key for `secrets.keys`: 32 random bytes in URL-safe base64."""
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - as in `Cipher._fernet`
+
     return Fernet.generate_key().decode()
 
 
@@ -69,14 +71,15 @@ class Cipher:
         InvalidSetting: if a key is invalid.
     """
 
-    __slots__ = ("_first", "_keys", "_on_plaintext", "_start")
+    __slots__ = ("_fernets", "_keys", "_on_plaintext", "_start")
 
     def __init__(
         self, keys: Sequence[str] = (), *, on_plaintext: Callable[[], None] | None = None
     ) -> None:
-        self._keys = {key_label(key): Fernet(key) for key in keys}
+        self._keys = {key_label(key): key for key in keys}
+        self._fernets: dict[str, Fernet] = {}
+        """Fernets of the used keys, by the labels of the keys."""
         self._on_plaintext = on_plaintext
-        self._first = Fernet(keys[0]) if keys else None
         self._start = f"{_PREFIX}{key_label(keys[0])}:" if keys else ""
 
     def __repr__(self) -> str:
@@ -85,7 +88,7 @@ class Cipher:
     @property
     def has_keys(self) -> bool:
         """True if the cipher can encrypt."""
-        return self._first is not None
+        return bool(self._keys)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,11 +97,12 @@ class Cipher:
 
     def encrypt(self, data: bytes) -> str:
         """Encrypt data; without keys, return the data decoded as UTF-8."""
-        if self._first is None:
+        if not self._keys:
             if self._on_plaintext is not None:
                 self._on_plaintext()
             return data.decode()
-        return self._start + self._first.encrypt(data).decode("ascii")
+        first = next(iter(self._keys))
+        return self._start + self._fernet(first).encrypt(data).decode("ascii")
 
     def decrypt(self, text: str | bytes) -> bytes:
         """Decrypt a value; return a plain value unchanged.
@@ -108,20 +112,21 @@ class Cipher:
         """
         encrypted = text if isinstance(text, bytes) else text.encode()
         if not self.is_encrypted(encrypted):
-            if self._first is None and self._on_plaintext is not None:
+            if not self._keys and self._on_plaintext is not None:
                 self._on_plaintext()
             return encrypted
         label, _, token = encrypted[len(_PREFIX) :].partition(b":")
         named = label.decode("ascii", "replace")
-        key = self._keys.get(named)
-        if key is None:
+        if named not in self._keys:
             message = (
                 f"the stored value is encrypted with the key {named}, which this process does not"
                 " have; add the key to secrets.keys (DELIVERY_SECRETS_KEYS)"
             )
             raise MissingKey(message)
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - as in `_fernet`
+
         try:
-            return key.decrypt(token)
+            return self._fernet(named).decrypt(token)
         except InvalidToken:
             message = (
                 f"the stored value is encrypted with the key {named} of secrets.keys, but is"
@@ -129,13 +134,22 @@ class Cipher:
             )
             raise MissingKey(message) from None
 
+    def _fernet(self, label: str) -> Fernet:
+        fernet = self._fernets.get(label)
+        if fernet is None:
+            # The import takes a while, and many programs never use a key.
+            from cryptography.fernet import Fernet  # noqa: PLC0415
+
+            fernet = self._fernets[label] = Fernet(self._keys[label])
+        return fernet
+
     def is_encrypted(self, text: str | bytes) -> bool:
         """Return True if a value is encrypted with any key."""
         return _begins(text, _PREFIX)
 
     def is_current(self, text: str | bytes) -> bool:
         """Return True if a value is encrypted with the first key, or without keys is plain."""
-        if self._first is None:
+        if not self._keys:
             return not self.is_encrypted(text)
         return _begins(text, self._start)
 

@@ -1,5 +1,5 @@
--- How many reactions hold secrets encrypted with which key: `encrypted:1:` and the key's name, or nothing where
--- they are not encrypted. Looks for the labels in the text rather than parsing it as JSON: one row that is not JSON
+-- Count secrets of reactions by the label of their key (in `encrypted:1:label:`), which is empty if they are not
+-- encrypted. Looks for the labels in the text rather than parsing it as JSON: one row that is not JSON
 -- would keep every worker from starting.
 SELECT label, count(*) AS held
 FROM (

@@ -1,0 +1,47 @@
+"""Cipher and redaction of an engine, created from its settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from delivery.message.storage.encryption import Cipher
+from delivery.observe.secret_filter import hide_always
+from delivery.settings import passwords_in
+
+if TYPE_CHECKING:
+    from delivery.settings import Settings
+
+__all__ = ["apply_redaction", "cipher_for"]
+
+logger = logging.getLogger(__name__)
+
+
+def cipher_for(settings: Settings) -> Cipher:
+    """Create the cipher of an engine. Without keys, it logs one warning on first use."""
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            logger.warning(
+                "there is no key in secrets.keys: secrets are stored as they are, readable in any"
+                " copy of the database; `delivery secrets generate-key` makes a key"
+            )
+
+    return Cipher(settings.secrets.texts(), on_plaintext=tell)
+
+
+def apply_redaction(settings: Settings, database_url: str) -> None:
+    """Apply the redaction settings to this process, and redact its keys and passwords."""
+    redaction = settings.redaction
+    if redaction.names or redaction.exempt:
+        from delivery.message.redaction.by_name import add_secret_names, exempt_names  # noqa: PLC0415 - seldom
+
+        add_secret_names(redaction.names)
+        exempt_names(redaction.exempt)
+    hide_always(settings.secrets.texts())
+    hide_always(passwords_in(database_url))
+    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
