@@ -112,12 +112,10 @@ def test_the_number_of_verified_signatures_is_limited() -> None:
 
 
 def test_a_signature_does_not_match_under_another_version() -> None:
-    value = signed(PRIVATE)["webhook-signature"].replace("v1a,", "v1,")
-    assert "none of the signatures" in rejection(
-        signed(SECRET) | {"webhook-signature": value}, BODY, PUBLIC
-    )
-    assert "none of the signatures" in rejection(signed(PRIVATE), BODY, SECRET)
-    assert "none of the signatures" in rejection(signed(SECRET), BODY, PUBLIC)
+    relabelled = signed(PRIVATE)
+    relabelled["webhook-signature"] = relabelled["webhook-signature"].replace("v1a,", "v1,")
+    for headers, key in ((relabelled, PUBLIC), (signed(PRIVATE), SECRET), (signed(SECRET), PUBLIC)):
+        assert "none of the signatures" in rejection(headers, BODY, key)
 
 
 @pytest.mark.parametrize(

@@ -260,5 +260,5 @@ def _is_scalar(item: object) -> bool:
 
 def _at(path: str) -> str:
     # ASCII, because the output of the message may not accept a lone surrogate.
-    shown = path.encode("ascii", "backslashreplace").decode()
-    return f"at {shown[:200]}" if shown else "at the top level"
+    text = path.encode("ascii", "backslashreplace").decode()
+    return f"at {text[:200]}" if text else "at the top level"
