@@ -80,7 +80,7 @@ REFUSED = {
     "\u2603": "not in ISO 8859-1",
     "..": "path . or ..",
     "../../admin": "path . or ..",
-    "x" * 9_000: "longer than the",
+    "x" * 9_000: "longer than",
 }
 
 
