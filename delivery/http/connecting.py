@@ -108,8 +108,8 @@ class Connector:
             self._pace,
             lambda session: self._sessions.keep(endpoint, context, session),
         )
-        await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
         try:
+            await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
             await secured.ready
         except BaseException:
             secured.abort()

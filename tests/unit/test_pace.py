@@ -37,7 +37,7 @@ async def test_a_step_may_ask_for_another() -> None:
     pace = Pace()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     pace.add("h", lambda: pace.add("h", lambda: done.set_result(None)))
-    await asyncio.wait_for(done, 5)
+    await asyncio.wait_for(done, 30)
     pace.add("h", lambda: None)
 
 

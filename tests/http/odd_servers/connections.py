@@ -22,7 +22,7 @@ _ENDED: Final = (
     OddServer("closed without an answer", (Step.CLOSE,), _NONE),
     OddServer("reset without an answer", (Step.RESET,), _NONE),
     OddServer("sends nothing, and no more", (Step.HALF_CLOSE,), _NONE),
-    OddServer("no answer", (Step.GONE,), Failure("while waiting for a response"), timeout=0.2),
+    OddServer("no answer", (Step.GONE,), Failure("while waiting for a response"), timeout=1.0),
     OddServer("says close, and does not", (OK + _CLOSE + END,)),
     OddServer("says close, and does", (OK + _CLOSE + END, Step.CLOSE)),
     OddServer("says close in a list", (OK + b"Connection: x, close\r\n" + END,)),
@@ -63,7 +63,7 @@ _EARLY: Final = (
         because="the answer is here; what is left of the request is not sent",
         body=_HUGE,
         reads_body=False,
-        timeout=0.5,
+        timeout=2.0,
     ),
     OddServer(
         "answers without a length, reads nothing, and sends no more",
@@ -73,15 +73,15 @@ _EARLY: Final = (
         because="the answer is here; what is left of the request is not sent",
         body=_HUGE,
         reads_body=False,
-        timeout=0.5,
+        timeout=2.0,
     ),
     OddServer(
         "answers without a length, and never ends",
         (_REFUSED + b"\r\nok", Step.STAY),
-        Failure("the timeout of 0.2 s was over while the request was being sent"),
+        Failure("the timeout of 1 s was over while the request was being sent"),
         body=_HUGE,
         reads_body=False,
-        timeout=0.2,
+        timeout=1.0,
     ),
     OddServer(
         "answers, says close, and sends no more",
@@ -149,7 +149,7 @@ _UNASKED_FOR: Final = (
         (),
         Failure("the response is not HTTP/1.1"),
         greeting=b"220 mail.example ESMTP\r\n",
-        timeout=0.2,
+        timeout=1.0,
     ),
 )
 
