@@ -10,7 +10,7 @@ command line ends when the error reaches it. The text of an error says what is w
     │   ├── InvalidSecret              invalid_secret        a signing secret of the wrong form
     │   └── InvalidSetting             invalid_setting       unknown key, wrong type, out of range
     ├── InvalidSignature               invalid_signature     a received message is not to be trusted
-    ├── MissingKey                     missing_key           sealed with a key that is not here
+    ├── MissingKey                     missing_key           encrypted with a key that is not here
     ├── NotFound                       not_found             no such trigger, reaction, job or log
     ├── NoTransaction                  no_transaction        `connection=` has no open transaction
     ├── UnusableConnection             unusable_connection   `connection=` is closed or failed
@@ -167,7 +167,7 @@ class InvalidSignature(DeliveryError, ValueError):
 
 
 class MissingKey(DeliveryError):
-    """Something stored is sealed with a key that `secrets.keys` does not hold."""
+    """Something stored is encrypted with a key that `secrets.keys` does not hold."""
 
     code = "missing_key"
     exit_code = 2

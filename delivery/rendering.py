@@ -87,10 +87,10 @@ def _(value: SigningSecret) -> dict[str, Any]:
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
     # Imported here: most commands show no calls of reactions.
-    from delivery.message.redaction.calls import conceal  # noqa: PLC0415
+    from delivery.message.redaction.calls import redact_call  # noqa: PLC0415
 
-    concealed = conceal(value)
-    shown = {field.name: getattr(concealed, field.name) for field in dataclasses.fields(value)}
+    redacted = redact_call(value)
+    shown = {field.name: getattr(redacted, field.name) for field in dataclasses.fields(value)}
     shown["status_actions"] = dict(value.status_actions)
     return {key: to_json(each) for key, each in shown.items()}
 

@@ -273,7 +273,7 @@ class Sender:
         self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
     ) -> None:
         rendered: Rendered | None = None
-        computes = call.computes or job.payload[:1] == b"s"  # type: ignore[index] # it is sealed
+        computes = call.computes or job.payload[:1] == b"e"  # type: ignore[index] # it is encrypted
         if computes and not await self._admission.compute((lease_id, job, call, place)):
             self._on_room()
             return

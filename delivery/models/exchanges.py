@@ -121,7 +121,7 @@ class Exchange:
     reused: bool = False
     earlier_heads: bytes = b""
     """The heads of redirects that led to this response, each with an empty line behind it; what
-    looks secret in them is concealed."""
+    looks secret in them is redacted."""
     waited_ms: float = 0.0
     """How long the call waited for a connection; not a part of `total_ms`."""
 

@@ -16,9 +16,9 @@ from delivery.clock import Clock
 from delivery.engine.watch import partitions_alarm
 from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
 from delivery.http.tls.contexts import has_authorities
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.service.database import bring_up_to_date, name_database, reach
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
 from delivery.store.notifications import listening, send
 from delivery.store.partitions import days_left
@@ -264,8 +264,8 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
 async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
     """Check that stored secrets are encrypted, and that the configured keys decrypt them."""
     name = "secrets"
-    held = await sealed_rows.look(connection)
-    labels = Sealer(settings.secrets.texts()).labels
+    held = await encrypted_rows.look(connection)
+    labels = Cipher(settings.secrets.texts()).labels
     foreign = sorted(set(held) - {"", *labels})
     if foreign:
         return Finding(
@@ -275,20 +275,20 @@ async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
             f" secrets.keys ({', '.join(foreign)}): their reactions cannot be called",
             "add the keys to secrets.keys (DELIVERY_SECRETS_KEYS)",
         )
-    unsealed = held.get("", 0)
+    unencrypted = held.get("", 0)
     if not labels:
         return Finding(
             name,
             Verdict.WARNING,
-            f"there is no key: {_rows(unsealed)} readable in any copy of the database",
+            f"there is no key: {_rows(unencrypted)} readable in any copy of the database",
             "make one (`delivery secrets generate-key`), give it to every process as"
             " secrets.keys, and run `delivery secrets reencrypt`",
         )
     others = sum(count for label, count in held.items() if label != labels[0])
     if others:
         detail = (
-            f"{_rows(unsealed)} not encrypted, {_rows(others - unsealed)} encrypted with a key"
-            " that is not the first"
+            f"{_rows(unencrypted)} not encrypted, {_rows(others - unencrypted)} encrypted with"
+            " a key that is not the first"
         )
         return Finding(name, Verdict.WARNING, detail, "run `delivery secrets reencrypt`")
     return Finding(name, Verdict.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}")

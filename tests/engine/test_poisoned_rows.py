@@ -203,8 +203,8 @@ JOB_ROWS = {
     "a payload that is not JSON": (
         r"UPDATE delivery.triggers SET payload = '\xff00' WHERE tenant_id = $1"
     ),
-    "a payload sealed by nobody": (
-        "UPDATE delivery.triggers SET payload = 'sealed:1:zz:zz' WHERE tenant_id = $1"
+    "a payload encrypted by nobody": (
+        "UPDATE delivery.triggers SET payload = 'encrypted:1:zz:zz' WHERE tenant_id = $1"
     ),
     "made at an infinite time": (
         "UPDATE delivery.jobs SET created_at = 'infinity' WHERE tenant_id = $1"

@@ -173,7 +173,7 @@ async def test_a_secret_of_the_same_kind_is_made_unless_another_is_asked_for(
     ("arguments", "kind", "problem"),
     [
         ({"secret": "swordfish"}, InvalidSecret, "whsec_"),
-        ({"secret": SECRET}, InvalidReaction, "used already"),
+        ({"secret": SECRET}, InvalidReaction, "in use already"),
         ({"secret": generate_secret(), "kind": "v1a"}, InvalidSecret, "not of v1a"),
         ({"kind": "v2"}, InvalidInput, "v1, v1a"),
         ({"keep_for": -1}, InvalidInput, "keep_for"),

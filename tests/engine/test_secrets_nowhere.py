@@ -209,7 +209,7 @@ async def test_what_is_not_secret_is_kept_byte_for_byte(database_url: str) -> No
         assert receiver.received[0].body == payload
 
 
-async def test_a_payload_with_a_secret_is_sealed_delivered_and_shown_without_it(
+async def test_a_payload_with_a_secret_is_encrypted_delivered_and_shown_without_it(
     database_url: str,
 ) -> None:
     payload = b'{"user": "ann", "password": "hunter2", "n": 1.10}'
@@ -233,7 +233,7 @@ async def test_a_payload_with_a_secret_is_sealed_delivered_and_shown_without_it(
         assert b"hunter2" not in await dump(engine)
 
 
-async def test_a_payload_that_was_sealed_with_a_key_that_is_not_here_waits_for_it(
+async def test_a_payload_that_was_encrypted_with_a_key_that_is_not_here_waits_for_it(
     database_url: str,
 ) -> None:
     async with Receiver(default=Answer()) as receiver:

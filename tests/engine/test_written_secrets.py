@@ -112,7 +112,7 @@ async def test_a_secret_that_is_cut_off_is_hidden(
             assert b"hunter2" not in layer
 
 
-async def test_secrets_in_texts_within_texts_are_stored_sealed(database_url: str) -> None:
+async def test_secrets_in_nested_texts_are_stored_encrypted(database_url: str) -> None:
     """In reactions, direct jobs and payloads, and in their log rows."""
     nested = json.dumps({"a": json.dumps([{"password": "nested-hunter-2"}])})
     link = "https://a.test/?next=" + quote("https://b.test/?token=linked-hunter-2", safe="")
@@ -154,7 +154,7 @@ async def test_secrets_in_texts_within_texts_are_stored_sealed(database_url: str
         assert "hunter" not in shown + repr(await all_logs(engine))
 
 
-async def test_a_plain_value_with_the_name_of_a_secret_is_neither_sealed_nor_hidden(
+async def test_a_plain_value_with_the_name_of_a_secret_is_neither_encrypted_nor_hidden(
     database_url: str,
 ) -> None:
     payload = (
@@ -179,4 +179,4 @@ async def test_a_plain_value_with_the_name_of_a_secret_is_neither_sealed_nor_hid
         assert log.response is not None
         assert log.request.body == log.response.body == payload
         assert log.endpoint.endswith("?max_tokens=500")
-        assert payload in await dump(engine), "it is not sealed"
+        assert payload in await dump(engine), "it is not encrypted"

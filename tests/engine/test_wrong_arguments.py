@@ -37,7 +37,7 @@ async def test_options_of_a_reaction(engine: Engine) -> None:
         ({"event_types": 5}, "give a list"),
         ({"body": "envelope"}, "body is a str"),
         ({"method": 5}, "method is a int"),
-        ({"url": 5}, "must be a string"),
+        ({"url": 5}, "must be a text"),
         ({"retry": 5}, "retry is a int"),
         ({"timeout": "x"}, "a number of seconds"),
         ({"redirects": "1"}, "a whole number"),

@@ -199,7 +199,7 @@ async def test_a_redirect_to_a_private_address_is_blocked(
     ("location", "said"),
     [
         ("ftp://127.0.0.1/", "its scheme must be http or https"),
-        ("http://user:hunter2@127.0.0.1:{port}/", "carries credentials"),
+        ("http://user:hunter2@127.0.0.1:{port}/", "contains credentials"),
         ("http://127.1:{port}/", "four decimal numbers"),
         ("http://[::1", "Invalid IPv6 URL"),
         ("http://127.0.0.1:{port}/\t/x", "space, control character or backslash"),
@@ -301,7 +301,7 @@ async def test_a_hop_that_cannot_be_reached_fails_the_attempt(transport: Transpo
     assert redirects_in(exchange.earlier_heads) == (Redirect(307, f"{gone.url}?token=***"),)
 
 
-async def test_what_looks_secret_in_an_earlier_head_is_concealed(transport: Transport) -> None:
+async def test_secrets_in_the_head_of_a_redirect_are_redacted(transport: Transport) -> None:
     async with serving(answering(OK)) as target:
         handler = redirecting(target.url, extra="Set-Cookie: session=hunter2\r\n")
         async with serving(handler) as server:
