@@ -164,9 +164,9 @@ async def test_an_update_stores_no_mark_over_what_it_stands_for(
             {"url": "https://example.test/other?token=***"},
             {"body": {"kind": "json", "content": {"password": "***"}}},
         ):
-            with pytest.raises(InvalidReaction, match="give the real one"):
+            with pytest.raises(InvalidReaction, match="give the secret itself"):
                 await engine.reactions.update(made.id, **change)
-        with pytest.raises(InvalidReaction, match="give the real one"):
+        with pytest.raises(InvalidReaction, match="give the secret itself"):
             await engine.reactions.create(name="r", url=URL, headers={"Cookie": "***"})
         assert (await engine.reactions.get(made.id, reveal=True)).params == after
 
