@@ -42,7 +42,7 @@ async def test_options_of_a_reaction(engine: Engine) -> None:
         ({"timeout": "x"}, "a number of seconds"),
         ({"redirects": "1"}, "a whole number"),
         ({"name": 5}, "name must be a string"),
-        ({"condition": 5}, "condition must be a text"),
+        ({"condition": 5}, "condition must be a string"),
         ({"priority": "x"}, "a whole number"),
         ({"concurrency": "x"}, "a whole number"),
         ({"live": 5}, "true or false"),
