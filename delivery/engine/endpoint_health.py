@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from delivery.models import OwnType, ReactionState
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.endpoint_health import (
-    Answer,
+    CallResult,
     Change,
     Health,
     HealthRules,
@@ -102,7 +102,7 @@ class EndpointHealthTracker:
         self,
         reaction_id: UUID,
         version: int,
-        answer: Answer,
+        answer: CallResult,
         lasted: float,
         retry_after: Callable[[], float | None],
         *,
@@ -114,14 +114,14 @@ class EndpointHealthTracker:
         """
         before = self.observed.get(reaction_id)
         if before is None:
-            if answer is Answer.WORKS or len(self.observed) >= _KEPT:
+            if answer is CallResult.WORKS or len(self.observed) >= _KEPT:
                 return
             before = Observed()
         now = self._clock.now()
         after = self.observed[reaction_id] = observe(
             before, version, answer, now - lasted, now, retry_after, early=early
         )
-        if reaction_id in self._open and answer in {Answer.FAILED, Answer.OVERLOADED}:
+        if reaction_id in self._open and answer in {CallResult.FAILED, CallResult.OVERLOADED}:
             # A probe has failed; without this others would be made until that is written.
             self._on_asked(reaction_id, min(self._rules.probe_after, _UNTIL_WRITTEN))
         if after.retry_after is not None and after.retry_after != before.retry_after:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEALTHY",
     "THROTTLES",
-    "Answer",
+    "CallResult",
     "Change",
     "Health",
     "HealthRules",
@@ -66,12 +66,12 @@ _UNREACHED: Final = frozenset(
 )
 
 
-class Answer(StrEnum):
+class CallResult(StrEnum):
     """Evidence of one call about its endpoint."""
 
     WORKS = "works"
     FAILED = "failed"
-    LESS = "less"
+    THROTTLED = "throttled"
     """The endpoint works, but requests a lower rate: 429."""
     OVERLOADED = "overloaded"
     """The call failed, and the response may carry Retry-After: 502, 503, 504."""
@@ -143,7 +143,7 @@ class Change:
 
 def classify(
     verdict: Verdict, status_code: int | None, failure_kind: FailureKind | None
-) -> Answer | None:
+) -> CallResult | None:
     """Return the evidence of a call about its endpoint; None if it has none.
 
     Args:
@@ -152,17 +152,17 @@ def classify(
         failure_kind: Reason for an incomplete response. None for a complete one.
     """
     if verdict.status is JobStatus.SUCCEEDED:
-        return Answer.WORKS
+        return CallResult.WORKS
     if failure_kind in _UNREACHED:
-        return Answer.FAILED
+        return CallResult.FAILED
     if failure_kind is not None and failure_kind is not FailureKind.HTTP_STATUS:
         return None
     given_up = verdict.exhausted or verdict.failure_kind is FailureKind.DEADLINE
     if verdict.status is JobStatus.FAILED and not given_up:
-        return Answer.WORKS
+        return CallResult.WORKS
     if status_code == _TOO_MANY_REQUESTS:
-        return Answer.LESS
-    return Answer.OVERLOADED if status_code in THROTTLES else Answer.FAILED
+        return CallResult.THROTTLED
+    return CallResult.OVERLOADED if status_code in THROTTLES else CallResult.FAILED
 
 
 def is_early(verdict: Verdict, attempt: int) -> bool:
@@ -173,7 +173,7 @@ def is_early(verdict: Verdict, attempt: int) -> bool:
 def observe(
     observed: Observed,
     version: int,
-    answer: Answer,
+    answer: CallResult,
     began: float,
     now: float,
     retry_after: Callable[[], float | None],
@@ -196,9 +196,9 @@ def observe(
         observed = Observed(observed.worked and observed.version is None, version=version)
     elif observed.version > version:
         return observed
-    if answer is Answer.WORKS:
+    if answer is CallResult.WORKS:
         return Observed(worked=True, retry_after=observed.retry_after, version=version)
-    if answer is not Answer.LESS:
+    if answer is not CallResult.THROTTLED:
         observed = replace(
             observed,
             failures=observed.failures + 1,
@@ -206,13 +206,13 @@ def observe(
             last_began=max(observed.last_began, began),
             early=observed.early + early,
         )
-    if answer is Answer.FAILED:
+    if answer is CallResult.FAILED:
         return replace(observed, throttles=0)
     asked = retry_after()
     until = observed.retry_after
     if asked is not None:
         until = now + asked if until is None else max(until, now + asked)
-    throttles = observed.throttles + 1 if answer is Answer.LESS else 0
+    throttles = observed.throttles + 1 if answer is CallResult.THROTTLED else 0
     return replace(observed, throttles=throttles, retry_after=until)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from delivery.testing.behaviours import Answer, Behaviour, Drop, FailFirst, Hang, Sequence, Step
+from delivery.testing.behaviours import Behaviour, Drop, FailFirst, Hang, Respond, Sequence, Step
 from delivery.testing.receiver import ReceivedRequest, Receiver
 
 __all__ = [
-    "Answer",
     "Behaviour",
     "Drop",
     "FailFirst",
     "Hang",
     "ReceivedRequest",
     "Receiver",
+    "Respond",
     "Sequence",
     "Step",
 ]

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 __all__ = [
-    "Answer",
     "Behaviour",
     "Drop",
     "FailFirst",
     "Hang",
+    "Respond",
     "Sequence",
     "Step",
     "next_step",
@@ -23,7 +23,7 @@ _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Respond:
     """Answer with this status, headers and body, `delay` seconds after the request is complete.
 
     `Content-Length` is added unless `headers` say how long the body is.
@@ -45,7 +45,7 @@ class Hang:
     """Never answer, and keep the connection open."""
 
 
-Step: TypeAlias = Answer | Drop | Hang
+Step: TypeAlias = Respond | Drop | Hang
 """What becomes of one request."""
 
 
@@ -57,8 +57,8 @@ class FailFirst:
     """
 
     times: int
-    failure: Step = Answer(503)
-    then: Step = field(default=Answer())
+    failure: Step = Respond(503)
+    then: Step = field(default=Respond())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def next_step(behaviour: Behaviour, *, of_path: int, of_message: int) -> Step:
 
 
 @lru_cache(maxsize=256)
-def render(answer: Answer, *, keep_alive: bool, with_body: bool) -> bytes:
+def render(answer: Respond, *, keep_alive: bool, with_body: bool) -> bytes:
     """The answer as HTTP/1.1 bytes; without body for a request of the method HEAD."""
     try:
         reason = HTTPStatus(answer.status).phrase

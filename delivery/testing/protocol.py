@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 
-from delivery.testing.behaviours import Answer, Drop, render
+from delivery.testing.behaviours import Drop, Respond, render
 
 if TYPE_CHECKING:
     from delivery.testing.behaviours import Step
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["ReceivedRequest", "ReceiverConnection", "Recorder"]
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MALFORMED: Final = Answer(400, (("Content-Type", "text/plain"),), b"malformed request\n")
-_TOO_LARGE: Final = Answer(413, (("Content-Type", "text/plain"),), b"request too large\n")
+_MALFORMED: Final = Respond(400, (("Content-Type", "text/plain"),), b"malformed request\n")
+_TOO_LARGE: Final = Respond(413, (("Content-Type", "text/plain"),), b"request too large\n")
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class ReceiverConnection(asyncio.Protocol):
                 self._transport.close()
                 self._give_up()
                 return
-            if not isinstance(step, Answer):
+            if not isinstance(step, Respond):
                 return
             if step.delay > 0 and not self._is_due(step.delay):
                 return
@@ -210,7 +210,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._recorder.settled(len(self._waiting))
         self._waiting.clear()
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: Respond) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(render(answer, keep_alive=False, with_body=True))
             self._transport.close()

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
 from delivery.errors import AddressInUse, InvalidInput
-from delivery.testing.behaviours import Answer, next_step
+from delivery.testing.behaviours import Respond, next_step
 from delivery.testing.protocol import ReceivedRequest, ReceiverConnection
 from delivery.wording import counted, plain_number
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReceivedRequest", "Receiver"]
 
-_OK: Final = Answer()
-_UNKNOWN_PATH: Final = Answer(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
+_OK: Final = Respond()
+_UNKNOWN_PATH: Final = Respond(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
 _MAX_PORT: Final = 65_535
 _MAX_REQUEST_BODY: Final = 64 * 1024 * 1024
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.hostile_servers import HOSTILE, serving_hostile
 from tests.support.raw_servers import answering, serving, unanswering_port
@@ -36,7 +36,7 @@ async def hostile_engine(
     """An engine with a reaction to `bad` for each of these servers, and one to `good`."""
     async with (
         serving_hostile(names) as servers,
-        Receiver(default=Answer()) as healthy,
+        Receiver(default=Respond()) as healthy,
         engine_on(database_url, http=dict(SHORT)) as engine,
     ):
         for name, server in servers.items():

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from delivery import TriggerRequest
-from delivery.testing import Answer, Drop, Hang, Receiver
+from delivery.testing import Drop, Hang, Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import unanswering_port, until
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -91,7 +91,7 @@ async def test_endpoints_that_hang_hold_sockets_but_not_the_places_of_others(
 async def test_a_slow_path_of_one_tenant_does_not_hold_up_anothers_calls_to_the_same_host(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.4))
+    receiver.endpoint("/slow", Respond(delay=0.4))
     http = {"connections_per_origin": 32, "timeout": 0.8}
     async with engine_on(database_url, http=http) as engine:
         for number in range(30):
@@ -157,7 +157,7 @@ def let_compute(sender: Sender) -> None:
 async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.5))
+    receiver.endpoint("/slow", Respond(delay=0.5))
     async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
         for number in range(2):
             await engine.reactions.create(
@@ -180,7 +180,7 @@ async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_
 async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_back(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.5))
+    receiver.endpoint("/slow", Respond(delay=0.5))
     async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
         for number in range(2):
             await engine.reactions.create(
@@ -259,7 +259,7 @@ async def test_a_reaction_comes_back_to_speed_when_its_endpoint_does(
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(400)])
         async with working(engine):
             await receiver.wait_for(12)
-            receiver.endpoint("/r", Answer())
+            receiver.endpoint("/r", Respond())
             jobs = [job for each in triggers for job in each.jobs]
             await wait_for_all(engine, jobs, timeout=15)
 
@@ -342,7 +342,7 @@ async def test_a_job_with_a_time_in_the_past_is_found_behind_newer_ones(
 async def test_long_responses_full_of_escapes_do_not_hold_up_the_event_loop(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/escapes", Answer(body=b"%25" * 21_000, delay=0.5))
+    receiver.endpoint("/escapes", Respond(body=b"%25" * 21_000, delay=0.5))
     async with engine_on(database_url) as engine:
         for number in range(10):
             await engine.reactions.create(

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SLOW = Answer(delay=0.4, body=b"thanks")
+SLOW = Respond(delay=0.4, body=b"thanks")
 MANY = 50
 
 
@@ -203,7 +203,7 @@ async def test_a_role_that_loses_a_right_writes_everything_whole_once_it_has_it_
     settings = {"max_unsettled": 20, "concurrency": 20, "batch_size": 10}
     async with (
         owning(database_url) as owner,
-        Receiver(default=Answer(delay=0.02, body=b"thanks")) as receiver,
+        Receiver(default=Respond(delay=0.02, body=b"thanks")) as receiver,
         engine_on(role_url, worker=settings) as engine,
     ):
         role = await engine._pool.fetchval("SELECT current_user")

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.settling import owning, rig
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SLOW = Answer(delay=0.4, body=b"thanks")
+SLOW = Respond(delay=0.4, body=b"thanks")
 
 
 # --- somebody else's decision
@@ -59,7 +59,7 @@ async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer(503, delay=0.4)) as receiver,
+        Receiver(default=Respond(503, delay=0.4)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
@@ -101,7 +101,7 @@ async def test_parked_results_are_tried_again_when_the_worker_stops(
 ) -> None:
     async with (
         owning(database_url) as owner,
-        Receiver(default=Answer(delay=0.1)) as receiver,
+        Receiver(default=Respond(delay=0.1)) as receiver,
         engine_on(role_url) as engine,
     ):
         role = await engine._pool.fetchval("SELECT current_user")
@@ -137,7 +137,7 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer(500)) as receiver,
+        Receiver(default=Respond(500)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine._pool.execute(_REFUSE_OWN)
@@ -159,7 +159,7 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
 async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_later(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         await engine._pool.execute(_REFUSE_OWN)
         reaction = await engine.reactions.create(name="r", url=receiver.url("/r"))
         trigger = await engine.trigger("x", 1)
@@ -175,7 +175,7 @@ async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_lat
 async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         good, bad = [
             await engine.reactions.create(name=name, event_types=["x"], url=receiver.url("/r"))
             for name in ("good", "bad")

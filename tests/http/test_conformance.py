@@ -15,7 +15,7 @@ import pytest
 
 from delivery.message.request.head import message_headers
 from tests.http.odd_servers import ODD_SERVERS
-from tests.http.odd_servers.script import NEXT_BODY, Answer, Failure, OddServer, running
+from tests.http.odd_servers.script import NEXT_BODY, Failure, OddServer, Response, running
 from tests.support.raw_servers import native, request_to
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class Given:
     """What a transport gave."""
 
-    outcome: Answer | Failure
+    outcome: Response | Failure
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -55,7 +55,7 @@ def shown(exchange: Exchange) -> Given:
         assert exchange.error is not None
         return Given(Failure(exchange.error))
     assert exchange.status_code is not None
-    answer = Answer(exchange.status_code, exchange.response_body, exchange.truncated)
+    answer = Response(exchange.status_code, exchange.response_body, exchange.truncated)
     return Given(answer, message_headers(exchange.response_head))
 
 
@@ -75,7 +75,7 @@ async def asked_by_httpx(odd: OddServer) -> Given:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in response.headers.raw
         ]
-        return Given(Answer(response.status_code, body), tuple(headers))
+        return Given(Response(response.status_code, body), tuple(headers))
 
 
 def as_httpx(request: Request, timeout: float) -> httpx.Request:
@@ -104,9 +104,9 @@ async def test_an_odd_server_gives_what_it_gives_with_httpx_or_there_is_a_reason
     expected_there = odd.httpx or odd.gives
     if isinstance(expected_there, Failure):
         assert isinstance(there.outcome, Failure)
-    elif isinstance(expected_there, Answer):
+    elif isinstance(expected_there, Response):
         assert there.outcome == expected_there
-    if odd.httpx is None and isinstance(here.outcome, Answer):
+    if odd.httpx is None and isinstance(here.outcome, Response):
         assert (here.headers != there.headers) == odd.other_headers
 
 

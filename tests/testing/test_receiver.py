@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from delivery.errors import AddressInUse, InvalidInput
-from delivery.testing import Answer, Drop, FailFirst, Hang, Receiver, Sequence
+from delivery.testing import Drop, FailFirst, Hang, Receiver, Respond, Sequence
 from delivery.testing.behaviours import next_step
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def raw(receiver: Receiver, sent: bytes) -> bytes:
 async def test_an_endpoint_answers_as_programmed_and_records_what_arrived() -> None:
     """Status, headers and body go out; method, target, headers and body are kept."""
     async with Receiver() as receiver, httpx.AsyncClient() as client:
-        answer = Answer(202, (("X-Test", "yes"),), b"taken")
+        answer = Respond(202, (("X-Test", "yes"),), b"taken")
         url = receiver.endpoint("/orders", answer)
         before = time.time()
         response = await client.put(f"{url}?a=1", content=b"\x00\xff", headers={"X-Odd": "1"})
@@ -57,7 +57,7 @@ async def test_an_endpoint_answers_as_programmed_and_records_what_arrived() -> N
 
 async def test_an_unknown_path_is_404_unless_a_default_says_otherwise() -> None:
     """A mistyped path must not look like a success."""
-    async with Receiver() as strict, Receiver(default=Answer(204)) as lenient:
+    async with Receiver() as strict, Receiver(default=Respond(204)) as lenient:
         async with httpx.AsyncClient() as client:
             assert (await client.get(strict.url("/nowhere"))).status_code == 404
             assert (await client.get(lenient.url("/nowhere"))).status_code == 204
@@ -67,7 +67,7 @@ async def test_an_unknown_path_is_404_unless_a_default_says_otherwise() -> None:
 async def test_fail_first_counts_each_message_by_itself() -> None:
     """Two failures for each webhook-id, then success."""
     async with Receiver() as receiver, httpx.AsyncClient() as client:
-        url = receiver.endpoint("/flaky", FailFirst(2, failure=Answer(500)))
+        url = receiver.endpoint("/flaky", FailFirst(2, failure=Respond(500)))
         statuses = [
             (await client.post(url, headers=message(name))).status_code
             for name in ("m1", "m1", "m2", "m1", "m2", "m2")
@@ -79,7 +79,7 @@ async def test_fail_first_counts_each_message_by_itself() -> None:
 async def test_a_sequence_goes_step_by_step_and_repeats_its_last() -> None:
     """Dropping is a step like any other."""
     async with Receiver() as receiver, httpx.AsyncClient() as client:
-        url = receiver.endpoint("/s", Sequence((Answer(429), Drop(), Answer(201))))
+        url = receiver.endpoint("/s", Sequence((Respond(429), Drop(), Respond(201))))
         assert (await client.post(url)).status_code == 429
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(url)
@@ -124,8 +124,8 @@ async def test_closing_cuts_a_connection_that_hangs() -> None:
 async def test_a_delay_holds_back_later_answers_of_the_same_connection() -> None:
     """Pipelined requests are answered in the order they were sent."""
     async with Receiver() as receiver:
-        receiver.endpoint("/slow", Answer(body=b"slow", delay=0.05))
-        receiver.endpoint("/fast", Answer(body=b"fast"))
+        receiver.endpoint("/slow", Respond(body=b"slow", delay=0.05))
+        receiver.endpoint("/fast", Respond(body=b"fast"))
         started = time.monotonic()
         answer = await raw(
             receiver,
@@ -139,7 +139,7 @@ async def test_a_delay_holds_back_later_answers_of_the_same_connection() -> None
 async def test_no_answer_comes_before_its_delay_is_over() -> None:
     """Timers of uvloop have whole milliseconds, so they come early for a delay such as this."""
     delay = 0.00549
-    async with Receiver(default=Answer(delay=delay)) as receiver:
+    async with Receiver(default=Respond(delay=delay)) as receiver:
         reader, writer = await asyncio.open_connection(receiver.host, receiver.port)
         took = []
         for _ in range(100):
@@ -153,7 +153,7 @@ async def test_no_answer_comes_before_its_delay_is_over() -> None:
 
 async def test_connections_are_kept_alive_and_closed_when_asked() -> None:
     """HTTP/1.0 and Connection: close end the connection; other requests do not."""
-    async with Receiver(default=Answer(body=b"ok")) as receiver:
+    async with Receiver(default=Respond(body=b"ok")) as receiver:
         for last in (b"HTTP/1.0\r\n\r\n", b"HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
             answer = await raw(receiver, BOTH + b"GET /b " + last)
             assert answer.count(b"HTTP/1.1 200 OK") == 2
@@ -162,7 +162,7 @@ async def test_connections_are_kept_alive_and_closed_when_asked() -> None:
 
 async def test_a_chunked_body_arrives_whole() -> None:
     """Transfer coding is taken off, whatever pieces it comes in."""
-    async with Receiver(default=Answer()) as receiver, httpx.AsyncClient() as client:
+    async with Receiver(default=Respond()) as receiver, httpx.AsyncClient() as client:
 
         async def pieces() -> AsyncIterator[bytes]:
             for piece in (b"a" * 70_000, b"b"):
@@ -174,7 +174,7 @@ async def test_a_chunked_body_arrives_whole() -> None:
 
 async def test_a_client_that_expects_continue_is_told_to_go_on() -> None:
     """The interim answer comes before the body is sent."""
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         reader, writer = await asyncio.open_connection(receiver.host, receiver.port)
         writer.write(
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
@@ -190,7 +190,7 @@ async def test_a_client_that_expects_continue_is_told_to_go_on() -> None:
 @pytest.mark.parametrize("status", [204, 304])
 async def test_a_status_without_a_body_sends_none(status: int) -> None:
     """No Content-Length either, as RFC 9110 wants it."""
-    async with Receiver(default=Answer(status, body=b"never")) as receiver:
+    async with Receiver(default=Respond(status, body=b"never")) as receiver:
         answer = await raw(receiver, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert b"never" not in answer
         assert b"content-length" not in answer.lower()
@@ -198,7 +198,7 @@ async def test_a_status_without_a_body_sends_none(status: int) -> None:
 
 async def test_head_is_answered_without_the_body() -> None:
     """With the length it would have had."""
-    async with Receiver(default=Answer(body=b"12345")) as receiver, httpx.AsyncClient() as client:
+    async with Receiver(default=Respond(body=b"12345")) as receiver, httpx.AsyncClient() as client:
         response = await client.head(receiver.url("/"))
         assert (response.headers["content-length"], response.content) == ("5", b"")
 
@@ -212,7 +212,7 @@ async def test_what_is_not_http_is_answered_with_400() -> None:
 
 async def test_only_the_newest_requests_are_kept_but_all_are_counted() -> None:
     """Memory is bounded by `keep`."""
-    async with Receiver(default=Answer(), keep=2) as receiver, httpx.AsyncClient() as client:
+    async with Receiver(default=Respond(), keep=2) as receiver, httpx.AsyncClient() as client:
         for number in range(4):
             await client.post(receiver.url("/"), content=b"%d" % number)
         assert [request.body for request in receiver.received] == [b"2", b"3"]
@@ -221,7 +221,7 @@ async def test_only_the_newest_requests_are_kept_but_all_are_counted() -> None:
 
 async def test_waiting_ends_when_the_requests_have_arrived_or_says_what_has() -> None:
     """One path can be waited for."""
-    async with Receiver(default=Answer()) as receiver, httpx.AsyncClient() as client:
+    async with Receiver(default=Respond()) as receiver, httpx.AsyncClient() as client:
         waiting = asyncio.create_task(receiver.wait_for(2, path="/a"))
         for path in ("/a", "/b", "/a"):
             await client.get(receiver.url(path))
@@ -238,7 +238,7 @@ async def test_tls_is_spoken_with_a_given_context() -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     async with (
-        Receiver(default=Answer(), ssl_context=server) as receiver,
+        Receiver(default=Respond(), ssl_context=server) as receiver,
         httpx.AsyncClient(verify=trusting) as client,
     ):
         assert receiver.url("/x").startswith("https://127.0.0.1:")

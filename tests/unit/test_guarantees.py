@@ -9,16 +9,16 @@ from typing import Final
 import pytest
 
 from delivery.models import FailureKind, JobStatus, RetryPolicy
-from delivery.policy.endpoint_health import Answer, classify
+from delivery.policy.endpoint_health import CallResult, classify
 from delivery.policy.outcome import DEFAULT_RULES, Verdict, decide
 from delivery.settings import HealthSettings
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
 SAYS: Final = {
-    Answer.WORKS: "it works",
-    Answer.LESS: "it asks for less",
-    Answer.OVERLOADED: "it failed, and asks for less",
-    Answer.FAILED: "it failed",
+    CallResult.WORKS: "it works",
+    CallResult.THROTTLED: "it asks for less",
+    CallResult.OVERLOADED: "it failed, and asks for less",
+    CallResult.FAILED: "it failed",
     None: "nothing",
 }
 

@@ -14,7 +14,7 @@ from delivery.message.signing import generate_secret, verify
 from delivery.models import FailureKind, JobStatus
 from delivery.service import connect
 from delivery.service.doctor import Finding, Verdict
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from delivery.wording import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def check_delivery(url: str, settings: Settings) -> Finding:
     try:
         async with AsyncExitStack() as stack:
             receiver = await stack.enter_async_context(Receiver())
-            receiver.endpoint(_PATH, Answer())
+            receiver.endpoint(_PATH, Respond())
             transport = NativeTransport(
                 _LoopbackGuard(settings, receiver.port),
                 settings.http.keepalive,

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from typing import Final
 
-from tests.http.odd_servers.script import END, OK, Answer, Failure, OddServer, Step
+from tests.http.odd_servers.script import END, OK, Failure, OddServer, Response, Step
 
 __all__ = ["SERVERS"]
 
@@ -28,7 +28,7 @@ def _status(line: bytes, rest: bytes) -> bytes:
 
 
 def _head(name: str, *steps: bytes | Step) -> OddServer:
-    return OddServer(name, steps, Answer(200, b""), method="HEAD", body=b"")
+    return OddServer(name, steps, Response(200, b""), method="HEAD", body=b"")
 
 
 _HEADS: Final = (
@@ -42,49 +42,51 @@ _HEADS: Final = (
 )
 
 _WITHOUT: Final = (
-    OddServer("204", (_status(b"204 None", b"\r\n"),), Answer(204, b""), kept=True),
+    OddServer("204", (_status(b"204 None", b"\r\n"),), Response(204, b""), kept=True),
     OddServer(
         "204 of length 0",
         (_status(b"204 None", b"Content-Length: 0\r\n\r\n"),),
-        Answer(204, b""),
+        Response(204, b""),
         kept=True,
     ),
     OddServer(
-        "204 with a length", (_status(b"204 None", b"Content-Length: 2\r\n\r\n"),), Answer(204, b"")
+        "204 with a length",
+        (_status(b"204 None", b"Content-Length: 2\r\n\r\n"),),
+        Response(204, b""),
     ),
-    OddServer("204 with a body", (_status(b"204 None", END),), Answer(204, b"")),
+    OddServer("204 with a body", (_status(b"204 None", END),), Response(204, b"")),
     OddServer(
         "204 with a body, later",
         (_status(b"204 None", b"Content-Length: 2\r\n\r\n"), b"ok"),
-        Answer(204, b""),
+        Response(204, b""),
     ),
     OddServer(
         "204 with chunks",
         (_status(b"204 None", _CHUNKED + b"2\r\nok\r\n0\r\n\r\n"),),
-        Answer(204, b""),
+        Response(204, b""),
     ),
     OddServer(
-        "204 with chunks, later", (_status(b"204 None", _CHUNKED), b"0\r\n\r\n"), Answer(204, b"")
+        "204 with chunks, later", (_status(b"204 None", _CHUNKED), b"0\r\n\r\n"), Response(204, b"")
     ),
     OddServer(
         "204 with gzip",
         (_status(b"204 None", b"Content-Encoding: gzip\r\n\r\n"),),
-        Answer(204, b""),
+        Response(204, b""),
         kept=True,
     ),
-    OddServer("205 with a body", (_status(b"205 Reset", END),), Answer(205), kept=True),
+    OddServer("205 with a body", (_status(b"205 Reset", END),), Response(205), kept=True),
     OddServer(
         "304 with a length, as to GET",
         (_status(b"304 Same", b"Content-Length: 2\r\n\r\n"),),
-        Answer(304, b""),
+        Response(304, b""),
         kept=True,
     ),
-    OddServer("304 with a body", (_status(b"304 Same", END),), Answer(304, b"")),
-    OddServer("301", (_status(b"301 Moved", b"Location: /\r\n" + END),), Answer(301), kept=True),
+    OddServer("304 with a body", (_status(b"304 Same", END),), Response(304, b"")),
+    OddServer("301", (_status(b"301 Moved", b"Location: /\r\n" + END),), Response(301), kept=True),
     OddServer(
         "206",
         (_status(b"206 Part", b"Content-Range: bytes 0-1/5\r\n" + END),),
-        Answer(206),
+        Response(206),
         kept=True,
     ),
 )
@@ -104,35 +106,37 @@ _COMPRESSED: Final = (
     OddServer(
         "gzip of nothing",
         (_coded(b" gzip", gzip.compress(b"", mtime=0)),),
-        Answer(200, b""),
+        Response(200, b""),
         kept=True,
     ),
-    OddServer("gzip, and nothing at all", (_coded(b" gzip", b""),), Answer(200, b""), kept=True),
+    OddServer("gzip, and nothing at all", (_coded(b" gzip", b""),), Response(200, b""), kept=True),
     OddServer("gzip twice, one behind the other", (_coded(b" gzip", _GZIP + _GZIP),), kept=True),
     OddServer("junk behind gzip", (_coded(b" gzip", _GZIP + b"junk"),), kept=True),
     OddServer("gzip without its end", (_coded(b" gzip", _GZIP[:-6]),), kept=True),
     OddServer(
         "gzip without its beginning's end",
         (_coded(b" gzip", _GZIP[:5]),),
-        Answer(200, b""),
+        Response(200, b""),
         kept=True,
     ),
     OddServer("deflate", (_coded(b" deflate", zlib.compress(b"ok")),), kept=True),
     OddServer("deflate, raw", (_coded(b" deflate", zlib.compress(b"ok")[2:-4]),), kept=True),
     OddServer("identity", (_coded(b" identity", b"ok"),), kept=True),
     OddServer("no coding", (_coded(b"", b"ok"),), kept=True),
-    OddServer("a coding nobody knows", (_coded(b" rot13", b"bx"),), Answer(200, b"bx"), kept=True),
+    OddServer(
+        "a coding nobody knows", (_coded(b" rot13", b"bx"),), Response(200, b"bx"), kept=True
+    ),
     OddServer(
         "br",
         (_coded(b" br", b"\x0b\x00\x80ok\x03"),),
-        Answer(200, b"\x0b\x00\x80ok\x03"),
+        Response(200, b"\x0b\x00\x80ok\x03"),
         kept=True,
     ),
     OddServer("br, wrong", (_coded(b" br", b"ok"),), kept=True),
     OddServer(
         "zstd",
         (_coded(b" zstd", b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00ok"),),
-        Answer(200, b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00ok"),
+        Response(200, b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00ok"),
         kept=True,
     ),
     OddServer("zstd, wrong", (_coded(b" zstd", b"ok"),), kept=True),
@@ -142,7 +146,7 @@ _ELSE: Final = (
     OddServer(
         "x-gzip",
         (_coded(b" x-gzip", _GZIP),),
-        httpx=Answer(200, _GZIP),
+        httpx=Response(200, _GZIP),
         because="its old name (RFC 9110, section 8.4.1.3)",
         kept=True,
     ),
@@ -152,7 +156,7 @@ _ELSE: Final = (
     OddServer(
         "gzip with a wrong checksum",
         (_coded(b" gzip", _DAMAGED),),
-        Answer(200, _DAMAGED),
+        Response(200, _DAMAGED),
         httpx=Failure(),
         because=_AS_IT_CAME,
         kept=True,
@@ -174,7 +178,7 @@ _ELSE: Final = (
     OddServer(
         "deflate, wrong",
         (_coded(b" deflate", b"ok ok ok"),),
-        Answer(200, b"ok ok ok"),
+        Response(200, b"ok ok ok"),
         httpx=Failure(),
         because=_AS_IT_CAME,
         kept=True,
@@ -182,30 +186,30 @@ _ELSE: Final = (
     OddServer(
         "gzip, gzip",
         (_coded(b" gzip, gzip", _TWICE),),
-        Answer(200, _TWICE),
-        httpx=Answer(),
+        Response(200, _TWICE),
+        httpx=Response(),
         because=_LAYERS,
         kept=True,
     ),
     OddServer(
         "gzip, and gzip in another header",
         (_coded(b" gzip\r\nContent-Encoding: gzip", _TWICE),),
-        Answer(200, _TWICE),
-        httpx=Answer(),
+        Response(200, _TWICE),
+        httpx=Response(),
         because=_LAYERS,
         kept=True,
     ),
     OddServer(
         "a body that looks like an answer",
         (OK + b"Content-Length: %d\r\n\r\n%b" % (len(_LIKE_AN_ANSWER), _LIKE_AN_ANSWER),),
-        Answer(200, _LIKE_AN_ANSWER),
+        Response(200, _LIKE_AN_ANSWER),
         kept=True,
     ),
     OddServer(
         "100 KB",
         (OK + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000,),
-        Answer(200, b"x" * 65_536, truncated=True),
-        httpx=Answer(200, b"x" * 100_000),
+        Response(200, b"x" * 65_536, truncated=True),
+        httpx=Response(200, b"x" * 100_000),
         because="the cap, 64 KiB of every body by default",
     ),
 )

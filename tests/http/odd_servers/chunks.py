@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.http.odd_servers.script import CHUNKED, LAST, Answer, Failure, OddServer, Step
+from tests.http.odd_servers.script import CHUNKED, LAST, Failure, OddServer, Response, Step
 
 __all__ = ["SERVERS"]
 
@@ -22,7 +22,7 @@ _EXTENDED: Final = (
     OddServer(
         "extension of 400 KB",
         (CHUNKED + b"2;" + b"x" * 400_000 + b"\r\nok\r\n" + LAST,),
-        Answer(200, b"", truncated=True),
+        Response(200, b"", truncated=True),
         httpx=Failure(),
         because="the cap for what is beside the body; the status was told before",
     ),
@@ -30,7 +30,7 @@ _EXTENDED: Final = (
         "control characters in an extension",
         (CHUNKED + b"2;\x01\x02=\r\nok\r\n" + LAST,),
         _NOT_HTTP,
-        httpx=Answer(),
+        httpx=Response(),
         because="they cannot stand there (RFC 9112, section 7.1.1)",
     ),
     OddServer("space before an extension", (CHUNKED + b"2 ; a\r\nok\r\n" + LAST,), _NOT_HTTP),
@@ -58,7 +58,7 @@ _TRAILED: Final = (
     OddServer(
         "500 KB of trailers",
         (CHUNKED + _TWO + b"0\r\n" + b"X: y\r\n" * 80_000 + b"\r\n",),
-        Answer(truncated=True),
+        Response(truncated=True),
         because="the cap for what is beside the body; all of the body is here",
         httpx=Failure(),
     ),
@@ -66,7 +66,7 @@ _TRAILED: Final = (
         "a length among the trailers",
         (CHUNKED + _TWO + b"0\r\nContent-Length: 7\r\n\r\n",),
         _NOT_HTTP,
-        httpx=Answer(),
+        httpx=Response(),
         because="it may not be there (RFC 9110, section 6.5.1), and is how responses are smuggled",
     ),
     OddServer("nonsense for trailers", (CHUNKED + _TWO + b"0\r\nnonsense\r\n\r\n",), _NOT_HTTP),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.http.odd_servers.script import END, OK, Answer, Failure, OddServer, Step, Varying
+from tests.http.odd_servers.script import END, OK, Failure, OddServer, Response, Step, Varying
 
 __all__ = ["SERVERS"]
 
@@ -58,7 +58,7 @@ _EARLY: Final = (
     OddServer(
         "answers, reads nothing, and stays",
         (_REFUSED + END, Step.STAY),
-        Answer(413),
+        Response(413),
         httpx=Failure(),
         because="the answer is here; what is left of the request is not sent",
         body=_HUGE,
@@ -68,7 +68,7 @@ _EARLY: Final = (
     OddServer(
         "answers without a length, reads nothing, and sends no more",
         (_REFUSED + b"\r\nok", Step.END_OF_STREAM, Step.STAY),
-        Answer(413),
+        Response(413),
         httpx=Failure(),
         because="the answer is here; what is left of the request is not sent",
         body=_HUGE,
@@ -86,14 +86,14 @@ _EARLY: Final = (
     OddServer(
         "answers, says close, and sends no more",
         (_REFUSED + _CLOSE + END, Step.HALF_CLOSE),
-        Answer(413),
+        Response(413),
         body=_LARGE,
         reads_body=False,
     ),
     OddServer(
         "answers, and closes",
         (_REFUSED + _CLOSE + END, Step.CLOSE),
-        Answer(413),
+        Response(413),
         httpx=Varying(),
         because=_ANSWERED,
         body=_LARGE,
@@ -102,7 +102,7 @@ _EARLY: Final = (
     OddServer(
         "answers without a length, and closes",
         (_REFUSED + b"\r\nok", Step.CLOSE),
-        Answer(413),
+        Response(413),
         httpx=Varying(),
         because=_ANSWERED,
         body=_LARGE,
@@ -111,7 +111,7 @@ _EARLY: Final = (
     OddServer(
         "answers to the head of a small request, and closes",
         (_REFUSED + END, Step.CLOSE),
-        Answer(413),
+        Response(413),
         body=b"x" * 1000,
         reads_body=False,
     ),
@@ -122,20 +122,20 @@ _UNASKED_FOR: Final = (
     OddServer(
         "refuses before it is asked",
         (),
-        Answer(503),
+        Response(503),
         greeting=b"HTTP/1.1 503 Busy\r\n" + END,
         kept=None,
     ),
     OddServer(
         "refuses before it is asked, and closes",
         (Step.CLOSE,),
-        Answer(503),
+        Response(503),
         greeting=b"HTTP/1.1 503 Busy\r\n" + _CLOSE + END,
     ),
     OddServer(
         "refuses before it is asked, without a length",
         (Step.CLOSE,),
-        Answer(503),
+        Response(503),
         greeting=b"HTTP/1.1 503 Busy\r\n\r\nok",
     ),
     OddServer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.http.odd_servers.script import END, OK, Answer, Failure, OddServer, Step
+from tests.http.odd_servers.script import END, OK, Failure, OddServer, Response, Step
 
 __all__ = ["SERVERS"]
 
@@ -45,21 +45,21 @@ _LARGE: Final = (
         "70 KB in one header",
         (OK + b"X: " + b"x" * 70_000 + b"\r\n" + END,),
         _TOO_LONG,
-        httpx=Answer(),
+        httpx=Response(),
         because=_CAP,
     ),
     OddServer(
         "100 KB in one header",
         (OK + b"X: " + b"x" * 100_000 + b"\r\n" + END,),
         _TOO_LONG,
-        httpx=Answer(),
+        httpx=Response(),
         because=_CAP,
     ),
     OddServer(
         "10,000 headers",
         (OK + b"".join(b"X-%d: y\r\n" % n for n in range(10_000)) + END,),
         _TOO_LONG,
-        httpx=Answer(),
+        httpx=Response(),
         because=_CAP,
     ),
     OddServer("300 KB in one header", (OK + b"X: " + b"x" * 300_000,), _TOO_LONG),

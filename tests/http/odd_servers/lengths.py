@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.http.odd_servers.script import LAST, OK, Answer, Failure, OddServer, Step
+from tests.http.odd_servers.script import LAST, OK, Failure, OddServer, Response, Step
 
 __all__ = ["SERVERS"]
 
@@ -50,7 +50,7 @@ _WRONG: Final = (
     ),
     OddServer("1 GB, closed", (_length(b" 1000000000"), Step.CLOSE), _CUT),
     OddServer("too short", (_length(b" 2", b"okay"),)),
-    OddServer("zero, and a body", (_length(b" 0"),), Answer(200, b"")),
+    OddServer("zero, and a body", (_length(b" 0"),), Response(200, b"")),
 )
 
 _TWICE: Final = (

@@ -22,9 +22,9 @@ __all__ = [
     "LAST",
     "NEXT_BODY",
     "OK",
-    "Answer",
     "Failure",
     "OddServer",
+    "Response",
     "Step",
     "Varying",
     "running",
@@ -62,7 +62,7 @@ class Step(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An exchange that gave an answer."""
 
     status: int = 200
@@ -94,9 +94,9 @@ class OddServer:
     name: str
     steps: tuple[bytes | Step, ...]
     """Each bytes are a packet of their own."""
-    gives: Answer | Failure = field(default_factory=Answer)
+    gives: Response | Failure = field(default_factory=Response)
     """What comes of it with our transport, and with httpx's too unless `httpx` is given."""
-    httpx: Answer | Failure | Varying | None = None
+    httpx: Response | Failure | Varying | None = None
     because: str = ""
     """Why the two differ, in what comes of it or in the headers shown."""
     kept: bool | None = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.http.odd_servers.script import END, OK, Answer, Failure, OddServer, Step
+from tests.http.odd_servers.script import END, OK, Failure, OddServer, Response, Step
 
 __all__ = ["SERVERS"]
 
@@ -66,21 +66,21 @@ _INFORMATIONAL: Final = (
             b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
             b"\x81\x05hello",
         ),
-        Answer(101, b""),
+        Response(101, b""),
         httpx=Failure(),
         because=_AN_ANSWER,
     ),
     OddServer(
         "101 without a protocol, and an answer behind it",
         (b"HTTP/1.1 101 Switching\r\n\r\n" + _SAME,),
-        Answer(101, b""),
+        Response(101, b""),
         httpx=Failure(),
         because=_AN_ANSWER,
     ),
     OddServer(
         "101 to HEAD",
         (b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n" + _SAME,),
-        Answer(101, b""),
+        Response(101, b""),
         httpx=Failure(),
         because=_AN_ANSWER,
         method="HEAD",
@@ -94,7 +94,7 @@ _INFORMATIONAL: Final = (
     OddServer(
         "426",
         (b"HTTP/1.1 426 Upgrade\r\nUpgrade: h2c\r\nConnection: upgrade\r\n" + END,),
-        Answer(426),
+        Response(426),
         kept=True,
     ),
 )
@@ -147,7 +147,7 @@ _STATUSES: Final = (
     OddServer("status of four digits", (b"HTTP/1.1 2000 OK\r\n" + END,), _NOT_HTTP),
     OddServer("status 000", (b"HTTP/1.1 000 OK\r\n" + END,), _NOT_HTTP),
     OddServer("status 099", (b"HTTP/1.1 099 OK\r\n" + END,), _NOT_HTTP),
-    OddServer("status 999", (b"HTTP/1.1 999 OK\r\n" + END,), Answer(999), kept=True),
+    OddServer("status 999", (b"HTTP/1.1 999 OK\r\n" + END,), Response(999), kept=True),
     OddServer("negative status", (b"HTTP/1.1 -200 OK\r\n" + END,), _NOT_HTTP),
     OddServer("status in letters", (b"HTTP/1.1 abc OK\r\n" + END,), _NOT_HTTP),
     OddServer("two spaces before the status", (b"HTTP/1.1  200 OK\r\n" + END,), _NOT_HTTP),
