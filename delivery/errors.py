@@ -256,7 +256,7 @@ class DatabaseError(DeliveryError):
 
     code = "database_error"
     exit_code = 3
-    passing: ClassVar[bool] = False
+    transient: ClassVar[bool] = False
     """Whether the same may succeed later without a change to settings, rights or schema."""
 
 
@@ -264,14 +264,14 @@ class DatabaseUnavailable(DatabaseError):
     """No connection can be made: the server is unreachable, or the URL is wrong."""
 
     code = "database_unavailable"
-    passing = True
+    transient = True
 
 
 class LoginRefused(DatabaseUnavailable):
     """The server refused the password, the role or the name of the database."""
 
     code = "login_refused"
-    passing = False
+    transient = False
 
 
 class DatabaseRestarting(DatabaseUnavailable):
@@ -294,28 +294,28 @@ class ConnectionLost(DatabaseError):
     """The connection was closed during a statement; it is unknown whether it was executed."""
 
     code = "connection_lost"
-    passing = True
+    transient = True
 
 
 class StatementTimeout(DatabaseError):
     """A statement had no response in time; it is unknown whether it was executed."""
 
     code = "statement_timeout"
-    passing = True
+    transient = True
 
 
 class PoolExhausted(DatabaseError):
     """No connection of the pool became free in time; nothing was executed."""
 
     code = "pool_exhausted"
-    passing = True
+    transient = True
 
 
 class ReadOnlyDatabase(DatabaseError):
     """The server is a standby, or sessions are read-only by default; nothing was written."""
 
     code = "read_only_database"
-    passing = True
+    transient = True
 
 
 class MissingRights(DatabaseError):
@@ -334,21 +334,21 @@ class DiskFull(DatabaseError):
     """The disk of the server is full."""
 
     code = "disk_full"
-    passing = True
+    transient = True
 
 
 class DatabaseOverloaded(DatabaseError):
     """The server lacks memory or another resource."""
 
     code = "database_overloaded"
-    passing = True
+    transient = True
 
 
 class DatabaseConflict(DatabaseError):
     """Another transaction was in the way: a deadlock or a lock timeout; nothing was written."""
 
     code = "database_conflict"
-    passing = True
+    transient = True
 
 
 class PreparedStatementsLost(DatabaseError):

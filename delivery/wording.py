@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Final
 
-__all__ = ["counted", "is_or_are", "plain_number", "sensible_milliseconds"]
+__all__ = ["counted", "is_or_are", "plain_number", "round_milliseconds"]
 
 _HUGE: Final = 1e15
 """Longer numbers are easier to read with an exponent."""
@@ -32,7 +32,7 @@ def plain_number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def sensible_milliseconds(value: float | None) -> float | None:
+def round_milliseconds(value: float | None) -> float | None:
     """Return milliseconds with three digits or so: `120.3`, `12.3`, `1.23`, `0.123`."""
     if value is None:
         return None

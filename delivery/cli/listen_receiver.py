@@ -84,7 +84,7 @@ async def receive(how: Listening, output: Output) -> int:
             await visitors.enough.wait()
         if visitors.stopped:
             return 0
-        await receiver.answered()
+        await receiver.wait_for_responses()
     return 1 if visitors.refused else 0
 
 

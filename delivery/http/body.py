@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["ResponseBody", "is_unfolded"]
+__all__ = ["ResponseBody", "is_decompressed"]
 
 _ENCODING: Final = re.compile(rb"\ncontent-encoding:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
@@ -15,7 +15,7 @@ _AUTOMATIC: Final = zlib.MAX_WBITS | 32
 """Lets zlib tell its own format and that of gzip apart by itself."""
 
 
-def is_unfolded(head: bytes) -> bool:
+def is_decompressed(head: bytes) -> bool:
     """Whether the body that follows this head is compressed in a way that is undone here.
 
     One coding is; several, one within the other, are how bombs multiply.
@@ -48,7 +48,7 @@ class ResponseBody:
     def begin(self, head: bytes) -> None:
         """Expect the body that follows this head."""
         self.forget()
-        if is_unfolded(head):
+        if is_decompressed(head):
             self._decoder = zlib.decompressobj(_AUTOMATIC)
             self._wrapped = True
             self._undecoded = bytearray()

@@ -18,15 +18,15 @@ from delivery.http.guard import AddressBlocked
 from delivery.http.local_shortage import LocalShortage, is_out_of_ports, is_shortage
 from delivery.http.tls.contexts import context_for
 from delivery.http.tls.errors import describe_tls_error
-from delivery.http.tls.pacing import Pace
-from delivery.http.tls.sessions import Sessions
-from delivery.http.tls.transport import SecuredTransport
+from delivery.http.tls.handshake_scheduler import HandshakeScheduler
+from delivery.http.tls.sessions import SessionCache
+from delivery.http.tls.transport import TlsTransport
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.http.connection import Connection
+    from delivery.http.connection import HttpConnection
     from delivery.http.guard import Guard
     from delivery.http.request import Request
     from delivery.message.request.url import Endpoint
@@ -43,15 +43,15 @@ class Connector:
         new_connection: Makes a connection that is not connected yet.
     """
 
-    def __init__(self, guard: Guard, new_connection: Callable[[], Connection]) -> None:
+    def __init__(self, guard: Guard, new_connection: Callable[[], HttpConnection]) -> None:
         self._guard = guard
         self._new_connection = new_connection
-        self._pace = Pace()
-        self._sessions = Sessions()
+        self._scheduler = HandshakeScheduler()
+        self._sessions = SessionCache()
 
     async def connect(
         self, request: Request, exchange: Exchange, seconds: float
-    ) -> Connection | None:
+    ) -> HttpConnection | None:
         """A new connection to the request's endpoint; None: the exchange says why there is none.
 
         `seconds` are what is left of the request's timeout; the connect timeout applies as well.
@@ -76,7 +76,7 @@ class Connector:
             _explain(error, request.endpoint, exchange)
         return None
 
-    async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> Connection:
+    async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> HttpConnection:
         began = time.perf_counter()
         addresses = await self._guard.resolve(endpoint)
         resolved = time.perf_counter()
@@ -97,15 +97,15 @@ class Connector:
         exchange.tls_ms = (time.perf_counter() - connected) * 1000
         return secured
 
-    async def _secure(self, endpoint: Endpoint, opened: socket.socket) -> Connection:
+    async def _secure(self, endpoint: Endpoint, opened: socket.socket) -> HttpConnection:
         context = context_for(endpoint.tls)
         connection = self._new_connection()
-        secured = SecuredTransport(
+        secured = TlsTransport(
             connection,
             context,
             endpoint.host,
             self._sessions.find(endpoint, context),
-            self._pace,
+            self._scheduler,
             lambda session: self._sessions.keep(endpoint, context, session),
         )
         await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from delivery.http.response import Progress, ResponseReader
 from delivery.http.tls.errors import describe_tls_error
-from delivery.http.tls.transport import SecuredTransport
+from delivery.http.tls.transport import TlsTransport
 from delivery.http.unread_bytes import watch
 from delivery.models import FailureKind
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from delivery.http.request import Request
     from delivery.models import Exchange
 
-__all__ = ["Connection"]
+__all__ = ["HttpConnection"]
 
 _TICK: Final = 0.001
 """The precision of the event loop's timers, in seconds."""
@@ -30,7 +30,7 @@ _JOINED: Final = 65_536
 """Bodies up to this size are copied behind the head, so that one packet carries both."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Carries one exchange at a time.
 
     The exchange is over when the future that `start` gives is done; `usable` then says whether
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, max_head: int, max_body: int, on_closed: Callable[[Connection], None]
+        self, max_head: int, max_body: int, on_closed: Callable[[HttpConnection], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = ResponseReader(max_head, max_body)
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = inf
         self._arrived: Callable[[int], object] | None = None
         """Says whether there are bytes that were not read; made when it is first needed."""
-        self._secured: SecuredTransport | None = None
+        self._secured: TlsTransport | None = None
         self.remote_address: str | None = None
         self.usable = False
         self.idle_since = 0.0
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         if peer:
             host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
             self.remote_address = f"{host}:{peer[1]}"
-        if isinstance(transport, SecuredTransport):
+        if isinstance(transport, TlsTransport):
             self._secured = transport
         self.usable = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["announces_body", "is_framed", "with_one_length"]
+__all__ = ["declares_body", "is_framed", "merge_content_lengths"]
 
 _VALUE: Final = rb"[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)"
 """What follows a header's name; it may be folded over several lines."""
@@ -31,7 +31,7 @@ def is_framed(head: bytes) -> bool:
     return _LENGTH.search(head) is not None
 
 
-def announces_body(head: bytes) -> bool:
+def declares_body(head: bytes) -> bool:
     """Whether the head announces a body of at least a byte.
 
     With a status that has none (204), such a body may still be on its way.
@@ -39,7 +39,7 @@ def announces_body(head: bytes) -> bool:
     return _ANNOUNCED.search(head) is not None
 
 
-def with_one_length(head: bytes) -> bytes | None:
+def merge_content_lengths(head: bytes) -> bytes | None:
     """The head with the length of its body told once, where it is told more than once.
 
     None: it is not, or what is told differs. Lengths that repeat each other are one (RFC 9110,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction
 from delivery.http.addresses import is_public
-from delivery.http.resolver import Names, system_addresses
+from delivery.http.resolver import NameResolver, system_addresses
 from delivery.message.request.url import ascii_host, literal_address
 from delivery.observe.repeated_logs import RepeatedLogs
 
@@ -62,7 +62,7 @@ class Guard:
         allowed_hosts: Host names (`example.test`) and suffixes (`*.example.test`) whose addresses
             are not judged.
         allowed_ports: The only ports that may be called; None: all.
-        resolver: See `Names`.
+        resolver: See `NameResolver`.
         require_https: Whether http may not be spoken.
 
     Raises:
@@ -85,7 +85,7 @@ class Guard:
             "." + ascii_host(host.removeprefix("*.")) for host in hosts if host.startswith("*.")
         )
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
-        self._names = Names(resolver)
+        self._resolver = NameResolver(resolver)
         self._require_https = require_https
         self._logs = RepeatedLogs(logger, every=_LOGGED_EVERY)
 
@@ -130,7 +130,7 @@ class Guard:
         if literal is not None:
             addresses: list[Address] = [literal]
         else:
-            addresses = await self._names.addresses(name)
+            addresses = await self._resolver.addresses(name)
         self._judge(host, addresses)
         return [str(address) for address in addresses]
 

@@ -12,9 +12,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from delivery.http.connecting import Connector
-from delivery.http.connection import Connection
+from delivery.http.connection import HttpConnection
 from delivery.http.open_files import current_shares
-from delivery.http.pool import Place, Pool
+from delivery.http.pool import EndpointPool, Slot
 from delivery.models import Exchange, FailureKind
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class NativeTransport:
         reserved_files: int = 0,
     ) -> None:
         self._connector = Connector(
-            guard, lambda: Connection(max_response_head, max_response_body, self._forget)
+            guard, lambda: HttpConnection(max_response_head, max_response_body, self._forget)
         )
         self._keepalive = keepalive
         self._per_origin = connections_per_origin
@@ -58,12 +58,12 @@ class NativeTransport:
         self._max_sockets = 0
         """Connections that there may be, free ones included; 0: not known before the first."""
         self._connecting = 0
-        self._pools: dict[tuple[object, ...], Pool] = {}
+        self._pools: dict[tuple[object, ...], EndpointPool] = {}
         """By the key of their endpoint."""
-        self.crowded: set[Pool] = set()
-        """Those in which a call may have to wait; see `Places`."""
-        self._open: set[Connection] = set()
-        self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
+        self.saturated: set[EndpointPool] = set()
+        """Those in which a call may have to wait; see `SlotProvider`."""
+        self._open: set[HttpConnection] = set()
+        self._free: OrderedDict[HttpConnection, tuple[Endpoint, EndpointPool]] = OrderedDict()
         """All free connections, the one that is free for longest first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -80,9 +80,9 @@ class NativeTransport:
         exchange = Exchange()
         waited = 0.0
         caller: Caller = request
-        if request.place is not None:
-            caller = request.place
-            pool = request.place.pool
+        if request.slot is not None:
+            caller = request.slot
+            pool = request.slot.pool
         else:
             pool = self._pools.get(endpoint.key) or self._pool(endpoint)
             if not pool.try_enter(request):
@@ -90,7 +90,7 @@ class NativeTransport:
                 await pool.wait(request)
                 waited = time.perf_counter() - asked
         began = time.perf_counter()
-        connection: Connection | None = None
+        connection: HttpConnection | None = None
         try:
             connection = self._take_free(pool)
             if connection is not None:
@@ -116,26 +116,26 @@ class NativeTransport:
             exchange.waited_ms = waited * 1000
         return exchange
 
-    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
-        """See `Places.has_place`."""
+    def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+        """See `SlotProvider.has_slot`."""
         pool = self._pools.get(endpoint.key)
         return pool is None or pool.admits(tenant, lane)
 
-    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Place]:
-        """See `Places.ask_for_place`."""
+    def request_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Slot]:
+        """See `SlotProvider.request_slot`."""
         pool = self._pool(endpoint)
-        place = Place(pool, tenant, lane, lambda place: self._leave(endpoint, pool, place))
-        given: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        slot = Slot(pool, tenant, lane, lambda slot: self._leave(endpoint, pool, slot))
+        given: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
 
         def pass_on(asked: asyncio.Future[None]) -> None:
             if asked.cancelled():
                 return
             if given.done():
-                place.release()
+                slot.release()
             else:
-                given.set_result(place)
+                given.set_result(slot)
 
-        asked = pool.ask(place)
+        asked = pool.ask(slot)
         asked.add_done_callback(pass_on)
         given.add_done_callback(lambda _: asked.cancel())
         return given
@@ -151,7 +151,7 @@ class NativeTransport:
         # Lets the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
 
-    def _take_free(self, pool: Pool) -> Connection | None:
+    def _take_free(self, pool: EndpointPool) -> HttpConnection | None:
         """Return the connection that was used last; None: there is none that can be used."""
         while pool.free:
             connection = pool.free.pop()
@@ -162,15 +162,15 @@ class NativeTransport:
             connection.abort()
         return None
 
-    def _pool(self, endpoint: Endpoint) -> Pool:
+    def _pool(self, endpoint: Endpoint) -> EndpointPool:
         pool = self._pools.get(endpoint.key)
         if pool is None:
-            pool = self._pools[endpoint.key] = Pool(self._per_origin, self.crowded)
+            pool = self._pools[endpoint.key] = EndpointPool(self._per_origin, self.saturated)
         return pool
 
     async def _send_anew(
         self, request: Request, exchange: Exchange, began: float
-    ) -> Connection | None:
+    ) -> HttpConnection | None:
         """Make the exchange on a new connection; None: there was none."""
         connection = None
         if not self._closed:
@@ -203,7 +203,9 @@ class NativeTransport:
             raise
         return connection
 
-    def _keep_free(self, endpoint: Endpoint, pool: Pool, connection: Connection) -> None:
+    def _keep_free(
+        self, endpoint: Endpoint, pool: EndpointPool, connection: HttpConnection
+    ) -> None:
         if self._closed or not self._keepalive:
             connection.abort()
             return
@@ -243,11 +245,11 @@ class NativeTransport:
         while self._free:
             self._close_free(next(iter(self._free)))
 
-    def _close_free(self, connection: Connection) -> None:
+    def _close_free(self, connection: HttpConnection) -> None:
         self._forget(connection)
         connection.abort()
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: HttpConnection) -> None:
         """Let go of a connection that is closed; one in use has its place given back by `send`."""
         self._open.discard(connection)
         endpoint_and_pool = self._free.pop(connection, None)
@@ -256,11 +258,11 @@ class NativeTransport:
             pool.free.remove(connection)
             self._drop_if_unused(endpoint, pool)
 
-    def _leave(self, endpoint: Endpoint, pool: Pool, caller: Caller) -> None:
+    def _leave(self, endpoint: Endpoint, pool: EndpointPool, caller: Caller) -> None:
         pool.leave(caller)
         self._drop_if_unused(endpoint, pool)
 
-    def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:
+    def _drop_if_unused(self, endpoint: Endpoint, pool: EndpointPool) -> None:
         if pool.is_unused:
             self._pools.pop(endpoint.key, None)
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from uuid import UUID
 
-    from delivery.http.connection import Connection
+    from delivery.http.connection import HttpConnection
 
-__all__ = ["Caller", "Place", "Pool"]
+__all__ = ["Caller", "EndpointPool", "Slot"]
 
 _KEPT_FOR_LANES: Final = 8
 _KEPT_FOR_TENANTS: Final = 16
@@ -33,17 +33,17 @@ class Caller(Protocol):
     lane: UUID | None
 
 
-class Place:
+class Slot:
     """A place granted to a waiting call. Release it whether or not it is used."""
 
     __slots__ = ("_release", "lane", "pool", "tenant")
 
     def __init__(
         self,
-        pool: Pool,
+        pool: EndpointPool,
         tenant: str | None,
         lane: UUID | None,
-        release: Callable[[Place], None],
+        release: Callable[[Slot], None],
     ) -> None:
         self.pool = pool
         self.tenant = tenant
@@ -55,7 +55,7 @@ class Place:
         self._release(self)
 
 
-class Pool:
+class EndpointPool:
     """The calls to one endpoint, and the connections to it that are free.
 
     A call takes a free connection if there is one and makes a new one if there is none, so there
@@ -67,11 +67,11 @@ class Pool:
     """
 
     __slots__ = (
-        "_crowded",
         "_for_all",
         "_for_lanes",
         "_lanes",
         "_limit",
+        "_saturated",
         "_taken",
         "_tenants",
         "_waiting",
@@ -80,13 +80,13 @@ class Pool:
         "free",
     )
 
-    def __init__(self, limit: int, crowded: set[Pool]) -> None:
+    def __init__(self, limit: int, saturated: set[EndpointPool]) -> None:
         self._limit = limit
         self._for_all = limit - limit // _KEPT_FOR_LANES
         """Places that anybody may have."""
         self._for_lanes = limit - limit // _KEPT_FOR_TENANTS
         """The same and those that lanes may have which have none."""
-        self._crowded = crowded
+        self._saturated = saturated
         self._taken = 0
         self._lanes: dict[Hashable, int] = {}
         """How many places each lane has that has one."""
@@ -98,7 +98,7 @@ class Pool:
         the next, finding who may have a last place takes the same time however many wait."""
         self._waiting_tenants: dict[Hashable, None] = {}
         """Tenants that wait and have no place, the longest first."""
-        self.free: list[Connection] = []
+        self.free: list[HttpConnection] = []
         """Connections that nobody uses, the one used last at the end."""
 
     @property
@@ -138,7 +138,7 @@ class Pool:
         tenants[tenant] = tenants.get(tenant, 0) + 1
         self._taken += 1
         if self._taken == self._for_all:
-            self._crowded.add(self)
+            self._saturated.add(self)
         if self._waiting_lanes:
             self._waiting_lanes.pop((tenant, lane), None)
             self._waiting_tenants.pop(tenant, None)
@@ -148,7 +148,7 @@ class Pool:
         tenant, lane = caller.tenant, caller.lane
         lanes, tenants, waiting = self._lanes, self._tenants, self._waiting
         if self._taken == self._for_all:
-            self._crowded.discard(self)
+            self._saturated.discard(self)
         self._taken -= 1
         if lanes[lane] > 1:
             lanes[lane] -= 1

@@ -91,7 +91,7 @@ class Redirects:
         began = time.perf_counter()
         exchange = await transport.send(request)
         waited_ms = exchange.waited_ms
-        seen = {_place(request)}
+        seen = {_location_key(request)}
         while exchange.failure_kind is None and exchange.status_code in _STATUSES:
             location = find_header(exchange.response_head, b"location")
             if not location:
@@ -103,9 +103,9 @@ class Redirects:
                     exchange.failure_kind = FailureKind.BLOCKED
                 exchange.error = f"the redirect is not followed: {reason}"
                 break
-            seen.add(_place(hop.request))
+            seen.add(_location_key(hop.request))
             left = request.timeout - (time.perf_counter() - began - waited_ms / 1000)
-            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0), place=None))
+            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0), slot=None))
             waited_ms += answer.waited_ms
             if answer.failure_kind is FailureKind.BLOCKED:
                 exchange.failure_kind = FailureKind.BLOCKED
@@ -153,7 +153,7 @@ class Redirects:
                 following = replace(following, tls=tls)
         head = _head(request, following, target, is_kept)
         hop = replace(request, endpoint=following, head=head)
-        if _place(hop) in seen:
+        if _location_key(hop) in seen:
             message = f"it leads in a circle, back to {shown_url}"
             raise _NotFollowed(message)
         if len(seen) > self.most:
@@ -187,7 +187,7 @@ def _target(request: Request) -> str:
     return request.head.split(b" ", 2)[1].decode("latin-1")
 
 
-def _place(request: Request) -> tuple[Endpoint, str]:
+def _location_key(request: Request) -> tuple[Endpoint, str]:
     return request.endpoint, _target(request)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.message.request.url import Endpoint
 
 __all__ = ["Request"]
@@ -33,5 +33,5 @@ class Request:
     tenant: str | None = None
     """The tenant and lane that the call is made for: those take turns where calls wait."""
     lane: UUID | None = None
-    place: Place | None = None
+    slot: Slot | None = None
     """The place that was waited for before the call began; None: the transport finds one."""

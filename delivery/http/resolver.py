@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from delivery.http.addresses import Address
 
-__all__ = ["Names", "system_addresses"]
+__all__ = ["NameResolver", "system_addresses"]
 
 _AT_ONCE: Final = 32
 """Lookups that do, at once; fewer where few files may be open."""
@@ -43,7 +43,7 @@ def system_addresses(name: str) -> list[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
 
-class Names:
+class NameResolver:
     """Looks names up, each once at a time.
 
     Args:

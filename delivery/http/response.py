@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from delivery.http.body import ResponseBody
-from delivery.http.framing import announces_body, is_framed, with_one_length
+from delivery.http.framing import declares_body, is_framed, merge_content_lengths
 
 if TYPE_CHECKING:
     from delivery.models import Exchange
@@ -177,7 +177,7 @@ class ResponseReader:
         self._following = len(self._head)
         self._head = b""
         self._body.begin(head)
-        if status == _NO_CONTENT and announces_body(head):
+        if status == _NO_CONTENT and declares_body(head):
             # It may not, and may yet send it.
             self.reusable = False
         if self._is_head_request or status == _SWITCHING:
@@ -282,7 +282,7 @@ class ResponseReader:
             self._searched = len(self._head)
             return None
         head = bytes(self._head[:rest])
-        mended = with_one_length(head)
+        mended = merge_content_lengths(head)
         if mended is None:
             self._fail(self._retold)
         elif self._passed + rest > self._max_head:

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.request import Request
     from delivery.message.request.url import Endpoint
     from delivery.models import Exchange
 
-__all__ = ["Places", "Transport"]
+__all__ = ["SlotProvider", "Transport"]
 
 
 class Transport(Protocol):
@@ -28,17 +28,17 @@ class Transport(Protocol):
 
 
 @runtime_checkable
-class Places(Protocol):
+class SlotProvider(Protocol):
     """A transport that bounds the calls to one endpoint, and knows before a call whether it waits.
 
     Without it a call that has to wait does so in `send`.
     """
 
-    crowded: Collection[object]
+    saturated: Collection[object]
     """Empty while no call has to wait: then nothing else need be asked."""
 
-    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+    def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
         """Return whether a call that is sent now does not have to wait for others."""
 
-    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Place]:
+    def request_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Slot]:
         """Wait in turns with the other lanes; cancelling the future gives the turn up."""

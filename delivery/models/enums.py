@@ -8,10 +8,10 @@ __all__ = [
     "BodyKind",
     "CircuitState",
     "Compression",
+    "EngineEventType",
     "FailureKind",
     "JobStatus",
     "Outcome",
-    "OwnType",
     "ReactionState",
     "RetryStrategy",
     "SignatureKind",
@@ -153,7 +153,7 @@ class CircuitState(StrEnum):
     """One call at a time tries if the endpoint works again."""
 
 
-class OwnType(StrEnum):
+class EngineEventType(StrEnum):
     """Event types of the engine's own triggers."""
 
     REACTION_FAILING = "reaction.failing"

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.observe.secret_filter import hide, hide_always
+from delivery.observe.secret_filter import register_secrets, scrub_secrets
 from delivery.rendering import dump_json, escape_controls, iso_time, writes_utf8
 from delivery.settings import passwords_in
 
@@ -26,7 +26,7 @@ def configure_logging(settings: Settings, *, verbose: bool) -> None:
             warnings are.
     """
     if settings.database.url is not None:
-        hide_always(passwords_in(settings.database.url))
+        register_secrets(passwords_in(settings.database.url))
     level = settings.log.level.upper()
     if not verbose and settings.origin("log", "level") == "default":
         level = "WARNING"
@@ -46,7 +46,7 @@ class _Text(logging.Formatter):
         return super().formatMessage(record).replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        return escape_controls(hide(super().format(record)))
+        return escape_controls(scrub_secrets(super().format(record)))
 
 
 class _Json(logging.Formatter):
@@ -59,4 +59,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return hide(dump_json(entry, ascii_only=not writes_utf8(sys.stderr)))
+        return scrub_secrets(dump_json(entry, ascii_only=not writes_utf8(sys.stderr)))

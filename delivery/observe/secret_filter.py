@@ -17,7 +17,7 @@ from delivery.message.redaction.scrubber import Scrubber
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["hide", "hide_always", "hide_secrets_of"]
+__all__ = ["register_scrubber", "register_secrets", "scrub_secrets"]
 
 _CALLS_KEPT: Final = 5_000
 """Calls of reactions whose secrets are remembered; those made ready longest ago go first."""
@@ -34,14 +34,14 @@ _of_calls: OrderedDict[int, Scrubber] = OrderedDict()
 _passing: OrderedDict[int, Scrubber] = OrderedDict()
 
 
-def hide_always(secrets: Iterable[str]) -> None:
+def register_secrets(secrets: Iterable[str]) -> None:
     """Never write these: passwords and keys of the process itself."""
     for secret in secrets:
         if secret not in _always:
             _always[secret] = Scrubber([secret])
 
 
-def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
+def register_scrubber(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
     """Do not write what this finds, the secrets of a call, for as long as there is room."""
     kept, most = (_passing, _PASSING_KEPT) if of_one_job else (_of_calls, _CALLS_KEPT)
     kept[id(scrubber)] = scrubber
@@ -49,7 +49,7 @@ def hide_secrets_of(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
         kept.popitem(last=False)
 
 
-def hide(text: str) -> str:
+def scrub_secrets(text: str) -> str:
     """The text as it may be written."""
     scrubbers = (*_always.values(), *_of_calls.values(), *_passing.values())
     data = text.encode("utf-8", "surrogatepass")

@@ -13,7 +13,7 @@ from delivery.message.redaction.by_name import exempt_names, hide_names
 from delivery.message.signing.stored_secrets import seal_again
 from delivery.message.storage.calls import decode_params, encode_params
 from delivery.message.storage.encryption import Sealer
-from delivery.observe.secret_filter import hide_always
+from delivery.observe.secret_filter import register_secrets
 from delivery.settings import passwords_in
 from delivery.store import sealed_rows
 
@@ -52,9 +52,9 @@ def hide_by(settings: Settings, database_url: str) -> None:
     """Take for secret, in this process, what the settings say, and what gives access to it."""
     hide_names(settings.redaction.names)
     exempt_names(settings.redaction.exempt)
-    hide_always(settings.secrets.texts())
-    hide_always(passwords_in(database_url))
-    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
+    register_secrets(settings.secrets.texts())
+    register_secrets(passwords_in(database_url))
+    register_secrets(filter(None, [os.environ.get("PGPASSWORD")]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class Receiver:
             raise TimeoutError(message) from None
         return [request for request in self._received if path is None or request.path == path]
 
-    async def answered(self) -> None:
+    async def wait_for_responses(self) -> None:
         """Wait until no request is without its answer; one that hangs never gets any."""
         while self._unsettled > 0:
             self._settlement.clear()

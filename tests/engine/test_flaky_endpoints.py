@@ -100,7 +100,7 @@ async def test_an_endpoint_that_is_down_gets_few_calls(
         jobs = await trigger_all(engine, 50)
         async with engine.workers():
             await until_open(engine, reaction)
-            await receiver.answered()
+            await receiver.wait_for_responses()
             opened = receiver.count("/x")
             await receiver.wait_for(opened + 2, path="/x", timeout=15)
         attempts = [(await engine.jobs.get(job)).attempt for job in jobs]

@@ -85,7 +85,7 @@ async def until_well(engine: Engine, reaction: Reaction) -> None:
 
 async def settled_count(receiver: Receiver) -> int:
     """How many requests have arrived, once those are answered that came before the circuit."""
-    await receiver.answered()
+    await receiver.wait_for_responses()
     return receiver.count("/x")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.models import FailureKind, JobStatus, Outcome, OwnType
+from delivery.models import EngineEventType, FailureKind, JobStatus, Outcome
 from delivery.policy.endpoint_health import (
     HEALTHY,
     CallResult,
@@ -21,7 +21,7 @@ from delivery.policy.endpoint_health import (
     judge,
     observe,
 )
-from delivery.policy.outcome import SUCCESS, Verdict
+from delivery.policy.outcome import SUCCESS, Decision
 
 RULES = HealthRules(
     open_failures=3,
@@ -34,16 +34,16 @@ RULES = HealthRules(
 )
 NOW = 1_000_000.0
 
-RETRIED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.HTTP_STATUS)
-REFUSED = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.HTTP_STATUS)
+RETRIED = Decision(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.HTTP_STATUS)
+REFUSED = Decision(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.HTTP_STATUS)
 EXHAUSTED = replace(REFUSED, exhausted=True)
-TOO_LATE = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.DEADLINE)
-BLOCKED = Verdict(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.BLOCKED)
-UNREACHED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.TIMEOUT)
+TOO_LATE = Decision(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.DEADLINE)
+BLOCKED = Decision(JobStatus.FAILED, Outcome.FAILED, None, FailureKind.BLOCKED)
+UNREACHED = Decision(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.TIMEOUT)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status", "kind", "answer"),
+    ("decision", "status", "kind", "call_result"),
     [
         (SUCCESS, 200, None, CallResult.WORKS),
         (REFUSED, 400, None, CallResult.WORKS),
@@ -64,15 +64,15 @@ UNREACHED = Verdict(JobStatus.RETRYING, Outcome.RETRIED, 1.0, FailureKind.TIMEOU
     ],
 )
 def test_a_call_is_classified_as_evidence_about_its_endpoint(
-    verdict: Verdict, status: int | None, kind: FailureKind | None, answer: CallResult | None
+    decision: Decision, status: int | None, kind: FailureKind | None, call_result: CallResult | None
 ) -> None:
-    assert classify(verdict, status, kind) is answer
+    assert classify(decision, status, kind) is call_result
 
 
 def seen(*answers: CallResult, retry_after: float | None = None) -> Observed:
     observed = Observed()
-    for answer in answers:
-        observed = observe(observed, 1, answer, NOW, NOW, lambda: retry_after)
+    for call_result in answers:
+        observed = observe(observed, 1, call_result, NOW, NOW, lambda: retry_after)
     return observed
 
 
@@ -106,12 +106,12 @@ def test_the_circuit_opens_after_open_failures_and_open_after() -> None:
     assert judge(HEALTHY, failing(50, NOW - 1), RULES, NOW).health.openings == 0
     opened = judge(Health(failures=2, failing_since=NOW - 6), failing(1), RULES, NOW)
     assert opened == Change(
-        Health(3, NOW - 6, openings=1, paused_until=NOW + 10), OwnType.REACTION_FAILING
+        Health(3, NOW - 6, openings=1, paused_until=NOW + 10), EngineEventType.REACTION_FAILING
     )
 
 
 @pytest.mark.parametrize(
-    ("verdict", "attempt", "early"),
+    ("decision", "attempt", "early"),
     [
         (RETRIED, 1, True),
         (RETRIED, 2, True),
@@ -122,23 +122,23 @@ def test_the_circuit_opens_after_open_failures_and_open_after() -> None:
     ],
 )
 def test_the_first_two_failures_of_a_retried_job_are_early(
-    verdict: Verdict,
+    decision: Decision,
     attempt: int,
     early: bool,  # noqa: FBT001
 ) -> None:
-    assert is_early(verdict, attempt) is early
+    assert is_early(decision, attempt) is early
 
 
 def test_early_failures_open_the_circuit_only_after_open_at_latest() -> None:
     rules = replace(RULES, open_at_latest=60.0)
     many = replace(failing(50, NOW - 59), early=50)
     change = judge(HEALTHY, many, rules, NOW)
-    assert (change.health.openings, change.health.early, change.told) == (0, 50, None)
+    assert (change.health.openings, change.health.early, change.event_type) == (0, 50, None)
     assert judge(change.health, replace(failing(1), early=1), rules, NOW + 1).health.openings == 1
     # Two full failures do not open the circuit, three do.
     assert judge(change.health, failing(2), rules, NOW).health.openings == 0
     opened = judge(change.health, failing(3), rules, NOW)
-    assert (opened.health.openings, opened.told) == (1, OwnType.REACTION_FAILING)
+    assert (opened.health.openings, opened.event_type) == (1, EngineEventType.REACTION_FAILING)
 
 
 def test_a_success_resets_early_failures() -> None:
@@ -149,7 +149,7 @@ def test_a_success_resets_early_failures() -> None:
 def test_failures_of_calls_in_flight_do_not_extend_the_open_circuit() -> None:
     open_ = Health(3, NOW - 6, openings=1, paused_until=NOW + 10)
     later = judge(open_, failing(40), RULES, NOW + 1)
-    assert later.told is None
+    assert later.event_type is None
     assert (later.health.openings, later.health.paused_until) == (1, NOW + 10)
     # A call that ends while the circuit is half open, but started before, is not a probe.
     slow = observe(Observed(), 1, CallResult.FAILED, NOW - 5, NOW + 11, lambda: None)
@@ -165,7 +165,7 @@ def test_each_failed_probe_doubles_the_wait_up_to_probe_max() -> None:
         waits.append(health.paused_until - now)
         now = health.paused_until
         change = judge(health, failing(1, now), RULES, now)
-        assert change.told is None, "only the first opening raises a trigger"
+        assert change.event_type is None, "only the first opening raises a trigger"
         health = change.health
     assert waits == [10, 20, 40, 60, 60]
 
@@ -173,7 +173,7 @@ def test_each_failed_probe_doubles_the_wait_up_to_probe_max() -> None:
 def test_a_successful_probe_closes_the_circuit_and_resets_health() -> None:
     half_open = Health(30, NOW - 100, openings=4, paused_until=NOW - 1)
     assert judge(half_open, seen(CallResult.WORKS), RULES, NOW) == Change(
-        HEALTHY, OwnType.REACTION_RECOVERED
+        HEALTHY, EngineEventType.REACTION_RECOVERED
     )
     assert judge(Health(2, NOW), seen(CallResult.WORKS), RULES, NOW) == Change(HEALTHY)
 
@@ -221,12 +221,12 @@ def test_a_requested_pause_outlasts_successes_of_calls_in_flight() -> None:
 def test_a_reaction_is_disabled_after_disable_failures_and_disable_after() -> None:
     long_ago = Health(19, NOW - 1_000, openings=7, paused_until=NOW - 1)
     disabled = judge(long_ago, failing(1), RULES, NOW)
-    assert disabled == Change(Health(20, NOW - 1_000), OwnType.REACTION_DISABLED)
-    assert judge(replace(long_ago, failures=3), failing(1), RULES, NOW).told is None
+    assert disabled == Change(Health(20, NOW - 1_000), EngineEventType.REACTION_DISABLED)
+    assert judge(replace(long_ago, failures=3), failing(1), RULES, NOW).event_type is None
     short = replace(long_ago, failing_since=NOW - 999)
-    assert judge(short, failing(1), RULES, NOW).told is None
+    assert judge(short, failing(1), RULES, NOW).event_type is None
     never = replace(RULES, disable_after=None)
-    assert judge(long_ago, failing(1), never, NOW + 1e9).told is None
+    assert judge(long_ago, failing(1), never, NOW + 1e9).event_type is None
 
 
 @st.composite
@@ -251,10 +251,10 @@ def test_one_or_two_failures_of_each_job_never_open_the_circuit(
     """Holds if the third attempt starts before `open_at_latest`."""
     health = HEALTHY
     rules = replace(RULES, open_failures=1, open_after=0.0, open_at_latest=60.0)
-    for at, answer, early in calls:
-        observed = observe(Observed(), 1, answer, at, at, lambda: None, early=early)
+    for at, call_result, early in calls:
+        observed = observe(Observed(), 1, call_result, at, at, lambda: None, early=early)
         change = judge(health, observed, rules, at)
-        assert (change.told, change.health.openings) == (None, 0)
+        assert (change.event_type, change.health.openings) == (None, 0)
         health = change.health
 
 

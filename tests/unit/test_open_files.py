@@ -21,7 +21,7 @@ from delivery.http.local_shortage import (
     is_shortage,
 )
 from delivery.http.open_files import FileShares, share_files
-from delivery.http.resolver import Names
+from delivery.http.resolver import NameResolver
 from delivery.settings import WorkerSettings
 from tests.support.conditions import until
 
@@ -105,7 +105,7 @@ async def test_a_lookup_without_a_thread_is_a_shortage(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(resolver, "Thread", NoThread)
     with pytest.raises(LocalShortage, match="can't start new thread"):
-        await Names().addresses("some.example")
+        await NameResolver().addresses("some.example")
 
 
 @pytest.mark.anyio
@@ -116,10 +116,10 @@ async def test_a_name_that_cannot_be_resolved_for_want_of_files_is_a_shortage(
         raise socket.gaierror(socket.EAI_AGAIN, f"temporary failure: {name}")
 
     with pytest.raises(socket.gaierror):
-        await Names(failing).addresses("some.example")
+        await NameResolver(failing).addresses("some.example")
     monkeypatch.setattr(resolver, "is_out_of_files", lambda: True)
     with pytest.raises(LocalShortage):
-        await Names(failing).addresses("some.example")
+        await NameResolver(failing).addresses("some.example")
 
 
 @pytest.mark.anyio

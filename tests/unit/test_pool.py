@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.http.pool import Pool
+from delivery.http.pool import EndpointPool
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +22,11 @@ class Call:
         self.lane: UUID | None = UUID(int=lane)
 
 
-def may_enter(pool: Pool, call: Call) -> bool:
+def may_enter(pool: EndpointPool, call: Call) -> bool:
     return pool.admits(call.tenant, call.lane)
 
 
-def fill(pool: Pool, tenant: str, lanes: int, calls: int) -> int:
+def fill(pool: EndpointPool, tenant: str, lanes: int, calls: int) -> int:
     """Take as many places as a tenant may have with so many calls of each lane."""
     taken = 0
     for _ in range(calls):
@@ -39,14 +39,14 @@ def fill(pool: Pool, tenant: str, lanes: int, calls: int) -> int:
 
 
 def test_one_lane_leaves_places_for_others() -> None:
-    pool = Pool(80, set())
+    pool = EndpointPool(80, set())
     assert fill(pool, "busy", lanes=1, calls=100) == 70
     assert may_enter(pool, Call("busy", 999))
     assert may_enter(pool, Call("quiet", 1_000))
 
 
 def test_many_lanes_of_one_tenant_leave_places_for_others() -> None:
-    pool = Pool(80, set())
+    pool = EndpointPool(80, set())
     assert fill(pool, "busy", lanes=100, calls=10) == 75
     assert not may_enter(pool, Call("busy", 999))
     assert may_enter(pool, Call("quiet", 1_000))
@@ -55,13 +55,13 @@ def test_many_lanes_of_one_tenant_leave_places_for_others() -> None:
 
 
 def test_few_places_are_kept_for_nobody() -> None:
-    pool = Pool(7, set())
+    pool = EndpointPool(7, set())
     assert fill(pool, "busy", lanes=1, calls=10) == 7
     assert not may_enter(pool, Call("quiet", 1_000))
 
 
 async def test_who_waits_is_served_in_turns() -> None:
-    pool = Pool(1, set())
+    pool = EndpointPool(1, set())
     first = Call("busy", 0)
     pool.enter(first)
     served: list[Call] = []
@@ -78,7 +78,7 @@ async def test_who_waits_is_served_in_turns() -> None:
 
 
 async def test_waiting_that_is_given_up_leaves_no_place_taken() -> None:
-    pool = Pool(1, set())
+    pool = EndpointPool(1, set())
     first = Call("t", 1)
     pool.enter(first)
     given_up = pool.ask(Call("t", 2))
@@ -101,8 +101,8 @@ class Users:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.crowded: set[Pool] = set()
-        self.pool = Pool(limit, self.crowded)
+        self.saturated: set[EndpointPool] = set()
+        self.pool = EndpointPool(limit, self.saturated)
         self.held: list[Call] = []
         self.waiting: list[tuple[Call, asyncio.Future[None]]] = []
 
@@ -126,7 +126,7 @@ class Users:
         self.held += [call for call, waiter in self.waiting if waiter.done()]
         self.waiting = [entry for entry in self.waiting if not entry[1].done()]
         assert len(self.held) <= self.limit
-        assert (self.pool in self.crowded) == (self.limit - len(self.held) <= self.limit // 8)
+        assert (self.pool in self.saturated) == (self.limit - len(self.held) <= self.limit // 8)
         for call, _ in self.waiting:
             assert not may_enter(self.pool, call), "nobody waits for a free place"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.cli.layout import short_reason
-from delivery.wording import counted, is_or_are, plain_number, sensible_milliseconds
+from delivery.wording import counted, is_or_are, plain_number, round_milliseconds
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_nouns_and_verbs_agree_with_their_number() -> None:
     [(1234.5678, 1234.6), (12.345678, 12.3), (1.2345, 1.23), (0.12345, 0.123), (None, None)],
 )
 def test_milliseconds_have_sensible_digits(value: float | None, rounded: float | None) -> None:
-    assert sensible_milliseconds(value) == rounded
+    assert round_milliseconds(value) == rounded
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from delivery.http.guard import Guard
 
-__all__ = ["PinnedHttpxTransport"]
+__all__ = ["GuardedHttpxTransport"]
 
 
-class PinnedHttpxTransport(httpx.AsyncHTTPTransport):
+class GuardedHttpxTransport(httpx.AsyncHTTPTransport):
     """Like its parent, without proxies, and with the guard between it and the network."""
 
     def __init__(self, guard: Guard, context: ssl.SSLContext, limits: httpx.Limits) -> None:

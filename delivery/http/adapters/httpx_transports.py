@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from delivery.errors import InvalidReaction
-from delivery.http.adapters.guarded_httpx import PinnedHttpxTransport
-from delivery.http.body import ResponseBody, is_unfolded
+from delivery.http.adapters.guarded_httpx import GuardedHttpxTransport
+from delivery.http.body import ResponseBody, is_decompressed
 from delivery.http.guard import AddressBlocked
 from delivery.http.local_shortage import is_shortage
 from delivery.http.request import Request
@@ -162,7 +162,7 @@ class TlsAwareHttpxTransport(httpx.AsyncBaseTransport):
     def __init__(self, limits: httpx.Limits, guard: Guard) -> None:
         self._limits = limits
         self._guard = guard
-        self._transports: dict[TlsOptions, PinnedHttpxTransport] = {}
+        self._transports: dict[TlsOptions, GuardedHttpxTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange.
@@ -174,7 +174,7 @@ class TlsAwareHttpxTransport(httpx.AsyncBaseTransport):
         options: TlsOptions = request.extensions.get(_TLS) or TlsOptions()
         transport = self._transports.get(options)
         if transport is None:
-            transport = self._transports[options] = PinnedHttpxTransport(
+            transport = self._transports[options] = GuardedHttpxTransport(
                 self._guard, context_for(options), self._limits
             )
         return await transport.handle_async_request(request)
@@ -352,7 +352,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _shown_headers(head: bytes) -> list[tuple[str, str]]:
     """The headers, without those about a form of the body in which it is not handed over."""
-    left_out = _UNFOLDED if is_unfolded(head) else _UNCHUNKED
+    left_out = _UNFOLDED if is_decompressed(head) else _UNCHUNKED
     return [pair for pair in message_headers(head) if pair[0].lower() not in left_out]
 
 

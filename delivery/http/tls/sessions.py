@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from delivery.message.request.url import Endpoint
 
-__all__ = ["Sessions"]
+__all__ = ["SessionCache"]
 
 _MOST: Final = 1_000
 _LONGEST: Final = 300.0
@@ -19,7 +19,7 @@ _LONGEST: Final = 300.0
 resumed, so not for long."""
 
 
-class Sessions:
+class SessionCache:
     """The last session with each endpoint.
 
     A session holds the verdict on the server's certificate, which is for one host and one set of

@@ -1,7 +1,7 @@
 """TLS between a connection and its socket.
 
 `asyncio` has TLS of its own, which computes each handshake the moment its bytes arrive, and cannot
-resume sessions. Here the handshake is computed at a `Pace`, and sessions are resumed.
+resume sessions. Here the handshake is computed at a `HandshakeScheduler`, and sessions are resumed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from delivery.http.tls.pacing import Pace
+    from delivery.http.tls.handshake_scheduler import HandshakeScheduler
 
-__all__ = ["SecuredTransport"]
+__all__ = ["TlsTransport"]
 
 _READ_AT_ONCE: Final = 65_536
 _HEADER: Final = 5
 """Bytes before each record: its type, a version, and its length in two bytes."""
 
 
-class SecuredTransport(asyncio.Transport, asyncio.Protocol):
+class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """To the socket a protocol, to the connection the transport.
 
     Args:
@@ -40,7 +40,7 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
         context: ssl.SSLContext,
         host: str,
         session: ssl.SSLSession | None,
-        pace: Pace,
+        scheduler: HandshakeScheduler,
         on_session: Callable[[ssl.SSLSession], None],
     ) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
         self._context = context
         self._host = host
         self._session = session
-        self._pace = pace
+        self._scheduler = scheduler
         self._on_session: Callable[[ssl.SSLSession], None] | None = on_session
         self._socket: asyncio.Transport
         self._tls: ssl.SSLObject | None = None
@@ -167,7 +167,7 @@ class SecuredTransport(asyncio.Transport, asyncio.Protocol):
     def _ask_for_step(self) -> None:
         if not self._step_is_due:
             self._step_is_due = True
-            self._pace.add(self._host, self._step)
+            self._scheduler.add(self._host, self._step)
 
     def _step(self) -> None:
         """Go on with the handshake as far as what has arrived allows."""

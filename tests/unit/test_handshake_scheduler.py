@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from delivery.http.tls.pacing import Pace
+from delivery.http.tls.handshake_scheduler import HandshakeScheduler
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> None:
-    pace = Pace()
+    scheduler = HandshakeScheduler()
     ran: list[int] = []
     turns = 0
 
@@ -24,7 +24,7 @@ async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> N
         ran.append(number)
 
     for number in range(40):
-        pace.add("h", lambda number=number: step(number))  # type: ignore[misc]
+        scheduler.add("h", lambda number=number: step(number))  # type: ignore[misc]
     while len(ran) < 40:
         await asyncio.sleep(0)
         turns += 1
@@ -34,18 +34,18 @@ async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> N
 
 
 async def test_a_step_may_ask_for_another() -> None:
-    pace = Pace()
+    scheduler = HandshakeScheduler()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    pace.add("h", lambda: pace.add("h", lambda: done.set_result(None)))
+    scheduler.add("h", lambda: scheduler.add("h", lambda: done.set_result(None)))
     await asyncio.wait_for(done, 5)
-    pace.add("h", lambda: None)
+    scheduler.add("h", lambda: None)
 
 
 async def test_hosts_take_turns() -> None:
-    pace = Pace()
+    scheduler = HandshakeScheduler()
     ran: list[str] = []
     for host in ("a", "a", "a", "b", "b"):
-        pace.add(host, lambda host=host: ran.append(host))  # type: ignore[misc]
+        scheduler.add(host, lambda host=host: ran.append(host))  # type: ignore[misc]
     while len(ran) < 5:
         await asyncio.sleep(0)
     assert ran == ["a", "b", "a", "b", "a"]

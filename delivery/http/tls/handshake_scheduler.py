@@ -11,12 +11,12 @@ from delivery.policy.round_robin import Rounds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pace"]
+__all__ = ["HandshakeScheduler"]
 
 _SECONDS_A_TURN: Final = 0.002
 
 
-class Pace:
+class HandshakeScheduler:
     """Runs steps for about two milliseconds in each turn of the event loop.
 
     Those of one host run in the order in which they come, and hosts take turns.
