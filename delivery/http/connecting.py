@@ -1,6 +1,6 @@
-"""Makes connections: resolve, judge, connect to what was judged, and shake hands.
+"""Connection setup: name resolution, guard, TCP and TLS.
 
-Whatever goes wrong is written into the `Exchange`, with the step that failed.
+A failure is recorded in the `Exchange`, with the step that failed.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ __all__ = ["Connector"]
 
 
 class Connector:
-    """Makes connections.
+    """Factory of open connections.
 
     Args:
-        guard: Says which addresses may be called.
-        new_connection: Makes a connection that is not connected yet.
+        guard: Decides which addresses may be called.
+        new_connection: Returns a connection object that is not connected yet.
     """
 
     def __init__(self, guard: Guard, new_connection: Callable[[], HttpConnection]) -> None:
@@ -52,9 +52,12 @@ class Connector:
     async def connect(
         self, request: Request, exchange: Exchange, seconds: float
     ) -> HttpConnection | None:
-        """A new connection to the request's endpoint; None: the exchange says why there is none.
+        """Connect to the request's endpoint. On failure, fill in the exchange and return None.
 
-        `seconds` are what is left of the request's timeout; the connect timeout applies as well.
+        Args:
+            request: Request to connect for.
+            exchange: Receives the timings, or the failure.
+            seconds: Remaining time of the request's timeout. The connect timeout applies as well.
         """
         limit = min(seconds, request.connect_timeout)
         ends = asyncio.get_running_loop().time() + limit
@@ -64,10 +67,10 @@ class Connector:
         except TimeoutError:
             exchange.failure_kind = FailureKind.TIMEOUT
             if seconds < request.connect_timeout:
-                which = f"the timeout of {request.timeout:g} s"
+                limit_name = f"the timeout of {request.timeout:g} s"
             else:
-                which = f"the connect timeout of {request.connect_timeout:g} s"
-            exchange.error = f"{which} was over while {_step(request.endpoint, exchange)}"
+                limit_name = f"the connect timeout of {request.connect_timeout:g} s"
+            exchange.error = f"{limit_name} expired while {_step(request.endpoint, exchange)}"
         except AddressBlocked as blocked:
             exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
         except InvalidReaction as error:
@@ -104,9 +107,9 @@ class Connector:
             connection,
             context,
             endpoint.host,
-            self._sessions.find(endpoint, context),
+            self._sessions.get(endpoint, context),
             self._scheduler,
-            lambda session: self._sessions.keep(endpoint, context, session),
+            lambda session: self._sessions.store(endpoint, context, session),
         )
         await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
         try:
@@ -118,7 +121,7 @@ class Connector:
 
 
 def _explain(error: OSError | UnicodeError, endpoint: Endpoint, exchange: Exchange) -> None:
-    """Say in the exchange why there is no connection."""
+    """Record the reason of a failed connection in the exchange."""
     if is_shortage(error):
         exchange.failure_kind = FailureKind.LOCAL
         exchange.error = _reason(error)
@@ -137,28 +140,28 @@ def _explain(error: OSError | UnicodeError, endpoint: Endpoint, exchange: Exchan
 
 def _step(endpoint: Endpoint, exchange: Exchange) -> str:
     if exchange.dns_ms is None:
-        return f"the name {endpoint.host} was being resolved"
+        return f"resolving the name {endpoint.host}"
     if exchange.connect_ms is None:
         return f"connecting to {endpoint.host} port {endpoint.port}"
-    return "the TLS handshake was under way"
+    return "performing the TLS handshake"
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in the words of the system."""
+    """Return the operating system's description of an error."""
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        # Event loops put texts of their own into `strerror`.
+        # Event loops replace `strerror` by their own messages.
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 
 async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.socket:
-    """Connect to the first of the addresses that answers.
+    """Connect to the first address that accepts.
 
-    Each is given an even share of the time that is left, so that one which never answers does not
-    keep the next from being tried. They are tried one after another: a webhook can wait, and half
-    of the connections that RFC 8305 opens are for nothing.
+    The addresses share the remaining time evenly, so an unreachable address does not prevent an
+    attempt with the next one. They are tried in turn, not concurrently as in RFC 8305: webhooks
+    tolerate the latency, and RFC 8305 opens many connections that are never used.
     """
     failures: list[str] = []
     for tried, address in enumerate(addresses, 1):
@@ -170,10 +173,10 @@ async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.s
                 return await _open_one(address, port)
         except OSError as error:
             if is_shortage(error):
-                # The next address would fare no better.
+                # The next address would fail in the same way.
                 raise
-            # A TimeoutError is one too, be it the system's or that of the share.
-            reason = "no answer" if isinstance(error, TimeoutError) else _reason(error)
+            # TimeoutError is an OSError, whether raised by the system or by `asyncio.timeout`.
+            reason = "no response" if isinstance(error, TimeoutError) else _reason(error)
             failures.append(f"{address} port {port}: {reason}")
     raise OSError("; ".join(failures) or "the name has no addresses")
 

@@ -1,4 +1,4 @@
-"""What the engine needs of HTTP: one exchange, in bytes."""
+"""Interface between the engine and HTTP transports."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["SlotProvider", "Transport"]
 
 
 class Transport(Protocol):
-    """Makes exchanges: `NativeTransport`, or httpx through `HttpxTransport`."""
+    """Client that makes exchanges: `NativeTransport`, or httpx through `HttpxTransport`."""
 
     async def send(self, request: Request) -> Exchange:
-        """Make one exchange within its time. Failures are data: only cancellation is raised."""
+        """Make one exchange within its timeout. Failures are recorded, not raised."""
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -29,16 +29,16 @@ class Transport(Protocol):
 
 @runtime_checkable
 class SlotProvider(Protocol):
-    """A transport that bounds the calls to one endpoint, and knows before a call whether it waits.
+    """Transport that limits the calls to one endpoint, and grants a slot before a call begins.
 
-    Without it a call that has to wait does so in `send`.
+    With other transports, a call may have to wait in `send`.
     """
 
     saturated: Collection[object]
-    """Empty while no call has to wait: then nothing else need be asked."""
+    """Endpoints at which a call may have to wait. If empty, `has_slot` is True for all calls."""
 
     def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
-        """Return whether a call that is sent now does not have to wait for others."""
+        """Return whether a call would begin immediately."""
 
     def request_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Slot]:
-        """Wait in turns with the other lanes; cancelling the future gives the turn up."""
+        """Request a slot, in turn with other lanes. Cancel the future to withdraw the request."""

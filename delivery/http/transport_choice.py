@@ -1,4 +1,4 @@
-"""Which transport makes the calls: the engine's own, httpx's, or one the caller brings."""
+"""Choice of the transport: native, httpx, or an object of the caller."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["AnyTransport", "guard_for", "open_transport"]
 
 AnyTransport: TypeAlias = "Transport | httpx.AsyncBaseTransport"
-"""What a caller may bring: our protocol, or any transport of httpx."""
+"""Transport of a caller: an implementation of our protocol, or any transport of httpx."""
 
 
 def guard_for(settings: HttpSettings) -> Guard:
-    """The guard that these settings describe.
+    """Create the guard for these settings.
 
     Raises:
-        InvalidSetting: if a network or host that they allow is not one.
+        InvalidSetting: if an allowed network or host is invalid.
     """
     try:
         return Guard(
@@ -37,7 +37,7 @@ def guard_for(settings: HttpSettings) -> Guard:
             require_https=settings.require_https,
         )
     except ValueError as error:
-        message = f"http.allowed_hosts or http.allowed_networks cannot be used: {error}"
+        message = f"http.allowed_hosts or http.allowed_networks is invalid: {error}"
         raise InvalidSetting(message) from None
 
 
@@ -45,18 +45,18 @@ def guard_for(settings: HttpSettings) -> Guard:
 async def open_transport(
     settings: HttpSettings, given: AnyTransport | None, reserved_files: int = 0
 ) -> AsyncIterator[Transport]:
-    """Open the transport for these settings; close it at the end unless it is the caller's own.
+    """Open the transport for these settings, and close it unless it is the caller's.
 
     Args:
-        settings: The section `http`.
-        given: The caller's own transport, if any.
-        reserved_files: Files that the rest of the process will open.
+        settings: Settings section `http`.
+        given: Transport of the caller, if any.
+        reserved_files: Number of files that the rest of the process will open.
     """
     guard = guard_for(settings)
     caps = (settings.max_response_head, settings.max_response_body)
     opened: Transport
     if given is not None or settings.transport == "httpx":
-        # httpx takes a while to import, and the engine's own transport does not need it.
+        # The import of httpx is slow, and the native transport does not need it.
         import httpx  # noqa: PLC0415
 
         from delivery.http.adapters.httpx_transports import (  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What users of the engine need in their own tests: a real receiver that does as it is told."""
+"""HTTP receiver with programmable behaviour, for the tests of applications."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ async def test_a_receiver_that_accepts_no_connection_is_logged_as_that(database_
             assert job.failure_kind == "timeout"
             (log,) = await all_logs(engine)
             assert log.error is not None
-            assert "the connect timeout of 0.4 s was over while connecting to" in log.error
+            assert "the connect timeout of 0.4 s expired while connecting to" in log.error
 
 
 async def test_hundreds_of_megabytes_pushed_at_the_engine_do_not_grow_it(

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 def is_idle(transport: NativeTransport) -> bool:
     """Whether the transport holds nothing: no connection, no place, nobody who waits."""
-    return not (transport._open or transport._free or transport._pools)
+    return not (transport._open or transport._idle or transport._pools)
 
 
 async def test_the_connection_used_last_is_used_next() -> None:

@@ -249,9 +249,9 @@ async def test_half_a_record_of_tls_counts_as_something_that_came(authority: tru
     options = TlsOptions(ca=pem(authority.cert_pem))
     async with native() as transport, listening:
         assert_own(await transport.send(request_to(url, b"1", tls=options)), 1)
-        connection = next(iter(transport._free))
+        connection = next(iter(transport._idle))
         deadline = time.monotonic() + _PATIENCE
-        while connection.is_quiet():
+        while connection.has_no_unread_data():
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
 

@@ -67,7 +67,7 @@ async def test_who_waits_is_served_in_turns() -> None:
     served: list[Call] = []
     for tenant, lane in [("busy", 1)] * 3 + [("busy", 2)] * 3 + [("quiet", 3)] * 2:
         call = Call(tenant, lane)
-        pool.ask(call).add_done_callback(lambda _, call=call: served.append(call))  # type: ignore[misc]
+        pool.request(call).add_done_callback(lambda _, call=call: served.append(call))  # type: ignore[misc]
     pool.leave(first)
     for number in range(8):
         while len(served) <= number:
@@ -81,7 +81,7 @@ async def test_waiting_that_is_given_up_leaves_no_place_taken() -> None:
     pool = EndpointPool(1, set())
     first = Call("t", 1)
     pool.enter(first)
-    given_up = pool.ask(Call("t", 2))
+    given_up = pool.request(Call("t", 2))
     late = asyncio.create_task(pool.wait(Call("t", 3)))
     await asyncio.sleep(0)
     given_up.cancel()
@@ -112,7 +112,7 @@ class Users:
             self.pool.enter(call)
             self.held.append(call)
         else:
-            self.waiting.append((call, self.pool.ask(call)))
+            self.waiting.append((call, self.pool.request(call)))
         self.look()
 
     def give_back(self, number: int) -> None:

@@ -78,7 +78,7 @@ _TRAILED: Final = (
     OddServer(
         "last chunk missing, and no end",
         (CHUNKED + _TWO, Step.GONE),
-        Failure("the timeout of 0.2 s was over while the response's body was being read"),
+        Failure("the timeout of 0.2 s expired while reading the response's body"),
         timeout=0.2,
     ),
     OddServer(

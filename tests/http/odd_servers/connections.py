@@ -78,7 +78,7 @@ _EARLY: Final = (
     OddServer(
         "answers without a length, and never ends",
         (_REFUSED + b"\r\nok", Step.STAY),
-        Failure("the timeout of 0.2 s was over while the request was being sent"),
+        Failure("the timeout of 0.2 s expired while sending the request"),
         body=_HUGE,
         reads_body=False,
         timeout=0.2,

@@ -33,7 +33,7 @@ _MISSING: Final = (
     OddServer(
         "no length, and no end",
         (OK + b"\r\nok", Step.GONE),
-        Failure("the timeout of 0.2 s was over while the response's body was being read"),
+        Failure("the timeout of 0.2 s expired while reading the response's body"),
         timeout=0.2,
     ),
 )
@@ -45,7 +45,7 @@ _WRONG: Final = (
     OddServer(
         "too long, and no end",
         (_length(b" 5"), Step.GONE),
-        Failure("the timeout of 0.2 s was over while the response's body was being read"),
+        Failure("the timeout of 0.2 s expired while reading the response's body"),
         timeout=0.2,
     ),
     OddServer("1 GB, closed", (_length(b" 1000000000"), Step.CLOSE), _CUT),

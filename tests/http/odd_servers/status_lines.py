@@ -57,7 +57,7 @@ _INFORMATIONAL: Final = (
     OddServer(
         "100, and then nothing",
         (b"HTTP/1.1 100 Continue\r\n\r\n", Step.GONE),
-        Failure("the timeout of 0.2 s was over while the response's headers were being read"),
+        Failure("the timeout of 0.2 s expired while reading the response's headers"),
         timeout=0.2,
     ),
     OddServer(
