@@ -117,7 +117,7 @@ async def test_a_body_with_secrets_is_sent_to_no_other_origin(
         assert [each.target for each in moved.received] == ["/old", "/here"]
     assert job.failure_kind is FailureKind.BLOCKED
     assert log.error is not None
-    assert f"the body has secrets, and {target.url('/there')} is of another origin" in log.error
+    assert f"the body contains secrets, and {target.url('/there')} has another origin" in log.error
 
 
 @pytest.mark.parametrize(

@@ -107,17 +107,19 @@ async def _redirecting(server: RawServer, connected: Connected) -> None:
 _TIMEOUT: Final = FailureKind.TIMEOUT
 _TRANSPORT: Final = FailureKind.TRANSPORT
 _LONG: Final = "the response's headers are longer than"
-_MANY: Final = "more than 100 informational responses (1xx) came first"
+_MANY: Final = "the server sent more than 100 informational responses (1xx)"
 _CUT: Final = "the connection was closed before the whole body had arrived"
 
 HOSTILE: Final = {
     "never answers": Hostile(_saying(), _TIMEOUT, "while waiting for a response"),
-    "drips headers": Hostile(_dripping(_OK + b"X: ", b"x"), _TIMEOUT, "headers were being read"),
+    "drips headers": Hostile(
+        _dripping(_OK + b"X: ", b"x"), _TIMEOUT, "reading the response's headers"
+    ),
     "drips a body": Hostile(
         _dripping(_OK + b"\r\n", b"x"), _TIMEOUT, "reading the response's body", 200, truncated=True
     ),
     "drips 1xx": Hostile(
-        _dripping(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), _TIMEOUT, "headers were being read"
+        _dripping(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), _TIMEOUT, "reading the response's headers"
     ),
     "drips chunks": Hostile(
         _dripping(_CHUNKED, b"1\r\nx\r\n"),

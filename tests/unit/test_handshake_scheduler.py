@@ -1,4 +1,4 @@
-"""Long work is done a little at a time, in order."""
+"""The handshake scheduler runs steps in order, spread over turns of the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from delivery.http.tls.handshake_scheduler import HandshakeScheduler
 pytestmark = pytest.mark.anyio
 
 
-async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> None:
+async def test_steps_run_in_order_over_several_turns_of_the_event_loop() -> None:
     scheduler = HandshakeScheduler()
     ran: list[int] = []
     turns = 0
@@ -29,11 +29,11 @@ async def test_others_have_their_turn_between_steps_that_are_run_in_order() -> N
         await asyncio.sleep(0)
         turns += 1
     assert ran == list(range(40))
-    # About two milliseconds of work in each.
+    # Each turn has about 2 ms of work.
     assert turns >= 15
 
 
-async def test_a_step_may_ask_for_another() -> None:
+async def test_a_step_may_add_another() -> None:
     scheduler = HandshakeScheduler()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     scheduler.add("h", lambda: scheduler.add("h", lambda: done.set_result(None)))
@@ -41,7 +41,7 @@ async def test_a_step_may_ask_for_another() -> None:
     scheduler.add("h", lambda: None)
 
 
-async def test_hosts_take_turns() -> None:
+async def test_hosts_are_served_round_robin() -> None:
     scheduler = HandshakeScheduler()
     ran: list[str] = []
     for host in ("a", "a", "a", "b", "b"):
