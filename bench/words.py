@@ -63,7 +63,7 @@ _WORDS: Final = {
     "startup": "`--version` takes {version_ratio} times as long as `python -c pass`, `--help`"
     " {help_ratio}, the help of a command {command_help_ratio}, `jobs list` on a running database"
     " {jobs_list_ratio}; {version_cpu_ratio}, {help_cpu_ratio}, {command_help_cpu_ratio} and"
-    " {jobs_list_cpu_ratio} times its CPU",
+    " {jobs_list_cpu_ratio} times its CPU; bytecode {bytecode}",
 }
 
 

@@ -20,7 +20,6 @@ from uuid import UUID
 
 import orjson
 
-from delivery.message.redaction.calls import conceal
 from delivery.models import (
     HttpMessage,
     HttpParams,
@@ -86,6 +85,9 @@ def _(value: SigningSecret) -> dict[str, Any]:
 
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
+    # Imported here because most commands print no HTTP requests of reactions.
+    from delivery.message.redaction.calls import conceal  # noqa: PLC0415
+
     redacted = conceal(value)
     fields = {field.name: getattr(redacted, field.name) for field in dataclasses.fields(value)}
     fields["status_actions"] = dict(value.status_actions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,4 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from delivery.cli.startup import start
     except KeyboardInterrupt:
         return 130
-    return start(given)
+    code = start(given)
+    if arguments is None:
+        # The process ends here. Python would look for garbage among all modules first, which takes
+        # a tenth of a short command's time; it passes over frozen objects.
+        gc.freeze()
+    return code

@@ -285,12 +285,7 @@ def _attempt(log: "DeliveryLog") -> dict[str, object]:
 async def reaction_names(
     engine: "Engine", tenant: str, ids: set[UUID | None]
 ) -> dict[UUID | None, str]:
-    """The names of reactions, as far as there still is one."""
-    names: dict[UUID | None, str] = {}
-    for reaction_id in ids - {None}:
-        assert reaction_id is not None
-        try:
-            names[reaction_id] = (await engine.reactions.get(reaction_id, tenant_id=tenant)).name
-        except NotFound:
-            names[reaction_id] = "(deleted)"
-    return names
+    """Return the names of reactions; `(deleted)` for one that is deleted."""
+    given = {reaction_id for reaction_id in ids if reaction_id is not None}
+    found = await engine.ids.reaction_names(given, tenant_id=tenant)
+    return {reaction_id: found.get(reaction_id, "(deleted)") for reaction_id in given}

@@ -25,10 +25,9 @@ from delivery.message.request.payload import decode_payload
 from delivery.models import Trigger
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.matching import MatchEntry, Matcher
-from delivery.store import triggers
+from delivery.store.arrivals import FanOut, write_fan_out
 from delivery.store.catalogs import load_catalog
 from delivery.store.driver.transaction import after_commit, transaction
-from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -183,7 +182,7 @@ class FanOutWriter:
         while following.triggers:
             planned = following
             rest = drafts[len(written) + len(planned.triggers) :]
-            write = triggers.write_fan_out(executor, planned.rows)
+            write = write_fan_out(executor, planned.rows)
             if rest:
                 # The server works on one part while the next is put together.
                 async with _meanwhile(write) as writing:

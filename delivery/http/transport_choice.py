@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from delivery.http.transport import Transport
     from delivery.settings import HttpSettings
 
-__all__ = ["AnyTransport", "guard_for", "open_transport"]
+__all__ = ["AnyTransport", "guard_for", "open_transport", "transport_for"]
 
 AnyTransport: TypeAlias = "Transport | httpx.AsyncBaseTransport"
 """Transport of a caller: an implementation of our protocol, or any transport of httpx."""
@@ -41,11 +41,10 @@ def guard_for(settings: HttpSettings) -> Guard:
         raise InvalidSetting(message) from None
 
 
-@asynccontextmanager
-async def open_transport(
+def transport_for(
     settings: HttpSettings, given: AnyTransport | None, reserved_files: int = 0
-) -> AsyncIterator[Transport]:
-    """Open the transport for these settings, and close it unless it is the caller's.
+) -> Transport:
+    """Return the transport for these settings. The caller closes it unless it was given.
 
     Args:
         settings: Settings section `http`.
@@ -54,7 +53,6 @@ async def open_transport(
     """
     guard = guard_for(settings)
     caps = (settings.max_response_head, settings.max_response_body)
-    opened: Transport
     if given is not None or settings.transport == "httpx":
         # The import of httpx is slow, and the native transport does not need it.
         import httpx  # noqa: PLC0415
@@ -65,22 +63,28 @@ async def open_transport(
         )
     if given is not None:
         if isinstance(given, httpx.AsyncBaseTransport):
-            yield HttpxTransport(given, guard, *caps)
-        else:
-            yield given
-        return
+            return HttpxTransport(given, guard, *caps)
+        return given
     if settings.transport == "httpx":
         limits = httpx.Limits(
             max_connections=None,
             max_keepalive_connections=settings.connections_per_origin,
             keepalive_expiry=settings.keepalive,
         )
-        opened = HttpxTransport(TlsAwareHttpxTransport(limits, guard), guard, *caps)
-    else:
-        opened = NativeTransport(
-            guard, settings.keepalive, settings.connections_per_origin, *caps, reserved_files
-        )
+        return HttpxTransport(TlsAwareHttpxTransport(limits, guard), guard, *caps)
+    return NativeTransport(
+        guard, settings.keepalive, settings.connections_per_origin, *caps, reserved_files
+    )
+
+
+@asynccontextmanager
+async def open_transport(
+    settings: HttpSettings, given: AnyTransport | None
+) -> AsyncIterator[Transport]:
+    """Open the transport for these settings; close it at the end unless it was given."""
+    opened = transport_for(settings, given)
     try:
         yield opened
     finally:
-        await opened.aclose()
+        if given is None:
+            await opened.aclose()

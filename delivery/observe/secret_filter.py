@@ -11,12 +11,10 @@ import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from delivery.message.redaction.by_name import REDACTED
-from delivery.message.redaction.escapes import Unescaped, has_escapes, replace_spans
-from delivery.message.redaction.scrubber import Scrubber
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from delivery.message.redaction.scrubber import Scrubber
 
 __all__ = ["register_scrubber", "register_secrets", "scrub_secrets"]
 
@@ -30,7 +28,8 @@ _DATABASE_PASSWORD: Final = re.compile(r"(\bpostgres(?:ql)?://[^\s:@]*:)\S+@")
 """Matches up to the last `@`, because the password may contain `@` and slashes."""
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{6,}")
 
-_of_process: dict[str, Scrubber] = {}
+_of_process: dict[str, Scrubber | None] = {}
+"""Scrubbers by secret. None until the first log line, because most short commands write none."""
 _of_reactions: OrderedDict[int, Scrubber] = OrderedDict()
 _of_jobs: OrderedDict[int, Scrubber] = OrderedDict()
 
@@ -38,8 +37,7 @@ _of_jobs: OrderedDict[int, Scrubber] = OrderedDict()
 def register_secrets(secrets: Iterable[str]) -> None:
     """Scrub these passwords and keys of the process in all later messages."""
     for secret in secrets:
-        if secret not in _of_process:
-            _of_process[secret] = Scrubber([secret])
+        _of_process.setdefault(secret)
 
 
 def register_scrubber(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
@@ -50,9 +48,21 @@ def register_scrubber(scrubber: Scrubber, *, of_one_job: bool = False) -> None:
         scrubbers.popitem(last=False)
 
 
+def _scrubbers_of_process() -> Iterable[Scrubber]:
+    from delivery.message.redaction.scrubber import Scrubber  # noqa: PLC0415
+
+    for secret, scrubber in _of_process.items():
+        if scrubber is None:
+            _of_process[secret] = Scrubber([secret])
+    return [scrubber for scrubber in _of_process.values() if scrubber is not None]
+
+
 def scrub_secrets(text: str) -> str:
     """Replace all known secrets in a text."""
-    scrubbers = (*_of_process.values(), *_of_reactions.values(), *_of_jobs.values())
+    from delivery.message.redaction.by_name import REDACTED  # noqa: PLC0415
+    from delivery.message.redaction.escapes import Unescaped, has_escapes, replace_spans  # noqa: PLC0415
+
+    scrubbers = (*_scrubbers_of_process(), *_of_reactions.values(), *_of_jobs.values())
     data = text.encode("utf-8", "surrogatepass")
     if has_escapes(data):
         # Decode the escapes once for all scrubbers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 __all__ = [
+    "DEFAULT_PRIORITY",
     "check_deadline",
     "check_flag",
     "check_id",
+    "check_listed",
     "check_priority",
     "check_run_at",
     "check_seconds",
@@ -28,6 +31,7 @@ __all__ = [
     "is_encodable",
 ]
 
+DEFAULT_PRIORITY = 100
 _MAX_PRIORITY = 32_767
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -36,6 +40,7 @@ _MAX_TEXT = 255
 _MIN_STATUS, _MAX_STATUS = 100, 999
 _LONGEST_SHOWN = 80
 
+ItemT = TypeVar("ItemT")
 WordT = TypeVar("WordT", bound="StrEnum")
 
 
@@ -237,3 +242,16 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
         up_to = "" if most == inf else f" to {plain_number(most)}"
         message = f"{name} is {_shown(value)}; it must be seconds, from 0{up_to}, or None"
         raise InvalidInput(message)
+
+
+def check_listed(given: Iterable[ItemT], name: str, items: str) -> Iterable[ItemT]:
+    """`given` itself, if it can be gone through and is not a mapping or a text.
+
+    Raises:
+        InvalidInput: if it is not.
+    """
+    value: object = given
+    if isinstance(value, Mapping | str | bytes) or not isinstance(value, Iterable):
+        message = f"{name} is of type {type(value).__name__}; give a list of {items}"
+        raise InvalidInput(message)
+    return given

@@ -1,94 +1,184 @@
-"""The engine as its users hold it: opened by `connect`, with everything else reached from it."""
+"""The engine as its users hold it, with everything else reached from it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from delivery.clock import Clock, IdFactory
-from delivery.engine.fan_out import FanOutWriter
-from delivery.engine.watch import DatabaseWatch
-from delivery.errors import EmbeddedDatabaseError
-from delivery.http.transport_choice import open_transport
-from delivery.queue.wakeups import Waker
-from delivery.service.database import bring_up_to_date
-from delivery.service.finished_jobs import FinishedJobs
-from delivery.service.ids import Ids
-from delivery.service.jobs import Jobs
-from delivery.service.logs import Logs
-from delivery.service.process_tuning import allow_open_files, collect_less_often
-from delivery.service.reactions import Reactions
-from delivery.service.secrets import Secrets, hide_by, sealer_for
-from delivery.service.stopping import when_told_to_stop
-from delivery.service.triggers import TriggerRequest, Triggers
-from delivery.service.wait_reasons import Delays
-from delivery.settings import Settings, load_settings
-from delivery.store import workers
-from delivery.store.driver.connection import connect as connect_once
-from delivery.store.driver.connection import open_pool
+from delivery.service.sealing import hide_by, sealer_for
+from delivery.service.trigger_request import TriggerRequest
 from delivery.store.ids import DriverUUID
-from delivery.store.migrate import MIGRATION_TIMEOUT, check_schema
 from delivery.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from datetime import datetime, timedelta
-    from pathlib import Path
 
-    from delivery.embedded.server import EmbeddedDatabase
     from delivery.engine.worker import Worker
     from delivery.http.transport import Transport
     from delivery.http.transport_choice import AnyTransport
     from delivery.models import Trigger
+    from delivery.queue.wakeups import Waker
+    from delivery.service.direct_jobs import DirectJobs
+    from delivery.service.finished_jobs import FinishedJobs
+    from delivery.service.ids import Ids
+    from delivery.service.jobs import Jobs
+    from delivery.service.logs import Logs
+    from delivery.service.previews import Previews
+    from delivery.service.reaction_writer import ReactionWriter
+    from delivery.service.reactions import Reactions
+    from delivery.service.secrets import Secrets
+    from delivery.service.trigger_writer import TriggerWriter
+    from delivery.service.triggers import Triggers
+    from delivery.service.wait_reasons import Delays
+    from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
 
-__all__ = ["Engine", "connect"]
+__all__ = ["Engine"]
 
 logger = logging.getLogger(__name__)
-
-_LOOK_AFTER_EMBEDDED: Final = 3.0
-"""Seconds between two looks whether the embedded server runs."""
 
 
 class Engine:
     """One connection to the engine's database, with the verbs; made by `delivery.connect`.
 
+    Each part is imported and made when it is first used, so a program that only reads does not pay
+    for the parts that write and deliver.
+
     Attributes:
         settings: The settings it runs by.
         database_url: The database it uses; contains the password, if there is one.
-        reactions: What is to be done about triggers.
-        triggers: What happened; made by `trigger` and `trigger_many`.
-        jobs: The calls to make, and direct jobs.
-        logs: Every exchange.
-        secrets: What is sealed in the database.
-        ids: Finds ids by their first or last digits.
     """
 
     def __init__(
-        self, pool: Pool, url: str, settings: Settings, clock: Clock, transport: Transport
+        self,
+        pool: Pool,
+        url: str,
+        settings: Settings,
+        clock: Clock,
+        transport: AnyTransport | None,
+        closing: AsyncExitStack,
     ) -> None:
-        ids = IdFactory(clock, DriverUUID)
         self._pool = pool
         self._clock = clock
-        self._ids = ids
-        self._transport = transport
-        self._waker = Waker(pool, notifications=settings.worker.notifications)
-        self._finished = FinishedJobs()
+        self._ids = IdFactory(clock, DriverUUID)
+        self._given_transport = transport
+        self._closing = closing
+        """Closes at the end what was made on first use."""
         self.settings = settings
         self.database_url = url
         hide_by(settings, url)
         self._sealer = sealer_for(settings)
-        self.reactions = Reactions(pool, clock, ids, self._sealer, settings, transport)
-        fan_out = FanOutWriter(pool, ids, self._waker)
-        finished = self._finished
-        self._delays = delays = Delays(pool, clock, settings)
-        self.triggers = Triggers(pool, clock, fan_out, finished, delays, self._sealer, settings)
-        self.jobs = Jobs(pool, clock, ids, self._waker, finished, delays, self._sealer, settings)
-        self.ids = Ids(pool)
-        self.secrets = Secrets(pool, self._sealer)
-        self.logs = Logs(pool, clock, settings)
+
+    @cached_property
+    def reactions(self) -> Reactions:
+        """What is to be done about triggers."""
+        from delivery.service.reactions import Reactions
+
+        return Reactions(
+            self._pool, self._sealer, lambda: self._reaction_writer, lambda: self._previews
+        )
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        """What happened; made by `trigger` and `trigger_many`."""
+        from delivery.service.triggers import Triggers
+
+        return Triggers(
+            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._sealer
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The calls to make, and direct jobs."""
+        from delivery.service.jobs import Jobs
+
+        return Jobs(self._pool, lambda: self._direct_jobs, self._finished, self._delays)
+
+    @cached_property
+    def logs(self) -> Logs:
+        """Every exchange."""
+        from delivery.service.logs import Logs
+
+        return Logs(self._pool, self._clock, self.settings)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What is sealed in the database."""
+        from delivery.service.secrets import Secrets
+
+        return Secrets(self._pool, self._sealer)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Finds ids by their first or last digits."""
+        from delivery.service.ids import Ids
+
+        return Ids(self._pool)
+
+    @cached_property
+    def _reaction_writer(self) -> ReactionWriter:
+        from delivery.service.reaction_writer import ReactionWriter
+
+        return ReactionWriter(self._pool, self._clock, self._ids, self._sealer, self.settings)
+
+    @cached_property
+    def _previews(self) -> Previews:
+        from delivery.service.previews import Previews
+
+        return Previews(
+            self._pool, self._clock, self._ids, self._sealer, self.settings, self._transport
+        )
+
+    @cached_property
+    def _trigger_writer(self) -> TriggerWriter:
+        from delivery.engine.fan_out import FanOutWriter
+        from delivery.service.trigger_writer import TriggerWriter
+
+        fan_out = FanOutWriter(self._pool, self._ids, self._waker)
+        return TriggerWriter(self._pool, self._clock, fan_out, self._sealer, self.settings)
+
+    @cached_property
+    def _direct_jobs(self) -> DirectJobs:
+        from delivery.service.direct_jobs import DirectJobs
+
+        return DirectJobs(
+            self._pool, self._clock, self._ids, self._waker, self._sealer, self.settings
+        )
+
+    @cached_property
+    def _delays(self) -> Delays:
+        from delivery.service.wait_reasons import Delays
+
+        return Delays(self._pool, self._clock, self.settings)
+
+    @cached_property
+    def _finished(self) -> FinishedJobs:
+        from delivery.service.finished_jobs import FinishedJobs
+
+        return FinishedJobs()
+
+    @cached_property
+    def _waker(self) -> Waker:
+        from delivery.queue.wakeups import Waker
+
+        waker = Waker(self._pool, notifications=self.settings.worker.notifications)
+        self._closing.push_async_callback(waker.aclose)
+        return waker
+
+    @cached_property
+    def _transport(self) -> Transport:
+        from delivery.http.transport_choice import transport_for
+
+        reserved_files = self.settings.database.pool_size
+        opened = transport_for(self.settings.http, self._given_transport, reserved_files)
+        if self._given_transport is None:
+            self._closing.push_async_callback(opened.aclose)
+        return opened
 
     async def trigger(
         self,
@@ -158,8 +248,7 @@ class Engine:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
-        # Programs that only write or read do not pay for what makes the calls.
-        from delivery.engine.worker import Worker  # noqa: PLC0415
+        from delivery.engine.worker import Worker
 
         await self.secrets.check()
         worker = Worker(
@@ -183,6 +272,9 @@ class Engine:
         For a process that does nothing else: it also lets Python's garbage collector run less
         often, and raises the limit of open files as far as the user may.
         """
+        from delivery.service.process_tuning import allow_open_files, collect_less_often
+        from delivery.service.stopping import when_told_to_stop
+
         collect_less_often()
         allow_open_files()
         asked = asyncio.Event()
@@ -205,115 +297,3 @@ class Engine:
                     # Whoever cancels this hears the signals, and may want to stop at once.
                     told.close()
                     raise
-
-
-@asynccontextmanager
-async def connect(
-    dsn: str | None = None,
-    *,
-    settings: Settings | None = None,
-    config: Path | str | None = None,
-    transport: AnyTransport | None = None,
-    migrate: bool | None = None,
-    **sections: Any,
-) -> AsyncIterator[Engine]:
-    """Open the engine. That writes nothing, so a role that may only read can do it.
-
-    Args:
-        dsn: PostgreSQL to use, as `postgresql://user:password@host:5432/database`. None: what the
-            settings say, and if they say nothing, an embedded PostgreSQL in the user's data
-            directory.
-        settings: Settings to use as they are; None: they are read from `config`, the environment
-            and `sections`.
-        config: A TOML file of settings; None: the one that `DELIVERY_CONFIG` names, if any.
-        transport: Makes the HTTP calls instead of the engine's own transport; any
-            `httpx.AsyncBaseTransport` will do. The caller closes it.
-        migrate: Whether to bring the schema up to date, and make the partitions of the days ahead;
-            None: only in an embedded database.
-        sections: Settings by section, such as `http={"timeout": 5}`.
-
-    Raises:
-        InvalidSetting: if a setting is unknown or out of range.
-        DatabaseUnavailable: if no connection can be made.
-        DatabaseError: if the database cannot be used for another reason; see `delivery.errors`.
-        EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
-        SchemaMismatch: if the schema is missing, older or newer than this engine.
-    """
-    if settings is None:
-        settings = load_settings(config, **_with_url(sections, dsn))
-    async with AsyncExitStack() as stack:
-        url = dsn or settings.database.url
-        if url is None:
-            from delivery.embedded.server import start_embedded  # noqa: PLC0415
-
-            embedded = await start_embedded(settings.database.embedded_directory)
-            stack.push_async_callback(embedded.close)
-            await stack.enter_async_context(_kept_running(embedded))
-            url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
-            migrate = True if migrate is None else migrate
-        await _prepare_schema(url, settings, migrate=bool(migrate))
-        pool = await open_pool(settings, url)
-        stack.push_async_callback(pool.close)
-        clock = Clock()
-        await workers.synchronise(pool, clock)
-        opened = await stack.enter_async_context(
-            open_transport(settings.http, transport, settings.database.pool_size)
-        )
-        engine = Engine(pool, url, settings, clock, opened)
-        watch = DatabaseWatch(pool, clock, days_ahead=settings.partitions.days_ahead)
-        watching = asyncio.create_task(watch.run())
-        try:
-            yield engine
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
-            await engine._waker.aclose()  # noqa: SLF001 - its own module
-
-
-@asynccontextmanager
-async def _kept_running(embedded: EmbeddedDatabase) -> AsyncIterator[None]:
-    """While the block lasts, start the embedded server again should it die."""
-    ending = asyncio.Event()
-
-    async def keep() -> None:
-        while not ending.is_set():
-            try:
-                async with asyncio.timeout(_LOOK_AFTER_EMBEDDED):
-                    await ending.wait()
-            except TimeoutError:
-                try:
-                    await asyncio.to_thread(embedded.open)
-                except EmbeddedDatabaseError as error:
-                    logger.warning("the embedded PostgreSQL cannot be kept running: %s", error)
-
-    keeping = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        # Not cancelled: a thread cannot be, and must not start the server after the end.
-        ending.set()
-        await keeping
-
-
-async def _prepare_schema(url: str, settings: Settings, *, migrate: bool) -> None:
-    connection = await connect_once(
-        url,
-        settings.database.connect_timeout,
-        statement_cache_size=settings.database.statement_cache_size,
-        statement_timeout=MIGRATION_TIMEOUT if migrate else settings.database.statement_timeout,
-    )
-    try:
-        if migrate:
-            for name in await bring_up_to_date(connection, settings.partitions.days_ahead):
-                logger.info("applied migration %s", name)
-        else:
-            await check_schema(connection)
-    finally:
-        await connection.close()
-
-
-def _with_url(sections: dict[str, Any], dsn: str | None) -> dict[str, Any]:
-    if dsn is None:
-        return sections
-    return {**sections, "database": {**sections.get("database", {}), "url": dsn}}

@@ -1,4 +1,4 @@
-"""`engine.ids`: ids from their first or last digits."""
+"""`engine.ids`: ids from their first or last digits, and names from ids."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, NotFound
-from delivery.service.checks import check_text
+from delivery.service.checks import check_id, check_listed, check_tenant, check_text
 from delivery.spelling import did_you_mean
 from delivery.store import ids
 from delivery.store.ids import IdKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from delivery.store.driver.connection import Pool
 
 __all__ = ["IdKind", "Ids"]
@@ -25,7 +27,7 @@ _SHOWN: Final = 5
 
 
 class Ids:
-    """Find ids by a part of them."""
+    """Find ids by a part of them, and names by ids."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -72,6 +74,20 @@ class Ids:
             message = f"several {kind} ids begin or end {text!r}: {shown}{more}; give more digits"
             raise InvalidInput(message)
         return found[0]
+
+    async def reaction_names(
+        self, of: Iterable[UUID | str], *, tenant_id: str = "default"
+    ) -> dict[UUID, str]:
+        """Return the names of reactions by their ids, in one round trip.
+
+        A reaction that is deleted, or belongs to another tenant, is missing in the result.
+
+        Raises:
+            InvalidInput: `of` is no list of ids.
+        """
+        check_tenant(tenant_id)
+        asked = {check_id("reaction id", each) for each in check_listed(of, "of", "ids")}
+        return await ids.reaction_names(self._pool, asked, tenant_id) if asked else {}
 
     async def _found_elsewhere(self, kind: IdKind, digits: str, tenant_id: str) -> str:
         """Return what else has an id with these digits, as the end of an error."""

@@ -4,53 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID, uuid5
 
-from delivery.errors import InvalidInput, NotFound
+from delivery.errors import NotFound
 from delivery.lifecycle import TERMINAL
-from delivery.message.request.payload import encode_payload
-from delivery.message.request.url import parse_url
-from delivery.message.storage.calls import encode_params
-from delivery.message.storage.payloads import seal_payload
-from delivery.message.template.filling import plain_url
 from delivery.models import JobStatus
-from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
-    check_deadline,
+    DEFAULT_PRIORITY,
     check_flag,
     check_id,
-    check_priority,
-    check_run_at,
     check_seconds,
     check_tenant,
-    check_text,
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
-from delivery.service.missing_partitions import making_partitions
 from delivery.service.outage_tolerance import read_patiently
-from delivery.service.reactions import DEFAULT_PRIORITY
 from delivery.store import jobs, triggers
-from delivery.store.driver.caller import CallerConnections
 from delivery.wording import plain_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime, timedelta
     from typing import Unpack
+    from uuid import UUID
 
-    from delivery.clock import Clock, IdFactory
-    from delivery.message.storage.encryption import Sealer
     from delivery.models import Job, Page
-    from delivery.queue.wakeups import Waker
+    from delivery.service.calls import CallOptions
+    from delivery.service.direct_jobs import DirectJobs
     from delivery.service.finished_jobs import FinishedJobs
     from delivery.service.wait_reasons import Delays
-    from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
 
 __all__ = ["Jobs"]
 
-_LANES: Final = UUID("5b3df1a0-8d1f-4a39-9c57-3f0c8e4a7d11")
-"""Namespace of the lanes of direct jobs."""
 _FIRST_LOOK: Final = 0.05
 _LAST_LOOK: Final = 0.5
 
@@ -61,25 +46,15 @@ class Jobs:
     def __init__(
         self,
         pool: Pool,
-        clock: Clock,
-        ids: IdFactory,
-        waker: Waker,
+        direct: Callable[[], DirectJobs],
         finished: FinishedJobs,
         delays: Delays,
-        sealer: Sealer,
-        settings: Settings,
     ) -> None:
         self._pool = pool
-        self._clock = clock
-        self._ids = ids
-        self._waker = waker
+        self._direct = direct
         self._finished = finished
         self._delays = delays
-        self._sealer = sealer
-        self._settings = settings
-        self._callers = CallerConnections(pool)
 
-    @making_partitions
     async def create(
         self,
         *,
@@ -114,50 +89,17 @@ class Jobs:
             NoTransaction: if `connection` has no open transaction.
             UnusableConnection: if `connection` is closed, failed or leads to another database.
         """
-        check_tenant(tenant_id)
-        _refuse_lane_limits(call)
-        params = build_params(
-            call, self._settings.retry.policy(), self._settings.http, verb=Jobs.create
-        )
-        endpoint, _ = parse_url(plain_url(params.url))
-        origin = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
-        lane = uuid5(_LANES, f"{tenant_id}\n{origin}")
-        now = self._clock.now_datetime()
-        callers = None if connection is None else await self._callers.transaction(connection)
-        key = (lane, check_priority(priority))
-        job_id = self._ids.new()
-        stored = encode_params(params, self._sealer)
-        due = check_run_at(run_at, delay, now)
-        latest = check_deadline(deadline, now)
-        user = None if user_id is None else check_text("user_id", user_id)
-        body = encode_payload(payload, self._settings.limits.max_payload_bytes)
-        created_at = await triggers.insert_direct_job(
-            self._pool if callers is None else callers,
-            job_id=job_id,
-            lane=lane,
-            params=stored.params,
-            credentials=stored.credentials,
-            payload=seal_payload(body, payload, self._sealer),
+        return await self._direct().create(
+            call,
+            Jobs.create,
+            payload=payload,
             priority=priority,
-            run_at=due,
+            run_at=run_at,
+            delay=delay,
+            deadline=deadline,
+            user_id=user_id,
             tenant_id=tenant_id,
-            max_attempts=params.retry.max_attempts,
-            deadline=latest,
-            user_id=user,
-        )
-        if callers is None:
-            self._waker.announce({key})
-        else:
-            self._waker.announce_after(callers.connection, {key})
-        return jobs.new_direct_job(
-            job_id,
-            tenant_id,
-            user_id=user,
-            priority=priority,
-            max_attempts=params.retry.max_attempts,
-            run_at=due,
-            deadline=latest,
-            created_at=created_at,
+            connection=connection,
         )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
@@ -249,10 +191,3 @@ class Jobs:
                     await finished.wait()
             except TimeoutError:
                 pause = min(pause * 1.5, _LAST_LOOK)
-
-
-def _refuse_lane_limits(call: CallOptions) -> None:
-    for name in ("rate_limit", "ordered"):
-        if call.get(name):
-            message = f"{name} is for reactions; a direct job shares its lane with unlike calls"
-            raise InvalidInput(message)

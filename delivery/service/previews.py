@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from delivery.errors import InvalidReaction, NotFound
+from delivery.errors import InvalidReaction
 from delivery.http.request import Request
 from delivery.message.request.head import message_headers
 from delivery.message.request.payload import encode_payload
@@ -12,8 +12,8 @@ from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head,
 from delivery.message.template.parsing import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
 from delivery.policy.matching import validate_event_type
-from delivery.service.checks import check_flag, check_id, check_tenant
-from delivery.store import reactions
+from delivery.service.checks import check_flag
+from delivery.service.stored_reaction import find_reaction
 from delivery.store.reactions import StoredVersion
 from delivery.wording import round_milliseconds
 
@@ -61,20 +61,7 @@ class Previews:
         reveal: bool = False,
         tenant_id: str = "default",
     ) -> RequestPreview:
-        """The exact request for an event, without sending it.
-
-        Args:
-            reaction_id: Whose request.
-            payload: The event's payload, as for `trigger`.
-            type: The event's type.
-            reveal: Whether to show what is secret in the request, and not `***`.
-            tenant_id: Whose reaction it is.
-
-        Raises:
-            NotFound: if there is no such reaction in this tenant.
-            InvalidInput: if the payload or type cannot be used.
-            InvalidReaction: if a placeholder has no value, or one that cannot stand in its place.
-        """
+        """Return the request of a reaction for an event; see `Reactions.preview`."""
         check_flag("reveal", reveal)
         call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
         return _preview(call, rendered, reveal=reveal)
@@ -87,11 +74,7 @@ class Previews:
         type: str = "test",  # noqa: A002 - the field's name
         tenant_id: str = "default",
     ) -> TestCall:
-        """Make the call for an event once, now, in this process.
-
-        There is no trigger, job or log row of it, no other attempt, and it says nothing about the
-        endpoint's health. Arguments and errors are those of `show`.
-        """
+        """Make the call for an event once, now; see `Reactions.test`."""
         call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
         request = Request(
             call.endpoint,
@@ -114,11 +97,7 @@ class Previews:
     async def _rendered(
         self, reaction_id: UUID | str, payload: Any, event_type: str, tenant_id: str
     ) -> tuple[PreparedCall, Rendered]:
-        key = check_id("reaction id", reaction_id)
-        stored = await reactions.get(self._pool, key, check_tenant(tenant_id))
-        if stored is None:
-            message = f"there is no reaction {key} in tenant {tenant_id!r}"
-            raise NotFound(message)
+        stored = await find_reaction(self._pool, reaction_id, tenant_id)
         limits = self._settings.limits
         validate_event_type(event_type, limits.max_event_type_length)
         encoded = encode_payload(payload, limits.max_payload_bytes)

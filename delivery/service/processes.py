@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.errors import DeliveryError, InvalidInput
 from delivery.observe.logs import configure_logging
-from delivery.service.engine import connect
+from delivery.service.opening import connect
 from delivery.service.process_tuning import allow_open_files, loop_factory
 from delivery.service.stopping import when_told_to_stop
 from delivery.service.supervisor import Supervisor

@@ -2,75 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
-from delivery.errors import InvalidReaction, InvalidSecret, MissingKey, NotFound
-from delivery.message.redaction.calls import hidden_parts
-from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
-from delivery.message.signing.stored_secrets import encode_signing, rotate_signing
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_shown
-from delivery.models import (
-    HttpParams,
-    Page,
-    Reaction,
-    ReactionState,
-    SignatureKind,
-    SigningSecret,
-    TlsOptions,
-)
-from delivery.service.calls import CallOptions, build_params, changed_params, check_known
+from delivery.models import ReactionState
 from delivery.service.checks import (
+    DEFAULT_PRIORITY,
     check_flag,
     check_id,
-    check_priority,
-    check_seconds,
     check_tenant,
-    check_text,
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
-from delivery.service.previews import Previews
-from delivery.service.reaction_checks import (
-    check_condition,
-    check_event_types,
-    check_reason,
-    checked_fields,
-)
-from delivery.store import endpoint_health, reactions
+from delivery.service.stored_reaction import find_reaction, no_such_reaction
+from delivery.store import reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
     from uuid import UUID
 
-    from delivery.clock import Clock, IdFactory
-    from delivery.http.transport import Transport
     from delivery.message.storage.encryption import Sealer
-    from delivery.settings import Settings
+    from delivery.models import (
+        Page,
+        Reaction,
+        RequestPreview,
+        SignatureKind,
+        SigningSecret,
+        TestCall,
+    )
+    from delivery.service.calls import CallOptions
+    from delivery.service.previews import Previews
+    from delivery.service.reaction_writer import ReactionChanges, ReactionWriter
     from delivery.store.driver.connection import Pool
-    from delivery.store.reactions import StoredReaction
 
-__all__ = ["DEFAULT_PRIORITY", "ReactionChanges", "Reactions"]
-
-DEFAULT_PRIORITY: Final = 100
-_UPDATE_TRIES: Final = 20
-_LONGEST_KEPT: Final = 365 * 86_400.0
-
-
-class ReactionChanges(CallOptions, total=False):
-    """What `update` can change."""
-
-    area_id: str | None
-    name: str
-    event_types: Sequence[str]
-    condition: str | None
-    priority: int
-    state: str
-    """`enabled` or `disabled`."""
-    state_reason: str | None
-    """Why it is disabled."""
+__all__ = ["Reactions"]
 
 
 class Reactions:
@@ -79,20 +44,14 @@ class Reactions:
     def __init__(
         self,
         pool: Pool,
-        clock: Clock,
-        ids: IdFactory,
         sealer: Sealer,
-        settings: Settings,
-        transport: Transport,
+        writer: Callable[[], ReactionWriter],
+        previews: Callable[[], Previews],
     ) -> None:
         self._pool = pool
-        self._clock = clock
-        self._ids = ids
         self._sealer = sealer
-        self._settings = settings
-        previews = Previews(pool, clock, ids, sealer, settings, transport)
-        self.preview = previews.show
-        self.test = previews.send
+        self._writer = writer
+        self._previews = previews
 
     async def create(
         self,
@@ -122,21 +81,16 @@ class Reactions:
         Raises:
             InvalidInput: if a value cannot be used; nothing is written.
         """
-        params = self._params(call)
-        written = await reactions.insert(
-            self._pool,
-            reaction_id=self._ids.new(),
-            tenant_id=check_tenant(tenant_id),
-            area_id=None if area_id is None else check_text("area_id", area_id),
-            name=check_text("name", name),
-            event_types=check_event_types(event_types),
-            condition=check_condition(condition),
-            priority=check_priority(priority),
-            params=params,
-            call=encode_params(replace(params, secrets=()), self._sealer),
-            signing=encode_signing(params.secrets, self._sealer),
+        return await self._writer().create(
+            call,
+            Reactions.create,
+            name=name,
+            event_types=event_types,
+            condition=condition,
+            priority=priority,
+            area_id=area_id,
+            tenant_id=tenant_id,
         )
-        return written.shown
 
     async def get(
         self, reaction_id: UUID | str, *, reveal: bool = False, tenant_id: str = "default"
@@ -154,7 +108,7 @@ class Reactions:
             MissingKey: if it is to be revealed, and was sealed with a key that is not here.
         """
         check_flag("reveal", reveal)
-        stored = await self._stored(reaction_id, tenant_id)
+        stored = await find_reaction(self._pool, reaction_id, tenant_id)
         return stored.revealed(self._sealer) if reveal else stored.shown
 
     async def list(
@@ -192,19 +146,9 @@ class Reactions:
             InvalidInput: if a value cannot be used; nothing is written.
             MissingKey: if something secret in it would be lost, as its key is not here.
         """
-        check_known(changes, ReactionChanges)
-        for _ in range(_UPDATE_TRIES):
-            stored = await self._stored(reaction_id, tenant_id)
-            changed, call = self._change(stored, changes)
-            signing = None
-            if "secret" in changes or "secrets" in changes:
-                signing = encode_signing(changed.params.secrets, self._sealer)
-            written = await reactions.update(
-                self._pool, changed, call, signing, stored.signing_version
-            )
-            if written is not None:
-                return written.shown
-        raise _changed_by_others(reaction_id)
+        return await self._writer().update(
+            changes, Reactions.update, reaction_id, tenant_id=tenant_id
+        )
 
     async def rotate_secret(
         self,
@@ -236,24 +180,9 @@ class Reactions:
             InvalidInput: if a value cannot be used, there would be too many secrets, or the given
                 one is in use already; nothing is written.
         """
-        check_seconds("keep_for", keep_for, _LONGEST_KEPT)
-        wanted = check_word("kind", kind, SignatureKind)
-        if secret is not None:
-            parse_secret(secret)
-            if wanted not in {None, kind_of(secret)}:
-                message = f"the secret given is one of {kind_of(secret)}, not of {wanted}"
-                raise InvalidSecret(message)
-        for _ in range(_UPDATE_TRIES):
-            stored = await self._stored(reaction_id, tenant_id)
-            first = stored.shown.secrets[0].kind if stored.shown.secrets else SignatureKind.V1
-            made = secret or generate_secret(wanted or first)
-            now = self._clock.now()
-            ends = inf if keep_for is None else now + keep_for
-            signing = rotate_signing(stored.signing, made, self._sealer, now=now, expires_at=ends)
-            key = stored.shown.id
-            if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
-                return SigningSecret(made, kind_of(made), public_key(made))
-        raise _changed_by_others(reaction_id)
+        return await self._writer().rotate_secret(
+            reaction_id, secret, keep_for, kind=kind, tenant_id=tenant_id
+        )
 
     async def enable(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
         """Let a reaction take part again, as if its endpoint had never been in trouble.
@@ -285,10 +214,8 @@ class Reactions:
         Raises:
             NotFound: if there is none with this id in this tenant.
         """
-        key = check_id("reaction id", reaction_id)
-        if not await endpoint_health.reset(self._pool, key, check_tenant(tenant_id)):
-            raise _not_found(key, tenant_id)
-        return await self.get(key, tenant_id=tenant_id)
+        await self._writer().reset(reaction_id, tenant_id=tenant_id)
+        return await self.get(reaction_id, tenant_id=tenant_id)
 
     async def delete(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> None:
         """Delete a reaction; its waiting jobs are skipped, its records stay.
@@ -298,94 +225,46 @@ class Reactions:
         """
         key = check_id("reaction id", reaction_id)
         if not await reactions.delete(self._pool, key, check_tenant(tenant_id)):
-            raise _not_found(key, tenant_id)
+            raise no_such_reaction(key, tenant_id)
 
-    async def _stored(self, reaction_id: UUID | str, tenant_id: str) -> StoredReaction:
-        key = check_id("reaction id", reaction_id)
-        found = await reactions.get(self._pool, key, check_tenant(tenant_id))
-        if found is None:
-            raise _not_found(key, tenant_id)
-        return found
+    async def preview(
+        self,
+        reaction_id: UUID | str,
+        payload: Any,
+        *,
+        type: str = "test",  # noqa: A002 - the field's name
+        reveal: bool = False,
+        tenant_id: str = "default",
+    ) -> RequestPreview:
+        """The exact request for an event, without sending it.
 
-    def _change(
-        self, stored: StoredReaction, changes: ReactionChanges
-    ) -> tuple[Reaction, StoredCall]:
-        """The reaction with the changes, and how its call is stored.
+        Args:
+            reaction_id: Whose request.
+            payload: The event's payload, as for `trigger`.
+            type: The event's type.
+            reveal: Whether to show what is secret in the request, and not `***`.
+            tenant_id: Whose reaction it is.
 
         Raises:
-            MissingKey: if what is secret in it cannot be read, and is not all given anew.
+            NotFound: if there is no such reaction in this tenant.
+            InvalidInput: if the payload or type cannot be used.
+            InvalidReaction: if a placeholder has no value, or one that cannot stand in its place.
         """
-        if not changes.keys() & CallOptions.__annotations__.keys():
-            # The stored call is kept byte for byte, also where it could not be read or saved again.
-            return self._changed(stored.shown, changes), stored.call
-        try:
-            current = decode_params(stored.call, self._sealer)
-        except MissingKey:
-            return self._change_unopened(stored, changes)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _unreadable(stored.shown.id) from error
-        changed = self._changed(replace(stored.shown, params=current), changes)
-        return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
-
-    def _change_unopened(
-        self, stored: StoredReaction, changes: ReactionChanges
-    ) -> tuple[Reaction, StoredCall]:
-        """The same without the key: what is sealed is carried over, as long as all of it stays."""
-        shown = replace(stored.shown.params, secrets=())
-        # A certificate cannot be checked without its key.
-        checkable = replace(shown, tls=TlsOptions(shown.tls.ca))
-        changed = self._changed(replace(stored.shown, params=checkable), changes)
-        params = changed.params
-        if "tls" not in changes:
-            params = replace(params, tls=shown.tls)
-            changed = replace(changed, params=params)
-        visible = replace(params, secrets=())
-        if hidden_parts(visible) == hidden_parts(shown):
-            return changed, StoredCall(encode_shown(visible), stored.call.credentials)
-        try:
-            return changed, encode_params(visible, self._sealer)
-        except InvalidReaction:
-            # Says which key it is that is missing.
-            self._sealer.open(stored.call.credentials)
-            raise
-
-    def _params(self, call: CallOptions) -> HttpParams:
-        return build_params(
-            call, self._settings.retry.policy(), self._settings.http, verb=Reactions.create
+        return await self._previews().show(
+            reaction_id, payload, type=type, reveal=reveal, tenant_id=tenant_id
         )
 
-    def _changed(self, current: Reaction, changes: ReactionChanges) -> Reaction:
-        """The reaction with the changes; only changed values are checked, and may be refused."""
-        state = check_word("state", changes.get("state"), ReactionState) or current.state
-        if state is ReactionState.DELETED:
-            message = "a reaction is deleted by reactions.delete, not by its state"
-            raise InvalidReaction(message)
-        return replace(
-            current,
-            state=state,
-            state_reason=check_reason(state, changes.get("state_reason", current.state_reason)),
-            params=changed_params(
-                current.params,
-                changes,
-                self._settings.retry.policy(),
-                self._settings.http,
-                Reactions.update,
-            ),
-            **checked_fields(changes),
-        )
+    async def test(
+        self,
+        reaction_id: UUID | str,
+        payload: Any,
+        *,
+        type: str = "test",  # noqa: A002 - the field's name
+        tenant_id: str = "default",
+    ) -> TestCall:
+        """Make the call for an event once, now, in this process.
 
-
-def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
-    return InvalidReaction(
-        f"reaction {reaction_id} is being changed by others all the time; try again"
-    )
-
-
-def _unreadable(reaction_id: UUID) -> InvalidReaction:
-    return InvalidReaction(
-        f"the stored call of reaction {reaction_id} cannot be read; delete it, and make it again"
-    )
-
-
-def _not_found(reaction_id: UUID, tenant_id: str) -> NotFound:
-    return NotFound(f"there is no reaction {reaction_id} in tenant {tenant_id!r}")
+        There is no trigger, job or log row of it, no other attempt, and it says nothing about the
+        endpoint's health. Arguments and errors are those of `preview`.
+        """
+        return await self._previews().send(reaction_id, payload, type=type, tenant_id=tenant_id)

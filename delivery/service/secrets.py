@@ -1,60 +1,30 @@
-"""`engine.secrets`: sealing what is stored anew; and the sealer that everything shares."""
+"""`engine.secrets`: sealing with a new key what is stored."""
 
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.redaction.by_name import exempt_names, hide_names
 from delivery.message.signing.stored_secrets import seal_again
 from delivery.message.storage.calls import decode_params, encode_params
-from delivery.message.storage.encryption import Sealer
-from delivery.observe.secret_filter import register_secrets
-from delivery.settings import passwords_in
 from delivery.store import sealed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from delivery.settings import Settings
+    from delivery.message.storage.encryption import Sealer
     from delivery.store.driver.connection import Executor, Pool
     from delivery.store.sealed_rows import SealedCall
 
-__all__ = ["Resealed", "Secrets", "hide_by", "sealer_for"]
+__all__ = ["Resealed", "Secrets"]
 
 logger = logging.getLogger(__name__)
 
 _BATCH: Final = 200
 _FIRST: Final = UUID(int=0)
-
-
-def sealer_for(settings: Settings) -> Sealer:
-    """What seals by these settings; without a key it says so once, when it first matters."""
-    told = False
-
-    def tell() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            logger.warning(
-                "there is no key in secrets.keys: secrets are stored as they are, readable in any"
-                " copy of the database; `delivery secrets generate-key` makes a key"
-            )
-
-    return Sealer(settings.secrets.texts(), on_unsealed=tell)
-
-
-def hide_by(settings: Settings, database_url: str) -> None:
-    """Take for secret, in this process, what the settings say, and what gives access to it."""
-    hide_names(settings.redaction.names)
-    exempt_names(settings.redaction.exempt)
-    register_secrets(settings.secrets.texts())
-    register_secrets(passwords_in(database_url))
-    register_secrets(filter(None, [os.environ.get("PGPASSWORD")]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,114 +1,69 @@
-"""`engine.trigger`, `engine.trigger_many` and `engine.triggers`: recorded events."""
+"""`engine.triggers`: recorded events."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
-from delivery.message.request.payload import encode_payload
-from delivery.message.storage.payloads import seal_payload, shown_payload
+from delivery.message.storage.payloads import shown_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
-from delivery.policy.matching import validate_event_type
-from delivery.policy.operational_triggers import OWN_TYPES
 from delivery.service.checks import (
-    check_deadline,
     check_id,
-    check_priority,
-    check_run_at,
+    check_listed,
     check_seconds,
     check_tenant,
     check_text,
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
-from delivery.service.missing_partitions import make_missing_partition
 from delivery.service.outage_tolerance import read_patiently
 from delivery.store import jobs, triggers
-from delivery.store.driver.caller import CallerConnections
-from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.wording import counted, plain_number
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
-    from delivery.clock import Clock
     from delivery.message.storage.encryption import Sealer
     from delivery.models import Job, JobStatus, Page
     from delivery.service.finished_jobs import FinishedJobs
+    from delivery.service.trigger_request import TriggerRequest
+    from delivery.service.trigger_writer import TriggerWriter
     from delivery.service.wait_reasons import Delays
-    from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
 
-__all__ = ["TriggerRequest", "Triggers"]
+__all__ = ["Triggers"]
 
 _FIRST_LOOK: Final = 0.05
 _LAST_LOOK: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerRequest:
-    """One trigger for `trigger_many`; the fields are the arguments of `trigger`."""
-
-    type: str
-    payload: Any
-    user_id: str | None = None
-    run_at: datetime | None = None
-    delay: float | timedelta | None = None
-    priority: int | None = None
-    deadline: datetime | None = None
-
-
 class Triggers:
-    """Write and read triggers."""
+    """Write and read triggers, and wait for their jobs."""
 
     def __init__(
         self,
         pool: Pool,
-        clock: Clock,
-        fan_out: FanOutWriter,
+        writer: Callable[[], TriggerWriter],
         finished: FinishedJobs,
         delays: Delays,
         sealer: Sealer,
-        settings: Settings,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
-        self._clock = clock
-        self._fan_out = fan_out
-        self._callers = CallerConnections(pool)
+        self._writer = writer
         self._finished = finished
         self._delays = delays
-        self._limits = settings.limits
-        self._days_ahead = settings.partitions.days_ahead
 
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
     ) -> list[Trigger]:
         """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
-        check_tenant(tenant_id)
-        drafts = [
-            self._draft(_checked(request))
-            for request in _listed(requests, "requests", "delivery.TriggerRequest")
-        ]
-        callers = None if connection is None else await self._callers.transaction(connection)
-        if not drafts:
-            return []
-        if callers is not None:
-            try:
-                return await self._fan_out.write_for_caller(tenant_id, drafts, callers)
-            except CONNECTION_ERRORS as error:
-                await make_missing_partition(self._pool, self._days_ahead, error, is_own=False)
-                raise
-        try:
-            return await self._fan_out.write(tenant_id, drafts)
-        except CONNECTION_ERRORS as error:
-            await make_missing_partition(self._pool, self._days_ahead, error, is_own=True)
-        return await self._fan_out.write(tenant_id, drafts)
+        return await self._writer().create_many(
+            requests, tenant_id=tenant_id, connection=connection
+        )
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
         """One trigger with the ids of its jobs; what looks secret in its payload is `***`.
@@ -163,7 +118,7 @@ class Triggers:
             InvalidInput: `of` is no list of triggers.
         """
         check_tenant(tenant_id)
-        asked = [_trigger_id(trigger) for trigger in _listed(of, "of", "triggers")]
+        asked = [_trigger_id(trigger) for trigger in check_listed(of, "of", "triggers")]
         counts = await triggers.statuses(self._pool, asked, tenant_id) if asked else {}
         return tuple(_status(trigger_id, counts[trigger_id]) for trigger_id in asked)
 
@@ -253,37 +208,6 @@ class Triggers:
     def _shown(self, trigger: Trigger) -> Trigger:
         return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
 
-    def _draft(self, request: TriggerRequest) -> TriggerDraft:
-        timed = (
-            request.run_at is not None or request.delay is not None or request.deadline is not None
-        )
-        run_at = deadline = None
-        if timed:
-            now = self._clock.now_datetime()
-            run_at = check_run_at(request.run_at, request.delay, now)
-            deadline = check_deadline(request.deadline, now)
-        payload = encode_payload(request.payload, self._limits.max_payload_bytes)
-        event_type = validate_event_type(request.type, self._limits.max_event_type_length)
-        if event_type in OWN_TYPES:
-            message = f"{event_type} is reserved for the engine; choose another type"
-            raise InvalidInput(message)
-        return TriggerDraft(
-            type=event_type,
-            payload=payload,
-            stored_payload=seal_payload(payload, request.payload, self._sealer),
-            user_id=None if request.user_id is None else check_text("user_id", request.user_id),
-            run_at=run_at,
-            priority=None if request.priority is None else check_priority(request.priority),
-            deadline=deadline,
-        )
-
-
-def _listed(given: object, name: str, items: str) -> Iterable[object]:
-    if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
-        message = f"{name} is of type {type(given).__name__}; give a list of {items}"
-        raise InvalidInput(message)
-    return given
-
 
 def _trigger_id(trigger: object) -> UUID:
     if not isinstance(trigger, Trigger):
@@ -294,13 +218,3 @@ def _trigger_id(trigger: object) -> UUID:
 
 def _status(trigger_id: UUID, counts: Mapping[JobStatus, int]) -> TriggerStatus:
     return TriggerStatus(trigger_id, trigger_state(counts), sum(counts.values()), counts)
-
-
-def _checked(request: object) -> TriggerRequest:
-    if not isinstance(request, TriggerRequest):
-        message = (
-            f"a trigger to be written is a {type(request).__name__};"
-            " give delivery.TriggerRequest(type, payload)"
-        )
-        raise InvalidInput(message)
-    return request

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from delivery.errors import JobTimeout
 from delivery.models import CircuitState, JobStatus
-from delivery.store import reactions, workers
+from delivery.store import workers
 from delivery.store.driver.failures import CONNECTION_ERRORS
 from delivery.wording import counted, plain_number
 
@@ -54,6 +54,9 @@ class Delays:
     async def _health(self, job: Job) -> ReactionHealth | None:
         if job.reaction_id is None:
             return None
+        # Imported here: only a wait that has failed reads it.
+        from delivery.store import reactions  # noqa: PLC0415
+
         stored = await reactions.get(self._pool, job.reaction_id, job.tenant_id)
         return None if stored is None else stored.shown.health
 

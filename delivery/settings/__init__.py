@@ -1,16 +1,16 @@
 """Configuration: arguments over environment over TOML file over defaults, every key checked.
 
-A setting has a section and a key. The same one is `timeout` under `[http]` in the file, the
-variable `DELIVERY_HTTP_TIMEOUT` in the environment, and `http={"timeout": …}` as an argument.
-`config/delivery.toml` lists all of them. Durations are seconds.
+A setting has a section and a key: `timeout` under `[http]` in the file is the environment variable
+`DELIVERY_HTTP_TIMEOUT` and the argument `http={"timeout": …}`. `config/delivery.toml` lists all
+settings. Durations are in seconds.
 """
 
 from __future__ import annotations
 
 from delivery.settings.database_url import (
-    hide_password,
     parse_database_url,
     passwords_in,
+    redact_password,
     without_password,
 )
 from delivery.settings.display import SettingInfo, ShownSetting, describe_settings, show_settings
@@ -46,10 +46,10 @@ __all__ = [
     "ShownSetting",
     "WorkerSettings",
     "describe_settings",
-    "hide_password",
     "load_settings",
     "parse_database_url",
     "passwords_in",
+    "redact_password",
     "show_settings",
     "without_password",
 ]

@@ -1,8 +1,8 @@
-"""URLs of databases: shown without their password, and prepared for the driver.
+"""Database URLs: parsed for the driver, and redacted for display.
 
-A password with `/`, `?`, `#` or `@` in it that is not percent-encoded moves the borders that a
-parser finds between host, port and database. So hiding does not rest on a parser: where a URL is
-ambiguous, everything that may belong to the password is hidden.
+If a password contains `/`, `?`, `#` or `@` without percent-encoding, a parser splits host, port and
+database at the wrong place. Redaction therefore does not depend on a parser: in an ambiguous URL it
+replaces everything that may belong to the password.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from delivery.settings.url_parameters import DRIVER, FOREIGN, LIBPQ, PASSWORDS, 
 __all__ = [
     "DriverUrl",
     "InvalidDatabaseUrl",
-    "hide_password",
     "parse_database_url",
     "passwords_in",
+    "redact_password",
     "without_password",
 ]
 
 _MASK: Final = "***"
 _RECOGNISABLE: Final = 6
-"""The fewest characters of a password that are hidden in any text."""
+"""Minimum length of a password piece that is redacted everywhere in a text."""
 
 _SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _PARAMETER: Final = re.compile(r"[?&]([^=&?#]*)=")
 _SECRET_NAME: Final = re.compile(r"pass(?!file)|pwd|secret|token|scram_", re.IGNORECASE)
 _KEYWORD: Final = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)", re.IGNORECASE | re.DOTALL)
-"""A password among keywords and values, as libpq takes them too."""
+"""Password in the keyword/value form of libpq."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -52,26 +52,26 @@ _SYSTEM_AUTHORITIES: Final = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-"""Where systems keep the certificates they trust."""
+"""Usual locations of the trusted certificates of a system."""
 
 
 class InvalidDatabaseUrl(ValueError):
-    """A database URL that cannot be used; the text says why, and repeats no part of a password."""
+    """Invalid database URL. The message gives the reason and contains no part of a password."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriverUrl:
-    """A database URL as the driver takes it."""
+    """Database URL in the form of the driver."""
 
     dsn: str = field(repr=False)
     application_name: str | None = None
-    """The name for the session that the URL asks for."""
+    """Session name from the URL."""
     connect_timeout: float | None = None
-    """Seconds to wait for a connection, if the URL says so."""
+    """Seconds to wait for a connection, from the URL."""
 
 
 def without_password(url: str) -> str:
-    """Return the URL with `***` for any password in it, however it is written."""
+    """Return the URL with `***` in place of any password, also in a malformed URL."""
     spans = _password_spans(url)
     if spans is None:
         return _MASK
@@ -84,9 +84,9 @@ def without_password(url: str) -> str:
 
 
 def passwords_in(url: str) -> tuple[str, ...]:
-    """Return every possible password in the URL: as it is written, decoded, and in pieces.
+    """Return every possible password in the URL: as written, decoded, and in pieces.
 
-    A parser may take the pieces for a host, a port or a name if the password is not encoded.
+    A parser may mistake such a piece for a host, port or name if the password is not encoded.
     """
     spans = _password_spans(url)
     if spans is None:
@@ -100,11 +100,11 @@ def passwords_in(url: str) -> tuple[str, ...]:
     return tuple(sorted(filter(None, found), key=len, reverse=True))
 
 
-def hide_password(text: str, url: str) -> str:
-    """Return a text about the URL, such as an error of the driver, without pieces of its password.
+def redact_password(text: str, url: str) -> str:
+    """Return a text about the URL, such as a driver error, without pieces of its password.
 
-    A short piece occurs in ordinary words by chance, so it is hidden in quotes only, as
-    errors repeat it, and before an `@`.
+    A short piece can be part of an ordinary word, so it is redacted only in quotes, as error
+    messages quote it, and before an `@`.
     """
     for piece in passwords_in(url):
         if len(piece) >= _RECOGNISABLE:
@@ -116,10 +116,9 @@ def hide_password(text: str, url: str) -> str:
 
 
 def parse_database_url(url: str) -> DriverUrl:
-    """Return the URL as the driver takes it.
+    """Return the URL in the form of the driver.
 
-    Characters that no parser mistakes are encoded, and parameters of libpq that change nothing are
-    dropped.
+    Unambiguous special characters are encoded, and libpq parameters without an effect are dropped.
 
     Raises:
         InvalidDatabaseUrl: if the URL is malformed or ambiguous, or asks for a feature that the
@@ -131,18 +130,20 @@ def parse_database_url(url: str) -> DriverUrl:
         message = "must begin with postgresql:// or postgres://"
         raise InvalidDatabaseUrl(message)
     if _CONTROL.search(url):
-        message = "it has a control character in it, such as a line end; remove it"
+        message = "it contains a control character, such as a line break; remove it"
         raise InvalidDatabaseUrl(message)
     if _SURROGATE.search(url):
-        message = "it has a lone surrogate in it, which UTF-8 cannot encode; remove it"
+        message = "it contains a lone surrogate, which UTF-8 cannot encode; remove it"
         raise InvalidDatabaseUrl(message)
     authority, path, query = _parts(url[scheme.end() :])
     userinfo, at, hosts = authority.rpartition("@")
     _check_hosts(hosts, has_user=bool(at))
-    kept, application_name, connect_timeout = _parameters(query)
+    parameters, application_name, connect_timeout = _parameters(query)
     location = quote(hosts, safe=_AS_WRITTEN + "[]") + path
     dsn = f"postgresql://{quote(userinfo, safe=_AS_WRITTEN)}{at}{location}"
-    return DriverUrl(f"{dsn}?{'&'.join(kept)}" if kept else dsn, application_name, connect_timeout)
+    if parameters:
+        dsn = f"{dsn}?{'&'.join(parameters)}"
+    return DriverUrl(dsn, application_name, connect_timeout)
 
 
 def _password_spans(url: str) -> list[tuple[int, int]] | None:
@@ -159,13 +160,13 @@ def _password_spans(url: str) -> list[tuple[int, int]] | None:
             return [(bad, len(url))]
     elif start <= colon < at:
         spans.append((colon + 1, at))
-    hidden = spans[0] if spans else (start, start)
+    userinfo = spans[0] if spans else (start, start)
     position = start
     while (parameter := _PARAMETER.search(url, position)) is not None:
         position = parameter.end()
         if _SECRET_NAME.search(unquote_plus(parameter[1])):
             end = _end_of_password(url, position)
-            if not hidden[0] <= position < end <= hidden[1]:
+            if not userinfo[0] <= position < end <= userinfo[1]:
                 spans.append((position, end))
             position = end
     return _merged(spans)
@@ -196,7 +197,7 @@ def _bad_port(url: str, start: int) -> int | None:
 
 
 def _end_of_password(url: str, start: int) -> int:
-    """Where a password in the query ends: before the next parameter that is known."""
+    """Return the end of a password in the query: the start of the next known parameter."""
     for parameter in _PARAMETER.finditer(url, start):
         if parameter[0][0] == "&" and unquote_plus(parameter[1]) in LIBPQ:
             return parameter.start()
@@ -204,7 +205,7 @@ def _end_of_password(url: str, start: int) -> int:
 
 
 def _parts(rest: str) -> tuple[str, str, str]:
-    """Authority, path and query of what follows the scheme, if it is plain which is which."""
+    """Split the part after the scheme into authority, path and query, if it is unambiguous."""
     end = _end_of_authority(rest, 0)
     authority, tail = rest[:end], rest[end:]
     tail, _, fragment = tail.partition("#")
@@ -216,7 +217,7 @@ def _parts(rest: str) -> tuple[str, str, str]:
         or ("@" in query and "@" not in authority and ":" in authority)
     )
     if unclear or fragment:
-        message = f"it is ambiguous: it has @, /, ? or # where they separate nothing; {_ENCODE}"
+        message = f"it is ambiguous: it contains @, /, ? or # that separate nothing; {_ENCODE}"
         raise InvalidDatabaseUrl(message)
     return authority, path, query
 
@@ -226,8 +227,8 @@ def _check_hosts(hosts: str, *, has_user: bool) -> None:
         found = _HOST_AND_PORT.fullmatch(unquote(part))
         if found is None and not has_user:
             message = (
-                "what follows the first : is no port; behind user:password must come @ and the"
-                f" host; in a password, {_ENCODE}"
+                "there is no port number after the first :, and no @ and host after user:password;"
+                f" in a password, {_ENCODE}"
             )
             raise InvalidDatabaseUrl(message)
         if found is None:
@@ -241,7 +242,7 @@ def _check_hosts(hosts: str, *, has_user: bool) -> None:
 
 
 def _parameters(query: str) -> tuple[list[str], str | None, float | None]:
-    """The parameters for the driver, as they are written; application name; connect timeout."""
+    """Return the parameters for the driver as written, application name and connect timeout."""
     pairs: dict[str, tuple[str, str]] = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
@@ -269,7 +270,7 @@ def _parameters(query: str) -> tuple[list[str], str | None, float | None]:
 
 
 def _check_names(pairs: dict[str, tuple[str, str]]) -> None:
-    """Refuse names that can be no settings; they may be what follows an & in a password."""
+    """Reject names that are not parameters; they may be the part of a password after an `&`."""
     for name in pairs:
         if name in LIBPQ or name in FOREIGN:
             continue
@@ -292,7 +293,7 @@ def _connect_timeout(value: str) -> float | None:
 
 
 def _use_system_authorities(pairs: dict[str, tuple[str, str]]) -> None:
-    """Name the file that `sslrootcert=system` means; as in libpq, it verifies the host too."""
+    """Replace `sslrootcert=system` by the system's file; as in libpq, it also verifies the host."""
     if pairs.get("sslmode", ("", "verify-full"))[1] != "verify-full":
         message = "its parameter sslrootcert=system works with sslmode=verify-full only"
         raise InvalidDatabaseUrl(message)

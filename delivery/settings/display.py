@@ -1,4 +1,4 @@
-"""The settings as people read them: what there is, what is set, and by whom; never a password."""
+"""Settings for display: documentation, current values and their sources, without passwords."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ _MASK: Final = "***"
 
 @dataclass(frozen=True, slots=True)
 class SettingInfo:
-    """What there is to know about one setting."""
+    """Documentation of one setting."""
 
     section: str
     key: str
     default: Any
     allowed: str
-    """The range, such as `2 to 100`; empty where the type says all."""
+    """Range, such as `2 to 100`; empty if the type is sufficient."""
     environment: str
-    """Its environment variable."""
+    """Environment variable of the setting."""
     doc: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShownSetting:
-    """One setting as it is in force."""
+    """Current value of one setting."""
 
     section: str
     key: str
     value: Any
-    """As JSON would hold it; a password in a URL is `***`, as is each of `secrets.keys`."""
+    """JSON value; `***` replaces the password of a URL and each of `secrets.keys`."""
     origin: str
-    """`default`, or the file, environment variable or argument it comes from."""
+    """`default`, or the source: a file, environment variable or argument."""
 
 
 def describe_settings() -> tuple[SettingInfo, ...]:
-    """Every setting there is, in the order of the documentation."""
+    """List all settings in the order of the documentation."""
     return tuple(
         SettingInfo(
             section=section,
@@ -71,9 +71,9 @@ def describe_settings() -> tuple[SettingInfo, ...]:
 
 
 def _docstrings(model: type[Section]) -> dict[str, str]:
-    """Return the docstrings of a section's settings by key, read from its source.
+    """Return the docstrings of a section's settings by key, parsed from its source.
 
-    They are not kept with the fields: parsing takes longer than everything else here.
+    Other commands do not need them, and parsing is slower than all other work on settings.
     """
     (definition,) = ast.parse(dedent(inspect.getsource(model))).body
     assert isinstance(definition, ast.ClassDef)
@@ -90,7 +90,7 @@ def _docstrings(model: type[Section]) -> dict[str, str]:
 
 
 def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
-    """Every setting as it is in force, and who set it."""
+    """List the current values of all settings and their sources."""
     shown = settings.model_dump(mode="json")
     if settings.database.url is not None:
         shown["database"]["url"] = without_password(settings.database.url)
@@ -103,7 +103,7 @@ def show_settings(settings: Settings) -> tuple[ShownSetting, ...]:
 
 
 def allowed_range(field: SettingField) -> str:
-    """The range of a number in words, such as `2 to 100`; empty if it has none."""
+    """Return the range of a number in words, such as `2 to 100`; empty if there is none."""
     metadata: list[Any] = list(field.metadata)
     for alternative in alternatives(field.annotation):
         metadata += get_args(alternative)[1:]

@@ -1,4 +1,4 @@
-"""How reactions are slowed, stopped and disabled whose endpoints do not answer well."""
+"""Settings of endpoint health."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ _DAY = 86_400.0
 
 
 def _none_from_text(value: object) -> object:
-    """Read the word `none`: environment variables and command-line options are always text."""
+    """Convert the word `none`, since environment variables and options are strings."""
     return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 class HealthSettings(Section):
-    """When a reaction is slowed, stopped for a while, or disabled because of its endpoint."""
+    """Pauses, circuit breaker and disabling of reactions with failing endpoints."""
 
     open_failures: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    """Failed calls in a row after which the circuit opens: no more calls for a while. The first two
-    failures of a job do not count, unless it is not tried again."""
+    """Consecutive failed calls after which the circuit opens and calls are suspended. The first two
+    failures of a job do not count, unless it is not retried."""
     open_after: Annotated[float, Field(ge=0, le=_DAY)] = 5.0
-    """Seconds that these failures must span at least, so that a restart of an endpoint is borne."""
+    """Minimum time span of these failures in seconds, so that an endpoint can restart."""
     open_at_latest: Annotated[float, Field(ge=0, le=_DAY)] = 60.0
-    """Seconds of nothing but failures after which the first two failures of a job count too."""
+    """Seconds without a success after which the first two failures of a job count as well."""
     probe_after: Annotated[float, Field(gt=0, le=_DAY)] = 2.0
-    """Seconds after which one call tries if the endpoint is back; doubled each time it is not."""
+    """Seconds before one call probes the endpoint; doubled after each failed probe."""
     probe_max: Annotated[float, Field(gt=0, le=_DAY)] = 300.0
-    """The longest time between two such calls."""
+    """Longest interval between two probes, in seconds."""
     longest_pause: Annotated[float, Field(gt=0, le=_DAY)] = 3_600.0
-    """Seconds for which an endpoint can have its reaction paused by Retry-After, at most."""
+    """Longest pause that a Retry-After header can request, in seconds."""
     disable_failures: Annotated[int, Field(ge=1, le=1_000_000)] = 20
-    """Failed calls in a row, at least, after which a reaction is disabled."""
+    """Minimum number of consecutive failed calls before a reaction is disabled."""
     disable_after: Annotated[
         Annotated[float, Field(gt=0, le=365 * _DAY)] | None, BeforeValidator(_none_from_text)
     ] = 5 * _DAY
-    """Seconds for which all calls must have failed before it is; none: never."""
+    """Seconds without a success before a reaction is disabled; none: never."""

@@ -1,4 +1,4 @@
-"""Reads settings from where they are given, merges them, and says what is wrong and where."""
+"""Loading of settings: sources are read, merged and checked; errors name the source."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ __all__ = ["load_settings", "read_settings"]
 
 _PREFIX: Final = "DELIVERY_"
 _SECRET: Final = frozenset({("database", "url"), ("secrets", "keys")})
-"""Keys whose values no message may repeat."""
+"""Keys with secret values, which messages do not contain."""
 
 Values = dict[str, dict[str, Any]]
-"""Section to key to value, as one source gave them."""
+"""Values of one source by section and key."""
 Origins = dict[tuple[str, str], str]
-"""Section and key to the words that name their source."""
+"""Name of the source by section and key."""
 
 
 def load_settings(config: Path | str | None = None, **overrides: Any) -> Settings:
     """Read the settings: `overrides` over the environment over the TOML file over the defaults.
 
     Args:
-        config: The TOML file; None: the one that `DELIVERY_CONFIG` names, or no file at all.
+        config: TOML file. Default: the file that `DELIVERY_CONFIG` names, or no file.
         overrides: A mapping (or a `Section`) per section, such as `http={"timeout": 5}`.
 
     Raises:
-        InvalidSetting: A key is unknown, a value of the wrong type or out of range, or the file
-            cannot be read. The text names every such key, what is allowed, and the source.
+        InvalidSetting: If a key is unknown, a value has the wrong type or is out of range, or the
+            file cannot be read. The message lists each such key with its valid values and source.
     """
     return read_settings(config, overrides, lambda section, _key: f"argument {section}")
 
@@ -47,12 +47,12 @@ def load_settings(config: Path | str | None = None, **overrides: Any) -> Setting
 def read_settings(
     config: Path | str | None, overrides: Mapping[str, Any], source: Callable[[str, str], str]
 ) -> Settings:
-    """Read the settings as `load_settings`, with a name for where the overrides come from.
+    """Read the settings like `load_settings`, with a name for the source of the overrides.
 
     Args:
         config: As of `load_settings`.
         overrides: As of `load_settings`.
-        source: Names what gave the value of a section and key, for errors and `config show`.
+        source: Returns the source of a section and key, for errors and `config show`.
 
     Raises:
         InvalidSetting: as `load_settings`.
@@ -78,7 +78,7 @@ def read_settings(
 
 
 def _merge(values: Values, origins: Origins, layer: Values, origin: Any) -> None:
-    """Lay `layer` over `values`, noting where each key came from."""
+    """Merge `layer` into `values` and record the source of each key."""
     for section, keys in layer.items():
         values.setdefault(section, {}).update(keys)
         origins.update({(section, key): origin(section, key) for key in keys})
@@ -113,7 +113,7 @@ def _from_arguments(overrides: Mapping[str, Any], source: Callable[[str, str], s
 
 
 def _sections(document: Mapping[str, Any], source: str) -> Values:
-    """Check that everything in `document` is a section and its keys are known."""
+    """Check that `document` contains only known sections and keys."""
     values: Values = {}
     for section, keys in document.items():
         if section not in SECTIONS:
@@ -154,7 +154,7 @@ def _from_text(section: str, key: str, text: str) -> Any:
 
 
 def _check_variable(name: str) -> None:
-    """Refuse a variable that looks like a setting but is none; leave other programs' alone."""
+    """Reject a variable that looks like a misspelt setting; ignore those of other programs."""
     section, _, key = name[len(_PREFIX) :].lower().partition("_")
     source = f"environment variable {name}"
     if section in SECTIONS:
@@ -183,7 +183,7 @@ def _unknown_key(section: str, key: str, source: str) -> str:
 
 
 def _explain(place: str, problem: Problem, origins: Origins) -> str:
-    """Return one line for one value that cannot be used."""
+    """Return the error line for one invalid value."""
     section, _, key = place.partition(".")
     text = problem.text
     if not key:

@@ -1,4 +1,4 @@
-"""What is hidden in what is stored and logged, beyond what is hidden anyway."""
+"""Settings of redaction in stored and logged data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["RedactionSettings"]
 
 
 class RedactionSettings(Section):
-    """Names that count as secret, besides those that look secret by themselves."""
+    """Names of secret values, in addition to the built-in ones."""
 
     names: tuple[Annotated[str, Field(min_length=2, max_length=100)], ...] = ()
     """Names of headers, query keys and JSON keys whose values are never stored, in any case and

@@ -1,4 +1,4 @@
-"""The base of every section of the settings: fields that are checked, and then frozen."""
+"""Base class of the settings sections: checked, frozen fields."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ CheckT = TypeVar("CheckT")
 
 
 class InvalidValues(ValueError):
-    """Values of a section cannot be used.
+    """Invalid values of a section.
 
     Attributes:
-        problems: The problems, by the name of the field; `""` for the section as a whole.
+        problems: Problems by field name; `""` for the whole section.
     """
 
     def __init__(self, problems: Mapping[str, Problem]) -> None:
@@ -63,17 +63,17 @@ class InvalidValues(ValueError):
 
 
 class SettingField:
-    """One field of a section: its type, bounds and default."""
+    """Field of a section: type, bounds and default."""
 
     def __init__(self, hint: Any, default: Any) -> None:
         self.hint = hint
-        """The annotation as it was written."""
+        """Annotation as written."""
         self.metadata: tuple[Any, ...] = ()
         while get_origin(hint) is Annotated:
             hint, *inner = get_args(hint)
             self.metadata = (*inner, *self.metadata)
         self.annotation = hint
-        """The type without its bounds."""
+        """Type without bounds."""
         self.default = default if isinstance(default, Rules) else Rules(default=default)
 
     def get_default(self, *, call_default_factory: bool = True) -> Any:
@@ -83,7 +83,7 @@ class SettingField:
 
 
 def field_validator(name: str) -> Callable[[CheckT], CheckT]:
-    """Make a class method check, or change, the value of a field after it was read."""
+    """Mark a class method that checks or converts the value of a field."""
 
     def mark(method: CheckT) -> CheckT:
         function: Any = getattr(method, "__func__", method)
@@ -94,7 +94,7 @@ def field_validator(name: str) -> Callable[[CheckT], CheckT]:
 
 
 def model_validator(*, mode: Literal["after"]) -> Callable[[CheckT], CheckT]:
-    """Make a method check the section as a whole, once each field is right."""
+    """Mark a method that checks the whole section after its fields."""
     del mode
 
     def mark(method: CheckT) -> CheckT:
@@ -106,10 +106,10 @@ def model_validator(*, mode: Literal["after"]) -> Callable[[CheckT], CheckT]:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 class Section:
-    """A group of settings: frozen, and without room for keys that it does not know."""
+    """Group of settings: frozen, and strict about unknown keys."""
 
     model_fields: ClassVar[dict[str, SettingField]] = {}
-    """The fields by name, in their order."""
+    """Fields by name, in order."""
 
     _checks: ClassVar[dict[str, str]] = {}
     _whole: ClassVar[tuple[str, ...]] = ()
@@ -155,18 +155,18 @@ class Section:
         object.__setattr__(self, "_given", frozenset(values))
 
     def _value(self, name: str, field: SettingField, value: Any) -> Any:
-        result = read(field.hint, _of_its_own_type(field, value))
+        result = read(field.hint, _strictly_typed(field, value))
         check = self._checks.get(name)
         return result if check is None else getattr(self, check)(result)
 
     @property
     def model_fields_set(self) -> frozenset[str]:
-        """The fields that were given."""
+        """Names of the fields with explicit values."""
         given: frozenset[str] = vars(self)["_given"]
         return given
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
-        """Return a copy with other values, which are not checked."""
+        """Return a copy with other values, without checks."""
         copy = object.__new__(type(self))
         vars(copy).update(vars(self))
         vars(copy).update(update or {})
@@ -174,7 +174,7 @@ class Section:
         return copy
 
     def model_dump(self, *, mode: str = "python", exclude_unset: bool = False) -> dict[str, Any]:
-        """Return the values by name; with `mode="json"` as JSON holds them."""
+        """Return the values by name; with `mode="json"` as JSON types."""
         return {
             name: _dumped(getattr(self, name), mode)
             for name in self.model_fields
@@ -206,11 +206,11 @@ class Section:
         return hash(tuple(getattr(self, name) for name in self.model_fields))
 
 
-def _of_its_own_type(field: SettingField, value: Any) -> Any:
-    """Refuse `"5"` and `true` for a number, unless text is all that there can be.
+def _strictly_typed(field: SettingField, value: Any) -> Any:
+    """Reject `"5"` and `true` for a number, unless the source contains only strings.
 
     Raises:
-        Refused: saying what it must be.
+        Refused: with the required type.
     """
     if type(value) is EnvironmentText:
         return str(value)
@@ -219,7 +219,7 @@ def _of_its_own_type(field: SettingField, value: Any) -> Any:
         message = "must not be a boolean"
         raise Refused(message)
     if isinstance(value, str) and {int, float, bool} & set(allowed):
-        message = "must be a boolean" if bool in allowed else "must be a number, not a text"
+        message = "must be a boolean" if bool in allowed else "must be a number, not a string"
         raise Refused(message)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and bool in allowed:
         message = "must be a boolean"

@@ -45,31 +45,31 @@ _KEY_BYTES = 32
 
 
 def default_user_agent() -> str:
-    """`delivery/` and the version."""
+    """Return `delivery/` and the version."""
     return f"delivery/{VERSION}"
 
 
 class DatabaseSettings(Section):
-    """Where the engine keeps everything."""
+    """Connection to the database."""
 
     url: str | None = Field(default=None, repr=False)
-    """PostgreSQL to use, as `postgresql://user:password@host:5432/database`, with special
-    characters of user and password percent-encoded; none: the embedded PostgreSQL is started in
+    """PostgreSQL to use, as `postgresql://user:password@host:5432/database`, with percent-encoded
+    special characters in user and password; if unset, the embedded PostgreSQL starts in
     `embedded_directory`."""
     pool_size: Annotated[int, Field(ge=2, le=100)] = 8
-    """Connections a process opens at most."""
+    """Maximum number of connections per process."""
     connect_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds to wait for a connection."""
     statement_timeout: Annotated[float, Field(ge=0.1, le=3_600)] = 30.0
     """Seconds to wait for the response to a statement, and for a free connection of the pool. A
-    connection without a response is closed. Heartbeats wait for a part of `worker.dead_after`
-    only."""
+    connection without a response is closed. Heartbeats only wait for a part of
+    `worker.dead_after`."""
     statement_cache_size: Annotated[int, Field(ge=0, le=100_000)] = 1024
-    """Prepared statements kept per connection; 0 behind a PgBouncer older than 1.21 in transaction
-    mode, which cannot keep them."""
+    """Prepared statements cached per connection. Set 0 if a PgBouncer older than 1.21 in
+    transaction mode is in between, because it does not support them."""
     embedded_directory: Path | None = None
-    """Directory of the embedded PostgreSQL; none: `delivery/postgres` in the user's data directory
-    (for root `/var/lib/delivery/postgres`)."""
+    """Directory of the embedded PostgreSQL. Default: `delivery/postgres` in the user's data
+    directory (for root `/var/lib/delivery/postgres`)."""
 
     @field_validator("url")
     @classmethod
@@ -80,38 +80,39 @@ class DatabaseSettings(Section):
 
 
 class WorkerSettings(Section):
-    """How a worker process takes jobs and makes their calls."""
+    """Claiming, concurrency and liveness of worker processes."""
 
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Calls in flight at once in this process; those that last longer than a second are counted
-    apart."""
+    """Concurrent calls per process. Calls that last longer than a second are counted separately."""
     processes: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes of `delivery worker`, each with limits of its own, to use more than one core."""
+    """Number of processes of `delivery worker`, to use more than one core. Limits apply to each
+    process."""
     slow_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 1_000
-    """Calls that last longer than a second, in flight at once beyond `concurrency`: what hangs
-    holds a socket, not another endpoint's place."""
+    """Concurrent calls that last longer than a second, in addition to `concurrency`, so that a
+    hanging endpoint does not block the calls to other endpoints."""
     reaction_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Calls in flight at once in this process for one reaction that sets no `concurrency` of its
-    own; fewer while its endpoint does not answer."""
+    """Concurrent calls per process and reaction, for reactions without a `concurrency` option. The
+    actual number is lower while an endpoint does not respond."""
     batch_size: Annotated[int, Field(ge=1, le=5_000)] = 200
-    """Jobs claimed, and results written, in one statement at most."""
+    """Maximum number of jobs claimed, or results written, in one statement."""
     poll_min: Annotated[float, Field(ge=0.001, le=60)] = 0.05
-    """Shortest pause between two looks for due jobs."""
+    """Shortest interval between two polls for due jobs."""
     poll_max: Annotated[float, Field(ge=0.001, le=60)] = 1.0
-    """Longest such pause; reached when nothing has been due for a while."""
+    """Longest interval between two polls, reached after a while without due jobs."""
     notifications: bool = True
-    """Let PostgreSQL's NOTIFY wake the worker before its pause is over. Off behind PgBouncer in
-    transaction mode; polling alone is enough."""
+    """Wake workers by NOTIFY before the next poll. Turn it off for a PgBouncer in transaction mode;
+    polling is sufficient."""
     heartbeat_interval: Annotated[float, Field(ge=0.05, le=300)] = 3.0
-    """How often the process says that it lives."""
+    """Interval between two heartbeats of a process."""
     dead_after: Annotated[float, Field(ge=0.1, le=3_600)] = 12.0
-    """Silence after which others take over a process's jobs; at least twice the interval."""
+    """Time without a heartbeat after which other workers take over the jobs of a process; at least
+    twice the interval."""
     shutdown_timeout: Annotated[float, Field(ge=0, le=3_600)] = 20.0
-    """Time for calls in flight to end when the process is told to stop."""
+    """Time for running calls to finish when the process stops."""
     max_unsettled: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
-    """Finished calls not yet written to the database, above which no job is claimed."""
+    """Maximum number of results not yet written to the database; above it, no jobs are claimed."""
     max_stalls: Annotated[int, Field(ge=1, le=100)] = 3
-    """Workers that may die with a job in hand before the job is given up."""
+    """Number of workers that can die during a job before the job fails."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -128,38 +129,39 @@ class WorkerSettings(Section):
 
 
 class HttpSettings(Section):
-    """How calls are made, and which addresses may be called."""
+    """HTTP calls and the addresses that they can reach."""
 
     transport: Literal["native", "httpx"] = "native"
-    """`native` is quick, `httpx` is httpx's own; both connect to checked addresses only."""
+    """`native` is faster, `httpx` is the transport of httpx. Both connect to checked addresses
+    only."""
     timeout: Annotated[float, Field(gt=0, le=3_600)] = 15.0
-    """Seconds for a whole exchange, from name resolution to the answer's last byte."""
+    """Seconds for a whole exchange, from name resolution to the last byte of the response."""
     connect_timeout: Annotated[float, Field(gt=0, le=3_600)] = 5.0
-    """Seconds of these for name resolution, TCP and TLS."""
+    """Seconds for name resolution, TCP and TLS, as a part of `timeout`."""
     keepalive: Annotated[float, Field(ge=0, le=3_600)] = 15.0
-    """Seconds an idle connection is kept for the next call."""
+    """Seconds before an idle connection is closed."""
     connections_per_origin: Annotated[int, Field(ge=1, le=10_000)] = 250
-    """Connections open at once to one scheme, host and port; more calls wait, and reactions take
-    turns. An eighth is kept for reactions that have none."""
+    """Maximum number of connections to one scheme, host and port. Further calls wait, and reactions
+    take turns. An eighth is reserved for reactions without a connection."""
     max_response_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
-    """Bytes of status line and headers, above which an answer is a failure."""
+    """Maximum size of status line and headers, in bytes. A larger response is a failure."""
     max_response_body: Annotated[int, Field(ge=0, le=67_108_864)] = 65_536
-    """Bytes read of an answer's body, counted before and after decompression; the rest is left
-    unread."""
+    """Maximum number of body bytes to read, before and after decompression. The rest is not
+    read."""
     tls_minimum_version: Literal["1.2", "1.3"] = "1.2"
-    """The oldest version of TLS that is spoken where a reaction names none: `1.2` or `1.3`."""
+    """Oldest accepted version of TLS, `1.2` or `1.3`, for reactions that do not set one."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default_factory=default_user_agent,
     )
-    """The User-Agent header of every call; by default `delivery/` and the version."""
+    """User-Agent header of every call. Default: `delivery/` and the version."""
     allowed_networks: tuple[str, ...] = ()
-    """Networks that may be called though they are not public, such as `127.0.0.0/8`."""
+    """Private networks that calls can reach, such as `127.0.0.0/8`."""
     allowed_hosts: tuple[str, ...] = ()
-    """Host names that may be called whatever their addresses are."""
+    """Host names that calls can reach at any address."""
     allowed_ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] | None = None
-    """Ports that may be called; none: all."""
+    """Ports that calls can reach. Default: all."""
     require_https: bool = False
-    """Refuse http:// in the urls of reactions and direct jobs, and in redirects."""
+    """Refuse http:// in the URLs of reactions and direct jobs, and in redirects."""
 
     @field_validator("allowed_networks")
     @classmethod
@@ -178,38 +180,38 @@ class HttpSettings(Section):
 
 
 class LogSettings(Section):
-    """What is kept of every exchange, and how the program itself logs."""
+    """Delivery logs, and the log messages of the program itself."""
 
     max_body: Annotated[int, Field(ge=0, le=1_048_576)] = 16_384
-    """Bytes of a request's or response's body kept in a delivery log."""
+    """Maximum size of a request or response body in a delivery log, in bytes."""
     max_head: Annotated[int, Field(ge=1_024, le=1_048_576)] = 16_384
-    """Bytes of a request's or response's headers kept in a delivery log, those of redirects
-    included; a note says how many are left out."""
+    """Maximum size of the headers of a request or response in a delivery log, in bytes, redirects
+    included. A note gives the number of omitted bytes."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least grave of the program's own messages that are printed."""
+    """Minimum log level of the program's own messages."""
     format: Literal["text", "json"] = "text"
-    """`text` for people, `json` with one object a line for programs."""
+    """`text` for people, `json` (one object per line) for programs."""
 
 
 class RetrySettings(Section):
-    """The retry policy of reactions and direct jobs that give none."""
+    """Default retry policy of reactions and direct jobs."""
 
     max_attempts: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Attempts altogether, the first included."""
+    """Maximum number of attempts, including the first."""
     strategy: RetryStrategy = RetryStrategy.EXPONENTIAL
     """`constant`, `linear`, `exponential` or `schedule`."""
     base: Annotated[float, Field(ge=0, le=30 * _DAY)] = 10.0
     """Seconds before the second attempt."""
     factor: Annotated[float, Field(ge=1, le=100)] = 3.0
-    """How many times longer each delay is than the one before (`exponential`)."""
+    """Factor between two successive delays (`exponential`)."""
     max: Annotated[float, Field(ge=0, le=30 * _DAY)] = 21_600.0
-    """No delay is longer than this many seconds."""
+    """Longest delay, in seconds."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """A delay d is drawn evenly from d * (1 - jitter) to d * (1 + jitter)."""
+    """Random variation: a delay d is drawn evenly from d * (1 - jitter) to d * (1 + jitter)."""
     max_elapsed: Annotated[float, Field(gt=0, le=365 * _DAY)] | None = None
-    """No attempt starts later than this many seconds after the job was made; none: no bound."""
+    """Seconds after the creation of a job from which no attempt starts. Default: no limit."""
     schedule: tuple[Annotated[float, Field(ge=0, le=30 * _DAY)], ...] = ()
-    """The delays one by one, the last repeating (`schedule`)."""
+    """List of delays; the last one repeats (`schedule`)."""
 
     @model_validator(mode="after")
     def _has_its_schedule(self) -> Self:
@@ -219,33 +221,33 @@ class RetrySettings(Section):
         return self
 
     def policy(self) -> RetryPolicy:
-        """The same as a `RetryPolicy`."""
+        """Return the settings as a `RetryPolicy`."""
         return RetryPolicy(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
 class LimitSettings(Section):
-    """How large what callers hand in may be."""
+    """Limits on the input of callers."""
 
     max_payload_bytes: Annotated[int, Field(ge=1, le=67_108_864)] = 262_144
-    """Bytes of a trigger's or direct job's payload."""
+    """Maximum size of the payload of a trigger or direct job, in bytes."""
     max_event_type_length: Annotated[int, Field(ge=1, le=1_000)] = 200
-    """Characters of an event type."""
+    """Maximum number of characters of an event type."""
 
 
 class PartitionSettings(Section):
-    """The daily partitions that records are kept in."""
+    """Daily partitions of the record tables."""
 
     days_ahead: Annotated[int, Field(ge=1, le=60)] = 7
-    """Days for which partitions are made in advance."""
+    """Days for which partitions are created in advance."""
 
 
 class SecretSettings(Section):
-    """With what secrets are sealed before they are stored."""
+    """Encryption of stored secrets."""
 
     keys: tuple[SecretStr, ...] = ()
-    """Keys of 32 bytes in URL-safe base64, as `delivery secrets generate-key` makes them. The first
-    seals, all open. None: secrets are stored as they are, but in the embedded database, which has a
-    key of its own in `secrets.key`, in its directory."""
+    """Keys of 32 bytes in URL-safe base64, as `delivery secrets generate-key` prints them. The
+    first key encrypts, all keys decrypt. Without keys, secrets are stored in plain text, except in
+    the embedded database, which generates a key in `secrets.key` in its directory."""
 
     @field_validator("keys")
     @classmethod
@@ -264,15 +266,15 @@ class SecretSettings(Section):
         return value
 
     def texts(self) -> tuple[str, ...]:
-        """The keys as they are."""
+        """Return the plain keys."""
         return tuple(key.get_secret_value() for key in self.keys)
 
 
 class Settings(Section):
-    """Everything that can be configured.
+    """All settings.
 
-    `Settings()` by itself is the defaults, whatever files and environment say; `load_settings`
-    reads those.
+    `Settings()` has the defaults, independent of files and environment. `load_settings` reads these
+    sources.
     """
 
     database: DatabaseSettings = DatabaseSettings()
@@ -289,7 +291,7 @@ class Settings(Section):
     def __init__(self, **sections: Any) -> None:
         problems: dict[str, Problem] = {}
         for name in sections.keys() - self.model_fields:
-            problems[name] = Problem("there is no such section")
+            problems[name] = Problem("unknown section")
         for name, field in self.model_fields.items():
             given = sections.get(name)
             if given is None:
@@ -308,18 +310,18 @@ class Settings(Section):
         vars(self).update(_given=frozenset(sections), _origins={})
 
     def origin(self, section: str, key: str) -> str:
-        """Who set it: `default`, or the file, environment variable or argument by name."""
+        """Return the source of a value: `default`, or a file, environment variable or argument."""
         origins: Mapping[tuple[str, str], str] = vars(self)["_origins"]
         return origins.get((section, key), "default")
 
     def with_origins(self, origins: Mapping[tuple[str, str], str]) -> Self:
-        """The same settings, remembering who set what."""
+        """Return a copy with the source of each value."""
         copy = self.model_copy()
         vars(copy)["_origins"] = dict(origins)
         return copy
 
     def with_key(self, key: str) -> Self:
-        """The same settings, with another key that opens, and seals if it is the only one."""
+        """Return a copy with an additional key, which encrypts if it is the only one."""
         if key in self.secrets.texts():
             return self
         keys = (*self.secrets.keys, SecretStr(key))
@@ -329,4 +331,4 @@ class Settings(Section):
 SECTIONS: Final[Mapping[str, type[Section]]] = {
     name: type(field.get_default()) for name, field in Settings.model_fields.items()
 }
-"""The sections by name."""
+"""Sections by name."""

@@ -1,8 +1,8 @@
-"""Parameters of a database URL: those that the driver supports, and those that it does not.
+"""Parameters of a database URL, supported and unsupported.
 
-Hosting providers hand out URLs for libpq. The driver, asyncpg, takes each parameter that it does
-not know for a setting of the server, which then refuses the connection. So every parameter of libpq
-is either understood, dropped because it changes nothing here, or refused by name.
+The URLs of hosting providers are for libpq. The driver, asyncpg, sends each unknown parameter to
+the server as a setting, and the server then refuses the connection. Each parameter of libpq is
+therefore supported, dropped because it has no effect here, or rejected by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["DRIVER", "FOREIGN", "LIBPQ", "PASSWORDS", "refusal_of"]
 
 PASSWORDS: Final = frozenset({"password", "sslpassword"})
-"""Parameters that hold a password."""
+"""Parameters that contain a password."""
 
 DRIVER: Final = frozenset(
     {
@@ -22,7 +22,7 @@ DRIVER: Final = frozenset(
         *("krbsrvname", "gsslib", "options"),
     }
 )
-"""Parameters that the driver understands itself."""
+"""Parameters that the driver supports."""
 
 _HARMLESS: Final[dict[str, frozenset[str] | None]] = {
     "channel_binding": frozenset({"disable", "prefer"}),
@@ -43,9 +43,8 @@ _HARMLESS: Final[dict[str, frozenset[str] | None]] = {
     "sslsni": frozenset({"1"}),
     "tcp_user_timeout": None,
 }
-"""Parameters of libpq that are dropped, by the values with which they ask for nothing that the
-driver does not do anyway; None: any value. The engine watches its connections itself, so keepalives
-add nothing."""
+"""Parameters of libpq without an effect, with the values that the driver implies (None: any). The
+engine has a timeout for each statement, so keepalives are not needed."""
 
 _ADVICE: Final = {
     "channel_binding": "the driver cannot bind channels; remove it, and verify the server with"
@@ -76,12 +75,12 @@ LIBPQ: Final = (
         *("oauth_client_secret", "oauth_issuer", "oauth_scope"),
     }
 )
-"""Every parameter of libpq, and those that the driver adds."""
+"""All parameters of libpq and of the driver."""
 
 FOREIGN: Final = {
     "connection_limit": "it belongs to another driver; remove it, and set database.pool_size",
     "pgbouncer": "it belongs to another driver; remove it, and set database.statement_cache_size to"
-    " 0 behind a PgBouncer older than 1.21",
+    " 0 for a PgBouncer older than 1.21",
     "pool_timeout": "it belongs to another driver; remove it, and set database.connect_timeout",
     "prepareThreshold": "it belongs to another driver; remove it, and set"
     " database.statement_cache_size",
@@ -92,15 +91,15 @@ FOREIGN: Final = {
     "sslaccept": "it belongs to another driver; use sslmode",
     "uselibpqcompat": "it belongs to another driver; remove it",
 }
-"""Parameters that other drivers put into URLs, and what to do about each."""
+"""Parameters of other drivers, and the advice for each."""
 
 
 def refusal_of(name: str, value: str) -> str | None:
-    """Return why a parameter that the driver does not know cannot be used; None if it is dropped.
+    """Return the problem of a parameter unknown to the driver; None if it has no effect.
 
     Args:
         name: A name in `LIBPQ` or `FOREIGN` that is not in `DRIVER`.
-        value: Its value, decoded.
+        value: Decoded value.
     """
     if name in FOREIGN:
         return FOREIGN[name]

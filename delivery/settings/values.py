@@ -1,7 +1,7 @@
-"""How the value of a setting is read, by its type and its bounds.
+"""Conversion of setting values by type and bounds.
 
-Numbers are not read from text, nor flags from numbers, unless the text comes from where there is
-only text: the environment and the command line.
+Conversion is strict: a string is not a number, and a number is not a boolean. Values of environment
+variables and command-line options are exceptions, because these are always strings.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _FALSE: Final = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
 class EnvironmentText(str):
-    """A value read from the environment, where numbers can only be written as text."""
+    """Value of an environment variable, where numbers are strings too."""
 
     __slots__ = ()
 
 
 class SecretStr:
-    """A text that is not shown by accident."""
+    """String that `repr` and `str` do not reveal."""
 
     __slots__ = ("_text",)
 
@@ -60,7 +60,7 @@ class SecretStr:
         self._text = text
 
     def get_secret_value(self) -> str:
-        """Return the text itself."""
+        """Return the plain string."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -78,12 +78,12 @@ class SecretStr:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The default of a setting, and the bounds of its value."""
+    """Default and bounds of a setting."""
 
     default: Any = _NOTHING
     default_factory: Callable[[], Any] | None = None
     repr: bool = True
-    """Whether the value is shown in the section's `repr`."""
+    """True if the `repr` of the section contains the value."""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
@@ -92,7 +92,7 @@ class Rules:
     max_length: int | None = None
 
     def has_default(self) -> bool:
-        """Whether it gives a default."""
+        """Return whether there is a default."""
         return self.default is not _NOTHING or self.default_factory is not None
 
     def make_default(self) -> Any:
@@ -100,10 +100,10 @@ class Rules:
         return self.default if self.default_factory is None else self.default_factory()
 
     def check(self, value: Any) -> None:
-        """Refuse a value that is out of bounds.
+        """Reject a value that is out of bounds.
 
         Raises:
-            Refused: naming the bound.
+            Refused: With the bound.
         """
         if self.ge is not None and value < self.ge:
             _refuse(f"must be greater than or equal to {plain_number(self.ge)}", value)
@@ -120,33 +120,33 @@ class Rules:
 
 
 def Field(**rules: Any) -> Any:  # noqa: N802 - the name that such functions have elsewhere
-    """Return rules of a setting, for use as its default or in `Annotated`."""
+    """Return the rules of a setting, for use as its default or in `Annotated`."""
     return Rules(**rules)
 
 
 @dataclass(frozen=True, slots=True)
 class BeforeValidator:
-    """A function that a value goes through before its type is looked at."""
+    """Function that converts a value before its type is checked."""
 
     function: Callable[[object], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem with a value."""
+    """Problem with a value."""
 
     text: str
     value: Any = _NOTHING
-    """The value, if the text does not say it already."""
+    """The value, unless the message contains it."""
 
     @property
     def says_its_value(self) -> bool:
-        """Whether there is no value to add to the text."""
+        """True if there is no value to add to the message."""
         return self.value is _NOTHING
 
 
 class Refused(ValueError):
-    """A value cannot be used."""
+    """Invalid value."""
 
     def __init__(self, text: str, value: Any = _NOTHING) -> None:
         super().__init__(text)
@@ -158,17 +158,17 @@ def _refuse(text: str, value: Any) -> NoReturn:
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """`int` for `int`; `float` and `None` for `float | None`."""
+    """Return the types of a union: `int` for `int`; `float` and `None` for `float | None`."""
     if get_origin(annotation) in {Union, UnionType}:
         return get_args(annotation)
     return (annotation,)
 
 
 def read(annotation: Any, value: Any) -> Any:
-    """Return a value as the type that the annotation names, checked against its bounds.
+    """Convert a value to the annotated type and check its bounds.
 
     Raises:
-        Refused: saying what it must be.
+        Refused: With the required type or bound.
     """
     bounds: Sequence[Any] = ()
     while get_origin(annotation) is Annotated:

@@ -1,4 +1,4 @@
-"""Ids by the digits that they begin or end with."""
+"""Ids by the digits that they begin or end with, and names by ids."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from asyncpg.pgproto import pgproto
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from delivery.store.driver.connection import Executor
 
-__all__ = ["SEARCHED", "DriverUUID", "IdKind", "find"]
+__all__ = ["SEARCHED", "DriverUUID", "IdKind", "find", "reaction_names"]
 
 DriverUUID: Final[type[UUID]] = pgproto.UUID
 """The driver's own class of UUIDs; they equal those of the standard library."""
@@ -37,3 +39,11 @@ async def find(
         limit,
     )
     return [row["id"] for row in rows]
+
+
+async def reaction_names(
+    executor: Executor, reaction_ids: Iterable[UUID], tenant_id: str
+) -> dict[UUID, str]:
+    """Return the names of these reactions; deleted ones and another tenant's are missing."""
+    rows = await executor.fetch(statement("reaction_names"), list(reaction_ids), tenant_id)
+    return {row["id"]: row["name"] for row in rows}

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 import delivery
+from tests.support.engines import engine_on
+from tests.support.proxies import Proxy
 
 HEAVY = frozenset(
     {
@@ -17,6 +19,20 @@ HEAVY = frozenset(
     }
 )
 ENGINE = frozenset({"asyncpg", "cryptography", "httpcore", "httpx", "pydantic", "uvloop"})
+
+CALLS = frozenset({"anyio", "httpcore", "httptools", "httpx", "idna", "jmespath", "uvloop"})
+PARTS = ("delivery.engine", "delivery.http", "delivery.message", "delivery.policy", "delivery.s")
+WRITING = frozenset(
+    {
+        *("delivery.service.calls", "delivery.service.database", "delivery.service.direct_jobs"),
+        *("delivery.service.previews", "delivery.service.reaction_writer"),
+        *(
+            "delivery.service.trigger_writer",
+            "delivery.store.driver.caller",
+            "delivery.embedded.server",
+        ),
+    }
+)
 
 
 def imported(code: str) -> set[str]:
@@ -59,10 +75,70 @@ def test_the_help_of_a_command_imports_nothing_of_the_engine(arguments: tuple[st
     assert not {name for name in modules if name.startswith(("delivery.service", "delivery.store"))}
 
 
-def test_a_command_that_reads_imports_neither_worker_nor_httpx(database_url: str) -> None:
-    modules = imported(command("jobs", "list", "--database-url", database_url))
+@pytest.fixture
+async def filled(database_url: str) -> str:
+    """A database with a reaction, a trigger and a job."""
+    async with engine_on(database_url) as engine:
+        await engine.reactions.create(name="shop", url="http://127.0.0.1:9/")
+        await engine.trigger("order.paid", {"order": 1})
+    return database_url
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redacts", "signs"),
+    [
+        (("jobs", "list"), False, False),
+        (("jobs", "list", "--json"), False, False),
+        (("logs", "list"), True, False),
+        (("triggers", "list"), True, False),
+        (("reactions", "list"), True, True),
+    ],
+    ids=["jobs", "jobs as JSON", "logs", "triggers", "reactions"],
+)
+@pytest.mark.anyio
+async def test_a_command_that_reads_imports_only_what_it_shows(
+    filled: str, arguments: tuple[str, ...], *, redacts: bool, signs: bool
+) -> None:
+    """Hold what commands import: `redacts` and `signs` allow modules that they show values with."""
+    modules = imported(command(*arguments, "--database-url", filled))
     assert "asyncpg" in modules
-    assert not {"httpx", "httpcore", "uvloop", "delivery.engine.worker"} & modules
+    assert not CALLS & modules
+    assert signs or "cryptography" not in modules
+    own = {name for name in modules if name.startswith(PARTS)}
+    assert {name for name in own if name.startswith(("delivery.http", "delivery.engine"))} <= {
+        "delivery.engine",
+        "delivery.engine.watch",
+    }
+    assert not WRITING & own
+    if not redacts:
+        assert {name for name in own if name.startswith("delivery.message")} <= {
+            "delivery.message",
+            "delivery.message.storage",
+            "delivery.message.storage.encryption",
+        }
+        assert not {name for name in own if name.startswith("delivery.policy")}
+
+
+@pytest.mark.parametrize(("given", "freezes"), [("", True), ('["--version"]', False)])
+def test_only_the_program_itself_ends_without_a_search_for_garbage(
+    given: str, *, freezes: bool
+) -> None:
+    code = (
+        "import gc, sys\n"
+        "from delivery.cli import main\n"
+        "sys.argv = ['delivery', '--version']\n"
+        f"assert main({given}) == 0\n"
+        f"assert (gc.get_freeze_count() > 0) is {freezes}"
+    )
+    imported(code)
+
+
+@pytest.mark.anyio
+async def test_connecting_opens_one_connection(database_url: str) -> None:
+    """The schema is checked on the connection that is used later."""
+    async with Proxy(database_url) as proxy, engine_on(proxy.url, migrate=False) as engine:
+        await engine.jobs.list()
+        assert proxy.accepted == 1
 
 
 def test_every_public_name_is_found_and_no_other() -> None:

@@ -250,7 +250,7 @@ async def test_a_connection_by_another_way_to_the_same_database_is_accepted(
     database_url: str,
 ) -> None:
     async with engine_on(database_url) as engine, session(database_url, "plain") as connection:
-        engine.triggers._callers._place = "elsewhere"
+        engine._trigger_writer._callers._place = "elsewhere"
         async with connection.transaction():
             await engine.trigger("x", 1, connection=connection)
         async with connection.transaction():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -77,6 +78,7 @@ VERBS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
     "triggers.status": lambda engine: engine.triggers.status(ID),
     "triggers.statuses": lambda engine: engine.triggers.statuses([TRIGGER]),
     "ids.find": lambda engine: engine.ids.find("job", "0123"),
+    "ids.reaction_names": lambda engine: engine.ids.reaction_names([ID]),
     "living_workers": lambda engine: engine.living_workers(),
     "jobs.create": lambda engine: engine.jobs.create(url=URL),
     "jobs.get": lambda engine: engine.jobs.get(ID),
@@ -119,8 +121,7 @@ def test_no_verb_is_left_out(anyio_backend: object) -> None:
 
 
 def _class_of(name: str) -> type:
-    from delivery.service import engine as module  # noqa: PLC0415 - only here
-
+    module = import_module(f"delivery.service.{name.lower()}")
     return getattr(module, name)  # type: ignore[no-any-return]
 
 

@@ -192,7 +192,7 @@ async def test_a_fault_of_a_stored_reaction_is_logged_once(
         with caplog.at_level(logging.ERROR):
             for _ in range(3):
                 await engine.trigger("x", 1, tenant_id="bad")
-                engine.triggers._fan_out._copies.clear()
+                engine._trigger_writer._fan_out._copies.clear()
         errors = [each.getMessage() for each in caplog.records]
         assert len(errors) == 1
         assert str(bad.id) in errors[0]

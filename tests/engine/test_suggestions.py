@@ -9,7 +9,7 @@ import pytest
 import delivery
 from delivery import InvalidInput, InvalidSetting
 from delivery.service.calls import CallOptions
-from delivery.service.reactions import ReactionChanges
+from delivery.service.reaction_writer import ReactionChanges
 from delivery.spelling import closest, did_you_mean
 from tests.support.engines import engine_on
 

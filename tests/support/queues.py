@@ -13,12 +13,12 @@ from delivery.message.storage.calls import encode_params
 from delivery.message.storage.encryption import Sealer
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
-from delivery.store import queue, reactions, triggers
+from delivery.store import queue, reactions
+from delivery.store.arrivals import FanOut, write_fan_out
 from delivery.store.catalogs import load_catalog
 from delivery.store.driver.connection import open_pool
 from delivery.store.partitions import ensure_partitions
 from delivery.store.settlements import Settlement
-from delivery.store.triggers import FanOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ class Bench:
                     None,
                 )
             )
-        assert await triggers.write_fan_out(self.pool, fan_out) is not None
+        assert await write_fan_out(self.pool, fan_out) is not None
         return [row[0] for row in fan_out.jobs]
 
     async def claim(

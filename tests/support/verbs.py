@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from delivery.service import reaction_writer
 from tests.support.engines import SECRET
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _valid(objects: Objects) -> dict[str, dict[str, Any]]:
         "triggers.status": {"trigger_id": objects.trigger},
         "triggers.statuses": {"of": []},
         "ids.find": {"kind": "job", "text": str(objects.job)},
+        "ids.reaction_names": {"of": [objects.reaction]},
         "living_workers": {},
         "reactions.create": {"name": "r", "event_types": ["a.*"], **_CALL},
         "reactions.get": reaction,
@@ -148,7 +150,9 @@ def _keys_of(run: Callable[..., Any], parameter: str) -> list[str]:
     assert module is not None
     text = str(inspect.get_annotations(run)[parameter])
     name = text.removeprefix("Unpack[").removesuffix("]")
-    return sorted(getattr(module, name).__annotations__ | _inherited(getattr(module, name)))
+    # The module of a verb may import it for type checkers only.
+    options = getattr(module, name, None) or getattr(reaction_writer, name)
+    return sorted(options.__annotations__ | _inherited(options))
 
 
 def _inherited(kind: type) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from delivery.errors import InvalidSetting
 from delivery.settings import (
-    hide_password,
     load_settings,
     parse_database_url,
     passwords_in,
+    redact_password,
     show_settings,
     without_password,
 )
@@ -71,7 +71,7 @@ def test_no_password_is_shown_however_it_is_written(password: str) -> None:
         assert password not in without_password(url)
         if "://" in url:
             assert password in passwords_in(url)
-            assert password not in hide_password(f"cannot resolve {password}", url)
+            assert password not in redact_password(f"cannot resolve {password}", url)
         if (refusal := refusal_of(url)) is None:
             assert parsed_by_driver(parse_database_url(url).dsn)[1].user == "me"
         else:
@@ -142,7 +142,7 @@ def test_a_refused_url_in_the_settings_is_named_with_its_source_but_not_repeated
     with pytest.raises(InvalidSetting) as caught:
         load_settings()
     text = str(caught.value)
-    assert text.startswith("database.url: it is ambiguous: it has @, /, ? or #")
+    assert text.startswith("database.url: it is ambiguous: it contains @, /, ? or #")
     assert text.endswith("(environment variable DELIVERY_DATABASE_URL)")
     assert "cret" not in text
 

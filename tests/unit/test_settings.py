@@ -140,7 +140,7 @@ def test_a_misspelt_variable_is_an_error(
         ("[htp]\ntimeout = 1", "htp: there is no such section; did you mean http?"),
         ("timeout = 1", "timeout: belongs into a section, such as [http]"),
         ("http = 1", "http: is a section, not a value"),
-        ('[http]\ntimeout = "5"', "http.timeout: must be a number, not a text"),
+        ('[http]\ntimeout = "5"', "http.timeout: must be a number, not a string"),
         ("[http]\ntimeout = true", "http.timeout: must not be a boolean"),
         ("[http]\ntimeout = nan", "http.timeout: must be"),
         ("[http]\ntimeout = 0", "http.timeout: must be greater than 0, not 0"),

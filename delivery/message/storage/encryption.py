@@ -17,12 +17,12 @@ import binascii
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from cryptography.fernet import Fernet, InvalidToken
-
 from delivery.errors import InvalidSetting, MissingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from cryptography.fernet import Fernet
 
 __all__ = ["Sealer", "generate_key", "key_label"]
 
@@ -33,6 +33,8 @@ _LABEL: Final = 8
 
 def generate_key() -> str:
     """A new key for `secrets.keys`: 32 random bytes in URL-safe base64."""
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - as in `Sealer._fernet`
+
     return Fernet.generate_key().decode()
 
 
@@ -69,14 +71,15 @@ class Sealer:
         InvalidSetting: if a key is not one.
     """
 
-    __slots__ = ("_keys", "_on_unsealed", "_seal", "_start")
+    __slots__ = ("_fernets", "_keys", "_on_unsealed", "_start")
 
     def __init__(
         self, keys: Sequence[str] = (), *, on_unsealed: Callable[[], None] | None = None
     ) -> None:
-        self._keys = {key_label(key): Fernet(key) for key in keys}
+        self._keys = {key_label(key): key for key in keys}
+        self._fernets: dict[str, Fernet] = {}
+        """The keys that were used, by their label."""
         self._on_unsealed = on_unsealed
-        self._seal = Fernet(keys[0]) if keys else None
         self._start = f"{_PREFIX}{key_label(keys[0])}:" if keys else ""
 
     def __repr__(self) -> str:
@@ -85,7 +88,7 @@ class Sealer:
     @property
     def has_keys(self) -> bool:
         """Whether what is given to `seal` is sealed."""
-        return self._seal is not None
+        return bool(self._keys)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,11 +97,12 @@ class Sealer:
 
     def seal(self, data: bytes) -> str:
         """The sealed text; without a key, the data itself as a text, which must be UTF-8."""
-        if self._seal is None:
+        if not self._keys:
             if self._on_unsealed is not None:
                 self._on_unsealed()
             return data.decode()
-        return self._start + self._seal.encrypt(data).decode("ascii")
+        first = next(iter(self._keys))
+        return self._start + self._fernet(first).encrypt(data).decode("ascii")
 
     def open(self, text: str | bytes) -> bytes:
         """What was sealed; a text that is not sealed is given back as it is.
@@ -108,20 +112,21 @@ class Sealer:
         """
         sealed = text if isinstance(text, bytes) else text.encode()
         if not self.is_sealed(sealed):
-            if self._seal is None and self._on_unsealed is not None:
+            if not self._keys and self._on_unsealed is not None:
                 self._on_unsealed()
             return sealed
         label, _, token = sealed[len(_PREFIX) :].partition(b":")
         named = label.decode("ascii", "replace")
-        key = self._keys.get(named)
-        if key is None:
+        if named not in self._keys:
             message = (
                 f"what is secret in it was sealed with the key {named}, which this process does not"
                 " have; add that key to secrets.keys (DELIVERY_SECRETS_KEYS)"
             )
             raise MissingKey(message)
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - as in `_fernet`
+
         try:
-            return key.decrypt(token)
+            return self._fernet(named).decrypt(token)
         except InvalidToken:
             message = (
                 f"what is secret in it was sealed with the key {named} of secrets.keys, but was"
@@ -129,13 +134,22 @@ class Sealer:
             )
             raise MissingKey(message) from None
 
+    def _fernet(self, label: str) -> Fernet:
+        fernet = self._fernets.get(label)
+        if fernet is None:
+            # Programs that only read seldom open a seal, and the import takes a while.
+            from cryptography.fernet import Fernet  # noqa: PLC0415
+
+            fernet = self._fernets[label] = Fernet(self._keys[label])
+        return fernet
+
     def is_sealed(self, text: str | bytes) -> bool:
         """Whether this is a sealed text, whatever its key."""
         return _begins(text, _PREFIX)
 
     def is_current(self, text: str | bytes) -> bool:
         """Whether it is sealed with the first key; without keys, whether it is not sealed."""
-        if self._seal is None:
+        if not self._keys:
             return not self.is_sealed(text)
         return _begins(text, self._start)
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from delivery.errors import DatabaseUnavailable, ReadOnlyDatabase
-from delivery.settings import hide_password, parse_database_url, without_password
+from delivery.settings import parse_database_url, redact_password, without_password
 from delivery.settings.embedded_url import is_embedded
 from delivery.store.driver.errors import DRIVER_ERRORS, unavailable
 from delivery.store.driver.pool import Pool
@@ -170,13 +170,13 @@ def _wanted(url: str) -> Any:
 
 def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnavailable:
     """The error to raise: the URL without its password, what happened, what to do."""
-    reason = hide_password(_reason(error, timeout), url)
+    reason = redact_password(_reason(error, timeout), url)
     return unavailable(error)(f"cannot connect to {without_password(url)}: {reason}")
 
 
 def _shown(error: BaseException, url: str) -> BaseException | None:
     """The error as a cause; None if its text repeats part of a password."""
-    return error if hide_password(str(error), url) == str(error) else None
+    return error if redact_password(str(error), url) == str(error) else None
 
 
 def _server_settings(target: DriverUrl) -> dict[str, str]:

@@ -1,0 +1,47 @@
+"""The sealer that an engine's parts share, and the secrets that its messages must not repeat."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from delivery.message.storage.encryption import Sealer
+from delivery.observe.secret_filter import register_secrets
+from delivery.settings import passwords_in
+
+if TYPE_CHECKING:
+    from delivery.settings import Settings
+
+__all__ = ["hide_by", "sealer_for"]
+
+logger = logging.getLogger(__name__)
+
+
+def sealer_for(settings: Settings) -> Sealer:
+    """What seals by these settings; without a key it says so once, when it first matters."""
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            logger.warning(
+                "there is no key in secrets.keys: secrets are stored as they are, readable in any"
+                " copy of the database; `delivery secrets generate-key` makes a key"
+            )
+
+    return Sealer(settings.secrets.texts(), on_unsealed=tell)
+
+
+def hide_by(settings: Settings, database_url: str) -> None:
+    """Take for secret, in this process, what the settings say, and what gives access to it."""
+    redaction = settings.redaction
+    if redaction.names or redaction.exempt:
+        from delivery.message.redaction.by_name import exempt_names, hide_names  # noqa: PLC0415 - seldom
+
+        hide_names(redaction.names)
+        exempt_names(redaction.exempt)
+    register_secrets(settings.secrets.texts())
+    register_secrets(passwords_in(database_url))
+    register_secrets(filter(None, [os.environ.get("PGPASSWORD")]))
