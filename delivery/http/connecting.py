@@ -60,10 +60,10 @@ class Connector:
             seconds: Remaining time of the request's timeout. The connect timeout applies as well.
         """
         limit = min(seconds, request.connect_timeout)
-        ends = asyncio.get_running_loop().time() + limit
+        deadline = asyncio.get_running_loop().time() + limit
         try:
             async with asyncio.timeout(limit):
-                return await self._connect(request.endpoint, exchange, ends)
+                return await self._connect(request.endpoint, exchange, deadline)
         except TimeoutError:
             exchange.failure_kind = FailureKind.TIMEOUT
             if seconds < request.connect_timeout:
@@ -79,12 +79,14 @@ class Connector:
             _explain(error, request.endpoint, exchange)
         return None
 
-    async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> HttpConnection:
+    async def _connect(
+        self, endpoint: Endpoint, exchange: Exchange, deadline: float
+    ) -> HttpConnection:
         began = time.perf_counter()
         addresses = await self._guard.resolve(endpoint)
         resolved = time.perf_counter()
         exchange.dns_ms = (resolved - began) * 1000
-        opened = await _open_socket(addresses, endpoint.port, ends)
+        opened = await _open_socket(addresses, endpoint.port, deadline)
         connected = time.perf_counter()
         exchange.connect_ms = (connected - resolved) * 1000
         try:
@@ -156,7 +158,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.socket:
+async def _open_socket(addresses: list[str], port: int, deadline: float) -> socket.socket:
     """Connect to the first address that accepts.
 
     The addresses share the remaining time evenly, so an unreachable address does not prevent an
@@ -167,7 +169,7 @@ async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.s
     for tried, address in enumerate(addresses, 1):
         now = asyncio.get_running_loop().time()
         is_last = tried == len(addresses)
-        share = None if is_last else max(ends - now, 0.0) / (len(addresses) - tried + 1)
+        share = None if is_last else max(deadline - now, 0.0) / (len(addresses) - tried + 1)
         try:
             async with asyncio.timeout(share):
                 return await _open_one(address, port)

@@ -79,7 +79,7 @@ class NativeTransport:
         """
         endpoint = request.endpoint
         exchange = Exchange()
-        waited_for = 0.0
+        waited = 0.0
         caller: Caller = request
         if request.slot is not None:
             caller = request.slot
@@ -89,7 +89,7 @@ class NativeTransport:
             if not pool.try_enter(request):
                 requested = time.perf_counter()
                 await pool.wait(request)
-                waited_for = time.perf_counter() - requested
+                waited = time.perf_counter() - requested
         began = time.perf_counter()
         connection: HttpConnection | None = None
         try:
@@ -113,8 +113,8 @@ class NativeTransport:
             if not pool.idle:
                 self._drop_if_unused(endpoint, pool)
         exchange.total_ms = (time.perf_counter() - began) * 1000
-        if waited_for:
-            exchange.waited_ms = waited_for * 1000
+        if waited:
+            exchange.waited_ms = waited * 1000
         return exchange
 
     def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
@@ -223,9 +223,9 @@ class NativeTransport:
         self._sweeper = None
         while self._idle:
             connection = next(iter(self._idle))
-            ends = connection.idle_since + self._keepalive
-            if ends > loop.time():
-                self._sweeper = loop.call_at(ends, self._sweep)
+            expires_at = connection.idle_since + self._keepalive
+            if expires_at > loop.time():
+                self._sweeper = loop.call_at(expires_at, self._sweep)
                 return
             self._close_idle(connection)
 
@@ -269,7 +269,7 @@ class NativeTransport:
 
 
 def _record_sending(exchange: Exchange, before: Exchange) -> None:
-    """Record the first sending of a request that could not be repeated for a local shortage."""
+    """Record that a request was sent, although a local shortage prevented its repetition."""
     if exchange.failure_kind is FailureKind.LOCAL and before.reused:
         exchange.reused = True
         exchange.remote_address = before.remote_address

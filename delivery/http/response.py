@@ -148,7 +148,7 @@ class ResponseReader:
         self.reusable = False
 
     def forget(self) -> None:
-        """Release the memory of the response, because idle connections are many."""
+        """Release the memory of the response, because there may be many idle connections."""
         del self._exchange
         self._head = b""
         self._body.forget()

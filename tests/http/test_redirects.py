@@ -92,7 +92,7 @@ def with_headers(request: Request, *headers: bytes) -> Request:
     return request
 
 
-def seen(server: RawServer) -> list[bytes]:
+def request_lines(server: RawServer) -> list[bytes]:
     return [head.split(b"\r\n")[0] for head, _ in server.requests]
 
 
@@ -147,7 +147,7 @@ async def test_a_relative_location_is_resolved(
         request = request_to(server.url.replace("/hooks", "/a/b"))
         exchange = await follow(transport, with_headers(request, SECRETS))
     assert exchange.status_code == 200, exchange.error
-    assert seen(server)[1] == b"POST " + target + b" HTTP/1.1"
+    assert request_lines(server)[1] == b"POST " + target + b" HTTP/1.1"
     # The same origin receives the secrets.
     assert b"hunter2" in server.requests[1][0]
 

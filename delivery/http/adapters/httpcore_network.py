@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkStream", "open_stream"]
 
-_MOST_BUFFERED: Final = 262_144
+_MAX_BUFFERED: Final = 262_144
 """Number of buffered bytes above which the socket is not read."""
 
 
@@ -186,7 +186,7 @@ class _Buffer(asyncio.Protocol):
             raise self._error
         if not self._data and not self._has_ended:
             self._readable.clear()
-        if self._is_paused and len(self._data) < _MOST_BUFFERED:
+        if self._is_paused and len(self._data) < _MAX_BUFFERED:
             self._is_paused = False
             self.transport.resume_reading()
         return data
@@ -207,7 +207,7 @@ class _Buffer(asyncio.Protocol):
         """Buffer the received bytes."""
         self._data += data
         self._readable.set()
-        if len(self._data) >= _MOST_BUFFERED and not self._is_paused:
+        if len(self._data) >= _MAX_BUFFERED and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HandshakeScheduler"]
 
-_SECONDS_A_TURN: Final = 0.002
+_SECONDS_PER_TURN: Final = 0.002
 
 
 class HandshakeScheduler:
@@ -40,10 +40,10 @@ class HandshakeScheduler:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        ends = time.perf_counter() + _SECONDS_A_TURN
+        deadline = time.perf_counter() + _SECONDS_PER_TURN
         steps = self._steps
         try:
-            while time.perf_counter() < ends:
+            while time.perf_counter() < deadline:
                 turn = steps.take()
                 if turn is None:
                     break

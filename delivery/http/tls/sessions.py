@@ -36,8 +36,8 @@ class SessionCache:
         entry = self._sessions.get(endpoint)
         if entry is None:
             return None
-        made_with, session, ends = entry
-        if made_with is not context or ends < time.monotonic():
+        made_with, session, expires_at = entry
+        if made_with is not context or expires_at < time.monotonic():
             del self._sessions[endpoint]
             return None
         return session
