@@ -71,7 +71,7 @@ class Recorder(Protocol):
         """Record a complete request and return its step."""
 
     def settled(self, requests: int) -> None:
-        """Record the number of requests that have been responded to, or cannot be any more."""
+        """Record the number of requests that now have a response, or never will."""
 
 
 class ReceiverConnection(asyncio.Protocol):

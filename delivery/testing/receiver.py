@@ -199,7 +199,7 @@ class Receiver:
         return step
 
     def settled(self, requests: int) -> None:
-        """Record the number of requests that have been responded to, or cannot be any more."""
+        """Record the number of requests that now have a response, or never will."""
         self._unsettled -= requests
         self._settlement.set()
 

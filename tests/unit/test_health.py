@@ -69,9 +69,9 @@ def test_a_call_is_classified_as_evidence_about_its_endpoint(
     assert classify(decision, status, kind) is call_result
 
 
-def seen(*answers: CallResult, retry_after: float | None = None) -> Observed:
+def seen(*call_results: CallResult, retry_after: float | None = None) -> Observed:
     observed = Observed()
-    for call_result in answers:
+    for call_result in call_results:
         observed = observe(observed, 1, call_result, NOW, NOW, lambda: retry_after)
     return observed
 
@@ -287,11 +287,11 @@ healths = st.builds(
     openings=st.integers(0, 10**6),
     paused_until=st.floats(0, NOW + 10**4),
 )
-answers = st.lists(st.sampled_from(CallResult), min_size=1, max_size=20)
+call_results = st.lists(st.sampled_from(CallResult), min_size=1, max_size=20)
 asked = st.none() | st.floats(0, 1e12)
 
 
-@given(healths, answers, asked)
+@given(healths, call_results, asked)
 def test_no_pause_exceeds_the_settings(
     health: Health, said: list[CallResult], retry_after: float | None
 ) -> None:
@@ -300,7 +300,7 @@ def test_no_pause_exceeds_the_settings(
     assert change.health.paused_until <= max(health.paused_until, NOW + longest)
 
 
-@given(healths, answers, asked)
+@given(healths, call_results, asked)
 def test_a_final_success_resets_health_except_for_a_running_pause(
     health: Health, said: list[CallResult], retry_after: float | None
 ) -> None:
