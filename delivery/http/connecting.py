@@ -113,8 +113,8 @@ class Connector:
             self._scheduler,
             lambda session: self._sessions.store(endpoint, context, session),
         )
-        await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
         try:
+            await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
             await secured.ready
         except BaseException:
             secured.abort()

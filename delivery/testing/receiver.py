@@ -107,7 +107,7 @@ class Receiver:
         return self._total if path is None else self._of_path[path]
 
     async def wait_for(
-        self, count: int, timeout: float = 10.0, *, path: str | None = None
+        self, count: int, timeout: float = 30.0, *, path: str | None = None
     ) -> list[ReceivedRequest]:
         """Wait until this number of requests has arrived since the start, and return `received`.
 

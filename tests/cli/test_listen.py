@@ -96,7 +96,7 @@ async def test_being_told_to_stop_is_a_good_end(number: signal.Signals) -> None:
     """At once, whatever answers are still to come."""
     async with running("listen", "--delay", "600") as program:
         url = (await program.line()).removeprefix("listening on ")
-        async with httpx.AsyncClient(timeout=0.5) as client:
+        async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=0.5)) as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.post(url)
         ended = await program.stop(number)

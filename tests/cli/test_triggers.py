@@ -82,7 +82,7 @@ async def test_a_wait_for_a_failing_endpoint_reports_the_failure_as_text_and_as_
         await commands.json("reactions", "create", *options)
         async with running("worker", "--database-url", database_url, *LOOPBACK) as worker:
             await worker.line()
-            ended = await commands.run("trigger", "a", "--wait", "--timeout", "1", "--json")
+            ended = await commands.run("trigger", "a", "--wait", "--timeout", "3", "--json")
     assert ended.code == 5
     error = json.loads(ended.err)["error"]
     assert error["code"] == "job_timeout"

@@ -99,7 +99,7 @@ async def test_deliveries_are_claimed_and_settled_in_batches(
         )
         executed = await statements_of(engine)
         async with engine.workers():
-            await receiver.wait_for(JOBS, timeout=30)
+            await receiver.wait_for(JOBS, timeout=60)
         counts = Counter(_kind(text) for text in executed)
         assert counts["claim"] <= JOBS / 20
         assert counts["settle"] <= JOBS / 20

@@ -36,7 +36,7 @@ async def kill_server(directory: Path) -> None:
     for process in killed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _gone, alive = await anyio.to_thread.run_sync(lambda: psutil.wait_procs(killed, timeout=10))
+    _gone, alive = await anyio.to_thread.run_sync(lambda: psutil.wait_procs(killed, timeout=60))
     assert not alive
 
 
@@ -65,8 +65,8 @@ async def test_an_embedded_server_that_is_killed_is_started_again_by_who_uses_it
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         before = await engine.trigger("x", 1)
-        await engine.jobs.wait(before.jobs[0], timeout=10)
+        await engine.jobs.wait(before.jobs[0], timeout=60)
         await kill_server(short_directory)
         trigger = await once_back(lambda: engine.trigger("x", 2))
-        done = await once_back(lambda: engine.jobs.wait(trigger.jobs[0], timeout=20))
+        done = await once_back(lambda: engine.jobs.wait(trigger.jobs[0], timeout=60))
         assert done.status is JobStatus.SUCCEEDED

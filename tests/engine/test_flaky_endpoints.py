@@ -11,6 +11,7 @@ from delivery import CircuitState, JobStatus, Reaction, ReactionHealth, TriggerR
 from delivery.testing import Drop, FailFirst, Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import engine_on, wait_for_all
+from tests.support.raw_servers import until as turns_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,8 +69,8 @@ async def test_an_endpoint_that_fails_each_new_message_once_has_not_failed(
         jobs = await trigger_all(engine, 200)
         began = time.monotonic()
         async with engine.workers():
-            done = await wait_for_all(engine, jobs, timeout=60)
-        assert time.monotonic() - began < 15
+            done = await wait_for_all(engine, jobs)
+        assert time.monotonic() - began < 50
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert (await engine.triggers.list(type="reaction.failing")).items == ()
     assert receiver.count("/x") == 400
@@ -98,11 +99,12 @@ async def test_an_endpoint_that_is_down_gets_few_calls(
     async with engine_on(database_url, health=health) as engine:
         reaction = await struggling(engine, receiver)
         jobs = await trigger_all(engine, 50)
-        async with engine.workers():
+        async with engine.workers() as worker:
             await until_open(engine, reaction)
-            await receiver.wait_for_responses()
+            # Calls that began before are on their way.
+            await turns_until(lambda: not list(worker._sender.in_hand()))
             opened = receiver.count("/x")
-            await receiver.wait_for(opened + 2, path="/x", timeout=15)
+            await receiver.wait_for(opened + 2, path="/x", timeout=60)
         attempts = [(await engine.jobs.get(job)).attempt for job in jobs]
         assert sum(attempts) == receiver.count("/x") <= opened + 3, "one call for each opening"
         assert opened <= 50 * 12
@@ -126,8 +128,9 @@ async def test_a_job_that_failed_before_finds_out_whether_the_endpoint_works_aga
         )
         receiver.endpoint("/x", FailFirst(1, Respond(500)))
         seen = {each.webhook_id for each in receiver.received if each.path == "/x"}
+        before = receiver.count("/x")
         async with engine.workers():
-            await receiver.wait_for(receiver.count("/x") + 1, path="/x", timeout=15)
-            probe = [each for each in receiver.received if each.path == "/x"][-1]
+            await receiver.wait_for(before + 1, path="/x", timeout=60)
+            probe = [each for each in receiver.received if each.path == "/x"][before]
             assert probe.webhook_id in seen
-            await wait_for_all(engine, [*tried, *new], timeout=30)
+            await wait_for_all(engine, [*tried, *new])

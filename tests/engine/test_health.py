@@ -22,12 +22,14 @@ from delivery import (
 from delivery.testing import FailFirst, Receiver, Respond, Sequence
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on, wait_for_all
+from tests.support.raw_servers import until as turns_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from uuid import UUID
 
     from delivery import Engine
+    from delivery.engine.worker import Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +62,7 @@ async def listening(engine: Engine, receiver: Receiver, *types: str) -> None:
 
 
 async def told(receiver: Receiver, count: int = 1) -> list[Any]:
-    await receiver.wait_for(count, path="/told", timeout=15)
+    await receiver.wait_for(count, path="/told", timeout=60)
     return [orjson.loads(each.body) for each in receiver.received if each.path == "/told"]
 
 
@@ -83,9 +85,9 @@ async def until_well(engine: Engine, reaction: Reaction) -> None:
     await until(is_well)
 
 
-async def settled_count(receiver: Receiver) -> int:
-    """How many requests have arrived, once those are answered that came before the circuit."""
-    await receiver.wait_for_responses()
+async def settled_count(worker: Worker, receiver: Receiver) -> int:
+    """Return the number of requests, once no call is on its way that began before the circuit."""
+    await turns_until(lambda: not list(worker._sender.in_hand()))
     return receiver.count("/x")
 
 
@@ -137,12 +139,12 @@ async def test_a_half_open_circuit_lets_one_call_at_a_time_try_and_closes_when_o
         reaction = await struggling(engine, receiver)
         await listening(engine, receiver, "reaction.*")
         jobs = await trigger_all(engine, 30)
-        async with engine.workers():
+        async with engine.workers() as worker:
             await until_open(engine, reaction)
-            before = await settled_count(receiver)
-            await receiver.wait_for(before + 4, path="/x", timeout=15)
+            before = await settled_count(worker, receiver)
+            await receiver.wait_for(before + 4, path="/x", timeout=60)
             receiver.endpoint("/x", Respond())
-            done = await wait_for_all(engine, jobs, timeout=30)
+            done = await wait_for_all(engine, jobs, timeout=60)
             events = await told(receiver, 2)
             await until_well(engine, reaction)
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
@@ -161,7 +163,7 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reactio
         reaction = await struggling(engine, receiver)
         jobs = await trigger_all(engine, 40)
         async with engine.workers():
-            await wait_for_all(engine, jobs, timeout=30)
+            await wait_for_all(engine, jobs, timeout=60)
             await until_well(engine, reaction)
         calls = [each.received_at for each in receiver.received]
         # The first window of calls was under way when the first answer came.
@@ -285,7 +287,7 @@ async def test_calls_to_where_a_reaction_no_longer_leads_do_not_open_its_circuit
         before = await trigger_all(engine, 8)
         await engine.reactions.update(reaction.id, url=receiver.url("/mended"), name="moved")
         async with engine.workers():
-            await receiver.wait_for(24, path="/x", timeout=15)
+            await receiver.wait_for(24, path="/x", timeout=60)
             after = await trigger_all(engine, 8)
             done = await wait_for_all(engine, after)
             assert await circuit_of(engine, reaction) is CircuitState.CLOSED

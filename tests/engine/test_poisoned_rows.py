@@ -45,7 +45,7 @@ async def reaction_of(
 async def assert_delivers(engine: Engine, tenant_id: str) -> None:
     """One more trigger of the tenant is delivered."""
     trigger = await engine.trigger("x", {"n": 1}, tenant_id=tenant_id)
-    job = await engine.jobs.wait(trigger.jobs[0], timeout=10, tenant_id=tenant_id)
+    job = await engine.jobs.wait(trigger.jobs[0], timeout=60, tenant_id=tenant_id)
     assert job.status is JobStatus.SUCCEEDED
 
 
@@ -79,7 +79,7 @@ async def test_jobs_due_at_any_time_stop_no_others(
             await assert_delivers(engine, "good")
             for run_at, is_due in DUE.items():
                 if is_due:
-                    done = await engine.jobs.wait(jobs[run_at], timeout=10, tenant_id=run_at)
+                    done = await engine.jobs.wait(jobs[run_at], timeout=60, tenant_id=run_at)
                     assert done.status is JobStatus.SUCCEEDED
             await assert_delivers(engine, "good")
         for run_at, job_id in jobs.items():
@@ -176,7 +176,7 @@ async def assert_ends(
 ) -> None:
     page = await engine.jobs.list(trigger_id=trigger_id, tenant_id=tenant_id)
     (job_id,) = [job.id for job in page.items if job.reaction_id == reaction_id]
-    job = await engine.jobs.wait(job_id, timeout=10, tenant_id=tenant_id)
+    job = await engine.jobs.wait(job_id, timeout=60, tenant_id=tenant_id)
     assert (job.status is JobStatus.SUCCEEDED) is delivers, tenant_id
     assert delivers or "the call cannot be made" in str(job.error)
 
@@ -350,9 +350,9 @@ async def test_an_announcement_that_cannot_be_written_fails_no_result(
         await _failing_for(engine, "triggers", "INSERT", "NEW.tenant_id = 'bad'")
         async with engine.workers():
             failed = [
-                await engine.jobs.wait(bad.jobs[0], timeout=10, tenant_id="bad"),
-                await engine.jobs.wait(good.jobs[0], timeout=10, tenant_id="good"),
-                await engine.jobs.wait(gone.jobs[0], timeout=10, tenant_id="bad"),
+                await engine.jobs.wait(bad.jobs[0], timeout=60, tenant_id="bad"),
+                await engine.jobs.wait(good.jobs[0], timeout=60, tenant_id="good"),
+                await engine.jobs.wait(gone.jobs[0], timeout=60, tenant_id="bad"),
             ]
             await receiver.wait_for(1, path="/told")
         assert {job.status for job in failed} == {JobStatus.FAILED}
@@ -390,4 +390,4 @@ async def test_a_noted_announcement_with_any_time_stops_no_others(
                 "SELECT count(*) FROM delivery.untold WHERE subject = $1", reaction
             )
 
-        await until(is_taken, timeout=5)
+        await until(is_taken)

@@ -98,9 +98,9 @@ async def test_a_former_secret_signs_until_its_time_by_the_worker_s_clock(
             assert made.public_key is not None
             assert signed_with(both, made.public_key)
             shown = await engine.reactions.get(reaction.id)
-            engine._clock.offset += 598
+            engine._clock.offset += 500
             assert signatures(await delivered(engine, receiver)) == ["v1", "v1a"]
-            engine._clock.offset += 3
+            engine._clock.offset += 101
             assert signatures(await delivered(engine, receiver)) == ["v1a"]
             assert await engine.reactions.get(reaction.id) == shown
 
@@ -148,7 +148,7 @@ async def test_the_new_secret_is_given_once_and_only_shown_when_asked(database_u
         assert listed == found
         left = found.secrets[1].expires_at
         assert left is not None
-        assert 3_590 < left.timestamp() - engine._clock.now() <= 3_601
+        assert 3_500 < left.timestamp() - engine._clock.now() <= 3_601
         revealed = await engine.reactions.get(reaction.id, reveal=True)
         assert revealed.params.secrets == (made.secret, SECRET)
         assert [each.secret for each in revealed.secrets] == [made.secret, SECRET]

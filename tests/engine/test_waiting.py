@@ -105,7 +105,7 @@ async def test_a_trigger_is_waited_for_until_all_of_its_jobs_are_finished(
         trigger = await engine.trigger("x", {})
         before = await engine.triggers.status(trigger.id)
         async with engine.workers():
-            jobs = await engine.triggers.wait(trigger.id, timeout=20)
+            jobs = await engine.triggers.wait(trigger.id, timeout=60)
         after = await engine.triggers.status(trigger.id)
     assert (before.state, before.jobs, dict(before.counts)) == (
         TriggerState.PENDING,
@@ -128,7 +128,7 @@ async def test_a_trigger_that_another_process_delivers_is_waited_for(database_ur
         url = receiver.endpoint("/")
         await waiting.reactions.create(name="r", url=url)
         trigger = await waiting.trigger("x", {})
-        wait = asyncio.create_task(waiting.triggers.wait(trigger.id, timeout=20))
+        wait = asyncio.create_task(waiting.triggers.wait(trigger.id, timeout=60))
         async with working.workers():
             (job,) = await wait
     assert job.status is JobStatus.SUCCEEDED
@@ -141,7 +141,7 @@ async def test_a_trigger_of_more_jobs_than_a_page_is_waited_for(database_url: st
             await engine.reactions.create(name=str(number), url=url)
         trigger = await engine.trigger("x", {})
         async with engine.workers():
-            jobs = await engine.triggers.wait(trigger.id, timeout=30)
+            jobs = await engine.triggers.wait(trigger.id, timeout=60)
     assert tuple(each.id for each in jobs) == trigger.jobs
     assert len(jobs) == 205
 
@@ -149,7 +149,7 @@ async def test_a_trigger_of_more_jobs_than_a_page_is_waited_for(database_url: st
 async def test_a_trigger_without_jobs_is_finished_at_once(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         trigger = await engine.trigger("x", {})
-        assert await engine.triggers.wait(trigger.id, timeout=1) == ()
+        assert await engine.triggers.wait(trigger.id, timeout=30) == ()
         status = await engine.triggers.status(trigger.id)
     assert (status.state, status.jobs, dict(status.counts)) == (TriggerState.NO_JOBS, 0, {})
 
@@ -172,7 +172,7 @@ async def test_the_id_of_a_trigger_in_place_of_a_job_is_recognised(database_url:
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url="https://example.com/")
         trigger = await engine.trigger("x", {})
-        for reading in (engine.jobs.get(trigger.id), engine.jobs.wait(trigger.id, timeout=1)):
+        for reading in (engine.jobs.get(trigger.id), engine.jobs.wait(trigger.id, timeout=30)):
             with pytest.raises(NotFound, match=r"it is the id of a trigger: use triggers\.wait"):
                 await reading
         with pytest.raises(NotFound, match="there is no trigger"):

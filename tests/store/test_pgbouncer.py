@@ -59,7 +59,7 @@ async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: 
             )
             many = await engine.trigger_many([TriggerRequest("x", n) for n in range(100)])
             jobs = [job for trigger in (*written, *many) for job in trigger.jobs]
-            done = await wait_for_all(engine, jobs, timeout=30)
+            done = await wait_for_all(engine, jobs)
         assert len(jobs) == 600
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert set(receiver.counts.values()) == {1}
@@ -84,8 +84,8 @@ async def test_prepared_statements_behind_an_old_pooler_are_an_error_that_names_
     pooled_url: str,
 ) -> None:
     """PgBouncer before 1.21, or without max_prepared_statements, does not keep them."""
-    one = await connect(pooled_url, 5.0)
-    two = await connect(pooled_url, 5.0)
+    one = await connect(pooled_url, 30.0)
+    two = await connect(pooled_url, 30.0)
     try:
         assert await one.fetchval("SELECT 1 + 1") == 2
         # The session that knows the statement is the other's from now on.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
-import struct
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,7 +18,6 @@ __all__ = ["HOSTILE", "Hostile", "serving_hostile"]
 
 _BLOCK: Final = 262_144
 _TICK: Final = 0.02
-_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED: Final = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _BOMB: Final = gzip.compress(bytes(50_000_000))
@@ -86,10 +83,7 @@ def _resetting(said: bytes | None) -> Callable[[RawServer, Connected], Awaitable
             await connected.reader.readuntil(b"\r\n\r\n")
             await connected.send(said)
             await asyncio.sleep(_TICK)
-        connected.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
-        )
-        connected.reset()
+        connected.send_reset()
 
     return handler
 

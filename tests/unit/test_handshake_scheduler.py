@@ -37,7 +37,7 @@ async def test_a_step_may_add_another() -> None:
     scheduler = HandshakeScheduler()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     scheduler.add("h", lambda: scheduler.add("h", lambda: done.set_result(None)))
-    await asyncio.wait_for(done, 5)
+    await asyncio.wait_for(done, 30)
     scheduler.add("h", lambda: None)
 
 

@@ -85,6 +85,6 @@ def test_a_head_full_of_urls_and_cookies_is_looked_through_only_as_far_as_it_is_
     head = OK + b"Location: http://a@b.test/?token=1\r\n" * 25_000
     began = time.process_time()
     kept = kept_head(head, None, 16_384)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2
     assert b"token=1" not in kept
     assert b"a@b" not in kept

@@ -353,13 +353,13 @@ def test_every_generated_key_pair_is_accepted(seed: bytes) -> None:
 
 
 def test_ten_thousand_signatures_take_no_longer_than_a_few() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     bogus = "v1a," + base64.b64encode(bytes(64)).decode()
     for lines in (" ".join([bogus] * 10_000), [bogus] * 10_000):
         headers = signed(SECRET) | {"webhook-signature": lines}
         with pytest.raises(InvalidSignature):
             delivery.verify(BODY, headers, PUBLIC, now=AT)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(

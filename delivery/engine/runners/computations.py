@@ -24,9 +24,14 @@ _SHORT: Final = 0.0005
 
 
 class Computations:
-    """Lets one computation begin after the other. Times are of the monotonic clock."""
+    """Turns of long computations, one after the other.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds of a clock that is never set. Tests replace it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._waiting: Rounds[asyncio.Future[None]] = Rounds()
         self._given = False
         """Whether somebody has the turn, and has not begun yet."""
@@ -36,7 +41,7 @@ class Computations:
 
     async def begin(self, tenant: Hashable, lane: Hashable) -> None:
         """Wait for the turn; `end` must follow, in the same turn of the event loop."""
-        now = time.monotonic()
+        now = self._clock()
         if self._waiting or self._given or now < self._free_at:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(tenant, lane, turn)
@@ -48,7 +53,7 @@ class Computations:
                     self._given = False
                     self._arrange()
                 raise
-            now = time.monotonic()
+            now = self._clock()
         self._began = now
 
     async def run(self, tenant: Hashable, lane: Hashable, work: Callable[[], None]) -> None:
@@ -65,7 +70,7 @@ class Computations:
 
     def end(self) -> None:
         """Note that the computation is over."""
-        now = time.monotonic()
+        now = self._clock()
         took = now - self._began
         self._free_at = now + took if took > _SHORT else now
         self._given = False
@@ -74,11 +79,15 @@ class Computations:
     def _arrange(self) -> None:
         """See to it that the next one has its turn."""
         if self._waiting and not self._given and self._timer is None:
-            delay = max(self._free_at - time.monotonic(), 0.0)
+            delay = max(self._free_at - self._clock(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(delay, self._next)
 
     def _next(self) -> None:
         self._timer = None
+        # Timers of uvloop count whole milliseconds, and can fire up to one too early.
+        if self._clock() < self._free_at:
+            self._arrange()
+            return
         while not self._given:
             taken = self._waiting.take()
             if taken is None:

@@ -51,6 +51,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._scheduler = scheduler
         self._on_session: Callable[[ssl.SSLSession], None] | None = on_session
         self._socket: asyncio.Transport
+        self._has_socket = False
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -68,6 +69,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         """Begin the handshake."""
         # No isinstance: uvloop's transports are not subclasses of asyncio.Transport.
         self._socket = cast("asyncio.Transport", transport)
+        self._has_socket = True
         self._schedule_step()
 
     def data_received(self, data: bytes) -> None:
@@ -140,9 +142,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._socket.get_extra_info(name, default)
 
     def abort(self) -> None:
-        """Close the socket immediately."""
+        """Close the socket immediately, unless the event loop has closed it."""
         self._is_reading = False
-        self._socket.abort()
+        # So that a step of the handshake that is due does nothing.
+        self.ready.cancel()
+        if self._has_socket:
+            self._socket.abort()
 
     # The following methods are internal.
 

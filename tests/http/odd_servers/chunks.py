@@ -78,8 +78,8 @@ _TRAILED: Final = (
     OddServer(
         "last chunk missing, and no end",
         (CHUNKED + _TWO, Step.GONE),
-        Failure("the timeout of 0.2 s expired while reading the response's body"),
-        timeout=0.2,
+        Failure("the timeout of 1 s expired while reading the response's body"),
+        timeout=1.0,
     ),
     OddServer(
         "last chunk missing with HTTP/1.0",
@@ -97,7 +97,7 @@ _SIZED: Final = (
         "2 after an overflow",
         (CHUNKED + b"10000000000000002\r\nok\r\n" + LAST,),
         _NOT_HTTP,
-        timeout=0.2,
+        timeout=1.0,
     ),
     OddServer("18 digits", (CHUNKED + b"f" * 18 + b"\r\nok\r\n" + LAST, Step.CLOSE), _NOT_HTTP),
     OddServer("2**64 - 1", (CHUNKED + b"f" * 16 + b"\r\nok\r\n" + LAST, Step.CLOSE), _CUT),

@@ -22,7 +22,7 @@ _ENDED: Final = (
     OddServer("closed without a response", (Step.CLOSE,), _NONE),
     OddServer("reset without a response", (Step.RESET,), _NONE),
     OddServer("half-closed without a response", (Step.HALF_CLOSE,), _NONE),
-    OddServer("no response", (Step.GONE,), Failure("while waiting for a response"), timeout=0.2),
+    OddServer("no response", (Step.GONE,), Failure("while waiting for a response"), timeout=1.0),
     OddServer("announces close, and does not close", (OK + _CLOSE + END,)),
     OddServer("announces close, and closes", (OK + _CLOSE + END, Step.CLOSE)),
     OddServer("announces close in a list", (OK + b"Connection: x, close\r\n" + END,)),
@@ -65,7 +65,7 @@ _EARLY: Final = (
         reason="the response is complete; the rest of the request is not sent",
         body=_HUGE,
         reads_body=False,
-        timeout=0.5,
+        timeout=2.0,
     ),
     OddServer(
         "responds without a length, reads nothing, and half-closes",
@@ -75,15 +75,15 @@ _EARLY: Final = (
         reason="the response is complete; the rest of the request is not sent",
         body=_HUGE,
         reads_body=False,
-        timeout=0.5,
+        timeout=2.0,
     ),
     OddServer(
         "responds without a length or end",
         (_REFUSED + b"\r\nok", Step.STAY),
-        Failure("the timeout of 0.2 s expired while sending the request"),
+        Failure("the timeout of 1 s expired while sending the request"),
         body=_HUGE,
         reads_body=False,
-        timeout=0.2,
+        timeout=1.0,
     ),
     OddServer(
         "responds, announces close, and half-closes",
@@ -151,7 +151,7 @@ _UNREQUESTED: Final = (
         (),
         Failure("the response is not HTTP/1.1"),
         greeting=b"220 mail.example ESMTP\r\n",
-        timeout=0.2,
+        timeout=1.0,
     ),
 )
 

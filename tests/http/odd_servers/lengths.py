@@ -33,8 +33,8 @@ _MISSING: Final = (
     OddServer(
         "no length, and no end",
         (OK + b"\r\nok", Step.GONE),
-        Failure("the timeout of 0.2 s expired while reading the response's body"),
-        timeout=0.2,
+        Failure("the timeout of 1 s expired while reading the response's body"),
+        timeout=1.0,
     ),
 )
 
@@ -45,8 +45,8 @@ _WRONG: Final = (
     OddServer(
         "too long, and no end",
         (_length(b" 5"), Step.GONE),
-        Failure("the timeout of 0.2 s expired while reading the response's body"),
-        timeout=0.2,
+        Failure("the timeout of 1 s expired while reading the response's body"),
+        timeout=1.0,
     ),
     OddServer("1 GB, closed", (_length(b" 1000000000"), Step.CLOSE), _CUT),
     OddServer("too short", (_length(b" 2", b"okay"),)),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -45,7 +43,6 @@ _NEXT: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n%b" % (
 )
 """Response to every request except the first."""
 _LENGTH: Final = re.compile(rb"\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 class Step(Enum):
@@ -109,7 +106,7 @@ class OddServer:
     body: bytes = b"{}"
     reads_body: bool = True
     """True if the server reads the body of the request before its steps."""
-    timeout: float = 5.0
+    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         differ = self.httpx is not None or self.other_headers
@@ -170,7 +167,7 @@ async def _do(step: Step, head: bytes, connected: Connected) -> bool:
         await _read_body(head, connected)
         return False
     if step in {Step.HALF_CLOSE, Step.END_OF_STREAM}:
-        connected.writer.write_eof()
+        connected.send_end()
     if step is Step.END_OF_STREAM:
         return False
     if step is Step.STAY:
@@ -183,8 +180,5 @@ async def _do(step: Step, head: bytes, connected: Connected) -> bool:
         await connected.reader.read(1)
         return False
     if step is Step.RESET:
-        connected.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
-        )
-        connected.reset()
+        connected.send_reset()
     return True

@@ -57,8 +57,8 @@ _INFORMATIONAL: Final = (
     OddServer(
         "100, and then nothing",
         (b"HTTP/1.1 100 Continue\r\n\r\n", Step.GONE),
-        Failure("the timeout of 0.2 s expired while reading the response's headers"),
-        timeout=0.2,
+        Failure("the timeout of 1 s expired while reading the response's headers"),
+        timeout=1.0,
     ),
     OddServer(
         "101 to another protocol",
