@@ -1,4 +1,4 @@
-"""Writes direct jobs: calls without a stored reaction."""
+"""Creation of direct jobs, which have no reaction."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LANES: Final = UUID("5b3df1a0-8d1f-4a39-9c57-3f0c8e4a7d11")
 
 
 class DirectJobs:
-    """Checks and writes direct jobs, apart from `Jobs` so that readers do not import it."""
+    """Writer of direct jobs, separate from `Jobs` so that readers do not import it."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class DirectJobs:
         tenant_id: str,
         connection: Any,
     ) -> Job:
-        """Write a direct job; see `Jobs.create`, which is the `verb`."""
+        """Check and write a direct job; see `Jobs.create`, the `verb`."""
         check_tenant(tenant_id)
         _refuse_lane_limits(call)
         params = build_params(call, self._settings.retry.policy(), self._settings.http, verb=verb)
@@ -125,5 +125,5 @@ class DirectJobs:
 def _refuse_lane_limits(call: CallOptions) -> None:
     for name in ("rate_limit", "ordered"):
         if call.get(name):
-            message = f"{name} is for reactions; a direct job shares its lane with unlike calls"
+            message = f"{name} is for reactions only; a direct job shares its lane with other calls"
             raise InvalidInput(message)

@@ -1,4 +1,4 @@
-"""The request of a reaction for an event that did not happen: shown, or sent once."""
+"""Previews and test calls of reactions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Previews"]
 
 
 class Previews:
-    """Makes the requests that reactions would make. Nothing is written."""
+    """Builder of the requests of reactions. It writes nothing."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Previews:
         limits = self._settings.limits
         validate_event_type(event_type, limits.max_event_type_length)
         encoded = encode_payload(payload, limits.max_payload_bytes)
-        # What makes requests takes a while to import, and few programs need it here.
+        # Imported here: the imports are slow, and few programs need them.
         from delivery.engine.runners.templated_requests import facts_from  # noqa: PLC0415
 
         call = self._prepared(stored)

@@ -1,4 +1,4 @@
-"""Makes and changes reactions."""
+"""Creation and changes of reactions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _LONGEST_KEPT: Final = 365 * 86_400.0
 
 
 class ReactionChanges(CallOptions, total=False):
-    """What `update` can change."""
+    """Options of `update`."""
 
     area_id: str | None
     name: str
@@ -58,11 +58,11 @@ class ReactionChanges(CallOptions, total=False):
     state: str
     """`enabled` or `disabled`."""
     state_reason: str | None
-    """Why it is disabled."""
+    """Reason of the disabled state."""
 
 
 class ReactionWriter:
-    """Checks and writes reactions, apart from `Reactions` so that readers do not import it."""
+    """Writer of reactions, separate from `Reactions` so that readers do not import it."""
 
     def __init__(
         self, pool: Pool, clock: Clock, ids: IdFactory, sealer: Sealer, settings: Settings
@@ -85,7 +85,7 @@ class ReactionWriter:
         area_id: str | None,
         tenant_id: str,
     ) -> Reaction:
-        """Write a new reaction; see `Reactions.create`, which is the `verb`."""
+        """Check and write a new reaction; see `Reactions.create`, the `verb`."""
         params = build_params(call, self._settings.retry.policy(), self._settings.http, verb=verb)
         written = await reactions.insert(
             self._pool,
@@ -110,7 +110,7 @@ class ReactionWriter:
         *,
         tenant_id: str,
     ) -> Reaction:
-        """Write a reaction with changes; see `Reactions.update`, which is the `verb`."""
+        """Check and write changes; see `Reactions.update`, the `verb`."""
         check_known(changes, ReactionChanges)
         for _ in range(_UPDATE_TRIES):
             stored = await find_reaction(self._pool, reaction_id, tenant_id)
@@ -155,7 +155,7 @@ class ReactionWriter:
         raise _changed_by_others(reaction_id)
 
     async def reset(self, reaction_id: UUID | str, *, tenant_id: str) -> None:
-        """Forget that an endpoint was in trouble; see `Reactions.reset`."""
+        """Reset the health of an endpoint; see `Reactions.reset`."""
         key = check_id("reaction id", reaction_id)
         if not await endpoint_health.reset(self._pool, key, check_tenant(tenant_id)):
             raise no_such_reaction(key, tenant_id)
@@ -163,13 +163,13 @@ class ReactionWriter:
     def _change(
         self, stored: StoredReaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> tuple[Reaction, StoredCall]:
-        """The reaction with the changes, and how its call is stored.
+        """Return the changed reaction and the stored form of its call.
 
         Raises:
-            MissingKey: if what is secret in it cannot be read, and is not all given anew.
+            MissingKey: If its secrets cannot be decrypted, and the changes do not replace all.
         """
         if not changes.keys() & CallOptions.__annotations__.keys():
-            # The stored call is kept byte for byte, also where it could not be read or saved again.
+            # The stored call stays unchanged byte for byte, even if it is unreadable or invalid.
             return self._changed(stored.shown, changes, verb), stored.call
         try:
             current = decode_params(stored.call, self._sealer)
@@ -183,9 +183,9 @@ class ReactionWriter:
     def _change_unopened(
         self, stored: StoredReaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> tuple[Reaction, StoredCall]:
-        """The same without the key: what is sealed is carried over, as long as all of it stays."""
+        """Apply changes without the key: copy the encrypted values, provided that none changes."""
         shown = replace(stored.shown.params, secrets=())
-        # A certificate cannot be checked without its key.
+        # A certificate is checked together with its key.
         checkable = replace(shown, tls=TlsOptions(shown.tls.ca))
         changed = self._changed(replace(stored.shown, params=checkable), changes, verb)
         params = changed.params
@@ -198,17 +198,17 @@ class ReactionWriter:
         try:
             return changed, encode_params(visible, self._sealer)
         except InvalidReaction:
-            # Says which key it is that is missing.
+            # The error names the missing key.
             self._sealer.open(stored.call.credentials)
             raise
 
     def _changed(
         self, current: Reaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> Reaction:
-        """The reaction with the changes; only changed values are checked, and may be refused."""
+        """Return the changed reaction, with checks of the changed values only."""
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
-            message = "a reaction is deleted by reactions.delete, not by its state"
+            message = "state cannot be deleted; use reactions.delete"
             raise InvalidReaction(message)
         return replace(
             current,
@@ -227,11 +227,11 @@ class ReactionWriter:
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
     return InvalidReaction(
-        f"reaction {reaction_id} is being changed by others all the time; try again"
+        f"reaction {reaction_id} was changed concurrently several times; try again"
     )
 
 
 def _unreadable(reaction_id: UUID) -> InvalidReaction:
     return InvalidReaction(
-        f"the stored call of reaction {reaction_id} cannot be read; delete it, and make it again"
+        f"the stored call of reaction {reaction_id} is unreadable; delete it, and create it again"
     )

@@ -1,4 +1,4 @@
-"""The sealer that an engine's parts share, and the secrets that its messages must not repeat."""
+"""Encryption shared by the parts of an engine, and the secrets to redact in its messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def sealer_for(settings: Settings) -> Sealer:
-    """What seals by these settings; without a key it says so once, when it first matters."""
+    """Return the encryption of these settings. Without a key, log a warning on first use."""
     told = False
 
     def tell() -> None:
@@ -35,7 +35,7 @@ def sealer_for(settings: Settings) -> Sealer:
 
 
 def hide_by(settings: Settings, database_url: str) -> None:
-    """Take for secret, in this process, what the settings say, and what gives access to it."""
+    """Register the secrets of the settings for redaction in log messages."""
     redaction = settings.redaction
     if redaction.names or redaction.exempt:
         from delivery.message.redaction.by_name import exempt_names, hide_names  # noqa: PLC0415 - seldom

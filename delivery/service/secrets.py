@@ -1,4 +1,4 @@
-"""`engine.secrets`: sealing with a new key what is stored."""
+"""`engine.secrets`: encrypt stored secrets with a new key."""
 
 from __future__ import annotations
 
@@ -29,56 +29,56 @@ _FIRST: Final = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """What became of the rows that hold secrets."""
+    """Result counts for the rows with secrets."""
 
     examined: int
     changed: int
-    """Now sealed with the first key."""
+    """Rows now encrypted with the first key."""
     unreadable: int
-    """Left as they were: sealed with a key that is not here, or damaged."""
+    """Rows left unchanged, because their key is missing or they are damaged."""
 
 
 class Secrets:
-    """Seal with the first key what is stored, whoever's it is."""
+    """Verbs for the stored secrets of all tenants."""
 
     def __init__(self, pool: Pool, sealer: Sealer) -> None:
         self._pool = pool
         self._sealer = sealer
 
     async def check(self) -> None:
-        """Whether secrets of reactions can be opened; `Engine.workers` asks before it begins.
+        """Check that the secrets of reactions can be decrypted. `Engine.workers` calls this first.
 
-        Where only some of the keys are missing, the log tells of it, the jobs that need them wait,
-        and all else is delivered.
+        If only some keys are missing, a warning is logged, the affected jobs wait, and all others
+        are delivered.
 
         Raises:
-            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+            MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
         held = await sealed_rows.look(self._pool)
         foreign = sorted(set(held) - {"", *self._sealer.labels})
         if not foreign:
             return
         message = (
-            f"{sum(held[label] for label in foreign)} secrets of reactions are sealed with keys"
-            f" that are not here ({', '.join(foreign)}); add them to secrets.keys"
+            f"{sum(held[label] for label in foreign)} secrets of reactions are encrypted with keys"
+            f" that are not in secrets.keys ({', '.join(foreign)}); add them"
             " (DELIVERY_SECRETS_KEYS)"
         )
         if set(held) <= {"", *foreign}:
             raise MissingKey(message)
-        logger.error("%s: until then, jobs that need them wait", message)
+        logger.error("%s; until then, jobs that need them wait", message)
 
     async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
-        """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.
+        """Encrypt all stored secrets with the first key: reactions, versions, direct jobs.
 
-        Works in batches beside running workers. Cut off, it can be begun again: what is done is
-        passed over. When it has changed nothing any more, and found nothing unreadable, no older
-        key is needed.
+        This works in batches while workers run. After an interruption it continues where it
+        stopped. Once it changes nothing and finds nothing unreadable, the older keys are not needed
+        any more.
 
         Args:
-            on_batch: Called with what has been done so far.
+            on_batch: Called with the counts so far.
 
         Raises:
-            InvalidSetting: if there is no key.
+            InvalidSetting: If there is no key.
         """
         given: object = on_batch
         if given is not None and not callable(given):
@@ -86,7 +86,7 @@ class Secrets:
             raise InvalidInput(message)
         if not self._sealer.has_keys:
             message = (
-                "there is no key in secrets.keys to encrypt with; make one with"
+                "there is no key in secrets.keys to encrypt with; generate one with"
                 " `delivery secrets generate-key`"
             )
             raise InvalidSetting(message)
@@ -130,10 +130,10 @@ class Secrets:
                 try:
                     call = encode_params(decode_params(row.call, self._sealer), self._sealer)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
-                    unreadable += _unreadable(f"what is sent by {row.id}", error)
+                    unreadable += _unreadable(f"the call {row.id}", error)
                     continue
-                # Each sealing differs, so where the key is the first, the rest is compared: an
-                # earlier version may have left something in clear there that is concealed now.
+                # Each encryption differs, so with the first key only the rest is compared. An
+                # earlier version may have left values in plain text that are redacted now.
                 is_current = self._sealer.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(row._replace(call=call))
@@ -159,5 +159,5 @@ class _Count:
 
 
 def _unreadable(what: str, error: Exception) -> int:
-    logger.warning("%s cannot be read, and is left as it is: %s", what, error)
+    logger.warning("%s is unreadable and stays unchanged: %s", what, error)
     return 1

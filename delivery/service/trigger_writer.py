@@ -1,4 +1,4 @@
-"""`engine.trigger` and `engine.trigger_many`: new triggers, checked and written."""
+"""Implementation of `engine.trigger` and `engine.trigger_many`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["TriggerWriter"]
 
 
 class TriggerWriter:
-    """Checks and writes triggers, apart from `Triggers` so that readers do not import it."""
+    """Writer of triggers, separate from `Triggers` so that readers do not import it."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TriggerWriter:
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
     ) -> list[Trigger]:
-        """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
+        """Write triggers and their jobs atomically; see `Engine.trigger`."""
         check_tenant(tenant_id)
         drafts = [
             self._draft(_checked(request))

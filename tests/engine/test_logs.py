@@ -208,8 +208,8 @@ async def test_running_jobs_are_shown_as_running_and_never_more_than_a_worker_ma
 
 async def test_a_filter_that_there_is_not_is_refused(database_url: str) -> None:
     async with engine_on(database_url) as engine:
-        with pytest.raises(InvalidInput, match="no filter 'job'; did you mean job_id"):
+        with pytest.raises(InvalidInput, match="unknown filter 'job'; did you mean job_id"):
             await engine.logs.list(job="x")  # type: ignore[call-arg]
-        with pytest.raises(InvalidInput, match="no filter 'nope'"):
+        with pytest.raises(InvalidInput, match="unknown filter 'nope'"):
             async for _ in engine.logs.iterate(nope=1):  # type: ignore[call-arg]
                 pass

@@ -366,7 +366,7 @@ async def test_an_update_of_a_call_that_cannot_be_read_is_refused_with_advice(
     async with engine_on(database_url) as engine:
         reaction = await reaction_of(engine, receiver, "default")
         await engine._pool.execute("UPDATE delivery.reaction_versions SET params = 'x'")
-        with pytest.raises(InvalidReaction, match="cannot be read; delete it"):
+        with pytest.raises(InvalidReaction, match="is unreadable; delete it"):
             await engine.reactions.update(reaction.id, timeout=5)
 
 

@@ -218,7 +218,7 @@ async def test_a_producer_makes_the_partitions_that_nobody_has_made(granted: Gra
         await granted.run(f"DROP TABLE delivery.triggers_{day}")
         connection = await asyncpg.connect(granted.worker.url)
         try:
-            with pytest.raises(DatabaseError, match="begin it again"):
+            with pytest.raises(DatabaseError, match="restart it"):
                 async with connection.transaction():
                     await engine.trigger("x", 2, connection=connection)
             async with connection.transaction():

@@ -200,7 +200,9 @@ async def test_jobs_whose_key_is_missing_wait_and_say_so_until_it_is_there(
             assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
             assert job.run_at > job.created_at
     assert {request.path for request in receiver.received} == {"/o", "/other"}
-    assert "2 secrets of reactions are sealed with keys that are not here" in caplog.text
+    assert (
+        "2 secrets of reactions are encrypted with keys that are not in secrets.keys" in caplog.text
+    )
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         await make_due(database_url)
         async with engine.workers():
@@ -216,7 +218,7 @@ async def test_where_no_key_fits_nothing_is_delivered_rather_than_failed(
         await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
         trigger = await engine.trigger("x", 1)
     async with engine_on(database_url, secrets={"keys": keys}) as engine:
-        with pytest.raises(MissingKey, match=r"add them to secrets\.keys"):
+        with pytest.raises(MissingKey, match="add them"):
             async with engine.workers():
                 pytest.fail("a worker without the key must not begin")
         assert (await engine.jobs.get(trigger.jobs[0])).status is JobStatus.QUEUED

@@ -197,7 +197,7 @@ def test_the_state_of_a_trigger_follows_from_its_jobs() -> None:
     ("late", "living", "health", "text"),
     [
         (job(), 0, None, "no worker is running; start one with `delivery worker`"),
-        (job(), 2, None, "the first attempt is due, and waits for its turn"),
+        (job(), 2, None, "the first attempt is due and waits for a worker"),
         (
             job(run_at=NOW + timedelta(seconds=90)),
             1,
