@@ -20,7 +20,7 @@ from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_flag
 from delivery.service.stored_reaction import find_reaction
 from delivery.store.reactions import StoredVersion
-from delivery.wording import sensible_milliseconds
+from delivery.wording import round_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -169,6 +169,6 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         failure_kind=exchange.failure_kind,
         error=storable_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
-        duration_ms=sensible_milliseconds(exchange.total_ms) or 0.0,
+        duration_ms=round_milliseconds(exchange.total_ms) or 0.0,
         remote_address=exchange.remote_address,
     )

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from delivery.message.storage.encryption import Cipher
-from delivery.observe.secret_filter import hide_always
+from delivery.observe.secret_filter import register_secrets
 from delivery.settings import passwords_in
 
 if TYPE_CHECKING:
@@ -42,6 +42,6 @@ def apply_redaction(settings: Settings, database_url: str) -> None:
 
         add_secret_names(redaction.names)
         exempt_names(redaction.exempt)
-    hide_always(settings.secrets.texts())
-    hide_always(passwords_in(database_url))
-    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
+    register_secrets(settings.secrets.texts())
+    register_secrets(passwords_in(database_url))
+    register_secrets(filter(None, [os.environ.get("PGPASSWORD")]))

@@ -14,7 +14,7 @@ import delivery
 from delivery import InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
 from delivery.message.signing import generate_secret
 from delivery.message.storage.encryption import generate_key
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import SECRET, engine_on, wait_for_all
 
@@ -31,7 +31,7 @@ PLANTED = "hunter2"
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200)) as running:
+    async with Receiver(default=Respond(200)) as running:
         yield running
 
 

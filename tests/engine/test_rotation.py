@@ -10,7 +10,7 @@ import pytest
 import delivery
 from delivery import InvalidInput, InvalidReaction, InvalidSecret, InvalidSignature, NotFound
 from delivery.message.signing import generate_secret
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ STILL_CLOCK: dict[str, Any] = {"heartbeat_interval": 100, "dead_after": 300}
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200)) as running:
+    async with Receiver(default=Respond(200)) as running:
         yield running
 
 

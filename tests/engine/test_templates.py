@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 import delivery
 from delivery import FailureKind, InvalidReaction, JobStatus
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import SECRET, all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ORDER = (
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 

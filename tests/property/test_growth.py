@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery.errors import DeliveryError
-from delivery.http.body import is_unfolded
-from delivery.http.framing import announces_body, is_framed, with_one_length
+from delivery.http.body import is_decompressed
+from delivery.http.framing import declares_body, is_framed, merge_content_lengths
 from delivery.message.redaction.bodies import redact_body
 from delivery.message.redaction.by_name import (
     has_secret_keys,
@@ -34,7 +34,7 @@ from delivery.message.request.validation import validate_params
 from delivery.message.storage.exact_json import decode_exactly
 from delivery.message.template.parsing import compile_template
 from delivery.models import Body, BodyKind, HttpParams
-from delivery.observe.secret_filter import hide
+from delivery.observe.secret_filter import scrub_secrets
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_event_type
 from delivery.policy.retry_after import retry_after_of
@@ -73,9 +73,12 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "head: redirects": (redirects_in, lambda n: b"H 300\nlocation: a\r\n\r\n" * (n // 22)),
     "framing: codings": (is_framed, lambda n: b"H\r\ntransfer-encoding: " + b"a," * (n // 2)),
     "framing: spaces": (is_framed, lambda n: b"H" + b"\r\ncontent-length    " * (n // 20)),
-    "framing: zeros": (announces_body, lambda n: b"H\r\ncontent-length:" + b"0" * n),
-    "framing: lengths": (with_one_length, lambda n: b"H" + b"\r\ncontent-length: 1" * (n // 19)),
-    "framing: folded": (is_unfolded, lambda n: b"H\r\ncontent-encoding:" + b"\r\n " * (n // 3)),
+    "framing: zeros": (declares_body, lambda n: b"H\r\ncontent-length:" + b"0" * n),
+    "framing: lengths": (
+        merge_content_lengths,
+        lambda n: b"H" + b"\r\ncontent-length: 1" * (n // 19),
+    ),
+    "framing: folded": (is_decompressed, lambda n: b"H\r\ncontent-encoding:" + b"\r\n " * (n // 3)),
     "retry-after": (
         lambda head: retry_after_of(head, 0.0),
         lambda n: b"H\r\nRetry-After: " + b"Mon, " * (n // 5),
@@ -88,7 +91,7 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "scrub: many found": (MANY.scrub, lambda n: b"aaaaaaaaab1" * (n // 11)),
     "secrets: wide": (lambda v: list(secrets_in_value(v)), lambda n: [{"token": 1}] * (n // 10)),
     "secrets: names": (has_secret_keys, lambda n: [{f"k{i}": 1} for i in range(n // 10)]),
-    "log line": (hide, lambda n: "://:" * (n // 4)),
+    "log line": (scrub_secrets, lambda n: "://:" * (n // 4)),
     "payload: deep": (
         lambda data: encode_payload(data, 1 << 30),
         lambda n: b"[" * (n // 2) + b"]" * (n // 2),

@@ -9,16 +9,16 @@ from typing import Final
 import pytest
 
 from delivery.models import FailureKind, JobStatus, RetryPolicy
-from delivery.policy.endpoint_health import Answer, classify
-from delivery.policy.outcome import DEFAULT_RULES, Verdict, decide
+from delivery.policy.endpoint_health import CallResult, classify
+from delivery.policy.outcome import DEFAULT_RULES, Decision, decide
 from delivery.settings import HealthSettings
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
 SAYS: Final = {
-    Answer.WORKS: "it works",
-    Answer.LESS: "it asks for less",
-    Answer.OVERLOADED: "it failed, and asks for less",
-    Answer.FAILED: "it failed",
+    CallResult.WORKS: "it works",
+    CallResult.THROTTLED: "it asks for less",
+    CallResult.OVERLOADED: "it failed, and asks for less",
+    CallResult.FAILED: "it failed",
     None: "nothing",
 }
 
@@ -40,17 +40,17 @@ def statuses(cell: str) -> list[int]:
     return list(range(numbers[0], numbers[1] + 1)) if " to " in cell else numbers
 
 
-def told(verdict: Verdict, status: int | None, kind: FailureKind | None) -> tuple[str, ...]:
-    says = "it is gone" if verdict.disable_reaction else SAYS[classify(verdict, status, kind)]
+def told(decision: Decision, status: int | None, kind: FailureKind | None) -> tuple[str, ...]:
+    says = "it is gone" if decision.disable_reaction else SAYS[classify(decision, status, kind)]
     return (
-        "yes" if verdict.status is JobStatus.RETRYING else "no",
-        f"`{verdict.outcome}`",
-        f"`{verdict.failure_kind}`" if verdict.failure_kind else "",
+        "yes" if decision.status is JobStatus.RETRYING else "no",
+        f"`{decision.outcome}`",
+        f"`{decision.failure_kind}`" if decision.failure_kind else "",
         says,
     )
 
 
-def decided(status: int | None, kind: FailureKind | None) -> Verdict:
+def decided(status: int | None, kind: FailureKind | None) -> Decision:
     return decide(
         status_code=status,
         failure_kind=kind,
@@ -80,8 +80,8 @@ def test_the_page_says_what_an_answer_leads_to(status: int) -> None:
 @pytest.mark.parametrize("kind", BY_KIND)
 def test_the_page_says_what_a_failure_leads_to(kind: str) -> None:
     _, _, again, outcome, says = BY_KIND[kind]
-    verdict = decided(None, FailureKind(kind))
-    assert told(verdict, None, FailureKind(kind)) == (again, outcome, f"`{kind}`", says)
+    decision = decided(None, FailureKind(kind))
+    assert told(decision, None, FailureKind(kind)) == (again, outcome, f"`{kind}`", says)
 
 
 def test_the_page_names_every_failure_that_an_exchange_can_end_with() -> None:

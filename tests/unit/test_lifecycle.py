@@ -1,4 +1,4 @@
-"""The table of transitions is the mission's, and terminal states stay as they are."""
+"""The legal transitions of jobs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from delivery.lifecycle import TERMINAL, TRANSITIONS, is_legal, stored_transitio
 from delivery.models import JobStatus
 
 
-def test_every_status_has_its_row() -> None:
+def test_every_status_is_in_the_table() -> None:
     assert set(TRANSITIONS) == set(JobStatus)
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
-def test_a_terminal_state_never_changes(status: JobStatus) -> None:
+def test_a_terminal_status_has_no_transitions(status: JobStatus) -> None:
     assert not TRANSITIONS[status]
 
 
@@ -29,7 +29,7 @@ def test_running_is_never_stored() -> None:
     assert all(JobStatus.RUNNING not in pair for pair in stored_transitions())
 
 
-def test_the_diagram_in_the_documentation_shows_exactly_the_table() -> None:
+def test_the_diagram_in_the_docs_equals_the_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "state-machine.md").read_text(encoding="utf-8")
     drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, flags=re.MULTILINE))
     assert drawn == {

@@ -29,7 +29,7 @@ from delivery.message.template.decoded_payload import DecodedPayload
 from delivery.message.template.filling import compile_call, plain_url
 from delivery.message.template.parsing import has_placeholders
 from delivery.observe.repeated_logs import RepeatedLogs
-from delivery.observe.secret_filter import hide_secrets_of
+from delivery.observe.secret_filter import register_scrubber
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.policy.retry import validate_policy
 from delivery.store import reactions
@@ -340,7 +340,7 @@ class PreparedCalls:
         except Exception as error:  # noqa: BLE001
             return error
         if call.scrubber is not None:
-            hide_secrets_of(call.scrubber, of_one_job=prepare_it is _prepare_direct)
+            register_scrubber(call.scrubber, of_one_job=prepare_it is _prepare_direct)
         return call
 
 

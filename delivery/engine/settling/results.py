@@ -14,7 +14,7 @@ from delivery.message.storage.exchanges import (
     storable_text,
 )
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
-from delivery.policy.outcome import Verdict
+from delivery.policy.outcome import Decision
 from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
 
@@ -59,13 +59,13 @@ def delivered(
     call: PreparedCall,
     rendered: Rendered | None,
     exchange: Exchange,
-    verdict: Verdict,
+    decision: Decision,
     now: float,
     log_id: UUID,
     max_body: int,
     max_head: int,
 ) -> Settlement:
-    """The call was made, or tried; `verdict` says what that leads to."""
+    """The call was made, or tried; `decision` says what that leads to."""
     scrubber = call.scrubber
     redacted_url, head, body, size = call.redacted_url, None, None, None
     if rendered is not None:
@@ -83,12 +83,12 @@ def delivered(
         job.claim,
         job.lane,
         job.priority,
-        verdict.status,
+        decision.status,
         job.attempt + 1,
         job.uncounted,
-        verdict.run_at,
-        verdict.exhausted,
-        verdict.failure_kind,
+        decision.run_at,
+        decision.exhausted,
+        decision.failure_kind,
         None if exchange.error is None else storable_text(exchange.error, scrubber),
         exchange.status_code,
         now,
@@ -96,7 +96,7 @@ def delivered(
         job.trigger_id,
         job.reaction_id,
         job.tenant_id,
-        verdict.outcome,
+        decision.outcome,
         call.method,
         redacted_url,
         exchange.total_ms,
@@ -242,12 +242,12 @@ def interrupted(
 
     The attempt is logged like one that was cut off, together with the exchange up to that point.
     """
-    verdict = Verdict(JobStatus.QUEUED, Outcome.LOST, run_at)
+    decision = Decision(JobStatus.QUEUED, Outcome.LOST, run_at)
     exchange.error = (
         f"the request may have been received, but the call could not be completed: {exchange.error}"
     )
     return delivered(
-        lease_id, job, call, rendered, exchange, verdict, now, log_id, max_body, max_head
+        lease_id, job, call, rendered, exchange, decision, now, log_id, max_body, max_head
     )._replace(uncounted=job.uncounted + 1)
 
 
