@@ -57,3 +57,13 @@ def test_the_index_links_to_every_page() -> None:
     }
     pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     assert {page for page in pages if not page.startswith("adr/")} - index == {"README.md"}
+
+
+def test_the_steps_of_common_changes_name_existing_code() -> None:
+    page = text_of(ROOT / "docs" / "architecture.md").partition("## Common changes")[2]
+    steps = re.findall(r"^\d+\. (`delivery/.*?)(?=^\d+\. |^\n)", page, re.MULTILINE | re.DOTALL)
+    assert len(steps) > 5
+    for step in steps:
+        paths, _, text = step.partition(":")
+        code = "".join(text_of(ROOT / path) for path in PATH.findall(paths))
+        assert not [name for name in re.findall(r"`(\w+)`", text) if name not in code], step

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 from delivery.policy.operational_triggers import OWN_TYPES, exhausted_payload, reaction_payload
 from delivery.store import endpoint_health, reactions
 
@@ -38,7 +38,7 @@ class Announcer:
     async def tell_of_reaction(
         self,
         connection: Connection,
-        told: OwnType,
+        told: EngineEventType,
         reaction_id: UUID,
         stands: LockedHealth,
         now_stands: Health,
@@ -60,7 +60,7 @@ class Announcer:
             )
             await self.tell_of_reaction(
                 connection,
-                OwnType.REACTION_DISABLED,
+                EngineEventType.REACTION_DISABLED,
                 reaction_id,
                 stands,
                 stands.health,
@@ -72,11 +72,11 @@ class Announcer:
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await endpoint_health.describe_exhausted(connection, job_ids, OWN_TYPES):
             drafts.setdefault(described["tenant_id"], []).append(
-                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
+                _draft(EngineEventType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
             await self._fan_out.write_within(tenant_id, of_tenant, connection)
 
 
-def _draft(told: OwnType, payload: bytes) -> TriggerDraft:
+def _draft(told: EngineEventType, payload: bytes) -> TriggerDraft:
     return TriggerDraft(told.value, payload, None, None, None, None, is_own=True)

@@ -72,7 +72,7 @@ async def reach(
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
         connection = await connect(
             url,
             settings.database.connect_timeout,

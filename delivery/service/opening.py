@@ -75,7 +75,7 @@ async def connect(
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
             migrate = True if migrate is None else migrate
         if settings.http.allowed_hosts:
             from delivery.http.transport_choice import guard_for

@@ -34,10 +34,10 @@ def test_the_page_has_each_error_with_its_code_and_exit_code() -> None:
     }
 
 
-def test_the_page_says_which_errors_of_the_database_pass() -> None:
+def test_the_page_says_which_errors_of_the_database_are_transient() -> None:
     listed = {row[1]: row[3] for row in ROWS if len(row) > 5}
     assert listed == {
-        f"`{each.__name__}`": "yes" if each.passing else "no"
+        f"`{each.__name__}`": "yes" if each.transient else "no"
         for each in classes()
         if issubclass(each, errors.DatabaseError)
     }

@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from delivery.models import FailureKind, JobStatus, OwnType, RetryPolicy
-from delivery.policy.endpoint_health import Answer, classify
-from delivery.policy.outcome import DEFAULT_RULES, Verdict, decide
+from delivery.models import FailureKind, JobStatus, EngineEventType, RetryPolicy
+from delivery.policy.endpoint_health import CallResult, classify
+from delivery.policy.outcome import DEFAULT_RULES, Decision, decide
 from delivery.policy.retry import documented_delays
 from delivery.settings import HealthSettings
 
@@ -20,10 +20,10 @@ PAGES: Final = {
     page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs/guarantees").glob("*.md")
 }
 EVIDENCE: Final = {
-    Answer.WORKS: "works",
-    Answer.LESS: "requests a lower rate",
-    Answer.OVERLOADED: "failed, requests a lower rate",
-    Answer.FAILED: "failed",
+    CallResult.WORKS: "works",
+    CallResult.THROTTLED: "requests a lower rate",
+    CallResult.OVERLOADED: "failed, requests a lower rate",
+    CallResult.FAILED: "failed",
     None: "none",
 }
 SECONDS: Final = {"h": 3_600, "min": 60, "s": 1}
@@ -50,17 +50,17 @@ def seconds(cell: str) -> float:
     return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+) (h|min|s)", cell))
 
 
-def described(verdict: Verdict, status: int | None, kind: FailureKind | None) -> tuple[str, ...]:
-    gone = verdict.disable_reaction
+def described(decision: Decision, status: int | None, kind: FailureKind | None) -> tuple[str, ...]:
+    gone = decision.disable_reaction
     return (
-        "yes" if verdict.status is JobStatus.RETRYING else "no",
-        f"`{verdict.outcome}`",
-        f"`{verdict.failure_kind}`" if verdict.failure_kind else "",
-        "gone" if gone else EVIDENCE[classify(verdict, status, kind)],
+        "yes" if decision.status is JobStatus.RETRYING else "no",
+        f"`{decision.outcome}`",
+        f"`{decision.failure_kind}`" if decision.failure_kind else "",
+        "gone" if gone else EVIDENCE[classify(decision, status, kind)],
     )
 
 
-def decided(status: int | None, kind: FailureKind | None) -> Verdict:
+def decided(status: int | None, kind: FailureKind | None) -> Decision:
     return decide(
         status_code=status,
         failure_kind=kind,
@@ -92,9 +92,9 @@ def test_the_table_of_statuses_matches_the_decision(status: int) -> None:
 @pytest.mark.parametrize("kind", BY_KIND)
 def test_the_table_of_failure_kinds_matches_the_decision(kind: str) -> None:
     _, _, retried, outcome, evidence = BY_KIND[kind]
-    verdict = decided(None, FailureKind(kind))
+    decision = decided(None, FailureKind(kind))
     expected = (retried, outcome, f"`{kind}`", evidence)
-    assert described(verdict, None, FailureKind(kind)) == expected
+    assert described(decision, None, FailureKind(kind)) == expected
 
 
 def test_the_table_has_each_failure_kind_that_an_exchange_can_end_with() -> None:
@@ -123,7 +123,7 @@ def test_the_page_names_every_setting_of_the_health_rule() -> None:
 
 def test_the_page_lists_the_operational_triggers() -> None:
     listed = {row[0].strip("`") for row in table(PAGES["delivery.md"], "Event type")}
-    assert listed == set(OwnType)
+    assert listed == set(EngineEventType)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""Every row that holds something secret, in batches, to be sealed again."""
+"""Batches of the rows with secrets, for re-encryption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from delivery.store.driver.connection import Executor
 
 __all__ = [
-    "SealedCall",
+    "EncryptedCall",
     "list_calls",
     "list_direct_calls",
     "list_signing",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class SealedCall(NamedTuple):
+class EncryptedCall(NamedTuple):
     """The call of a version of a reaction, or of a direct job, as it is stored."""
 
     id: UUID
@@ -45,26 +45,28 @@ async def list_signing(executor: Executor, after: UUID, limit: int) -> list[tupl
 async def write_signing(executor: Executor, changes: Sequence[tuple[UUID, str, str]]) -> int:
     """Write the last of each (id, before, after) unless it has changed since; how many were."""
     columns = [list(column) for column in zip(*changes, strict=True)]
-    return len(await executor.fetch(statement("seal_signing"), *columns))
+    return len(await executor.fetch(statement("reencrypt_signing"), *columns))
 
 
-async def list_calls(executor: Executor, after: tuple[UUID, int], limit: int) -> list[SealedCall]:
+async def list_calls(
+    executor: Executor, after: tuple[UUID, int], limit: int
+) -> list[EncryptedCall]:
     """The next versions of reactions after an id and version."""
     return _calls(await executor.fetch(statement("list_credentials"), *after, limit))
 
 
 async def list_direct_calls(
     executor: Executor, after: tuple[UUID, int], limit: int
-) -> list[SealedCall]:
+) -> list[EncryptedCall]:
     """The next direct jobs after an id."""
     return _calls(await executor.fetch(statement("list_direct_credentials"), after[0], limit))
 
 
-async def write_calls(executor: Executor, changes: Sequence[SealedCall]) -> int:
+async def write_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
     """Write how versions of reactions are stored; how many there were."""
     return len(
         await executor.fetch(
-            statement("seal_credentials"),
+            statement("reencrypt_credentials"),
             [each.id for each in changes],
             [each.version for each in changes],
             [each.call.params for each in changes],
@@ -73,11 +75,11 @@ async def write_calls(executor: Executor, changes: Sequence[SealedCall]) -> int:
     )
 
 
-async def write_direct_calls(executor: Executor, changes: Sequence[SealedCall]) -> int:
+async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
     """Write how direct jobs are stored; how many there were."""
     return len(
         await executor.fetch(
-            statement("seal_direct_credentials"),
+            statement("reencrypt_direct_credentials"),
             [each.id for each in changes],
             [each.call.params for each in changes],
             [each.call.credentials for each in changes],
@@ -86,12 +88,15 @@ async def write_direct_calls(executor: Executor, changes: Sequence[SealedCall]) 
 
 
 async def look(executor: Executor) -> dict[str, int]:
-    """How many secrets of reactions are sealed with which key; `""`: with none."""
-    return {row["label"]: row["held"] for row in await executor.fetch(statement("look_at_sealing"))}
+    """Count the secrets of reactions by the label of their key; `""` if not encrypted."""
+    return {
+        row["label"]: row["held"]
+        for row in await executor.fetch(statement("count_encryption_keys"))
+    }
 
 
-def _calls(rows: Sequence[asyncpg.Record]) -> list[SealedCall]:
+def _calls(rows: Sequence[asyncpg.Record]) -> list[EncryptedCall]:
     return [
-        SealedCall(row["id"], row["version"], StoredCall(row["params"], row["credentials"]))
+        EncryptedCall(row["id"], row["version"], StoredCall(row["params"], row["credentials"]))
         for row in rows
     ]
