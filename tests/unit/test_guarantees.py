@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from delivery.models import FailureKind, JobStatus, EngineEventType, RetryPolicy
+from delivery.models import EngineEventType, FailureKind, JobStatus, RetryPolicy
 from delivery.policy.endpoint_health import CallResult, classify
 from delivery.policy.outcome import DEFAULT_RULES, Decision, decide
 from delivery.policy.retry import documented_delays
