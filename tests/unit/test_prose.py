@@ -32,16 +32,14 @@ CEILINGS: dict[str, Ceiling] = {
     "delivery/engine": Ceiling(rate=20.8, opening=31, mood=38),
     "delivery/queue": Ceiling(rate=20.3, opening=24, mood=10),
     "delivery/store": Ceiling(rate=19.8, opening=33, mood=35),
-    "docs": Ceiling(rate=23.3, opening=0, mood=0),
     "migrations": Ceiling(rate=21.8, opening=0, mood=0),
-    "root": Ceiling(rate=22.5, opening=0, mood=0),
-    "tests": Ceiling(rate=31.9, opening=1, mood=2),
+    "tests": Ceiling(rate=17.5, opening=0, mood=1),
     "tests/cli": Ceiling(rate=37.9, opening=8, mood=14),
     "tests/engine": Ceiling(rate=27.1, opening=15, mood=20),
     "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
-    "tests/store": Ceiling(rate=28.2, opening=1, mood=10),
-    "tests/support": Ceiling(rate=16.4, opening=7, mood=33),
-    "tests/unit": Ceiling(rate=9.1, opening=1, mood=7),
+    "tests/store": Ceiling(rate=28.0, opening=1, mood=10),
+    "tests/support": Ceiling(rate=15.7, opening=7, mood=33),
+    "tests/unit": Ceiling(rate=8.3, opening=1, mood=7),
 }
 
 SOURCE = '''"""Whether a module stands."""
