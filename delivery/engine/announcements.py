@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 from delivery.store import endpoint_health, pending_announcements, reactions
 from delivery.store.driver.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
 from delivery.store.driver.transaction import savepoint, transaction
@@ -95,10 +95,10 @@ class Announcements:
             raise _NotTold(error) from error
 
     async def _note(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
-        await self._note_all(connection, OwnType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
+        await self._note_all(connection, EngineEventType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
 
     async def _note_all(
-        self, connection: Connection, told: OwnType, subjects: Mapping[UUID, str | None]
+        self, connection: Connection, told: EngineEventType, subjects: Mapping[UUID, str | None]
     ) -> None:
         try:
             # A savepoint: the results are written even if this cannot be noted.
@@ -146,12 +146,12 @@ class Announcements:
     async def _disable_and_note(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         disabled = await reactions.disable(connection, dict(reasons))
         of_those = {each: reasons[each] for each in disabled}
-        await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+        await self._note_all(connection, EngineEventType.REACTION_DISABLED, of_those)
 
     async def announce_within(
         self,
         connection: Connection,
-        told: OwnType,
+        told: EngineEventType,
         reaction_id: UUID,
         stands: LockedHealth,
         now_stands: Health,
@@ -208,10 +208,10 @@ class Announcements:
         async with transaction(self._pool) as connection:
             if not await pending_announcements.delete(connection, noted):
                 return
-            if noted.type == OwnType.JOB_EXHAUSTED:
+            if noted.type == EngineEventType.JOB_EXHAUSTED:
                 await self._announcer.tell_of_exhausted(connection, [noted.subject])
             else:
-                told = OwnType(noted.type)
+                told = EngineEventType(noted.type)
                 locked = await endpoint_health.lock(connection, {noted.subject: None})
                 for reaction_id, stands in locked.items():
                     await self._announcer.tell_of_reaction(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 from delivery.policy.operational_triggers import OWN_TYPES, exhausted_payload, reaction_payload
 from delivery.store import endpoint_health, reactions
 
@@ -39,7 +39,7 @@ class Announcer:
     async def tell_of_reaction(
         self,
         connection: Connection,
-        told: OwnType,
+        told: EngineEventType,
         reaction_id: UUID,
         stands: LockedHealth,
         now_stands: Health,
@@ -61,7 +61,7 @@ class Announcer:
             )
             await self.tell_of_reaction(
                 connection,
-                OwnType.REACTION_DISABLED,
+                EngineEventType.REACTION_DISABLED,
                 reaction_id,
                 stands,
                 stands.health,
@@ -73,11 +73,11 @@ class Announcer:
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await endpoint_health.describe_exhausted(connection, job_ids, OWN_TYPES):
             drafts.setdefault(described.tenant_id, []).append(
-                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(asdict(described)))
+                _draft(EngineEventType.JOB_EXHAUSTED, exhausted_payload(asdict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
             await self._fan_out.write_within(tenant_id, of_tenant, connection)
 
 
-def _draft(told: OwnType, payload: bytes) -> TriggerDraft:
+def _draft(told: EngineEventType, payload: bytes) -> TriggerDraft:
     return TriggerDraft(told.value, payload, None, None, None, None, is_own=True)

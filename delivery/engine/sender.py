@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from delivery.engine.runners.place_waiters import Entry
     from delivery.engine.runners.prepared_calls import PreparedCall
     from delivery.engine.settling.settler import Settler
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
     from delivery.queue.held_leases import HeldJob
@@ -231,7 +231,7 @@ class Sender:
         loop = asyncio.get_running_loop()
         waiting, running, calls = self._waiting, self._running, self._calls
         load, admission = self._load, self._admission
-        crowded = admission.crowded
+        saturated = admission.saturated
         while True:
             while (
                 waiting
@@ -247,7 +247,7 @@ class Sender:
                 # Most jobs have no limit of time and a place at once; for these, `admits` is true.
                 if (
                     place is None
-                    and not crowded
+                    and not saturated
                     and job.deadline is None
                     and call.policy.max_elapsed is None
                 ) or admission.admits(called):
@@ -270,10 +270,10 @@ class Sender:
         self.start_waiting()
 
     async def _deliver(
-        self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Place | None
+        self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, place: Slot | None
     ) -> None:
         rendered: Rendered | None = None
-        computes = call.computes or job.payload[:1] == b"s"  # type: ignore[index] # it is sealed
+        computes = call.computes or job.payload[:1] == b"e"  # type: ignore[index] # it is encrypted
         if computes and not await self._admission.compute((lease_id, job, call, place)):
             self._on_room()
             return

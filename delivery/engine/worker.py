@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.http.transport import Transport
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.queue.wakeups import Waker
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -67,7 +67,7 @@ class Worker:
         pool: The database.
         url: The same, for the connection that listens.
         on_settled: Called with every batch of results that was written.
-        sealer: Opens what is secret in the calls.
+        cipher: Opens what is secret in the calls.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Worker:
         waker: Waker,
         version: str,
         on_settled: Callable[[list[Settlement]], None],
-        sealer: Sealer,
+        cipher: Cipher,
     ) -> None:
         reserved = settings.database.pool_size + _OTHER_SESSIONS
         worker = within_files(settings.worker, current_shares(reserved))
@@ -93,7 +93,7 @@ class Worker:
         self.id = ids.new()
         self._held = HeldLeases()
         self._telling = Announcements(pool, Announcer(pool, ids, waker))
-        calls = PreparedCalls(pool, settings.http, sealer)
+        calls = PreparedCalls(pool, settings.http, cipher)
         self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
         self._health = EndpointHealthTracker(
             pool,

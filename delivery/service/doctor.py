@@ -16,7 +16,7 @@ from delivery.clock import Clock
 from delivery.engine.watch import partitions_alarm
 from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
 from delivery.http.tls.contexts import has_authorities
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.service.database import bring_up_to_date, name_database, reach
 from delivery.store import encrypted_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
     from delivery.store.driver.connection import Connection
 
-__all__ = ["CHECKS", "Finding", "Verdict", "examine"]
+__all__ = ["CHECKS", "CheckStatus", "Finding", "examine"]
 
 CHECKS: Final = (
     "certificates",
@@ -53,7 +53,7 @@ _TOLERATED_SKEW: Final = 60.0
 """Maximum clock difference in seconds. Receivers reject signatures that are five minutes off."""
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """Result of a check."""
 
     OK = "ok"
@@ -74,7 +74,7 @@ class Finding:
     """Finding of one check."""
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     detail: str
     advice: str | None = None
     """Advice; empty if there is nothing to do."""
@@ -105,16 +105,16 @@ async def examine(
             # A pooler may provide few sessions.
             await connection.close()
             if deliver is None:
-                yield Finding("delivery", Verdict.SKIPPED, "not requested")
-            elif schema.verdict is Verdict.FAILED:
-                yield Finding("delivery", Verdict.SKIPPED, "requires the schema")
+                yield Finding("delivery", CheckStatus.SKIPPED, "not requested")
+            elif schema.verdict is CheckStatus.FAILED:
+                yield Finding("delivery", CheckStatus.SKIPPED, "requires the schema")
             else:
                 yield await _in_time(deliver(url, known), _DELIVERY_TIMEOUT)
             done += 1
     except DeliveryError as error:
-        yield Finding(CHECKS[done], Verdict.FAILED, *_problem_and_advice(error))
+        yield Finding(CHECKS[done], CheckStatus.FAILED, *_problem_and_advice(error))
         for name in CHECKS[done + 1 :]:
-            yield Finding(name, Verdict.SKIPPED, f"requires the {CHECKS[done]}")
+            yield Finding(name, CheckStatus.SKIPPED, f"requires the {CHECKS[done]}")
 
 
 async def _examine_database(
@@ -127,8 +127,8 @@ async def _examine_database(
     yield await _in_time(_check_partitions(connection, settings, schema))
     yield await _in_time(_check_clock(connection))
     yield await _in_time(_check_notifications(url, connection, settings))
-    if schema.verdict is Verdict.FAILED:
-        yield Finding("secrets", Verdict.SKIPPED, "requires the schema")
+    if schema.verdict is CheckStatus.FAILED:
+        yield Finding("secrets", CheckStatus.SKIPPED, "requires the schema")
     else:
         yield await _in_time(_check_secrets(connection, known))
 
@@ -154,10 +154,10 @@ def _check_certificates() -> Finding:
     """Check that the certificates of https endpoints can be verified."""
     name = "certificates"
     if has_authorities():
-        return Finding(name, Verdict.OK, "CA certificates are installed")
+        return Finding(name, CheckStatus.OK, "CA certificates are installed")
     return Finding(
         name,
-        Verdict.FAILED,
+        CheckStatus.FAILED,
         "this machine has no CA certificates, so every https call fails",
         "install them (Debian, Ubuntu: apt-get install ca-certificates), or name a file in"
         " SSL_CERT_FILE",
@@ -177,12 +177,12 @@ async def _check_database(settings: Settings, connection: Connection) -> Finding
     name = f"PostgreSQL {version.major}.{version.micro}, {name_database(settings)}"
     if version.major < OLDEST_SERVER:
         advice = f"upgrade the server to PostgreSQL {OLDEST_SERVER} or later"
-        return Finding("database", Verdict.FAILED, name, advice)
+        return Finding("database", CheckStatus.FAILED, name, advice)
     try:
         await check_encoding(connection)
     except WrongEncoding as error:
-        return Finding("database", Verdict.FAILED, *_problem_and_advice(error))
-    return Finding("database", Verdict.OK, name)
+        return Finding("database", CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding("database", CheckStatus.OK, name)
 
 
 async def _check_schema(connection: Connection) -> Finding:
@@ -190,21 +190,21 @@ async def _check_schema(connection: Connection) -> Finding:
     try:
         await check_schema(connection)
     except SchemaMismatch as error:
-        return Finding("schema", Verdict.FAILED, *_problem_and_advice(error))
-    return Finding("schema", Verdict.OK, f"version {len(await applied(connection))}")
+        return Finding("schema", CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding("schema", CheckStatus.OK, f"version {len(await applied(connection))}")
 
 
 async def _check_partitions(connection: Connection, settings: Settings, schema: Finding) -> Finding:
     """Check that partitions exist for the next days."""
     name = "partitions"
-    if schema.verdict is Verdict.FAILED:
-        return Finding(name, Verdict.SKIPPED, "requires the schema")
+    if schema.verdict is CheckStatus.FAILED:
+        return Finding(name, CheckStatus.SKIPPED, "requires the schema")
     left = await days_left(connection)
     alarm = partitions_alarm(left, settings.partitions.days_ahead)
     if alarm is not None:
-        verdict = Verdict.FAILED if left < 0 else Verdict.WARNING
+        verdict = CheckStatus.FAILED if left < 0 else CheckStatus.WARNING
         return Finding(name, verdict, *alarm.split("; ", 1))
-    return Finding(name, Verdict.OK, f"partitions exist until {left} days from now")
+    return Finding(name, CheckStatus.OK, f"partitions exist until {left} days from now")
 
 
 async def _check_clock(connection: Connection) -> Finding:
@@ -218,21 +218,23 @@ async def _check_clock(connection: Connection) -> Finding:
     # The error of an offset measured over a network is up to half the round-trip time.
     if skew <= _NOTICEABLE_SKEW + trip / 2:
         return Finding(
-            "clock", Verdict.OK, f"{skew * 1000:.0f} ms difference to the clock of the database"
+            "clock", CheckStatus.OK, f"{skew * 1000:.0f} ms difference to the clock of the database"
         )
     side = "behind" if ahead > 0 else "ahead of"
     detail = f"{skew:.1f} s {side} the clock of the database, which deliveries use"
     if skew <= _TOLERATED_SKEW:
-        return Finding("clock", Verdict.WARNING, detail, "synchronize both clocks by NTP")
+        return Finding("clock", CheckStatus.WARNING, detail, "synchronize both clocks by NTP")
     advice = "synchronize both clocks by NTP; receivers reject signatures that are minutes off"
-    return Finding("clock", Verdict.FAILED, detail, advice)
+    return Finding("clock", CheckStatus.FAILED, detail, advice)
 
 
 async def _check_notifications(url: str, connection: Connection, settings: Settings) -> Finding:
     """Check that a notification reaches another connection."""
     name = "notifications"
     if not settings.worker.notifications:
-        return Finding(name, Verdict.SKIPPED, "off (worker.notifications); polling is sufficient")
+        return Finding(
+            name, CheckStatus.SKIPPED, "off (worker.notifications); polling is sufficient"
+        )
     sent = f"doctor {secrets.token_hex(8)}"
     heard = asyncio.Event()
 
@@ -252,46 +254,50 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
     except TimeoutError:
         return Finding(
             name,
-            Verdict.FAILED,
+            CheckStatus.FAILED,
             f"a notification did not arrive within {plain_number(_NOTIFICATION_TIMEOUT)} s",
             "with PgBouncer in transaction mode, set worker.notifications=false",
         )
     except DeliveryError as error:
-        return Finding(name, Verdict.FAILED, *_problem_and_advice(error))
-    return Finding(name, Verdict.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms")
+        return Finding(name, CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding(
+        name, CheckStatus.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms"
+    )
 
 
 async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
     """Check that stored secrets are encrypted, and that the configured keys decrypt them."""
     name = "secrets"
     held = await encrypted_rows.count_keys(connection)
-    labels = Sealer(settings.secrets.texts()).labels
+    labels = Cipher(settings.secrets.texts()).labels
     foreign = sorted(set(held) - {"", *labels})
     if foreign:
         return Finding(
             name,
-            Verdict.FAILED,
+            CheckStatus.FAILED,
             f"{_rows(sum(held[label] for label in foreign))} encrypted with keys that are not in"
             f" secrets.keys ({', '.join(foreign)}): their reactions cannot be called",
             "add the keys to secrets.keys (DELIVERY_SECRETS_KEYS)",
         )
-    unsealed = held.get("", 0)
+    unencrypted = held.get("", 0)
     if not labels:
         return Finding(
             name,
-            Verdict.WARNING,
-            f"there is no key: {_rows(unsealed)} readable in any copy of the database",
+            CheckStatus.WARNING,
+            f"there is no key: {_rows(unencrypted)} readable in any copy of the database",
             "make one (`delivery secrets generate-key`), give it to every process as"
             " secrets.keys, and run `delivery secrets reencrypt`",
         )
     others = sum(count for label, count in held.items() if label != labels[0])
     if others:
         detail = (
-            f"{_rows(unsealed)} not encrypted, {_rows(others - unsealed)} encrypted with a key"
-            " that is not the first"
+            f"{_rows(unencrypted)} not encrypted, {_rows(others - unencrypted)} encrypted with"
+            " a key that is not the first"
         )
-        return Finding(name, Verdict.WARNING, detail, "run `delivery secrets reencrypt`")
-    return Finding(name, Verdict.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}")
+        return Finding(name, CheckStatus.WARNING, detail, "run `delivery secrets reencrypt`")
+    return Finding(
+        name, CheckStatus.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}"
+    )
 
 
 def _rows(count: int) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from delivery.clock import Clock, IdFactory
-from delivery.service.sealing import hide_by, sealer_for
+from delivery.service.secret_settings import apply_redaction, cipher_for
 from delivery.service.trigger_request import TriggerRequest
 from delivery.store.ids import DriverUUID
 from delivery.version import VERSION
@@ -71,8 +71,8 @@ class Engine:
         """Resources to close, created on first use."""
         self.settings = settings
         self.database_url = url
-        hide_by(settings, url)
-        self._sealer = sealer_for(settings)
+        apply_redaction(settings, url)
+        self._cipher = cipher_for(settings)
 
     @cached_property
     def reactions(self) -> Reactions:
@@ -80,7 +80,7 @@ class Engine:
         from delivery.service.reactions import Reactions
 
         return Reactions(
-            self._pool, self._sealer, lambda: self._reaction_writer, lambda: self._previews
+            self._pool, self._cipher, lambda: self._reaction_writer, lambda: self._previews
         )
 
     @cached_property
@@ -89,7 +89,7 @@ class Engine:
         from delivery.service.triggers import Triggers
 
         return Triggers(
-            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._sealer
+            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._cipher
         )
 
     @cached_property
@@ -111,7 +111,7 @@ class Engine:
         """Encrypted secrets of the database."""
         from delivery.service.secrets import Secrets
 
-        return Secrets(self._pool, self._sealer)
+        return Secrets(self._pool, self._cipher)
 
     @cached_property
     def ids(self) -> Ids:
@@ -124,14 +124,14 @@ class Engine:
     def _reaction_writer(self) -> ReactionWriter:
         from delivery.service.reaction_writer import ReactionWriter
 
-        return ReactionWriter(self._pool, self._clock, self._ids, self._sealer, self.settings)
+        return ReactionWriter(self._pool, self._clock, self._ids, self._cipher, self.settings)
 
     @cached_property
     def _previews(self) -> Previews:
         from delivery.service.previews import Previews
 
         return Previews(
-            self._pool, self._clock, self._ids, self._sealer, self.settings, self._transport
+            self._pool, self._clock, self._ids, self._cipher, self.settings, self._transport
         )
 
     @cached_property
@@ -140,14 +140,14 @@ class Engine:
         from delivery.service.trigger_writer import TriggerWriter
 
         fan_out = FanOutWriter(self._pool, self._ids, self._waker)
-        return TriggerWriter(self._pool, self._clock, fan_out, self._sealer, self.settings)
+        return TriggerWriter(self._pool, self._clock, fan_out, self._cipher, self.settings)
 
     @cached_property
     def _direct_jobs(self) -> DirectJobs:
         from delivery.service.direct_jobs import DirectJobs
 
         return DirectJobs(
-            self._pool, self._clock, self._ids, self._waker, self._sealer, self.settings
+            self._pool, self._clock, self._ids, self._waker, self._cipher, self.settings
         )
 
     @cached_property
@@ -260,7 +260,7 @@ class Engine:
             self._waker,
             VERSION,
             self._finished.settled,
-            self._sealer,
+            self._cipher,
         )
         async with worker.running():
             yield worker

@@ -33,7 +33,7 @@ async def read_patiently(read: Callable[[], Awaitable[_T]]) -> _T:
         try:
             found = await read()
         except DatabaseError as error:
-            if not error.passing:
+            if not error.transient:
                 raise
             if not away:
                 logger.warning("waiting for the database: %s", error)

@@ -8,14 +8,19 @@ from delivery.errors import InvalidReaction
 from delivery.http.request import Request
 from delivery.message.request.head import message_headers
 from delivery.message.request.payload import encode_payload
-from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head, kept_text
+from delivery.message.storage.exchanges import (
+    is_cut_off,
+    storable_body,
+    storable_head,
+    storable_text,
+)
 from delivery.message.template.parsing import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
 from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_flag
 from delivery.service.stored_reaction import find_reaction
 from delivery.store.reactions import StoredVersion
-from delivery.wording import sensible_milliseconds
+from delivery.wording import round_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from delivery.engine.runners.prepared_calls import PreparedCall
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Exchange
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -41,14 +46,14 @@ class Previews:
         pool: Pool,
         clock: Clock,
         ids: IdFactory,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
         transport: Transport,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
         self._transport = transport
 
@@ -120,19 +125,21 @@ class Previews:
 
         shown = stored.shown
         version = StoredVersion(stored.call, stored.signing, shown.name, shown.area_id)
-        return prepare_stored(version, self._settings.http, self._sealer)
+        return prepare_stored(version, self._settings.http, self._cipher)
 
 
 def _preview(call: PreparedCall, rendered: Rendered, *, reveal: bool) -> RequestPreview:
     head = rendered.head if reveal else rendered.stored_head
-    shown_url = rendered.shown_url or call.shown_url
+    redacted_url = rendered.redacted_url or call.redacted_url
     if reveal:
         target = rendered.head.split(b" ", 2)[1].decode("latin-1")
-        shown_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
+        redacted_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
     body = rendered.plain_body
     if not reveal:
-        body = kept_body(body, rendered.scrubber or call.scrubber, len(body))
-    return RequestPreview(call.method, shown_url, message_headers(head), body, len(rendered.body))
+        body = storable_body(body, rendered.scrubber or call.scrubber, len(body))
+    return RequestPreview(
+        call.method, redacted_url, message_headers(head), body, len(rendered.body)
+    )
 
 
 def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestCall:
@@ -144,9 +151,9 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
     if exchange.response_head:
         response = HttpMessage(
             message_headers(
-                kept_head(exchange.response_head, scrubber, len(exchange.response_head))
+                storable_head(exchange.response_head, scrubber, len(exchange.response_head))
             ),
-            kept_body(
+            storable_body(
                 exchange.response_body,
                 scrubber,
                 len(exchange.response_body),
@@ -160,8 +167,8 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         response=response,
         status_code=exchange.status_code,
         failure_kind=exchange.failure_kind,
-        error=kept_text(exchange.error, scrubber),
+        error=storable_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
-        duration_ms=sensible_milliseconds(exchange.total_ms) or 0.0,
+        duration_ms=round_milliseconds(exchange.total_ms) or 0.0,
         remote_address=exchange.remote_address,
     )

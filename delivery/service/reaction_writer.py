@@ -7,10 +7,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey
-from delivery.message.redaction.calls import hidden_parts
+from delivery.message.redaction.calls import secret_parts
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.stored_secrets import encode_signing, rotate_signing
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_shown
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_redacted
 from delivery.models import ReactionState, SignatureKind, SigningSecret, TlsOptions
 from delivery.service.calls import CallOptions, build_params, changed_params, check_known
 from delivery.service.checks import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Reaction
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -68,12 +68,12 @@ class ReactionWriter:
     """Writer of reactions, separate from `Reactions` so that readers do not import it."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, ids: IdFactory, sealer: Sealer, settings: Settings
+        self, pool: Pool, clock: Clock, ids: IdFactory, cipher: Cipher, settings: Settings
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
 
     async def create(
@@ -102,8 +102,8 @@ class ReactionWriter:
             priority=check_priority(priority),
             metadata={} if metadata is None else check_metadata(metadata),
             params=params,
-            call=encode_params(replace(params, secrets=()), self._sealer),
-            signing=encode_signing(params.secrets, self._sealer),
+            call=encode_params(replace(params, secrets=()), self._cipher),
+            signing=encode_signing(params.secrets, self._cipher),
         )
         return written.shown
 
@@ -122,7 +122,7 @@ class ReactionWriter:
             changed, call = self._change(stored, changes, verb)
             signing = None
             if "secret" in changes or "secrets" in changes:
-                signing = encode_signing(changed.params.secrets, self._sealer)
+                signing = encode_signing(changed.params.secrets, self._cipher)
             written = await reactions.update(
                 self._pool, changed, call, signing, stored.signing_version
             )
@@ -153,7 +153,7 @@ class ReactionWriter:
             made = secret or generate_secret(wanted or first)
             now = self._clock.now()
             ends = inf if keep_for is None else now + keep_for
-            signing = rotate_signing(stored.signing, made, self._sealer, now=now, expires_at=ends)
+            signing = rotate_signing(stored.signing, made, self._cipher, now=now, expires_at=ends)
             key = stored.shown.id
             if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
                 return SigningSecret(made, kind_of(made), public_key(made))
@@ -177,13 +177,13 @@ class ReactionWriter:
             # The stored call stays unchanged byte for byte, even if it is unreadable or invalid.
             return self._changed(stored.shown, changes, verb), stored.call
         try:
-            current = decode_params(stored.call, self._sealer)
+            current = decode_params(stored.call, self._cipher)
         except MissingKey:
             return self._change_unopened(stored, changes, verb)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unreadable(stored.shown.id) from error
         changed = self._changed(replace(stored.shown, params=current), changes, verb)
-        return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
+        return changed, encode_params(replace(changed.params, secrets=()), self._cipher)
 
     def _change_unopened(
         self, stored: StoredReaction, changes: ReactionChanges, verb: Callable[..., object]
@@ -198,13 +198,13 @@ class ReactionWriter:
             params = replace(params, tls=shown.tls)
             changed = replace(changed, params=params)
         visible = replace(params, secrets=())
-        if hidden_parts(visible) == hidden_parts(shown):
-            return changed, StoredCall(encode_shown(visible), stored.call.credentials)
+        if secret_parts(visible) == secret_parts(shown):
+            return changed, StoredCall(encode_redacted(visible), stored.call.credentials)
         try:
-            return changed, encode_params(visible, self._sealer)
+            return changed, encode_params(visible, self._cipher)
         except InvalidReaction:
             # The error names the missing key.
-            self._sealer.open(stored.call.credentials)
+            self._cipher.decrypt(stored.call.credentials)
             raise
 
     def _changed(

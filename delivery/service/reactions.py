@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import (
         Page,
         Reaction,
@@ -44,12 +44,12 @@ class Reactions:
     def __init__(
         self,
         pool: Pool,
-        sealer: Sealer,
+        cipher: Cipher,
         writer: Callable[[], ReactionWriter],
         previews: Callable[[], Previews],
     ) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
         self._writer = writer
         self._previews = previews
 
@@ -112,7 +112,7 @@ class Reactions:
         """
         check_flag("reveal", reveal)
         stored = await find_reaction(self._pool, reaction_id, tenant_id)
-        return stored.revealed(self._sealer) if reveal else stored.shown
+        return stored.revealed(self._cipher) if reveal else stored.shown
 
     async def list(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.signing.stored_secrets import seal_again
+from delivery.message.signing.stored_secrets import reencrypt_signing
 from delivery.message.storage.calls import decode_params, encode_params
 from delivery.store import encrypted_rows
 from delivery.store.encrypted_rows import SigningChange
@@ -16,11 +16,11 @@ from delivery.store.encrypted_rows import SigningChange
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.store.driver.connection import Executor, Pool
     from delivery.store.encrypted_rows import EncryptedCall
 
-__all__ = ["Resealed", "Secrets"]
+__all__ = ["Reencrypted", "Secrets"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _FIRST: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Resealed:
+class Reencrypted:
     """Result counts for the rows with secrets."""
 
     examined: int
@@ -42,9 +42,9 @@ class Resealed:
 class Secrets:
     """Verbs for the stored secrets of all tenants."""
 
-    def __init__(self, pool: Pool, sealer: Sealer) -> None:
+    def __init__(self, pool: Pool, cipher: Cipher) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
 
     async def check(self) -> None:
         """Check that the secrets of reactions can be decrypted. `Engine.workers` calls this first.
@@ -56,7 +56,7 @@ class Secrets:
             MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
         held = await encrypted_rows.count_keys(self._pool)
-        foreign = sorted(set(held) - {"", *self._sealer.labels})
+        foreign = sorted(set(held) - {"", *self._cipher.labels})
         if not foreign:
             return
         message = (
@@ -68,7 +68,7 @@ class Secrets:
             raise MissingKey(message)
         logger.error("%s; until then, jobs that need them wait", message)
 
-    async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
+    async def reencrypt(self, on_batch: Callable[[Reencrypted], None] | None = None) -> Reencrypted:
         """Encrypt all stored secrets with the first key: reactions, versions, direct jobs.
 
         This works in batches while workers run. After an interruption it continues where it
@@ -85,7 +85,7 @@ class Secrets:
         if given is not None and not callable(given):
             message = f"on_batch must be a function, not {type(given).__name__}"
             raise InvalidInput(message)
-        if not self._sealer.has_keys:
+        if not self._cipher.has_keys:
             message = (
                 "there is no key in secrets.keys to encrypt with; generate one with"
                 " `delivery secrets generate-key`"
@@ -107,7 +107,7 @@ class Secrets:
             unreadable = 0
             for row in rows:
                 try:
-                    following = seal_again(row.signing, self._sealer)
+                    following = reencrypt_signing(row.signing, self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(
                         f"the signing secrets of reaction {row.reaction_id}", error
@@ -131,13 +131,13 @@ class Secrets:
             unreadable = 0
             for row in rows:
                 try:
-                    call = encode_params(decode_params(row.call, self._sealer), self._sealer)
+                    call = encode_params(decode_params(row.call, self._cipher), self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(f"the call {row.id}", error)
                     continue
                 # Each encryption differs, so with the first key only the rest is compared. An
                 # earlier version may have left values in plain text that are redacted now.
-                is_current = self._sealer.is_current(row.call.credentials)
+                is_current = self._cipher.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(replace(row, call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
@@ -145,14 +145,14 @@ class Secrets:
 
 
 class _Count:
-    def __init__(self, on_batch: Callable[[Resealed], None] | None) -> None:
-        self.result = Resealed(0, 0, 0)
+    def __init__(self, on_batch: Callable[[Reencrypted], None] | None) -> None:
+        self.result = Reencrypted(0, 0, 0)
         self._on_batch = on_batch
 
     def add(self, examined: int, changed: int, unreadable: int) -> None:
         """Count one batch."""
         so_far = self.result
-        self.result = Resealed(
+        self.result = Reencrypted(
             so_far.examined + examined,
             so_far.changed + changed,
             so_far.unreadable + unreadable,

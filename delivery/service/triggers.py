@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
-from delivery.message.storage.payloads import shown_payload
+from delivery.message.storage.payloads import redacted_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.service.checks import (
     check_listed,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Job, JobStatus, Page
     from delivery.service.finished_jobs import FinishedJobs
     from delivery.service.trigger_request import TriggerRequest
@@ -49,10 +49,10 @@ class Triggers:
         writer: Callable[[], TriggerWriter],
         finished: FinishedJobs,
         delays: Delays,
-        sealer: Sealer,
+        cipher: Cipher,
     ) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
         self._writer = writer
         self._finished = finished
         self._delays = delays
@@ -210,7 +210,7 @@ class Triggers:
         return tuple(sorted(found, key=lambda job: places.get(job.id, len(places))))
 
     def _shown(self, trigger: Trigger) -> Trigger:
-        return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
+        return replace(trigger, payload=redacted_payload(trigger.payload, self._cipher))
 
 
 def _trigger_id(trigger: object) -> UUID:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from delivery.message.redaction.by_name import REDACTED
-from delivery.message.signing.stored_secrets import decode_signing, shown_signing
-from delivery.message.storage.calls import StoredCall, decode_params, shown_params
+from delivery.message.signing.stored_secrets import decode_signing, redacted_signing
+from delivery.message.storage.calls import StoredCall, decode_params, redacted_params
 from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, ReactionState
 from delivery.store.statements import statement
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.store.driver.connection import Executor
 
 __all__ = [
@@ -63,14 +63,14 @@ class StoredReaction:
     signing: str
     signing_version: int
 
-    def revealed(self, sealer: Sealer) -> Reaction:
+    def revealed(self, cipher: Cipher) -> Reaction:
         """Return the reaction with its secrets decrypted.
 
         Raises:
-            MissingKey: The sealer does not have the key with which they were encrypted.
+            MissingKey: The cipher does not have the key with which they were encrypted.
         """
-        secrets = decode_signing(self.signing, sealer)
-        params = decode_params(self.call, sealer)
+        secrets = decode_signing(self.signing, cipher)
+        params = decode_params(self.call, cipher)
         texts = tuple(each.secret for each in secrets)
         return replace(self.shown, params=replace(params, secrets=texts), secrets=secrets)
 
@@ -92,7 +92,7 @@ def _stored(row: asyncpg.Record) -> StoredReaction:
 
 def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
     try:
-        secrets, params = shown_signing(row["signing"]), shown_params(call)
+        secrets, params = redacted_signing(row["signing"]), redacted_params(call)
     except (AttributeError, KeyError, TypeError, ValueError):
         # One row that was changed by hand must not fail the listing.
         secrets, params = (), _UNREADABLE

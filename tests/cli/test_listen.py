@@ -137,7 +137,7 @@ async def test_it_drops_and_delays_when_told_to() -> None:
         (("--delay", "-0.5"), "--delay is -0.5; it must be at least 0"),
         (("--delay", "nan"), "--delay is nan; it must be at least 0"),
         (("--count", "0"), "--count is 0; it must be at least 1"),
-        (("--port", "70000"), "port 70000 does not exist"),
+        (("--port", "70000"), "port 70000 is out of range"),
         (("--host", "192.0.2.1"), "cannot listen"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 import delivery
 from delivery import JobStatus, TriggerRequest
 from delivery.embedded.server import start_embedded
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import LOOPBACK, Program, call, running
 from tests.support.engines import all_logs, engine_on, wait_for_all
 
@@ -61,7 +61,7 @@ async def gone(pid: int) -> None:
 
 
 async def test_processes_share_the_work_and_stop_together(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         jobs = await trigger_all(engine, receiver, 300)
         async with supervised(database_url) as program:
             pids = await children(program)
@@ -75,7 +75,7 @@ async def test_processes_share_the_work_and_stop_together(database_url: str) -> 
 
 
 async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         jobs = await trigger_all(engine, receiver, 400)
         async with supervised(database_url) as program:
             victim, other = await children(program)
@@ -92,7 +92,7 @@ async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database
 
 
 async def test_processes_end_when_their_supervisor_is_killed(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         await trigger_all(engine, receiver, 50)
         async with supervised(database_url) as program:
             pids = await children(program)
@@ -104,7 +104,7 @@ async def test_processes_end_when_their_supervisor_is_killed(database_url: str) 
 
 
 async def test_ctrl_c_twice_stops_the_processes_at_once(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=60)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=60)) as receiver, engine_on(database_url) as engine:
         await trigger_all(engine, receiver, 4)
         async with supervised(database_url) as program:
             await children(program)
@@ -136,7 +136,7 @@ async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_
         "[partitions]\ndays_ahead = 1\n"
     )
     arguments = ("serve", "--json", "--config", str(config))
-    async with Receiver(default=Answer()) as receiver, running(*arguments) as program:
+    async with Receiver(default=Respond()) as receiver, running(*arguments) as program:
         await children(program)
         embedded = await start_embedded(short_directory / "embedded")
         try:
@@ -163,7 +163,7 @@ async def test_files_in_the_working_directory_are_not_taken_for_modules(
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(delivery.__file__).parents[1])},
     )
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         try:
             await wait_for_all(engine, await trigger_all(engine, receiver, 1))
         finally:

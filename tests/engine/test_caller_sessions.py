@@ -19,7 +19,7 @@ from delivery.errors import (
     StatementTimeout,
     ValueRefused,
 )
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def test_any_session_writes_the_same_rows_as_the_engine_and_changes_no_oth
     database_url: str, kind: str
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -147,7 +147,7 @@ async def test_a_transaction_with_an_older_snapshot_matches_the_reactions_that_i
     database_url: str, kind: str, isolation: Any
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -167,7 +167,7 @@ async def test_reactions_that_only_the_callers_transaction_sees_stay_its_own(
     database_url: str, kind: str
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -329,7 +329,7 @@ async def test_work_of_a_callers_transaction_is_delivered_soon_after_its_end(
 ) -> None:
     slow_polling = {"poll_min": 60, "poll_max": 60}
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, notifications=notifications, worker=slow_polling) as engine,
         session(database_url, "plain") as connection,
     ):

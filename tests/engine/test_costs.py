@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from delivery import TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ JOBS = 2_000
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Drop, FailFirst, Hang, Receiver
+from delivery.testing import Drop, FailFirst, Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200, body=b"thanks")) as running:
+    async with Receiver(default=Respond(200, body=b"thanks")) as running:
         yield running
 
 
@@ -115,7 +115,7 @@ async def test_a_failing_call_comes_back_with_growing_delay_and_the_same_id(
 async def test_a_job_that_used_up_its_attempts_is_dead(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/broken", Answer(500))
+    receiver.endpoint("/broken", Respond(500))
     receiver.endpoint("/silent", Drop())
     async with engine_on(database_url) as engine:
         for path in ("/broken", "/silent"):
@@ -134,7 +134,7 @@ async def test_a_job_that_used_up_its_attempts_is_dead(
 async def test_an_answer_of_410_disables_the_reaction_and_skips_what_waits(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/gone", Answer(410))
+    receiver.endpoint("/gone", Respond(410))
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(name="gone", url=receiver.url("/gone"))
         first = await engine.trigger("x", 1)
@@ -197,7 +197,7 @@ async def test_lower_priority_numbers_of_a_reaction_go_first(
 async def test_a_reactions_concurrency_is_never_exceeded(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.05))
+    receiver.endpoint("/slow", Respond(delay=0.05))
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"), concurrency=2)
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(10)])
@@ -287,7 +287,7 @@ async def test_two_workers_share_ten_thousand_jobs_without_a_duplicate(
 async def test_a_worker_that_stops_waits_for_its_calls_and_hands_the_rest_back(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.3))
+    receiver.endpoint("/slow", Respond(delay=0.3))
     places = {"concurrency": 2, "shutdown_timeout": 300}
     async with engine_on(database_url, worker=places) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"))
@@ -309,7 +309,7 @@ async def test_a_worker_that_stops_waits_for_its_calls_and_hands_the_rest_back(
 async def test_a_call_cut_off_by_a_stop_goes_back_with_its_attempt_and_is_logged(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=300))
+    receiver.endpoint("/slow", Respond(delay=300))
     async with engine_on(database_url, worker={"shutdown_timeout": 0}) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"), retry=QUICK_RETRIES)
         trigger = await engine.trigger("x", 1)
@@ -320,7 +320,7 @@ async def test_a_call_cut_off_by_a_stop_goes_back_with_its_attempt_and_is_logged
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.LOST
         assert log.attempt == 1
-        receiver.endpoint("/slow", Answer(500))
+        receiver.endpoint("/slow", Respond(500))
         async with engine.workers():
             (done,) = await wait_for_all(engine, trigger.jobs)
         assert done.attempt == 5, "the attempt cut off does not count towards the four"

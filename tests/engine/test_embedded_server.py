@@ -12,7 +12,7 @@ import pytest
 import delivery
 from delivery import JobStatus
 from delivery.store.driver.failures import CONNECTION_ERRORS
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import LOOPBACK
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def test_an_embedded_server_that_is_killed_is_started_again_by_who_uses_it
     database = {"embedded_directory": short_directory / "embedded"}
     worker = {"poll_max": 0.2, "heartbeat_interval": 0.3}
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         delivery.connect(
             database=database, worker=worker, http=LOOPBACK, partitions={"days_ahead": 1}
         ) as engine,

@@ -15,7 +15,7 @@ from delivery.engine.operational_triggers import Announcer
 from delivery.engine.reaper import Reaper
 from delivery.queue.wakeups import Waker
 from delivery.queue.windows import CallEnd
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
@@ -46,7 +46,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
     database_url: str, caplog: pytest.LogCaptureFixture, *, concurrency: int | None
 ) -> None:
     async with (
-        Receiver(default=Answer(delay=1.0)) as receiver,
+        Receiver(default=Respond(delay=1.0)) as receiver,
         engine_on(database_url, worker=ONE_AT_A_TIME) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"), concurrency=concurrency)
@@ -55,7 +55,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         async with engine.workers() as worker:
             await receiver.wait_for(1)
             _, forgotten, _, _ = worker._sender._waiting.pop()
-            receiver.endpoint("/r", Answer())
+            receiver.endpoint("/r", Respond())
             done = await wait_for_all(engine, jobs)
         assert [job.status for job in done] == [JobStatus.SUCCEEDED] * 4
         assert [job.attempt for job in done] == [1] * 4
@@ -70,7 +70,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
 
 async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.2)) as receiver,
+        Receiver(default=Respond(delay=0.2)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine._pool.execute(
@@ -136,7 +136,7 @@ async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
 
 async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.5)) as receiver,
+        Receiver(default=Respond(delay=0.5)) as receiver,
         engine_on(database_url, worker={**ONE_AT_A_TIME, "dead_after": DEAD_AFTER}) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
@@ -160,7 +160,7 @@ async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: 
                     return engine._clock.steady() >= silent_from
 
                 await until(is_later)
-                receiver.endpoint("/r", Answer())
+                receiver.endpoint("/r", Respond())
                 trigger = await engine.trigger("x", 4)
                 await wait_for_all(engine, trigger.jobs, timeout=60)
                 await turns_until(worker._heartbeat.held)
@@ -175,7 +175,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
     ):
         # Only the calls of jobs with a limit of time have to be admitted.
@@ -208,7 +208,7 @@ async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
 ) -> None:
     settings = {"concurrency": 2, "slow_concurrency": 1, "heartbeat_interval": 0.05}
     async with (
-        Receiver(default=Answer(delay=1.5)) as receiver,
+        Receiver(default=Respond(delay=1.5)) as receiver,
         engine_on(database_url, worker=settings) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))

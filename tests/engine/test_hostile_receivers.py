@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from delivery import FailureKind, JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.hostile_servers import HOSTILE, serving_hostile
 from tests.support.raw_servers import answering, serving, unanswering_port
@@ -38,7 +38,7 @@ async def hostile_engine(
     """An engine with a reaction to `bad` for each of these servers, and one to `good`."""
     async with (
         serving_hostile(names) as servers,
-        Receiver(default=Answer()) as healthy,
+        Receiver(default=Respond()) as healthy,
         engine_on(database_url, http={"timeout": LONG, "connect_timeout": LONG}) as engine,
     ):
         for name, server in servers.items():
@@ -110,7 +110,7 @@ async def test_a_receiver_that_accepts_no_connection_is_logged_as_that(database_
             assert job.failure_kind == "timeout"
             (log,) = await all_logs(engine)
             assert log.error is not None
-            assert "the connect timeout of 0.4 s was over while connecting to" in log.error
+            assert "the connect timeout of 0.4 s expired while connecting to" in log.error
 
 
 async def test_hundreds_of_megabytes_pushed_at_the_engine_do_not_grow_it(

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from delivery import TriggerRequest
-from delivery.testing import Answer, Drop, Hang, Receiver
+from delivery.testing import Drop, Hang, Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import unanswering_port
 
@@ -29,7 +29,7 @@ HANGING = {"timeout": 300, "connect_timeout": 300}
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -123,7 +123,7 @@ async def test_a_reaction_comes_back_to_speed_when_its_endpoint_does(
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(400)])
         async with working(engine):
             await receiver.wait_for(12)
-            receiver.endpoint("/r", Answer())
+            receiver.endpoint("/r", Respond())
             jobs = [job for each in triggers for job in each.jobs]
             await wait_for_all(engine, jobs)
 
@@ -203,7 +203,7 @@ async def test_a_job_with_a_time_in_the_past_is_found_behind_newer_ones(
 async def test_long_responses_full_of_escapes_do_not_hold_up_the_event_loop(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/escapes", Answer(body=b"%25" * 21_000, delay=0.5))
+    receiver.endpoint("/escapes", Respond(body=b"%25" * 21_000, delay=0.5))
     async with engine_on(database_url) as engine:
         for number in range(10):
             await engine.reactions.create(

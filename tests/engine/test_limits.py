@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery import InvalidInput, InvalidReaction, JobStatus, RateLimit, TriggerRequest
-from delivery.testing import Answer, FailFirst, Hang, Receiver
+from delivery.testing import FailFirst, Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -46,7 +46,7 @@ def most_within(arrivals: Sequence[float], seconds: float) -> int:
 async def test_concurrency_is_kept_by_two_workers_together(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.05))
+    receiver.endpoint("/slow", Respond(delay=0.05))
     async with engine_on(database_url) as first, engine_on(database_url) as second:
         await first.reactions.create(name="slow", url=receiver.url("/slow"), concurrency=3)
         jobs = await trigger_all(first, 24)
@@ -138,7 +138,7 @@ async def test_a_rate_that_is_raised_holds_at_once(database_url: str, receiver: 
 async def test_an_ordered_reaction_delivers_one_at_a_time_in_order_by_any_worker(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/ordered", Answer(delay=0.01))
+    receiver.endpoint("/ordered", Respond(delay=0.01))
     async with engine_on(database_url) as first, engine_on(database_url) as second:
         await first.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         jobs = await trigger_all(first, 30)
@@ -170,7 +170,7 @@ async def test_a_failing_job_of_an_ordered_reaction_holds_up_those_behind_it(
 async def test_an_ordered_reaction_goes_on_when_a_job_has_failed_for_good(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/ordered", Answer(400))
+    receiver.endpoint("/ordered", Respond(400))
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         jobs = await trigger_all(engine, 5)
@@ -199,7 +199,7 @@ async def test_killed_workers_neither_leak_slots_nor_break_the_order(database_ur
         "WORKER_POLL_MAX": 0.2,
         "WORKER_MAX_STALLS": 100,
     }
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         await engine.reactions.create(name="c", url=receiver.url("/capped"), concurrency=2)
         jobs = await trigger_all(engine, 60)

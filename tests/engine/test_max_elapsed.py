@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from delivery import JobStatus, Outcome
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on
 from tests.support.raw_servers import answering_after, serving
@@ -29,13 +29,13 @@ RETRY = {"strategy": "constant", "base": 0.1, "jitter": 0, "max_attempts": 9, "m
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
 async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUID:
     """A job after a failed first attempt, with no worker running any more."""
-    receiver.endpoint("/x", Answer(503, body=b"busy"))
+    receiver.endpoint("/x", Respond(503, body=b"busy"))
     await engine.reactions.create(
         name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 60}
     )
@@ -50,7 +50,7 @@ async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUI
 
     async with engine.workers():
         await until(has_failed)
-    receiver.endpoint("/x", Answer())
+    receiver.endpoint("/x", Respond())
     return job_id
 
 
@@ -129,7 +129,7 @@ async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
     places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2, "shutdown_timeout": 0}
     async with engine_on(database_url, worker=places) as engine:
         job_id = await failed_once(engine, receiver)
-        receiver.endpoint("/slow", Answer(delay=30))
+        receiver.endpoint("/slow", Respond(delay=30))
         await engine.jobs.create(url=receiver.url("/slow"))
         before = await engine.jobs.get(job_id)
         async with engine.workers() as worker:

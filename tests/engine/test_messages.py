@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from delivery.errors import InvalidInput, NotFound
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def redelivered(engine: Engine, job: Job) -> UUID:
 
 
 async def test_the_stored_message_id_is_sent_and_finds_job_and_trigger(database_url: str) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         job = await delivered(engine, receiver)
         assert receiver.counts["/ok", job.message_id] == 1
         assert (await engine.jobs.get(job.message_id)).id == job.id
@@ -58,7 +58,7 @@ async def test_the_stored_message_id_is_sent_and_finds_job_and_trigger(database_
 async def test_a_message_id_is_sent_as_stored_not_as_derived_from_the_job(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url=receiver.url("/ok"))
         trigger = await engine.trigger("order.paid", {"n": 1})
         await engine._pool.execute("UPDATE delivery.jobs SET message_id = $1", UUID(int=5))
@@ -70,7 +70,7 @@ async def test_a_message_id_is_sent_as_stored_not_as_derived_from_the_job(
 
 
 async def test_redeliveries_of_a_message_are_found_with_its_first_job(database_url: str) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         job = await delivered(engine, receiver)
         copy = await redelivered(engine, job)
         ids = [each.id for each in (await engine.jobs.list(message_id=job.message_id)).items]
@@ -87,7 +87,7 @@ async def test_redeliveries_of_a_message_are_found_with_its_first_job(database_u
 
 
 async def test_a_direct_job_has_a_message_and_no_trigger(database_url: str) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         job = await engine.jobs.create(url=receiver.url("/ok"))
         assert job.message_id == f"msg_{job.id.hex}"
         assert (await engine.jobs.get(job.message_id)).id == job.id
@@ -98,7 +98,7 @@ async def test_a_direct_job_has_a_message_and_no_trigger(database_url: str) -> N
 async def test_messages_of_other_tenants_and_unknown_messages_are_not_found(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         job = await delivered(engine, receiver)
         for message_id, tenant_id in ((job.message_id, "other"), (UNKNOWN, "default")):
             with pytest.raises(NotFound, match="sends message"):

@@ -27,7 +27,7 @@ from delivery import (
 )
 from delivery.errors import MissingRights, ReadOnlyDatabase, StatementTimeout
 from delivery.message.storage.encryption import generate_key
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 from tests.support.proxies import Proxy
 
@@ -221,7 +221,7 @@ async def test_errors_on_the_callers_connection_are_ours_too(database_url: str) 
 async def test_waits_and_followers_go_on_over_a_restart(private_server: PrivateServer) -> None:
     await _migrated(private_server.url)
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(private_server.url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))

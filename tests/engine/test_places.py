@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from delivery import TriggerRequest
-from delivery.testing import Answer, Hang, Receiver
+from delivery.testing import Hang, Receiver, Respond
 from tests.engine.test_isolation import HANGING, working
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import (
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -151,7 +151,7 @@ def let_compute(sender: Sender) -> None:
 async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.5))
+    receiver.endpoint("/slow", Respond(delay=0.5))
     async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
         for number in range(2):
             await engine.reactions.create(
@@ -174,7 +174,7 @@ async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_
 async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_back(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.5))
+    receiver.endpoint("/slow", Respond(delay=0.5))
     async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
         for number in range(2):
             await engine.reactions.create(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery import InvalidReaction, JobStatus, ReactionState
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on
 from tests.support.settling import rig
@@ -29,7 +29,7 @@ NUL_IN_QUERY = (
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -197,8 +197,8 @@ JOB_ROWS = {
     "a payload that is not JSON": (
         r"UPDATE delivery.triggers SET payload = '\xff00' WHERE tenant_id = $1"
     ),
-    "a payload sealed by nobody": (
-        "UPDATE delivery.triggers SET payload = 'sealed:1:zz:zz' WHERE tenant_id = $1"
+    "a payload encrypted by nobody": (
+        "UPDATE delivery.triggers SET payload = 'encrypted:1:zz:zz' WHERE tenant_id = $1"
     ),
     "made at an infinite time": (
         "UPDATE delivery.jobs SET created_at = 'infinity' WHERE tenant_id = $1"
@@ -278,7 +278,7 @@ async def test_a_lane_that_cannot_be_claimed_from_is_set_aside(
 async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counted(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
+    receiver.endpoint("/fails", Respond(500))
     retry = {**QUICK_RETRIES, "max_attempts": 30}
     async with engine_on(database_url) as engine:
         bad = await reaction_of(engine, receiver, "bad", "/fails", retry=retry)
@@ -301,7 +301,7 @@ async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counte
 async def test_nul_in_the_calls_of_one_tenant_keeps_no_health_from_being_counted(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
+    receiver.endpoint("/fails", Respond(500))
     retry = {**QUICK_RETRIES, "max_attempts": 30}
     async with engine_on(database_url) as engine:
         bad = await reaction_of(engine, receiver, "bad", "/fails", retry=retry)
@@ -330,8 +330,8 @@ async def test_nul_in_the_calls_of_one_tenant_keeps_no_health_from_being_counted
 async def test_an_announcement_that_cannot_be_written_fails_no_result(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
-    receiver.endpoint("/gone", Answer(410))
+    receiver.endpoint("/fails", Respond(500))
+    receiver.endpoint("/gone", Respond(410))
     once = {**QUICK_RETRIES, "max_attempts": 1}
     async with engine_on(database_url) as engine:
         for tenant_id in ("bad", "good"):

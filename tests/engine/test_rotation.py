@@ -10,7 +10,7 @@ import pytest
 import delivery
 from delivery import InvalidInput, InvalidReaction, InvalidSecret, InvalidSignature, NotFound
 from delivery.message.signing import generate_secret
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ STILL_CLOCK: dict[str, Any] = {"heartbeat_interval": 100, "dead_after": 300}
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200)) as running:
+    async with Receiver(default=Respond(200)) as running:
         yield running
 
 
@@ -173,7 +173,7 @@ async def test_a_secret_of_the_same_kind_is_made_unless_another_is_asked_for(
     ("arguments", "kind", "problem"),
     [
         ({"secret": "swordfish"}, InvalidSecret, "whsec_"),
-        ({"secret": SECRET}, InvalidReaction, "used already"),
+        ({"secret": SECRET}, InvalidReaction, "in use already"),
         ({"secret": generate_secret(), "kind": "v1a"}, InvalidSecret, "not of v1a"),
         ({"kind": "v2"}, InvalidInput, "v1, v1a"),
         ({"keep_for": -1}, InvalidInput, "keep_for"),

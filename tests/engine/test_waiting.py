@@ -14,7 +14,7 @@ from delivery import CircuitState, JobStatus, JobTimeout, NotFound, ReactionHeal
 from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.models import Job
 from delivery.service.wait_reasons import explain_delay
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on
 
@@ -63,7 +63,7 @@ async def test_a_wait_on_a_failing_endpoint_says_the_last_error_and_the_next_att
     database_url: str,
 ) -> None:
     async with Receiver() as receiver, engine_on(database_url) as engine:
-        url = receiver.endpoint("/bad", Answer(503))
+        url = receiver.endpoint("/bad", Respond(503))
         await engine.reactions.create(name="r", url=url, retry=SLOW_RETRIES)
         trigger = await engine.trigger("a", {})
         (job_id,) = trigger.jobs
@@ -98,8 +98,8 @@ async def test_a_trigger_is_waited_for_until_all_of_its_jobs_are_finished(
     database_url: str,
 ) -> None:
     async with Receiver() as receiver, engine_on(database_url) as engine:
-        good = receiver.endpoint("/good", Answer(200, delay=0.1))
-        bad = receiver.endpoint("/bad", Answer(500))
+        good = receiver.endpoint("/good", Respond(200, delay=0.1))
+        bad = receiver.endpoint("/bad", Respond(500))
         for name, url in (("a", good), ("b", bad), ("c", good)):
             await engine.reactions.create(name=name, url=url, retry=QUICK_RETRIES)
         trigger = await engine.trigger("x", {})

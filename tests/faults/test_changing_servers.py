@@ -19,7 +19,7 @@ from delivery.queue.wakeups import encode_lanes
 from delivery.store.driver.connection import connect
 from delivery.store.migrate import migrate
 from delivery.store.notifications import CHANNEL
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.proxies import Proxy
@@ -98,7 +98,7 @@ async def test_a_worker_recovers_from_a_read_only_database(
     database_server: DatabaseServer, database_url: str
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, worker={"dead_after": 3.0}) as engine,
         engine_on(database_url, worker={"dead_after": 3.0}) as other,
     ):
@@ -130,7 +130,7 @@ async def test_a_failover_to_another_server_is_followed_within_seconds(
     with private_server.standby() as standby:
         async with (
             Proxy(private_server.url) as proxy,
-            Receiver(default=Answer(delay=0.05)) as receiver,
+            Receiver(default=Respond(delay=0.05)) as receiver,
             engine_on(proxy.url, worker={"concurrency": 5}) as engine,
             engine_on(proxy.url, worker={"concurrency": 5}) as other,
         ):
@@ -252,7 +252,7 @@ async def test_accepted_triggers_arrive_while_backends_are_terminated(
         await killer.close()
 
     async with (
-        Receiver(default=Answer(delay=0.01)) as receiver,
+        Receiver(default=Respond(delay=0.01)) as receiver,
         engine_on(database_url) as engine,
         engine_on(database_url) as producer,
     ):

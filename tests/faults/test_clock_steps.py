@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from delivery import JobStatus
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -47,8 +47,8 @@ async def test_a_worker_signs_and_retries_at_the_right_time_after_its_clock_is_s
 ) -> None:
     clock = tmp_path / "clock"
     set_clock(clock, 0)
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
-        receiver.endpoint("/r", FailFirst(1, Answer(500)))
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
+        receiver.endpoint("/r", FailFirst(1, Respond(500)))
         await engine.reactions.create(
             name="r", url=receiver.url("/r"), secret=SECRET, retry={**QUICK_RETRIES, "base": 0.2}
         )

@@ -11,7 +11,7 @@ import pytest
 import delivery
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.store.migrate import migrate
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def test_postgresql_killed_in_the_middle_costs_no_delivery_and_repeats_non
     private_server: PrivateServer, *, notifications: bool
 ) -> None:
     await _migrate(private_server.url)
-    slow = Answer(delay=0.01)
+    slow = Respond(delay=0.01)
     async with (
         Receiver(default=slow) as receiver,
         engine_on(
@@ -75,7 +75,7 @@ async def test_results_are_kept_while_the_database_is_away_longer_than_workers_m
 ) -> None:
     await _migrate(private_server.url)
     async with (
-        Receiver(default=Answer(delay=0.3)) as receiver,
+        Receiver(default=Respond(delay=0.3)) as receiver,
         engine_on(private_server.url, worker={"dead_after": 3.0}) as engine,
         engine_on(private_server.url, worker={"dead_after": 3.0}) as other,
     ):
@@ -120,7 +120,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_and_handed_back(database_u
 async def test_a_dropped_listening_connection_is_made_again(database_url: str) -> None:
     settings = {"poll_min": 60.0, "poll_max": 60.0}
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, worker=settings) as engine,
         engine_on(database_url) as producer,
     ):

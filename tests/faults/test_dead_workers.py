@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Hang, Receiver
+from delivery.testing import Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -31,7 +31,7 @@ PROCESS = {
 async def test_twenty_killed_workers_lose_none_of_five_thousand_deliveries(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer(delay=0.01)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.01)) as receiver, engine_on(database_url) as engine:
         for number in range(10):
             await engine.reactions.create(name=str(number), url=receiver.url(f"/{number}"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(500)])
@@ -109,7 +109,7 @@ async def test_a_lost_attempt_does_not_use_up_an_attempt(database_url: str) -> N
             assert running.status is JobStatus.RUNNING
             assert running.locked_by is not None
             worker.kill()
-        receiver.endpoint("/r", Answer(500))
+        receiver.endpoint("/r", Respond(500))
         with WorkerProcess(database_url, **PROCESS):
             (job,) = await wait_for_all(engine, trigger.jobs)
         assert job.exhausted
@@ -119,7 +119,7 @@ async def test_a_lost_attempt_does_not_use_up_an_attempt(database_url: str) -> N
 async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun(
     database_url: str,
 ) -> None:
-    slow = Answer(delay=0.5)
+    slow = Respond(delay=0.5)
     async with Receiver(default=slow) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(12)])
@@ -128,7 +128,7 @@ async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun
         with WorkerProcess(database_url, **settings, WORKER_CONCURRENCY=2) as sleeper:
             await receiver.wait_for(2, timeout=60)
             sleeper.suspend()
-            receiver.endpoint("/r", Answer())
+            receiver.endpoint("/r", Respond())
             with WorkerProcess(database_url, **settings):
                 await wait_for_all(engine, jobs)
                 sleeper.resume()
@@ -144,7 +144,7 @@ async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun
 
 async def test_sigterm_lets_a_worker_end_in_good_order(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.3)) as receiver,
+        Receiver(default=Respond(delay=0.3)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))

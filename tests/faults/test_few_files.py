@@ -11,7 +11,7 @@ import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.models import Exchange, FailureKind
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import OK, Connected, RawServer, answering, read_request, serving
@@ -33,7 +33,7 @@ async def test_a_worker_with_64_files_uses_up_no_attempt(database_url: str) -> N
     """Four origins by name and by number, slower than calls can be started."""
     async with AsyncExitStack() as stack:
         receivers = [
-            await stack.enter_async_context(Receiver(default=Answer(delay=0.02))) for _ in range(4)
+            await stack.enter_async_context(Receiver(default=Respond(delay=0.02))) for _ in range(4)
         ]
         engine = await stack.enter_async_context(engine_on(database_url))
         for number, receiver in enumerate(receivers):
@@ -58,7 +58,7 @@ async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
     """The bound that was set at the start is then too high: calls meet EMFILE."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, worker={"dead_after": 30.0}, http={"keepalive": 0.1}) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
@@ -68,7 +68,7 @@ async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
             resource.setrlimit(resource.RLIMIT_NOFILE, (4, limits[1]))
             try:
                 second = await engine.trigger("x", 2)
-                engine._transport._close_all_free()  # type: ignore[attr-defined]
+                engine._transport._close_all_idle()  # type: ignore[attr-defined]
                 with pytest.raises(TimeoutError):
                     await engine.jobs.wait(second.jobs[0], timeout=0.7)
             finally:

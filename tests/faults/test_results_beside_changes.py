@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import answering_after, serving
@@ -147,7 +147,7 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer(500)) as receiver,
+        Receiver(default=Respond(500)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine._pool.execute(_REFUSE_OWN)
@@ -173,7 +173,7 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
 async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_later(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         await engine._pool.execute(_REFUSE_OWN)
         reaction = await engine.reactions.create(name="r", url=receiver.url("/r"))
         trigger = await engine.trigger("x", 1)
@@ -191,7 +191,7 @@ async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_lat
 async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         good, bad = [
             await engine.reactions.create(name=name, event_types=["x"], url=receiver.url("/r"))
             for name in ("good", "bad")

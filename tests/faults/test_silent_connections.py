@@ -16,7 +16,7 @@ from delivery.errors import PoolExhausted, StatementTimeout
 from delivery.settings import load_settings
 from delivery.store.driver.connection import Pool, connect, open_pool
 from delivery.store.driver.transaction import transaction
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.proxies import Proxy
@@ -131,7 +131,7 @@ async def test_work_resumes_after_connections_fell_silent(
     database_url: str, *, notifications: bool
 ) -> None:
     """Accepted triggers arrive once during claims, results and heartbeats."""
-    slow = Answer(delay=0.01)
+    slow = Respond(delay=0.01)
     async with (
         Proxy(database_url) as proxy,
         Receiver(default=slow) as receiver,
@@ -162,7 +162,7 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
     """Other statements may wait for half a minute, and nobody takes the worker for dead."""
     async with (
         Proxy(database_url) as proxy,
-        Receiver(default=Answer(delay=1.0)) as receiver,
+        Receiver(default=Respond(delay=1.0)) as receiver,
         engine_on(database_url, worker={"dead_after": 6.0}) as other,
         engine_on(
             proxy.url,
@@ -219,7 +219,7 @@ async def test_triggers_accepted_over_silent_connections_are_all_delivered(
 async def test_two_signals_end_a_worker_with_a_silent_database(database_url: str) -> None:
     async with (
         Proxy(database_url) as proxy,
-        Receiver(default=Answer(delay=300)) as receiver,
+        Receiver(default=Respond(delay=300)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))

@@ -49,7 +49,7 @@ async def test_secrets_in_the_embedded_database_are_encrypted(short_directory: P
         made = await engine.reactions.create(name="r", url="https://e.test/", secret=SECRET)
         connection = await engine._pool.fetchval("SELECT signing FROM delivery.reactions")
         assert SECRET not in connection
-        assert "sealed:1:" in connection
+        assert "encrypted:1:" in connection
     async with delivery.connect(database=database, partitions=partitions) as engine:
         found = await engine.reactions.get(made.id, reveal=True)
         assert found.params.secrets == (SECRET,)

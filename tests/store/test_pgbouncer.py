@@ -13,7 +13,7 @@ import pytest
 from delivery import JobStatus, TriggerRequest
 from delivery.errors import PreparedStatementsLost
 from delivery.store.driver.connection import connect
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import call
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.poolers import PGBOUNCER, pooled
@@ -46,7 +46,7 @@ def single_session_url(database_url: str) -> Iterator[str]:
 async def test_all_features_work_with_a_pooler_in_transaction_mode(pooled_url: str) -> None:
     """The engine has more connections than the pooler has sessions, and no notifications."""
     async with (
-        Receiver(default=Answer(delay=0.005)) as receiver,
+        Receiver(default=Respond(delay=0.005)) as receiver,
         engine_on(pooled_url, notifications=False, database=WITHOUT_CACHE) as engine,
         engine_on(pooled_url, notifications=False, database=WITHOUT_CACHE) as other,
     ):
@@ -69,7 +69,7 @@ async def test_all_features_work_with_a_pooler_in_transaction_mode(pooled_url: s
 async def test_work_is_found_without_notifications_through_a_pooler(pooled_url: str) -> None:
     """A worker without notifications finds its work by polling."""
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(pooled_url, notifications=True, database=WITHOUT_CACHE) as engine,
         engine_on(pooled_url, notifications=True, database=WITHOUT_CACHE) as producer,
     ):

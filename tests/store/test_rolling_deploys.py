@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.models import JobStatus, Outcome
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on
 from tests.support.worker_processes import WorkerProcess
@@ -114,7 +114,7 @@ async def test_an_older_worker_works_with_a_schema_one_additive_step_newer(
     database_url: str, tmp_path: Path
 ) -> None:
     newer = next_version(tmp_path)
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url=receiver.url("/ok"))
 
         async def delivered_more(than: int) -> None:

@@ -229,7 +229,7 @@ def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":
-    """Return the current options with those that were given; a concealed key stays as it is."""
+    """Return the current options with those that were given; a redacted key stays as it is."""
     from dataclasses import fields, replace
 
     named = {each.name: getattr(given, each.name) for each in fields(given)}

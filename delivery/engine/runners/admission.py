@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from delivery.engine.runners.computations import Computations
 from delivery.engine.runners.place_waiters import PlaceWaiters
 from delivery.engine.settling import results
-from delivery.http.transport import Places
+from delivery.http.transport import SlotProvider
 from delivery.queue.windows import CallEnd
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from delivery.clock import Clock
     from delivery.engine.runners.place_waiters import Entry
     from delivery.engine.settling.settler import Settler
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
 
@@ -47,12 +47,12 @@ class Admission:
         self._clock = clock
         self._on_finished = on_finished
         self._parked: PlaceWaiters | None = None
-        self.crowded: Collection[object] = ()
+        self.saturated: Collection[object] = ()
         """The endpoints at which a call may have to wait for a place; changes in place."""
-        self.waiting: Mapping[asyncio.Future[Place], Entry] = {}
+        self.waiting: Mapping[asyncio.Future[Slot], Entry] = {}
         """Jobs that wait for a place at their endpoint."""
-        if isinstance(transport, Places):
-            self.crowded = transport.crowded
+        if isinstance(transport, SlotProvider):
+            self.saturated = transport.saturated
             self._parked = PlaceWaiters(transport, on_place)
             self.waiting = self._parked.entries
         self.computations = Computations()
@@ -64,11 +64,11 @@ class Admission:
         timed = entry[1].deadline is not None or entry[2].policy.max_elapsed is not None
         if timed and self._is_late(entry):
             return False
-        return not self.crowded or not self._has_to_wait(entry)
+        return not self.saturated or not self._has_to_wait(entry)
 
     def _has_to_wait(self, entry: Entry) -> bool:
         """Take a job that has to wait for a place, and return whether it has to."""
-        return bool(self.crowded) and self._parked is not None and self._parked.takes(entry)
+        return bool(self.saturated) and self._parked is not None and self._parked.takes(entry)
 
     def _is_late(self, entry: Entry) -> bool:
         """Settle a job if its turn came too late for a call, and return whether it did."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from delivery.engine.runners.prepared_calls import PreparedCall
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
     from delivery.models import Exchange
@@ -25,7 +25,7 @@ def exchange_of(
     job: ClaimedJob,
     call: PreparedCall,
     rendered: Rendered,
-    place: Place | None,
+    slot: Slot | None,
 ) -> Coroutine[Any, Any, Exchange]:
     """Return the exchange, to be awaited."""
     request = Request(
@@ -37,7 +37,7 @@ def exchange_of(
         call.connect_timeout,
         job.tenant_id,
         job.lane,
-        place,
+        slot,
     )
     if call.redirects is None:
         return transport.send(request)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.engine.runners.prepared_calls import PreparedCall
-    from delivery.http.pool import Place
-    from delivery.http.transport import Places
+    from delivery.http.pool import Slot
+    from delivery.http.transport import SlotProvider
     from delivery.store.queue import ClaimedJob
 
-    Entry = tuple[UUID, ClaimedJob, PreparedCall, Place | None]
+    Entry = tuple[UUID, ClaimedJob, PreparedCall, Slot | None]
     """A lease, a job of it, its call, and the place that the job waited for."""
 
 __all__ = ["PlaceWaiters"]
@@ -31,18 +31,18 @@ class PlaceWaiters:
         on_place: Called with each job that now has one.
     """
 
-    def __init__(self, places: Places, on_place: Callable[[Entry], None]) -> None:
+    def __init__(self, places: SlotProvider, on_place: Callable[[Entry], None]) -> None:
         self._places = places
         self._on_place = on_place
-        self.entries: dict[asyncio.Future[Place], Entry] = {}
+        self.entries: dict[asyncio.Future[Slot], Entry] = {}
         """The jobs that wait, by their future places."""
 
     def takes(self, entry: Entry) -> bool:
         """Take a job that has to wait; False: it does not have to."""
         _, job, call, _ = entry
-        if self._places.has_place(call.endpoint, job.tenant_id, job.lane):
+        if self._places.has_slot(call.endpoint, job.tenant_id, job.lane):
             return False
-        asked = self._places.ask_for_place(call.endpoint, job.tenant_id, job.lane)
+        asked = self._places.request_slot(call.endpoint, job.tenant_id, job.lane)
         self.entries[asked] = entry
         asked.add_done_callback(self._done)
         return True
@@ -57,7 +57,7 @@ class PlaceWaiters:
                 removed.append(entry)
         return removed
 
-    def _done(self, asked: asyncio.Future[Place]) -> None:
+    def _done(self, asked: asyncio.Future[Slot]) -> None:
         entry = self.entries.pop(asked, None)
         if entry is not None:
             self._on_place((*entry[:3], asked.result()))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from delivery.engine.settling.settler import Settler
     from delivery.message.request.template import Rendered
     from delivery.models import Exchange
-    from delivery.policy.outcome import Verdict
+    from delivery.policy.outcome import Decision
     from delivery.settings import LogSettings
     from delivery.store.queue import ClaimedJob
 
@@ -76,11 +76,11 @@ class AttemptRecorder:
         attempt = job.attempt + 1 - job.uncounted
         if call.rules.is_success(exchange.status_code, exchange.failure_kind):
             # Nearly all calls succeed. `decide` would return the same.
-            verdict = SUCCESS
+            decision = SUCCESS
             if self._health.observed:
-                self._note(job, verdict, exchange, attempt, now)
+                self._note(job, decision, exchange, attempt, now)
         else:
-            verdict = self._judge(job, call, exchange, attempt, now)
+            decision = self._judge(job, call, exchange, attempt, now)
         self._settler.add(
             results.delivered(
                 lease_id,
@@ -88,14 +88,14 @@ class AttemptRecorder:
                 call,
                 rendered,
                 exchange,
-                verdict,
+                decision,
                 now,
                 self._ids.new(now),
                 self._max_body,
                 self._max_head,
             )
         )
-        self._on_finished(job.lane, end_of(exchange, verdict, attempt))
+        self._on_finished(job.lane, end_of(exchange, decision, attempt))
 
     def cut_off(
         self, lease_id: UUID, job: ClaimedJob, call: PreparedCall, rendered: Rendered | None
@@ -135,9 +135,9 @@ class AttemptRecorder:
 
     def _judge(
         self, job: ClaimedJob, call: PreparedCall, exchange: Exchange, attempt: int, now: float
-    ) -> Verdict:
+    ) -> Decision:
         """Decide about a job whose call did not succeed, and report it to the endpoint's health."""
-        verdict = decide(
+        decision = decide(
             status_code=exchange.status_code,
             failure_kind=exchange.failure_kind,
             attempt=attempt,
@@ -151,23 +151,27 @@ class AttemptRecorder:
             draw=random.random,
             due_at=job.due_at,
         )
-        self._note(job, verdict, exchange, attempt, now)
-        if verdict.disable_reaction and job.reaction_id is not None:
+        self._note(job, decision, exchange, attempt, now)
+        if decision.disable_reaction and job.reaction_id is not None:
             reason = f"the endpoint responded with {exchange.status_code} (gone)"
             self._settler.disable(job.reaction_id, reason)
-        return verdict
+        return decision
 
     def _note(
-        self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, attempt: int, now: float
+        self, job: ClaimedJob, decision: Decision, exchange: Exchange, attempt: int, now: float
     ) -> None:
         """Report a reaction's call to the health of its endpoint, if it says anything about it."""
-        answer = classify(verdict, exchange.status_code, exchange.failure_kind)
-        if job.reaction_id is not None and job.reaction_version is not None and answer is not None:
+        call_result = classify(decision, exchange.status_code, exchange.failure_kind)
+        if (
+            job.reaction_id is not None
+            and job.reaction_version is not None
+            and call_result is not None
+        ):
             self._health.note(
                 job.reaction_id,
                 job.reaction_version,
-                answer,
+                call_result,
                 exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
-                early=is_early(verdict, attempt),
+                early=is_early(decision, attempt),
             )

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine.runners.prepared_calls import UnreadableCall
 from delivery.errors import MissingKey
 from delivery.message.request.head import cut_head
-from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head, kept_text
+from delivery.message.storage.exchanges import (
+    is_cut_off,
+    storable_body,
+    storable_head,
+    storable_text,
+)
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
-from delivery.policy.outcome import Verdict
+from delivery.policy.outcome import Decision
 from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
 
@@ -54,15 +59,15 @@ def delivered(
     call: PreparedCall,
     rendered: Rendered | None,
     exchange: Exchange,
-    verdict: Verdict,
+    decision: Decision,
     now: float,
     log_id: UUID,
     max_body: int,
     max_head: int,
 ) -> Settlement:
-    """The call was made, or tried; `verdict` says what that leads to."""
+    """The call was made, or tried; `decision` says what that leads to."""
     scrubber = call.scrubber
-    shown_url, head, body, size = call.shown_url, None, None, None
+    redacted_url, head, body, size = call.redacted_url, None, None, None
     if rendered is not None:
         scrubber = rendered.scrubber or scrubber
         head = rendered.stored_head
@@ -70,7 +75,7 @@ def delivered(
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)
-        shown_url = rendered.shown_url or shown_url
+        redacted_url = rendered.redacted_url or redacted_url
     # By position: this is made once per delivery, and naming thirty fields doubles its cost.
     return Settlement(
         lease_id,
@@ -78,22 +83,22 @@ def delivered(
         job.claim,
         job.lane,
         job.priority,
-        verdict.status,
+        decision.status,
         job.attempt + 1,
         job.uncounted,
-        verdict.run_at,
-        verdict.exhausted,
-        verdict.failure_kind,
-        None if exchange.error is None else kept_text(exchange.error, scrubber),
+        decision.run_at,
+        decision.exhausted,
+        decision.failure_kind,
+        None if exchange.error is None else storable_text(exchange.error, scrubber),
         exchange.status_code,
         now,
         log_id,
         job.trigger_id,
         job.reaction_id,
         job.tenant_id,
-        verdict.outcome,
+        decision.outcome,
         call.method,
-        shown_url,
+        redacted_url,
         exchange.total_ms,
         exchange.dns_ms,
         exchange.connect_ms,
@@ -107,8 +112,8 @@ def delivered(
         body,
         size,
         # Most have no earlier ones, and then this is the head itself.
-        kept_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
-        kept_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
+        storable_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
+        storable_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
     )
 
@@ -119,7 +124,7 @@ def _request_body(
     """The body as it is stored; None: it is the job's payload, which is stored already."""
     if call.template.sends_payload and rendered.plain_body is job.payload:
         return None
-    return kept_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
+    return storable_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
 
 
 def _unlogged(
@@ -214,7 +219,7 @@ def cut_off(
         outcome=Outcome.LOST.value,
         error=_CUT_OFF,
         method=call.method,
-        endpoint=call.shown_url,
+        endpoint=call.redacted_url,
         request_head=None if rendered is None else cut_head(rendered.stored_head, max_head),
         request_body=None if rendered is None else _request_body(job, call, rendered, max_body),
         request_size=None if rendered is None else len(rendered.plain_body),
@@ -237,12 +242,12 @@ def interrupted(
 
     The attempt is logged like one that was cut off, together with the exchange up to that point.
     """
-    verdict = Verdict(JobStatus.QUEUED, Outcome.LOST, run_at)
+    decision = Decision(JobStatus.QUEUED, Outcome.LOST, run_at)
     exchange.error = (
         f"the request may have been received, but the call could not be completed: {exchange.error}"
     )
     return delivered(
-        lease_id, job, call, rendered, exchange, verdict, now, log_id, max_body, max_head
+        lease_id, job, call, rendered, exchange, decision, now, log_id, max_body, max_head
     )._replace(uncounted=job.uncounted + 1)
 
 

@@ -30,7 +30,7 @@ from delivery.errors import (
     NoTransaction,
     UnusableConnection,
 )
-from delivery.store.driver.errors import DRIVER_ERRORS, describe, remove_values, translate
+from delivery.store.driver.errors import DRIVER_ERRORS, describe, redact_error, translate
 from delivery.store.driver.literals import inlined
 from delivery.store.statements import statement
 
@@ -276,7 +276,7 @@ def _translated() -> Iterator[None]:
         translation = translate(error)
         if translation is None:
             raise
-        remove_values(error)
+        redact_error(error)
         for kind, words in _UNUSABLE:
             if isinstance(error, kind):
                 raise UnusableConnection(words.format(error=describe(error))) from error

@@ -37,7 +37,7 @@ __all__ = [
     "Harm",
     "Translation",
     "describe",
-    "remove_values",
+    "redact_error",
     "translate",
     "unavailable",
 ]
@@ -223,7 +223,7 @@ def describe(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def remove_values(error: BaseException) -> None:
+def redact_error(error: BaseException) -> None:
     """Remove stored values from a driver's error before it becomes the cause of another error.
 
     Tracebacks print causes, including the server's details and values that the driver could not
@@ -238,7 +238,7 @@ def remove_values(error: BaseException) -> None:
         # The cause contains the value too.
         error.__cause__ = error.__context__ = None
     if isinstance(error.__cause__, asyncpg.PostgresError):
-        remove_values(error.__cause__)
+        redact_error(error.__cause__)
 
 
 def unavailable(error: BaseException) -> type[DatabaseUnavailable]:

@@ -5,10 +5,10 @@ SELECT label, count(*) AS secrets
 FROM (
     SELECT coalesce(found.parts[1], '') AS label
     FROM delivery.reactions
-    CROSS JOIN LATERAL regexp_matches(signing, '"secret" ?: ?"(?:sealed:1:([0-9a-f]+):)?', 'g') AS found (parts)
+    CROSS JOIN LATERAL regexp_matches(signing, '"secret" ?: ?"(?:encrypted:1:([0-9a-f]+):)?', 'g') AS found (parts)
     WHERE state <> 'deleted'
     UNION ALL
-    SELECT coalesce(substring(reaction_versions.credentials FROM '^sealed:1:([0-9a-f]+):'), '')
+    SELECT coalesce(substring(reaction_versions.credentials FROM '^encrypted:1:([0-9a-f]+):'), '')
     FROM delivery.reactions
     JOIN delivery.reaction_versions
         ON reaction_versions.reaction_id = reactions.id AND reaction_versions.version = reactions.version

@@ -1,4 +1,4 @@
-"""What is secret of a call is concealed where it is shown, and comes back whole."""
+"""Redacted and stored calls."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.errors import InvalidReaction, MissingKey
-from delivery.message.redaction.calls import conceal, refuse_marks, restore
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, shown_params
-from delivery.message.storage.encryption import Sealer, generate_key
+from delivery.message.redaction.calls import redact_call, refuse_marks, restore
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, redacted_params
+from delivery.message.storage.encryption import Cipher, generate_key
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
-SEALER = Sealer([generate_key()])
+CIPHER = Cipher([generate_key()])
 FULL = HttpParams(
     "https://example.com/hook?access_token=hunter2&page=1",
     headers=(
         ("Authorization", "Bearer hunter2"),
-        ("X-Plain", "shown"),
+        ("X-Plain", "plain"),
         ("authorization", "Basic hunter3"),
     ),
     query=(("api_key", "hunter2"), ("page", "2")),
     body=Body(
         BodyKind.JSON,
-        {"user": {"password": "hunter2", "name": "shown", "tokens": ["hunter2", 1]}, "pin": None},
+        {"user": {"password": "hunter2", "name": "plain", "tokens": ["hunter2", 1]}, "pin": None},
     ),
     tls=TlsOptions(client_certificate="CERT", client_key="hunter2"),
     secrets=("whsec_hunter2",),
@@ -52,23 +52,30 @@ calls = st.builds(
 )
 
 
-def test_everything_that_looks_secret_is_concealed_and_the_rest_is_not() -> None:
-    shown = conceal(FULL)
+def test_only_values_that_look_secret_are_redacted() -> None:
+    redacted = redact_call(FULL)
     assert "hunter" not in str(
-        (shown.url, shown.headers, shown.query, shown.body.content, shown.tls, shown.secrets)
+        (
+            redacted.url,
+            redacted.headers,
+            redacted.query,
+            redacted.body.content,
+            redacted.tls,
+            redacted.secrets,
+        )
     )
-    assert shown.url == "https://example.com/hook?access_token=***&page=1"
-    assert shown.headers[1] == ("X-Plain", "shown")
-    assert shown.body.content == {
-        "user": {"password": "***", "name": "shown", "tokens": "***"},
+    assert redacted.url == "https://example.com/hook?access_token=***&page=1"
+    assert redacted.headers[1] == ("X-Plain", "plain")
+    assert redacted.body.content == {
+        "user": {"password": "***", "name": "plain", "tokens": "***"},
         "pin": None,
     }
-    assert shown.secrets == ("***",)
-    assert shown.tls.client_certificate == "CERT"
+    assert redacted.secrets == ("***",)
+    assert redacted.tls.client_certificate == "CERT"
 
 
 @pytest.mark.parametrize(
-    ("content", "content_type", "shown"),
+    ("content", "content_type", "redacted"),
     [
         ('{"token": "hunter2", "a": 1.50}', None, '{"token":"***","a":1.5}'),
         ('{"a": 1.50}', "application/json", '{"a": 1.50}'),
@@ -77,79 +84,79 @@ def test_everything_that_looks_secret_is_concealed_and_the_rest_is_not() -> None
         ("{token: hunter2", None, "{token: hunter2"),
     ],
 )
-def test_texts_are_concealed_where_they_tell_names(
-    content: str, content_type: str | None, shown: str
+def test_text_bodies_are_redacted_if_they_have_names(
+    content: str, content_type: str | None, redacted: str
 ) -> None:
-    """Other text has no names by which to judge; what is sent is the text as it was given."""
+    """Redaction needs names. The sent text is always the original text."""
     params = HttpParams("https://e.com/", body=Body(BodyKind.RAW, content, content_type))
-    assert conceal(params).body.content == shown
-    assert decode_params(encode_params(params, SEALER), SEALER) == params
+    assert redact_call(params).body.content == redacted
+    assert decode_params(encode_params(params, CIPHER), CIPHER) == params
 
 
-def test_a_call_is_stored_without_what_is_secret_and_comes_back_whole() -> None:
-    stored = encode_params(FULL, SEALER)
+def test_a_stored_call_contains_no_secrets_and_decodes_to_the_original() -> None:
+    stored = encode_params(FULL, CIPHER)
     assert "hunter" not in str(stored)
-    assert "shown" in stored.params
-    assert decode_params(stored, SEALER) == FULL
-    assert shown_params(stored) == replace(conceal(FULL), secrets=())
+    assert "plain" in stored.params
+    assert decode_params(stored, CIPHER) == FULL
+    assert redacted_params(stored) == replace(redact_call(FULL), secrets=())
 
 
-def test_nothing_is_sealed_where_nothing_is_secret() -> None:
-    plain = HttpParams("https://example.com/", headers=(("X-Plain", "shown"),))
-    stored = encode_params(plain, SEALER)
+def test_a_call_without_secrets_is_not_encrypted() -> None:
+    plain = HttpParams("https://example.com/", headers=(("X-Plain", "plain"),))
+    stored = encode_params(plain, CIPHER)
     assert stored.credentials == "{}"
-    assert decode_params(stored, Sealer()) == plain
+    assert decode_params(stored, Cipher()) == plain
 
 
-def test_without_the_key_a_call_can_be_shown_but_not_read() -> None:
-    stored = encode_params(FULL, SEALER)
+def test_without_the_key_only_the_redacted_call_can_be_read() -> None:
+    stored = encode_params(FULL, CIPHER)
     with pytest.raises(MissingKey, match=r"secrets\.keys"):
-        decode_params(stored, Sealer([generate_key()]))
-    assert shown_params(stored).headers[0] == ("Authorization", "***")
+        decode_params(stored, Cipher([generate_key()]))
+    assert redacted_params(stored).headers[0] == ("Authorization", "***")
 
 
-def test_what_earlier_versions_stored_is_read_and_concealed() -> None:
-    """In clear, with the headers beside the URL, and before some options were there."""
-    stored = encode_params(HttpParams("https://e.com/?token=x"), Sealer())
+def test_calls_of_earlier_versions_are_read_and_redacted() -> None:
+    """They have a URL in plain text and lack some options."""
+    stored = encode_params(HttpParams("https://e.com/?token=x"), Cipher())
     before = StoredCall(
         stored.params.replace("token=***", "token=hunter2"),
         '{"secrets": ["whsec_hunter2"], "client_key": "hunter2"}',
     )
-    read = decode_params(before, SEALER)
+    read = decode_params(before, CIPHER)
     assert (read.url, read.tls.client_key) == ("https://e.com/?token=hunter2", "hunter2")
     assert read.secrets == ("whsec_hunter2",)
-    shown = shown_params(before)
-    assert (shown.url, shown.tls.client_key) == ("https://e.com/?token=***", "***")
+    redacted = redacted_params(before)
+    assert (redacted.url, redacted.tls.client_key) == ("https://e.com/?token=***", "***")
 
 
 @given(calls)
-def test_concealing_twice_is_concealing_once(params: HttpParams) -> None:
-    assert conceal(conceal(params)) == conceal(params)
+def test_redaction_is_idempotent(params: HttpParams) -> None:
+    assert redact_call(redact_call(params)) == redact_call(params)
 
 
 @given(calls)
-def test_every_call_that_is_stored_comes_back(params: HttpParams) -> None:
+def test_every_stored_call_decodes_to_the_original(params: HttpParams) -> None:
     try:
-        stored = encode_params(params, SEALER)
+        stored = encode_params(params, CIPHER)
     except InvalidReaction:
         assert "***" in str((params.url, params.headers, params.query, params.body.content))
         return
-    assert decode_params(stored, SEALER) == params
+    assert decode_params(stored, CIPHER) == params
 
 
 @given(calls)
-def test_what_was_shown_and_given_back_is_what_it_was(params: HttpParams) -> None:
-    assert restore(conceal(params), params) == params
+def test_a_redacted_call_restores_to_the_original(params: HttpParams) -> None:
+    assert restore(redact_call(params), params) == params
 
 
-def test_part_of_what_was_shown_may_be_changed() -> None:
-    """The marks that are left stand for what they stood for."""
-    shown = conceal(FULL)
-    content = {**shown.body.content, "more": 1}
+def test_a_changed_redacted_call_retains_the_other_secrets() -> None:
+    """The remaining marks stand for the stored values."""
+    redacted = redact_call(FULL)
+    content = {**redacted.body.content, "more": 1}
     content["user"] = {**content["user"], "name": "another"}
     given = replace(
-        shown,
-        headers=(("X-New", "1"), *shown.headers[::2]),
+        redacted,
+        headers=(("X-New", "1"), *redacted.headers[::2]),
         query=(("page", "3"), ("api_key", "***")),
         body=Body(BodyKind.JSON, content),
     )
@@ -178,32 +185,34 @@ NESTED = HttpParams(
             "text": '{"password": "hunter2", "list": ["{\\"pin\\": \\"hunter2\\"}"]}',
             "form": "user=a&password=hunter2",
             "url": "https://e.test/?next=%2F%3Ftoken%3Dhunter2",
-            "open": ["shown", '{"a": "shown"}'],
+            "open": ["plain", '{"a": "plain"}'],
         },
     ),
 )
 
 
-def test_secrets_in_texts_within_texts_are_concealed_and_come_back() -> None:
-    shown = conceal(NESTED)
-    assert "hunter" not in str((shown.url, shown.headers, shown.query, shown.body.content))
-    assert shown.url == "https://e.com/?next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***"
-    assert shown.headers[0] == ("X-Call", "https://e.test/?token=***&a=1")
-    assert shown.body.content["form"] == "user=a&password=***"
-    assert shown.body.content["open"] == NESTED.body.content["open"]
-    stored = encode_params(NESTED, SEALER)
+def test_secrets_in_nested_texts_are_redacted_and_restored() -> None:
+    redacted = redact_call(NESTED)
+    assert "hunter" not in str(
+        (redacted.url, redacted.headers, redacted.query, redacted.body.content)
+    )
+    assert redacted.url == "https://e.com/?next=https%3A%2F%2Fe.test%2F%3Ftoken%3D***"
+    assert redacted.headers[0] == ("X-Call", "https://e.test/?token=***&a=1")
+    assert redacted.body.content["form"] == "user=a&password=***"
+    assert redacted.body.content["open"] == NESTED.body.content["open"]
+    stored = encode_params(NESTED, CIPHER)
     assert "hunter" not in str(stored)
-    assert decode_params(stored, SEALER) == NESTED
-    assert restore(shown, NESTED) == NESTED
-    assert conceal(shown) == shown
+    assert decode_params(stored, CIPHER) == NESTED
+    assert restore(redacted, NESTED) == NESTED
+    assert redact_call(redacted) == redacted
 
 
 @pytest.mark.parametrize("kind", ["{}", "[{}]"])
-def test_a_text_body_is_looked_into_as_well(kind: str) -> None:
+def test_nested_json_of_a_text_body_is_redacted(kind: str) -> None:
     inner = json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})})
     params = HttpParams("https://e.com/", body=Body(BodyKind.RAW, kind.format(inner)))
-    assert "hunter" not in str(conceal(params).body.content)
-    assert "hunter" not in str(encode_params(params, SEALER))
+    assert "hunter" not in str(redact_call(params).body.content)
+    assert "hunter" not in str(encode_params(params, CIPHER))
 
 
 @pytest.mark.parametrize(
@@ -223,19 +232,17 @@ def test_a_text_body_is_looked_into_as_well(kind: str) -> None:
         ({"tls": TlsOptions(client_certificate="x", client_key="***")}, "client_key"),
     ],
 )
-def test_a_mark_that_stands_for_nothing_known_is_refused(
-    change: dict[str, Any], place: str
-) -> None:
-    """It would be sent as it is, or stored over the real one."""
+def test_a_mark_without_a_stored_value_is_rejected(change: dict[str, Any], place: str) -> None:
+    """Otherwise the mark would be sent, or would overwrite the secret."""
     given = replace(HttpParams("https://e.com/"), **change)
-    with pytest.raises(InvalidReaction, match="give the real one") as caught:
+    with pytest.raises(InvalidReaction, match="give the secret itself") as caught:
         refuse_marks(restore(given, HttpParams("https://e.com/")))
     assert place in str(caught.value)
     with pytest.raises(InvalidReaction):
-        encode_params(given, SEALER)
+        encode_params(given, CIPHER)
 
 
-def test_marks_where_nothing_secret_belongs_are_what_they_are() -> None:
+def test_asterisks_in_place_of_plain_values_are_accepted() -> None:
     refuse_marks(
         HttpParams(
             "https://e.com/***?page=***",
@@ -245,7 +252,7 @@ def test_marks_where_nothing_secret_belongs_are_what_they_are() -> None:
     )
 
 
-def test_the_representation_of_a_call_holds_no_secret() -> None:
+def test_the_repr_of_a_call_contains_no_secret() -> None:
     for text in (repr(FULL), repr(FULL.body), repr(FULL.tls)):
         assert "hunter" not in text
     assert "https://example.com/hook" in repr(FULL)

@@ -1,4 +1,4 @@
-"""Placeholders: what they say, what they give, and what is refused."""
+"""Placeholders of calls."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def json_body(content: object) -> bytes | None:
         ("{{ reaction.name }}", "orders"),
     ],
 )
-def test_a_placeholder_gives_the_value_that_its_path_leads_to(template: str, text: str) -> None:
+def test_a_placeholder_yields_the_value_at_its_path(template: str, text: str) -> None:
     assert header(template) == text
 
 
@@ -99,11 +99,11 @@ def test_a_placeholder_gives_the_value_that_its_path_leads_to(template: str, tex
         ("/..{{ event.yes }}", "/..true"),
     ],
 )
-def test_a_value_cannot_leave_its_part_of_the_url(url: str, sent: str) -> None:
+def test_a_value_is_confined_to_its_part_of_the_url(url: str, sent: str) -> None:
     assert target(url) == sent
 
 
-def test_query_pairs_are_encoded_and_come_behind_the_urls_own() -> None:
+def test_query_pairs_are_encoded_and_appended_to_the_query_of_the_url() -> None:
     call = filled(
         url="https://example.test/x?own=1",
         query=(("a b", "{{ event.path }}"), ("plain", "1&2")),
@@ -129,13 +129,13 @@ def test_query_pairs_are_encoded_and_come_behind_the_urls_own() -> None:
         ),
     ],
 )
-def test_a_whole_value_keeps_its_type_in_json_and_a_part_becomes_text(
+def test_a_whole_json_value_retains_its_type_and_a_part_becomes_a_string(
     content: object, sent: bytes
 ) -> None:
     assert json_body(content) == sent
 
 
-def test_forms_and_raw_texts_are_filled_in() -> None:
+def test_forms_and_raw_bodies_are_filled_in() -> None:
     form = filled(body=Body(BodyKind.FORM, {"a": "{{ event.path }}", "n": 1, "t": True})).body
     assert form == b"a=a%2Fb%3Fc%3Dd%23e%26f&n=1&t=true"
     raw = filled(body=Body(BodyKind.RAW, "<n>{{ event.name }}</n>")).body
@@ -145,7 +145,7 @@ def test_forms_and_raw_texts_are_filled_in() -> None:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        ({"url": "https://e.test/{{ event.dots }}/x"}, "makes part 1 of the url's path . or .."),
+        ({"url": "https://e.test/{{ event.dots }}/x"}, "makes segment 1 of the url's path . or .."),
         ({"url": "https://e.test/{{ event.missing }}"}, "event is an object without .missing"),
         ({"url": "https://e.test/{{ event.items[9] }}"}, "event.items is a list without [9]"),
         ({"url": "https://e.test/{{ event.name.x }}"}, "event.name is a string without .x"),
@@ -159,7 +159,7 @@ def test_forms_and_raw_texts_are_filled_in() -> None:
         ({"body": Body(BodyKind.JSON, ["{{ event.gone }}"])}, "event is an object without .gone"),
     ],
 )
-def test_a_value_that_cannot_stand_in_its_place_is_an_error_that_says_why(
+def test_the_error_about_an_invalid_value_gives_the_reason(
     call: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(TemplateError, match=re.escape(reason)):
@@ -169,21 +169,24 @@ def test_a_value_that_cannot_stand_in_its_place_is_an_error_that_says_why(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{{ evnt.id }}", "character 8: there is no evnt; there are event, trigger, reaction, job"),
-        ("{{ trigger.nope }}", "trigger has id, type, tenant_id, created_at, and nothing else"),
+        (
+            "{{ evnt.id }}",
+            "character 8: unknown name evnt; the names are event, trigger, reaction, job",
+        ),
+        ("{{ trigger.nope }}", "trigger has only id, type, tenant_id, created_at"),
         ("{{ event.id", "}} is missing"),
-        ("{{ event. }}", "here must be a name"),
-        ("{{ event[x] }}", 'here must be an index or a "name"'),
-        ("{{ event.id | upper }}", "there is no filter upper"),
-        ("{{ event.id | default(x) }}", "here must be a literal"),
-        ("{{ event.id | json | json }}", "there is no filter json here"),
+        ("{{ event. }}", "expected a name"),
+        ("{{ event[x] }}", 'expected an index or a "name"'),
+        ("{{ event.id | upper }}", "unexpected filter upper"),
+        ("{{ event.id | default(x) }}", "expected a literal"),
+        ("{{ event.id | json | json }}", "unexpected filter json"),
         ("{{ event.__class__.mro() }}", "}} is missing"),
         ('{{ event["a" }}', "] is missing"),
-        ("{{ }}", "here must be one of event, trigger, reaction, job"),
-        ("{{{ event.id }}}", "here must be one of"),
+        ("{{ }}", "expected one of event, trigger, reaction, job"),
+        ("{{{ event.id }}}", "expected one of"),
     ],
 )
-def test_a_template_that_cannot_be_read_is_refused_with_the_place(text: str, reason: str) -> None:
+def test_the_error_about_an_invalid_template_gives_the_position(text: str, reason: str) -> None:
     with pytest.raises(InvalidReaction, match=re.escape(reason)) as refused:
         compile_template(text, "headers.X-Order")
     assert str(refused.value).startswith("headers.X-Order, character ")
@@ -202,7 +205,7 @@ def test_a_template_that_cannot_be_read_is_refused_with_the_place(text: str, rea
         '{{ "hunter2" | upper }}',
     ],
 )
-def test_an_error_about_a_template_quotes_no_literal_and_nothing_beside_the_placeholder(
+def test_an_error_about_a_template_quotes_neither_literals_nor_surrounding_text(
     text: str,
 ) -> None:
     with pytest.raises(InvalidReaction) as refused:
@@ -210,7 +213,7 @@ def test_an_error_about_a_template_quotes_no_literal_and_nothing_beside_the_plac
     assert "hunter2" not in str(refused.value)
 
 
-def test_an_error_about_a_value_quotes_no_literal_and_is_short() -> None:
+def test_an_error_about_a_value_is_short_and_quotes_no_literal() -> None:
     with pytest.raises(TemplateError) as refused:
         header('{{ event.items | default("hunter2") }}')
     assert str(refused.value).startswith("{{ event.items | default(…) }} is a list")
@@ -219,13 +222,13 @@ def test_an_error_about_a_value_quotes_no_literal_and_is_short() -> None:
     assert len(str(refused.value)) < 700
 
 
-def test_a_path_that_is_deeper_than_any_payload_is_refused() -> None:
+def test_a_path_deeper_than_any_payload_is_rejected() -> None:
     with pytest.raises(InvalidReaction, match="more than 200 steps"):
         compile_template(f"{{{{ event{'.a' * 201} }}}}", "x")
     compile_template(f"{{{{ event{'.a' * 200} }}}}", "x")
 
 
-def test_far_too_many_placeholders_are_refused_before_they_are_read() -> None:
+def test_far_too_many_placeholders_are_rejected_before_parsing() -> None:
     body = Body(BodyKind.JSON, ["{{ event.a }}" * 100] * 1_000)
     calls = 0
 
@@ -235,14 +238,14 @@ def test_far_too_many_placeholders_are_refused_before_they_are_read() -> None:
 
     sys.setprofile(count)
     try:
-        with pytest.raises(InvalidReaction, match="100,000 placeholders in all; at most 1,000"):
+        with pytest.raises(InvalidReaction, match="100,000 placeholders; at most 1,000"):
             compile_call(HttpParams("https://a.test", body=body))
     finally:
         sys.setprofile(None)
     assert calls < 50_000
 
 
-def test_an_error_about_a_name_that_is_no_text_can_be_stored() -> None:
+def test_an_error_about_a_name_that_utf8_cannot_encode_can_be_stored() -> None:
     with pytest.raises(TemplateError) as refused:
         header(r'{{ event["\ud800\u0000"] }}')
     assert r'without ["\ud800\u0000"]' in str(refused.value)
@@ -257,9 +260,7 @@ def test_an_error_about_a_name_that_is_no_text_can_be_stored() -> None:
         ("/x?a=1#{{ event.gone }}", "/x?a=1"),
     ],
 )
-def test_what_stands_within_a_placeholder_is_not_taken_for_a_part_of_the_url(
-    url: str, sent: str
-) -> None:
+def test_separators_in_a_placeholder_do_not_split_the_url(url: str, sent: str) -> None:
     call = compile_call(
         HttpParams(f"https://e.test{url}", query=(), headers=(("X", "{{ job.id }}"),))
     )
@@ -268,14 +269,14 @@ def test_what_stands_within_a_placeholder_is_not_taken_for_a_part_of_the_url(
 
 
 @pytest.mark.parametrize("value", ["../../admin", "a\\\\..\\\\b", "..;x=1/y", "x/.."])
-def test_a_value_leads_no_server_out_of_its_part_of_the_path(value: str) -> None:
+def test_a_value_cannot_traverse_the_path(value: str) -> None:
     call = compile_call(HttpParams("https://e.test/f/{{ event }}/x?q={{ event }}"))
     assert call is not None
     with pytest.raises(TemplateError, match=re.escape("path . or ..")):
         call.fill(FACTS, DecodedPayload(f'"{value}"'.encode()))
 
 
-def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
+def test_many_placeholders_of_a_large_value_use_little_memory() -> None:
     payload = b'{"a": "%b"}' % (b"x" * 100_000)
     many = "{{ event.a }}"
     for call in (
@@ -290,14 +291,14 @@ def test_many_placeholders_for_a_large_value_do_not_fill_the_memory() -> None:
         compiled = compile_call(call)
         assert compiled is not None
         tracemalloc.start()
-        with pytest.raises(TemplateError, match="would be longer than the"):
+        with pytest.raises(TemplateError, match="would be longer than"):
             compiled.fill(FACTS, DecodedPayload(payload))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert most < 9_000_000
 
 
-def test_an_event_that_is_not_there_is_an_error_of_the_template() -> None:
+def test_an_empty_payload_is_an_error_of_the_template() -> None:
     call = compile_call(HttpParams("https://e.test/{{ event.id }}"))
     assert call is not None
     with pytest.raises(TemplateError, match="payload is not JSON"):
@@ -307,26 +308,24 @@ def test_an_event_that_is_not_there_is_an_error_of_the_template() -> None:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        ({"url": "https://e.test/%{{ event.id }}"}, "a % stands before a placeholder"),
-        ({"url": "https://e.test/%2{{ event.id }}"}, "a % stands before a placeholder"),
-        ({"url": "https://e.test/{{ a }}/b"}, "url, character 20: there is no a;"),
-        ({"body": Body(BodyKind.JSON, ["{{ job.id }}"] * 1_001)}, "1,001 placeholders in all"),
+        ({"url": "https://e.test/%{{ event.id }}"}, "a % before a placeholder"),
+        ({"url": "https://e.test/%2{{ event.id }}"}, "a % before a placeholder"),
+        ({"url": "https://e.test/{{ a }}/b"}, "url, character 20: unknown name a;"),
+        ({"body": Body(BodyKind.JSON, ["{{ job.id }}"] * 1_001)}, "1,001 placeholders"),
         ({"body": Body(BodyKind.RAW, "{{job.id}}" * 201)}, "too many placeholders"),
         ({"body": Body(BodyKind.RAW, "a", "text/{{ event.a }}")}, "content_type takes no placeh"),
         ({"query": (("a", "b" * 8_192),)}, "query has 8,193 characters"),
     ],
 )
-def test_calls_that_could_never_be_filled_in_are_refused_when_they_are_saved(
-    call: dict[str, object], reason: str
-) -> None:
+def test_invalid_templates_are_rejected_by_validation(call: dict[str, object], reason: str) -> None:
     with pytest.raises(InvalidReaction, match=re.escape(reason)):
         validate_params(HttpParams(**{"url": "https://e.test/", **call}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", [None, 5, b"https://e.test/{{ event.id }}"])
-def test_a_url_that_is_no_text_is_left_for_the_reading_of_urls_to_refuse(url: object) -> None:
+def test_parse_url_rejects_a_url_that_is_not_a_string(url: object) -> None:
     assert compile_call(HttpParams(url)) is None  # type: ignore[arg-type]
-    with pytest.raises(InvalidReaction, match="it must be a text"):
+    with pytest.raises(InvalidReaction, match="it must be a string"):
         parse_url(plain_url(url))  # type: ignore[arg-type]
 
 
@@ -341,8 +340,8 @@ def test_a_url_that_is_no_text_is_left_for_the_reading_of_urls_to_refuse(url: ob
         '{{ event["://h/"] }}/x',
     ],
 )
-def test_no_placeholder_chooses_whom_to_call(url: str) -> None:
-    with pytest.raises(InvalidReaction, match="placeholders may stand in the path"):
+def test_placeholders_cannot_choose_the_host(url: str) -> None:
+    with pytest.raises(InvalidReaction, match="only the path and the query can have placeholders"):
         plain_url(url)
 
 
@@ -355,22 +354,22 @@ def test_no_placeholder_chooses_whom_to_call(url: str) -> None:
         {"body": Body(BodyKind.FORM, {"{{ event.id }}": "1"})},
     ],
 )
-def test_names_take_no_placeholders(call: dict[str, object]) -> None:
-    with pytest.raises(InvalidReaction, match="a name cannot have placeholders"):
+def test_names_cannot_have_placeholders(call: dict[str, object]) -> None:
+    with pytest.raises(InvalidReaction, match="names cannot have placeholders"):
         filled(**call)
 
 
-def test_a_call_without_placeholders_is_not_compiled_at_all() -> None:
+def test_a_call_without_placeholders_is_not_compiled() -> None:
     call = HttpParams("https://e.test/x?y", headers=(("X", "{ {"),), body=Body(BodyKind.RAW, "}}"))
     assert compile_call(call) is None
 
 
-def test_documents_keep_numbers_and_order_when_they_are_written_anew() -> None:
+def test_documents_retain_numbers_and_order_when_they_are_encoded_again() -> None:
     text = '{"b":1.0,"a":[1e5,-0,12345678901234567890,"☃",null,false],"c":{}}'
     assert encode_exactly(decode_exactly(text.encode())) == text
 
 
-def test_every_placeholder_on_the_page_about_them_can_be_read() -> None:
+def test_every_placeholder_in_the_documentation_compiles() -> None:
     page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
     found = re.findall(r"\{\{ [^…]*? \}\}", page)
     assert len(found) > 5

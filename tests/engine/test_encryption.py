@@ -14,7 +14,7 @@ import delivery
 from delivery import InvalidReaction, InvalidSetting, JobStatus, MissingKey, TlsOptions
 from delivery.message.signing import generate_secret
 from delivery.message.storage.encryption import generate_key
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import SECRET, engine_on, wait_for_all
 
@@ -31,7 +31,7 @@ PLANTED = "hunter2"
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200)) as running:
+    async with Receiver(default=Respond(200)) as running:
         yield running
 
 
@@ -114,7 +114,7 @@ async def test_the_whole_database_shows_nothing_that_is_secret(
             delivery.verify(request.body, request.headers, SECRET)
     text = await dump(database_url)
     assert "shown" in text
-    assert "sealed:1:" in text
+    assert "encrypted:1:" in text
     assert_clean(text, rotated.secret, tls.client_key.splitlines()[1])
 
 
@@ -166,9 +166,9 @@ async def test_an_update_stores_no_mark_over_what_it_stands_for(
             {"url": "https://example.test/other?token=***"},
             {"body": {"kind": "json", "content": {"password": "***"}}},
         ):
-            with pytest.raises(InvalidReaction, match="give the real one"):
+            with pytest.raises(InvalidReaction, match="give the secret itself"):
                 await engine.reactions.update(made.id, **change)
-        with pytest.raises(InvalidReaction, match="give the real one"):
+        with pytest.raises(InvalidReaction, match="give the secret itself"):
             await engine.reactions.create(name="r", url=URL, headers={"Cookie": "***"})
         assert (await engine.reactions.get(made.id, reveal=True)).params == after
 
@@ -178,7 +178,7 @@ async def test_jobs_whose_key_is_missing_wait_and_say_so_until_it_is_there(
 ) -> None:
     """What needs no key is delivered beside them."""
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
-        await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
+        await engine.reactions.create(name="encrypted", url=receiver.url("/s"), secret=SECRET)
         await engine.reactions.create(
             name="header", url=receiver.url("/h"), headers={"Cookie": PLANTED}
         )
@@ -217,7 +217,7 @@ async def test_where_no_key_fits_nothing_is_delivered_rather_than_failed(
     database_url: str, receiver: Receiver, keys: list[str]
 ) -> None:
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
-        await engine.reactions.create(name="sealed", url=receiver.url("/s"), secret=SECRET)
+        await engine.reactions.create(name="encrypted", url=receiver.url("/s"), secret=SECRET)
         trigger = await engine.trigger("x", 1)
     async with engine_on(database_url, secrets={"keys": keys}) as engine:
         with pytest.raises(MissingKey, match="add them"):
@@ -267,7 +267,7 @@ async def test_what_is_lost_with_its_key_can_be_given_anew(database_url: str) ->
 async def test_without_any_key_secrets_are_stored_as_they_are_with_one_warning(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is stored so can be read and sealed later."""
+    """What is stored so can be read and encrypted later."""
 
     def warnings() -> list[str]:
         return [
@@ -298,10 +298,10 @@ async def test_without_any_key_secrets_are_stored_as_they_are_with_one_warning(
         assert dict(request.headers)["Cookie"] == PLANTED
 
 
-async def test_everything_stored_can_be_sealed_with_another_key(
+async def test_everything_stored_can_be_encrypted_with_another_key(
     database_url: str, receiver: Receiver
 ) -> None:
-    """First what was stored without a key, then what was sealed with an old one."""
+    """First what was stored without a key, then what was encrypted with an old one."""
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidSetting, match="generate-key"):
             await engine.secrets.reencrypt()
@@ -335,7 +335,7 @@ async def test_everything_stored_can_be_sealed_with_another_key(
         assert (done.changed, done.unreadable) == (0, 4)
 
 
-async def test_what_was_stored_in_clear_beside_the_credentials_is_sealed_too(
+async def test_what_was_stored_in_clear_beside_the_credentials_is_encrypted_too(
     database_url: str,
 ) -> None:
     """As versions before this one did."""
@@ -358,7 +358,7 @@ async def test_what_was_stored_in_clear_beside_the_credentials_is_sealed_too(
     assert_clean(await dump(database_url))
 
 
-async def test_plain_values_beside_values_sealed_with_the_same_key_are_sealed_too(
+async def test_plain_values_beside_values_encrypted_with_the_same_key_are_encrypted_too(
     database_url: str,
 ) -> None:
     """Earlier versions did not look into texts within texts."""

@@ -1,7 +1,7 @@
-"""A response that no request asked for is never taken for the response to the next one.
+"""An unrequested response is never accepted as the response to the next request.
 
-Each case runs over both transports, plain and with TLS. The server is a thread on blocking sockets,
-so that it can send while the event loop of the client is busy.
+Each test runs with both transports, with and without TLS. The server is a thread with blocking
+sockets, so it can send while the event loop of the client is busy.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 REPEATS: Final = 30
-UNASKED: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
+UNREQUESTED: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
 _PATIENCE: Final = 60.0
 
 
-def asked_for(number: int) -> bytes:
-    """The response to a request with this number, which it repeats."""
+def response_to(number: int) -> bytes:
+    """Build the response to a request with this number, which is its body."""
     body = b"%d" % number
     return b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class ThreadedServer:
-    """Responds to each request with its body, and sends unasked responses as it is asked to.
+    """Server that responds to each request with its body, and can send unrequested responses.
 
     Args:
-        context: For TLS; None: without.
-        together: Whether an unasked response follows each response in the same packet.
+        context: TLS context. None for no TLS.
+        together: Send an unrequested response after each response, in the same packet.
     """
 
     def __init__(self, context: ssl.SSLContext | None, *, together: bool = False) -> None:
@@ -69,15 +69,15 @@ class ThreadedServer:
         self._start(self._accept)
 
     def push(self, data: bytes) -> None:
-        """Send on the connection that was made last, and wait until it has arrived."""
-        # By the thread of that connection, since OpenSSL's are not safe to share.
+        """Send data on the last connection, and wait until they are sent."""
+        # The thread of the connection sends, because TLS connections are not thread-safe.
         self._to_push.append(data)
         self._wakers[-1].send(b"!")
         assert self._pushed.acquire(timeout=_PATIENCE)
 
     def close(self) -> None:
-        """End everything."""
-        # Wakes the thread that accepts, which closing does not.
+        """Close all sockets and join all threads."""
+        # Shutdown wakes the accepting thread; closing does not.
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -101,7 +101,7 @@ class ThreadedServer:
             while True:
                 accepted, _ = self._listening.accept()
                 accepted.settimeout(_PATIENCE)
-                # Else a second response may wait for the first to be acknowledged.
+                # Without this, a second response may wait for the TCP acknowledgement of the first.
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._context is not None:
                     accepted = self._context.wrap_socket(accepted, server_side=True)
@@ -129,7 +129,7 @@ class ThreadedServer:
                 if len(body) < length:
                     continue
                 received = b""
-                accepted.sendall(asked_for(int(body)) + (UNASKED if self._together else b""))
+                accepted.sendall(response_to(int(body)) + (UNREQUESTED if self._together else b""))
 
 
 @contextmanager
@@ -143,13 +143,13 @@ def threaded(context: ssl.SSLContext | None, *, together: bool = False) -> Itera
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Issues the server's certificate."""
+    """Authority of the server's certificate."""
     return trustme.CA()
 
 
 @pytest.fixture(params=["plain", "tls"])
 def context(request: pytest.FixtureRequest, authority: trustme.CA) -> ssl.SSLContext | None:
-    """The protocol of the server."""
+    """TLS context of the server, or None."""
     return server_context(authority, "127.0.0.1") if request.param == "tls" else None
 
 
@@ -162,7 +162,7 @@ async def over_httpx() -> AsyncIterator[Transport]:
 
 @pytest.fixture(params=["native", "httpx"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    """Each of the transports in turn."""
+    """Each transport."""
     async with native() if request.param == "native" else over_httpx() as opened:
         yield opened
 
@@ -175,12 +175,12 @@ async def ask(
 
 
 def assert_own(exchange: Exchange, number: int) -> None:
-    """Assert that the response is the one to the request with this number."""
+    """Assert that the exchange has the response to the request with this number."""
     assert exchange.failure_kind is None, exchange.error
     assert (exchange.status_code, exchange.response_body) == (503, b"%d" % number)
 
 
-async def test_a_second_response_in_the_same_packet_is_dropped_with_its_connection(
+async def test_a_second_response_in_the_same_packet_is_discarded_with_its_connection(
     transport: Transport, context: ssl.SSLContext | None, authority: trustme.CA
 ) -> None:
     with threaded(context, together=True) as server:
@@ -189,18 +189,18 @@ async def test_a_second_response_in_the_same_packet_is_dropped_with_its_connecti
         assert len(server.accepted) == REPEATS
 
 
-async def test_a_response_sent_while_the_event_loop_is_busy_is_dropped_with_its_connection(
+async def test_an_unrequested_response_during_a_busy_event_loop_is_discarded_with_its_connection(
     transport: Transport, context: ssl.SSLContext | None, authority: trustme.CA
 ) -> None:
     with threaded(context) as server:
         for number in range(REPEATS):
             assert_own(await ask(transport, server, number, authority), number)
-            # The event loop has no turn between this and the next request.
-            server.push(UNASKED)
+            # The event loop does not run between this line and the next request.
+            server.push(UNREQUESTED)
         assert len(server.accepted) == REPEATS
 
 
-async def test_quiet_connections_are_used_again(
+async def test_connections_without_unread_data_are_reused(
     transport: Transport, context: ssl.SSLContext | None, authority: trustme.CA
 ) -> None:
     with threaded(context) as server:
@@ -219,7 +219,7 @@ async def test_a_connection_closed_while_the_event_loop_is_busy_is_replaced(
         assert len(server.accepted) == REPEATS
 
 
-async def test_half_a_record_of_tls_counts_as_something_that_came(authority: trustme.CA) -> None:
+async def test_a_partial_tls_record_counts_as_unread_data(authority: trustme.CA) -> None:
     context = server_context(authority, "127.0.0.1")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
@@ -235,10 +235,10 @@ async def test_half_a_record_of_tls_counts_as_something_that_came(authority: tru
                         tls.do_handshake()
                         done = True
                     tls.read(65_536)
-                    tls.write(asked_for(1))
+                    tls.write(response_to(1))
                     writer.write(outgoing.read())
                     await writer.drain()
-                    tls.write(UNASKED)
+                    tls.write(UNREQUESTED)
                     halves.append(outgoing.read())
                     writer.write(halves[0][:10])
                 writer.write(outgoing.read())
@@ -249,22 +249,22 @@ async def test_half_a_record_of_tls_counts_as_something_that_came(authority: tru
     options = TlsOptions(ca=pem(authority.cert_pem))
     async with native() as transport, listening:
         assert_own(await transport.send(request_to(url, b"1", tls=options)), 1)
-        connection = next(iter(transport._free))
+        connection = next(iter(transport._idle))
         deadline = time.monotonic() + _PATIENCE
-        while connection.is_quiet():
+        while connection.has_no_unread_data():
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
 
 
-async def test_a_transport_of_httpx_that_the_caller_brings_drops_a_second_response_too(
+async def test_a_custom_transport_of_httpx_discards_a_second_response(
     context: ssl.SSLContext | None, authority: trustme.CA
 ) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    brought = httpx.AsyncHTTPTransport(verify=trusting)
+    custom = httpx.AsyncHTTPTransport(verify=trusting)
     with ExitStack() as stack:
         server = stack.enter_context(threaded(context, together=True))
-        transport = HttpxTransport(brought, Guard(LOOPBACK), 65_536, 65_536)
+        transport = HttpxTransport(custom, Guard(LOOPBACK), 65_536, 65_536)
         for number in range(REPEATS):
             assert_own(await ask(transport, server, number, authority), number)
         await transport.aclose()

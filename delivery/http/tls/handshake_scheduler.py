@@ -1,4 +1,4 @@
-"""Work that is too long to be done all at once: a little of it in each turn of the event loop."""
+"""Scheduler that spreads TLS handshakes over the turns of the event loop."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from delivery.policy.round_robin import Rounds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pace"]
+__all__ = ["HandshakeScheduler"]
 
-_SECONDS_A_TURN: Final = 0.002
+_SECONDS_PER_TURN: Final = 0.002
 
 
-class Pace:
-    """Runs steps for about two milliseconds in each turn of the event loop.
+class HandshakeScheduler:
+    """Scheduler that runs steps for about 2 ms in each turn of the event loop.
 
-    Those of one host run in the order in which they come, and hosts take turns.
+    The steps of one host run in order; hosts are served round-robin.
 
-    A hundred handshakes whose answers arrive together would otherwise be computed in one turn, and
-    every other call, timer and heartbeat would wait for all of them. Between the turns the event
-    loop does whatever else is due, so nothing is later than that and one step more. What waits for
-    the network is not here, and holds up nobody.
+    Without it, the event loop would compute a hundred handshakes in one turn when their messages
+    arrive together, and all other calls, timers and heartbeats would wait. With it, they wait for
+    at most 2 ms and one step. A handshake that waits for the network is not in the scheduler.
     """
 
     __slots__ = ("_running", "_steps")
@@ -34,23 +33,23 @@ class Pace:
         self._running = False
 
     def add(self, host: str, step: Callable[[], None]) -> None:
-        """Run the step, which must not raise, when it is its turn."""
+        """Schedule a step, which must not raise."""
         self._steps.add(host, None, step)
         if not self._running:
             self._running = True
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        ends = time.perf_counter() + _SECONDS_A_TURN
+        deadline = time.perf_counter() + _SECONDS_PER_TURN
         steps = self._steps
         try:
-            while time.perf_counter() < ends:
+            while time.perf_counter() < deadline:
                 turn = steps.take()
                 if turn is None:
                     break
                 turn[2]()
         finally:
-            # Also behind a step that raised against the rules: the others must not wait for ever.
+            # Also after a step that raises, so that the remaining steps do not wait forever.
             self._running = bool(steps)
             if steps:
                 asyncio.get_running_loop().call_soon(self._run)

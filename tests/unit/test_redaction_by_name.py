@@ -1,4 +1,4 @@
-"""What of requests and responses may be stored."""
+"""Redaction of headers, queries and URLs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SECRET_HEADERS = [
     "X-JWT-Assertion",
 ]
 
-OPEN_HEADERS = [
+HARMLESS_HEADERS = [
     "webhook-signature",
     "Webhook-Id",
     "webhook-timestamp",
@@ -56,8 +56,8 @@ OPEN_HEADERS = [
 
 
 @pytest.mark.parametrize("name", SECRET_HEADERS)
-def test_secret_looking_headers_are_known(name: str) -> None:
-    """In any case of letters, in lists and in whole heads."""
+def test_secret_headers_are_redacted(name: str) -> None:
+    """Case is ignored. Lists of headers and whole heads agree."""
     for form in (name, name.lower(), name.upper()):
         assert is_secret_header(form)
         assert redact_headers([(form, "hunter2"), ("A", "b")]) == ((form, "***"), ("A", "b"))
@@ -65,23 +65,23 @@ def test_secret_looking_headers_are_known(name: str) -> None:
         assert redact_head(head) == head.replace(b"hunter2", b"***")
 
 
-@pytest.mark.parametrize("name", OPEN_HEADERS)
-def test_other_headers_are_stored(name: str) -> None:
-    """The signature of a webhook among them."""
+@pytest.mark.parametrize("name", HARMLESS_HEADERS)
+def test_other_headers_are_not_redacted(name: str) -> None:
+    """The signature of a webhook is one of them."""
     assert not is_secret_header(name)
     assert redact_headers([(name, "v")]) == ((name, "v"),)
     head = f"POST /?token=x HTTP/1.1\r\n{name}: v".encode()
     assert redact_head(head) == head
 
 
-def test_head_without_secrets_is_the_same_object() -> None:
-    """Nothing is copied for the many."""
+def test_a_head_without_secrets_is_returned_as_the_same_object() -> None:
+    """Most heads have no secrets; copying them would cost time."""
     head = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 2"
     assert redact_head(head) is head
 
 
-def test_continued_and_doubled_header_lines_are_removed_whole() -> None:
-    """Also after bare line feeds."""
+def test_continuation_lines_and_repeated_headers_are_redacted() -> None:
+    """Lines can also end with a bare line feed."""
     head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\n b=hunter2\r\nA: b\nset-cookie:hunter2\nC: d"
     assert redact_head(head) == b"HTTP/1.1 200 OK\r\nSet-Cookie: ***\r\nA: b\nset-cookie:***\nC: d"
 
@@ -93,8 +93,8 @@ def test_continued_and_doubled_header_lines_are_removed_whole() -> None:
         *("client_secret", "password", "auth", "code", "X-Amz-Signature", "X-Amz-Credential"),
     ],
 )
-def test_secret_looking_query_values_are_removed(key: str) -> None:
-    """The rest of the target stays as it is."""
+def test_secret_query_values_are_redacted(key: str) -> None:
+    """The rest of the target is unchanged."""
     assert is_secret_query_key(key)
     assert redact_query(f"/a?x=1&{key}=hunter2&y=%20") == f"/a?x=1&{key}=***&y=%20"
     assert redact_query(f"/a?{key}=hunter2") == f"/a?{key}=***"
@@ -102,20 +102,20 @@ def test_secret_looking_query_values_are_removed(key: str) -> None:
     assert redact_url(f"https://e.com/#{key}=hunter2") == f"https://e.com/#{key}=***"
 
 
-def test_encoded_query_keys_are_judged_decoded() -> None:
-    """An escape in the name hides nothing."""
+def test_query_keys_are_decoded_before_redaction() -> None:
+    """An escape in a name does not prevent redaction."""
     assert redact_query("/?%74oken=hunter2;b=1") == "/?%74oken=***;b=1"
     assert redact_query("/?token=hunter2=more&a") == "/?token=***&a"
 
 
 @pytest.mark.parametrize("target", ["/", "/a?b", "/a?b=c&d", "/token=x", "*", "/?", ""])
-def test_other_targets_stay_as_they_are(target: str) -> None:
-    """Only values of a query are removed."""
+def test_other_targets_are_unchanged(target: str) -> None:
+    """Only values of a query are redacted."""
     assert redact_query(target) == target
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "expected"),
     [
         ("https://user:hunter2@e.com/a", "https://***@e.com/a"),
         ("https://user@e.com", "https://***@e.com"),
@@ -127,18 +127,18 @@ def test_other_targets_stay_as_they_are(target: str) -> None:
         ("", ""),
     ],
 )
-def test_urls_are_stored_without_userinfo(url: str, shown: str) -> None:
-    """Any text may be given, for it may stand in a message about a wrong URL."""
-    assert redact_url(url) == shown
+def test_the_user_info_of_urls_is_redacted(url: str, expected: str) -> None:
+    """The text can be invalid, because messages quote invalid URLs."""
+    assert redact_url(url) == expected
 
 
-def test_credentials_in_a_location_are_hidden_though_no_name_tells_of_them() -> None:
+def test_the_user_info_of_a_location_header_is_redacted() -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: http://u:hunter2@e.test/x"
     assert redact_head(head) == b"HTTP/1.1 302 Found\r\nLocation: http://***@e.test/x"
 
 
 @pytest.mark.parametrize(
-    ("target", "shown"),
+    ("target", "expected"),
     [
         ("/?next=https://e.test/%3Ftoken%3Dx&a=1", "/?next=https://e.test/%3Ftoken%3D***&a=1"),
         ("/?next=https%3A%2F%2Fe.test%2F%3Fa%3D1%26token%3Dx%26b", None),
@@ -147,12 +147,12 @@ def test_credentials_in_a_location_are_hidden_though_no_name_tells_of_them() -> 
         ("/?next=https%3A%2F%2Fe.test%2F%3Ftotal_tokens%3D12", "unchanged"),
     ],
 )
-def test_a_url_in_a_value_is_looked_into(target: str, shown: str | None) -> None:
-    """However often it is encoded; all else is kept."""
+def test_a_url_in_a_query_value_is_redacted(target: str, expected: str | None) -> None:
+    """It can be encoded several times. The rest is unchanged."""
     redacted = redact_query(target)
-    if shown is None:
-        shown = re.sub(r"(token%\d*3D)x", r"\1***", target)
-    assert redacted == (target if shown == "unchanged" else shown)
+    if expected is None:
+        expected = re.sub(r"(token%\d*3D)x", r"\1***", target)
+    assert redacted == (target if expected == "unchanged" else expected)
     assert redact_url(f"https://e.test{target}") == f"https://e.test{redacted}"
     head = f"HTTP/1.1 302 Found\r\nX-Other: https://e.test{target}\r\nLocation: {target}"
     assert redact_head(head.encode()) == head.replace(target, redacted).encode()
@@ -175,7 +175,7 @@ LONG = 1_000_000
         b"\n" * LONG,
     ],
 )
-def test_a_million_bytes_of_a_hostile_head_are_read_once(lines: bytes) -> None:
-    """Were it more than a few times, this would not end within the time that a test has."""
+def test_hostile_heads_are_redacted_in_linear_time(lines: bytes) -> None:
+    """With quadratic time, the test would exceed its timeout."""
     redacted = redact_head(b"HTTP/1.1 200 OK\r\nX-Token: hunter2\r\n" + lines)
     assert redacted.startswith(b"HTTP/1.1 200 OK\r\nX-Token: ***\r\n")

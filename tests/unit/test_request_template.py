@@ -1,4 +1,4 @@
-"""The request as bytes."""
+"""Rendered requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAYLOAD = b'{"z": 1,  "a": 9223372036854775809}'
 
 
 def template(target: str = "/hook", **params: Any) -> RequestTemplate:
-    """The template of a call to example.com."""
+    """Create the template of a call to example.com."""
     return RequestTemplate(
         HttpParams(url="https://example.com", **params),
         host="example.com",
@@ -28,12 +28,12 @@ def template(target: str = "/hook", **params: Any) -> RequestTemplate:
 
 
 def render(made: RequestTemplate) -> Rendered:
-    """One message of it."""
+    """Render one message."""
     return made.render("msg_1", AT, "order.paid", 1_767_322_800.25, PAYLOAD)
 
 
 class Parsed:
-    """What an HTTP parser makes of the bytes."""
+    """Result of an HTTP parser."""
 
     def __init__(self, rendered: Rendered) -> None:
         self.headers: dict[str, str] = {}
@@ -58,8 +58,8 @@ class Parsed:
         self.complete = True
 
 
-def test_default_request_is_complete() -> None:
-    """The payload as JSON, with the headers of Standard Webhooks, and nothing that varies more."""
+def test_the_default_request_is_complete() -> None:
+    """It has the payload as JSON and the headers of Standard Webhooks."""
     rendered = render(template())
     assert rendered.head == (
         b"POST /hook HTTP/1.1\r\n"
@@ -77,8 +77,8 @@ def test_default_request_is_complete() -> None:
     assert rendered.stored_head is rendered.head
 
 
-def test_each_secret_signs_what_is_sent() -> None:
-    """The signature covers the body as it leaves, whatever its kind."""
+def test_each_secret_signs_the_sent_body() -> None:
+    """This holds for bodies of any kind."""
     secrets = (generate_secret(), generate_secret())
     for body in (Body(), Body(BodyKind.ENVELOPE), Body(BodyKind.RAW, "é"), Body(BodyKind.NONE)):
         rendered = render(template(secrets=secrets, body=body))
@@ -88,19 +88,19 @@ def test_each_secret_signs_what_is_sent() -> None:
         assert rendered.stored_head is rendered.head
 
 
-def test_users_headers_come_last_in_their_order_and_may_replace_ours() -> None:
-    """User-Agent, Accept and Content-Type among them; each then stands once."""
+def test_given_headers_come_last_in_their_order_and_replace_defaults() -> None:
+    """User-Agent and Content-Type can be replaced; each occurs once."""
     headers = (("X-B", "é"), ("user-agent", "mine"), ("CONTENT-TYPE", "a/b"), ("X-A", ""))
     rendered = render(template(headers=headers))
-    shown = message_headers(rendered.head)
-    assert shown[-4:] == headers
-    names = [name.lower() for name, _ in shown]
+    headers_sent = message_headers(rendered.head)
+    assert headers_sent[-4:] == headers
+    names = [name.lower() for name, _ in headers_sent]
     assert len(set(names)) == len(names)
     assert b"X-B: \xe9\r\n" in rendered.head
 
 
 def test_secrets_are_not_in_the_stored_head() -> None:
-    """Neither from headers nor from the query."""
+    """Headers and the query are redacted."""
     headers = (("Authorization", "Bearer hunter2"), ("X-A", "100%d %s"))
     rendered = render(template("/hook?a=%25&token=hunter2", headers=headers))
     assert rendered.head.count(b"hunter2") == 2
@@ -110,8 +110,7 @@ def test_secrets_are_not_in_the_stored_head() -> None:
     assert b"/hook?a=%25&token=" in rendered.stored_head
 
 
-def test_stored_target_may_be_given() -> None:
-    """In place of the target as redacted here."""
+def test_a_given_stored_target_replaces_the_redacted_target() -> None:
     made = RequestTemplate(
         HttpParams(url=""), host="e", target="/secret", stored_target="/***", user_agent="d"
     )
@@ -120,7 +119,7 @@ def test_stored_target_may_be_given() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_methods_with_a_body_send_the_payload(method: str) -> None:
-    """And say so when they have none."""
+    """Without a body they send Content-Length: 0."""
     assert template(method=method).sends_payload
     rendered = render(template(method=method, body=Body(BodyKind.NONE)))
     assert find_header(rendered.head, b"content-length") == b"0"
@@ -129,8 +128,8 @@ def test_methods_with_a_body_send_the_payload(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
-def test_methods_without_a_body_send_none_unless_asked(method: str) -> None:
-    """The default body is not sent; an explicit one is."""
+def test_methods_without_a_body_send_only_an_explicit_body(method: str) -> None:
+    """The default body, the payload, is not sent."""
     made = template(method=method)
     rendered = render(made)
     assert not made.sends_payload
@@ -163,8 +162,10 @@ def test_methods_without_a_body_send_none_unless_asked(method: str) -> None:
         (Body(BodyKind.RAW, "", "text/xml"), b"", "text/xml"),
     ],
 )
-def test_bodies_are_sent_by_their_kind(body: Body, sent: bytes, content_type: str | None) -> None:
-    """With the type of the kind, or the one given."""
+def test_bodies_are_encoded_by_their_kind(
+    body: Body, sent: bytes, content_type: str | None
+) -> None:
+    """The content type is the default of the kind or the given type."""
     made = template(body=body)
     rendered = render(made)
     parsed = Parsed(rendered)
@@ -175,16 +176,16 @@ def test_bodies_are_sent_by_their_kind(body: Body, sent: bytes, content_type: st
     assert made.sends_payload is (body.kind is BodyKind.PAYLOAD)
 
 
-def test_event_type_is_escaped_in_the_envelope() -> None:
-    """It is text in JSON."""
+def test_the_event_type_is_escaped_in_the_envelope() -> None:
+    """It is a JSON string."""
     made = template(body=Body(BodyKind.ENVELOPE))
     rendered = made.render("msg_1", AT, 'a"b\\é', 0.0, b"{}")
     assert rendered.body.startswith('{"type":"a\\"b\\\\é","timestamp":"1970'.encode())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"])
-def test_parser_reads_what_was_meant(method: str) -> None:
-    """Every method, with everything at once."""
+def test_an_http_parser_reads_the_request_as_intended(method: str) -> None:
+    """Each method is combined with headers, query and signature."""
     rendered = render(
         template(
             "/a/b?c=%20",
@@ -199,16 +200,16 @@ def test_parser_reads_what_was_meant(method: str) -> None:
     assert parsed.headers["X-Two"] == "a: b"
 
 
-def test_unusable_params_are_refused_when_the_template_is_made() -> None:
-    """Not when the first message is rendered."""
+def test_invalid_params_are_rejected_when_the_template_is_created() -> None:
+    """The error does not wait for the first message."""
     with pytest.raises(InvalidSecret):
         template(secrets=("whsec_short",))
     with pytest.raises(InvalidReaction):
         template(body=Body(BodyKind.RAW, 5))
 
 
-def test_headers_of_a_head_are_shown_as_received() -> None:
-    """Order, doubles, bytes beyond ASCII, folded and broken lines."""
+def test_the_headers_of_a_head_are_listed_as_received() -> None:
+    """This covers order, repetition, non-ASCII bytes, folded and invalid lines."""
     head = b"HTTP/1.1 200 OK\r\nA: 1\r\na:2 \r\nFolded: x\r\n\ty\r\nBroken\nB: \xe9: z\r\n\r\n"
     assert message_headers(head) == (
         ("A", "1"),
@@ -221,8 +222,8 @@ def test_headers_of_a_head_are_shown_as_received() -> None:
     assert message_headers(b"HTTP/1.1 200 OK") == ()
 
 
-def test_first_header_of_a_name_is_found() -> None:
-    """In any case of letters, at any place but the first line."""
+def test_the_first_header_with_a_name_is_found() -> None:
+    """Case and the first line are ignored."""
     head = b"HTTP/1.1 200 A: 0\r\nB-A: 1\r\na:  2\t\r\nA: 3\nLast: 4"
     assert find_header(head, b"A") == b"2"
     assert find_header(head, b"LAST") == b"4"

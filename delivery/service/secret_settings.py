@@ -6,19 +6,19 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from delivery.message.storage.encryption import Sealer
-from delivery.observe.secret_filter import hide_always
+from delivery.message.storage.encryption import Cipher
+from delivery.observe.secret_filter import register_secrets
 from delivery.settings import passwords_in
 
 if TYPE_CHECKING:
     from delivery.settings import Settings
 
-__all__ = ["hide_by", "sealer_for"]
+__all__ = ["apply_redaction", "cipher_for"]
 
 logger = logging.getLogger(__name__)
 
 
-def sealer_for(settings: Settings) -> Sealer:
+def cipher_for(settings: Settings) -> Cipher:
     """Return the encryption of these settings. Without a key, log a warning on first use."""
     told = False
 
@@ -31,17 +31,17 @@ def sealer_for(settings: Settings) -> Sealer:
                 " copy of the database; `delivery secrets generate-key` makes a key"
             )
 
-    return Sealer(settings.secrets.texts(), on_unsealed=tell)
+    return Cipher(settings.secrets.texts(), on_plaintext=tell)
 
 
-def hide_by(settings: Settings, database_url: str) -> None:
+def apply_redaction(settings: Settings, database_url: str) -> None:
     """Register the secrets of the settings for redaction in log messages."""
     redaction = settings.redaction
     if redaction.names or redaction.exempt:
-        from delivery.message.redaction.by_name import exempt_names, hide_names  # noqa: PLC0415 - seldom
+        from delivery.message.redaction.by_name import add_secret_names, exempt_names  # noqa: PLC0415 - seldom
 
-        hide_names(redaction.names)
+        add_secret_names(redaction.names)
         exempt_names(redaction.exempt)
-    hide_always(settings.secrets.texts())
-    hide_always(passwords_in(database_url))
-    hide_always(filter(None, [os.environ.get("PGPASSWORD")]))
+    register_secrets(settings.secrets.texts())
+    register_secrets(passwords_in(database_url))
+    register_secrets(filter(None, [os.environ.get("PGPASSWORD")]))

@@ -1,4 +1,4 @@
-"""Payloads are decoded once for all placeholders, and numbers keep their notation."""
+"""Decoding of payloads for placeholders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_both_ways_of_writing_exact_values_agree(value: object) -> None:
+def test_both_encoders_of_exact_values_agree(value: object) -> None:
     exact = decode_exactly(json.dumps(value, allow_nan=True).replace("Infinity", "1e999").encode())
     assert encode_exactly(exact) == _encode_slowly(exact)
 
@@ -52,7 +52,7 @@ def test_both_ways_of_writing_exact_values_agree(value: object) -> None:
     "number",
     ["1.10", "-0", "-0.0", "0", "1e400", "1E2", "12345678901234567890123", "9" * 5_000, "7", "-7"],
 )
-def test_a_number_is_put_in_as_it_was_written(number: str) -> None:
+def test_numbers_retain_their_notation(number: str) -> None:
     payload = DecodedPayload(f'{{"a": {{"b": [1, {number}]}}, "date": "2026-01-02 -0"}}'.encode())
     assert str(payload.at(("a", "b", 1))) == number
     written = payload.at(("a",))
@@ -60,7 +60,7 @@ def test_a_number_is_put_in_as_it_was_written(number: str) -> None:
     assert encode_exactly(written) == f'{{"b":[1,{number}]}}'
 
 
-def test_a_payload_is_decoded_once_however_many_placeholders_name_it() -> None:
+def test_a_payload_is_decoded_once_for_all_placeholders() -> None:
     payload = orjson.dumps(
         {"token": "secret-value", "price": 1.5, "rows": [{"id": n, "x": "y"} for n in range(50)]}
     )

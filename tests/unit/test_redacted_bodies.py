@@ -1,4 +1,4 @@
-"""Bodies as they may be stored: what is hidden, and that all else stays as it is."""
+"""Redacted and scrubbed bodies."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from delivery.message.redaction.bodies import redact_body
 from delivery.message.redaction.by_name import (
+    add_secret_names,
     exempt_names,
     has_secret_keys,
-    hide_names,
     is_secret_key,
     may_be_secret,
 )
 from delivery.message.redaction.scrubber import FEWEST_CHARACTERS, Scrubber, secrets_in_call
-from delivery.message.storage.exchanges import kept_body
+from delivery.message.storage.exchanges import storable_body
 from delivery.models import Body, BodyKind, HttpParams, TlsOptions
 
 
 @pytest.mark.parametrize(
-    ("body", "kept"),
+    ("body", "expected_body"),
     [
         (b'{"password": "hunter2", "n": 1.10}', b'{"password": "***", "n": 1.10}'),
         (b'{"a": [{"apiKey":12345}]}', b'{"a": [{"apiKey":"***"}]}'),
@@ -71,8 +71,8 @@ from delivery.models import Body, BodyKind, HttpParams, TlsOptions
         (b'event: {"token": "x"}\n{"token": "y"}', b'event: {"token": "***"}\n{"token": "***"}'),
     ],
 )
-def test_values_under_secret_names_are_hidden(body: bytes, kept: bytes) -> None:
-    assert redact_body(body) == kept
+def test_values_under_secret_names_are_redacted(body: bytes, expected_body: bytes) -> None:
+    assert redact_body(body) == expected_body
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_values_under_secret_names_are_hidden(body: bytes, kept: bytes) -> None:
         b'"token"',
     ],
 )
-def test_what_holds_no_secret_is_kept_as_the_same_object(body: bytes) -> None:
+def test_a_body_without_secrets_is_returned_as_the_same_object(body: bytes) -> None:
     assert redact_body(body) is body
 
 
@@ -106,27 +106,27 @@ def test_what_holds_no_secret_is_kept_as_the_same_object(body: bytes) -> None:
         *(("Authorization", True), ("sessionId", True), ("card_pin", True), ("shipping", False)),
     ],
 )
-def test_a_key_looks_secret_by_its_words(key: str, is_secret: bool) -> None:  # noqa: FBT001
+def test_the_words_of_a_key_make_it_secret(key: str, is_secret: bool) -> None:  # noqa: FBT001
     assert is_secret_key(key) is is_secret
     assert has_secret_keys([{"a": {key: "x"}}]) is is_secret
 
 
-def test_names_of_ones_own_count_in_every_spelling() -> None:
+def test_added_names_are_redacted_in_every_spelling() -> None:
     body = b'{"Kunden-Nr": "4711", "kundenNr": 4712}'
     assert redact_body(body) is body
-    hide_names(["kunden_nr"])
+    add_secret_names(["kunden_nr"])
     assert redact_body(body) == b'{"Kunden-Nr": "***", "kundenNr": "***"}'
     assert has_secret_keys({"KUNDEN_NR": 1})
 
 
-def test_names_can_be_exempted_in_every_spelling() -> None:
+def test_exempt_names_are_not_redacted_in_any_spelling() -> None:
     body = b'{"Weiter-Token": "abc", "weiterToken": "def"}'
     assert redact_body(body) != body
     exempt_names(["weiter_token"])
     assert redact_body(body) is body
     assert not has_secret_keys({"WEITER_TOKEN": "x"})
-    hide_names(["weiter_token"])
-    assert redact_body(body) != body, "a value named as secret stays secret"
+    add_secret_names(["weiter_token"])
+    assert redact_body(body) != body, "an added name takes precedence"
 
 
 names = st.sampled_from(
@@ -156,7 +156,7 @@ def expected(value: Any) -> Any:
 
 
 @given(values, st.booleans(), st.sampled_from([None, 1]))
-def test_valid_json_stays_valid_and_loses_only_secrets(
+def test_redacted_json_is_valid_and_loses_only_secrets(
     value: Any,
     ascii_only: bool,  # noqa: FBT001
     indent: int | None,
@@ -167,12 +167,12 @@ def test_valid_json_stays_valid_and_loses_only_secrets(
 
 
 @given(values, st.integers(0, 400))
-def test_a_body_that_is_cut_anywhere_leaks_nothing(value: Any, end: int) -> None:
+def test_a_body_that_is_cut_off_leaks_no_secret(value: Any, end: int) -> None:
     text = json.dumps({"before": value, "password": "hunter2-hunter2", "after": 1}).encode()
     assert b"hunter2-" not in redact_body(text[:end])
 
 
-def test_known_secrets_are_found_in_all_their_forms() -> None:
+def test_known_secrets_are_scrubbed_in_all_their_forms() -> None:
     call = HttpParams(
         "https://e.test/?api_key=from%20query",
         headers=(("Authorization", "Basic dXNlcjpmcm9tIGJhc2lj"), ("X-Token", "bearerless")),
@@ -202,12 +202,12 @@ def test_known_secrets_are_found_in_all_their_forms() -> None:
     assert scrubber.scrub(visible) is visible
 
 
-def test_secrets_too_short_to_be_told_from_other_text_are_not_looked_for() -> None:
+def test_short_secrets_are_not_scrubbed() -> None:
     assert not Scrubber(["a" * (FEWEST_CHARACTERS - 1)])
 
 
 @given(st.binary(min_size=6, max_size=30), st.binary(max_size=7), st.binary(max_size=7))
-def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
+def test_a_secret_is_scrubbed_at_any_position_in_base64(
     secret: bytes, before: bytes, after: bytes
 ) -> None:
 
@@ -235,27 +235,27 @@ def test_a_secret_is_found_wherever_it_stands_in_what_was_encoded(
         b'{"token_a":' * 80_000 + b"1" + b"}" * 80_000,
     ],
 )
-def test_a_million_hostile_bytes_are_read_a_few_times_and_no_more(body: bytes) -> None:
-    """Were it once for each byte, this would not end within the time that a test has."""
+def test_hostile_bodies_are_redacted_in_linear_time(body: bytes) -> None:
+    """With quadratic time, the test would exceed its timeout."""
     assert len(redact_body(body)) <= len(body) + 200_000
 
 
-def test_a_body_is_not_cut_in_the_middle_of_a_secret_that_comes_forward() -> None:
+def test_a_secret_at_the_limit_of_a_body_is_not_cut_in_half() -> None:
     first, second = "first-secret-" + "a" * 60, "second-secret-" + "b" * 60
     scrubber = Scrubber([first, second])
     for before in range(200):
-        body = f"{'.' * before}{first}{first}{second} and on {'.' * 500}".encode()
-        kept = kept_body(body, scrubber, 100)
-        assert b"second-s" not in kept
-        assert len(kept) <= 100
+        body = f"{'.' * before}{first}{first}{second} and more {'.' * 500}".encode()
+        expected_body = storable_body(body, scrubber, 100)
+        assert b"second-s" not in expected_body
+        assert len(expected_body) <= 100
 
 
-def test_of_two_secrets_that_begin_alike_the_longer_is_hidden_whole() -> None:
+def test_the_longer_of_two_secrets_with_a_common_prefix_is_scrubbed() -> None:
     both = Scrubber(["abcdef"]).plus(Scrubber(["abcdef-and-a-tail"]))
     assert both.scrub(b"x abcdef-and-a-tail y abcdef") == b"x *** y ***"
 
 
-def test_where_there_are_too_many_secrets_to_look_for_nothing_is_shown() -> None:
+def test_too_many_secrets_replace_the_whole_text() -> None:
     scrubber = Scrubber(f"secret-{number}" for number in range(1_000_000))
     assert scrubber
     assert (scrubber.scrub(b"anything"), scrubber.scrub_text("at all")) == (b"***", "***")
@@ -272,7 +272,7 @@ def test_where_there_are_too_many_secrets_to_look_for_nothing_is_shown() -> None
         ({"body": Body(BodyKind.FORM, {"password": "from-fields"})}, "from-fields"),
     ],
 )
-def test_parts_of_cookies_and_forms_are_known_as_secrets(
+def test_secret_parts_of_cookies_and_forms_are_scrubbed(
     params: dict[str, Any], secret: str
 ) -> None:
     scrubber = Scrubber(secrets_in_call(HttpParams("https://e.test/", **params)))
