@@ -128,7 +128,7 @@ async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_
 
 
 def hold_up(sender: Sender) -> None:
-    """Let calls wait until `let_compute`."""
+    """Hold up the calls until `let_compute`."""
     sender._admission.computations._free_at = time.monotonic() + 3600
 
 
