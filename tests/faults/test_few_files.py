@@ -68,7 +68,7 @@ async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
             resource.setrlimit(resource.RLIMIT_NOFILE, (4, limits[1]))
             try:
                 second = await engine.trigger("x", 2)
-                engine._transport._close_all_free()  # type: ignore[attr-defined]
+                engine._transport._close_all_idle()  # type: ignore[attr-defined]
 
                 async def has_met_the_limit() -> bool:
                     return "short of something" in caplog.text
