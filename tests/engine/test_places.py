@@ -128,7 +128,7 @@ async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_
 
 
 def hold_up(sender: Sender) -> None:
-    """Let calls wait until `let_compute`."""
+    """Hold up the calls until `let_compute`."""
     sender._admission.computations._free_at = time.monotonic() + 3600
 
 
@@ -149,14 +149,17 @@ def let_compute(sender: Sender) -> None:
 
 
 async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(
-    database_url: str, receiver: Receiver
+    database_url: str,
 ) -> None:
-    receiver.endpoint("/slow", Respond(delay=0.5))
-    async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
+    opened = asyncio.Event()
+    async with (
+        serving(answering_after(opened)) as server,
+        engine_on(database_url, http={"connections_per_origin": 1}) as engine,
+    ):
         for number in range(2):
             await engine.reactions.create(
                 name=str(number),
-                url=receiver.url("/slow"),
+                url=server.url,
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with working(engine) as worker:
@@ -167,19 +170,23 @@ async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_
             let_compute(sender)
             await until(lambda: len(sender._admission.waiting) == 1)
             assert len(sender._running) == 1
+            opened.set()
             jobs = await wait_for_all(engine, trigger.jobs)
         assert [(job.status, job.attempt) for job in jobs] == [("succeeded", 1)] * 2
 
 
 async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_back(
-    database_url: str, receiver: Receiver
+    database_url: str,
 ) -> None:
-    receiver.endpoint("/slow", Respond(delay=0.5))
-    async with engine_on(database_url, http={"connections_per_origin": 1}) as engine:
+    opened = asyncio.Event()
+    async with (
+        serving(answering_after(opened)) as server,
+        engine_on(database_url, http={"connections_per_origin": 1}) as engine,
+    ):
         for number in range(2):
             await engine.reactions.create(
                 name=str(number),
-                url=receiver.url("/slow"),
+                url=server.url,
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with engine.workers() as worker:
@@ -187,6 +194,8 @@ async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_bac
             stopping = asyncio.create_task(worker._sender.stop(60))
             await until(lambda: worker._sender._stopping)
             let_compute(worker._sender)
+            await until(lambda: server.requests and len(worker._sender._calls) == 1)
+            opened.set()
             await stopping
             assert worker._sender._waiting == deque()
             assert not worker._sender._admission.waiting

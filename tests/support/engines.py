@@ -24,7 +24,8 @@ async def engine_on(
 ) -> AsyncIterator[delivery.Engine]:
     """An engine that may call loopback.
 
-    Workers of a slow machine are not reaped: tests of dead workers set `dead_after`.
+    On a slow machine, workers are not reaped and calls do not time out: tests of dead workers and
+    timeouts set `dead_after` and `timeout`.
     """
     worker = {
         "poll_max": 0.2,
@@ -33,9 +34,12 @@ async def engine_on(
         "notifications": notifications,
         **sections.pop("worker", {}),
     }
-    http = {**LOOPBACK, **sections.pop("http", {})}
+    http = {**LOOPBACK, "timeout": 60.0, "connect_timeout": 60.0, **sections.pop("http", {})}
+    database = {"connect_timeout": 30.0, **sections.pop("database", {})}
     sections.setdefault("partitions", {"days_ahead": 1})
-    async with delivery.connect(url, worker=worker, http=http, **sections) as engine:
+    async with delivery.connect(
+        url, worker=worker, http=http, database=database, **sections
+    ) as engine:
         yield engine
 
 
