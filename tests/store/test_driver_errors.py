@@ -14,7 +14,7 @@ from delivery import errors
 from delivery.errors import DatabaseError
 from delivery.store.driver.errors import Harm, translate
 
-PAGE = Path(__file__).parents[2] / "docs" / "database.md"
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def of_server(sqlstate: str, message: str = "something", severity: str = "ERROR") -> Any:
