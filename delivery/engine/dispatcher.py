@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
+    from delivery.engine.executor import Executor
     from delivery.engine.runners.prepared_calls import PreparedCalls
-    from delivery.engine.sender import Sender
     from delivery.engine.settling.settler import Settler
     from delivery.queue.held_leases import HeldJob, HeldLeases
     from delivery.queue.lanes import Ask
@@ -86,12 +86,12 @@ class Dispatcher:
         self._handing_over: tuple[UUID, list[ClaimedJob]] | None = None
         """The jobs of a claim until the sender or the settler has them."""
         self._failures = RepeatedLogs(logger)
-        self._sender: Sender
+        self._executor: Executor
         self._settler: Settler
 
-    def connect(self, sender: Sender, settler: Settler) -> None:
+    def connect(self, executor: Executor, settler: Settler) -> None:
         """Name those the jobs are handed to; they in turn report to this dispatcher."""
-        self._sender = sender
+        self._executor = executor
         self._settler = settler
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class Dispatcher:
     def job_left(self, lane: UUID, end: CallEnd) -> None:
         """Note that one of the lane's jobs left the sender, so there is room for another."""
         # Called once a delivery: a turn that would claim nothing is not worth waking up for.
-        if self._book.finished(lane, end) or self._sender.load == self._low_load:
+        if self._book.finished(lane, end) or self._executor.load == self._low_load:
             self._event.set()
 
     def in_hand(self) -> Iterator[HeldJob]:
@@ -165,7 +165,7 @@ class Dispatcher:
     async def _turn(self) -> None:
         if not self._stopping:
             self._event.clear()
-        self._sender.start_waiting()
+        self._executor.start_waiting()
         now = time.monotonic()
         self._book.fire_timers(now)
         if self._book.due_lanes < self._batch_size:
@@ -186,7 +186,7 @@ class Dispatcher:
         """How many jobs may be claimed now; 0 unless it is worth a claim."""
         if self._settler.unwritten >= self._max_unsettled:
             return 0
-        room = self._most_held - self._sender.load
+        room = self._most_held - self._executor.load
         return min(room, self._batch_size) if room >= self._worth_it else 0
 
     async def _claim_apart(
@@ -299,7 +299,7 @@ class Dispatcher:
             raise
         finally:
             self._handing_over = None
-        self._sender.start_waiting()
+        self._executor.start_waiting()
 
     def _fail(self, lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> None:
         logger.error("job %s cannot be prepared and fails", job.job_id, exc_info=error)
@@ -315,7 +315,7 @@ class Dispatcher:
             self._book.finished(job.lane, CallEnd.NOT_CALLED)
         elif not isinstance(call, Exception):
             self._book.set_cap(job.lane, call.concurrency)
-            self._sender.submit(lease_id, job, call)
+            self._executor.submit(lease_id, job, call)
 
     async def _load_calls(self, jobs: list[ClaimedJob]) -> None:
         backoff = self._settings.poll_min

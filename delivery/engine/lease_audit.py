@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.engine.dispatcher import Dispatcher
+    from delivery.engine.executor import Executor
     from delivery.engine.reaper import Reaper
-    from delivery.engine.sender import Sender
     from delivery.engine.settling.settler import Settler
     from delivery.queue.held_leases import HeldJob, HeldLeases
     from delivery.store.driver.connection import Pool
@@ -46,7 +46,7 @@ class LeaseAudit:
         worker_id: UUID,
         held: HeldLeases,
         dispatcher: Dispatcher,
-        sender: Sender,
+        executor: Executor,
         settler: Settler,
         reaper: Reaper,
     ) -> None:
@@ -54,7 +54,7 @@ class LeaseAudit:
         self._worker_id = worker_id
         self._held = held
         self._dispatcher = dispatcher
-        self._sender = sender
+        self._executor = executor
         self._settler = settler
         self._reaper = reaper
         self._unknown: set[UUID] = set()
@@ -99,7 +99,7 @@ class LeaseAudit:
         owned = await leases.owned_by(self._pool, self._worker_id)
         reaped = (open_before & self._held.open()) - owned
         if reaped:
-            self._sender.drop(reaped)
+            self._executor.drop(reaped)
             for lease_id in reaped:
                 self._held.given_up(lease_id)
         unknown = owned - self._held.known() - open_before
@@ -109,7 +109,7 @@ class LeaseAudit:
         # No await within this: jobs go from hand to hand between two steps of the event loop.
         in_hand = {
             *self._dispatcher.in_hand(),
-            *self._sender.in_hand(),
+            *self._executor.jobs(),
             *self._settler.in_hand(),
         }
         forgotten = self._held.forgotten(in_hand)

@@ -14,13 +14,14 @@ from delivery.engine.announcements import Announcements
 from delivery.engine.concurrency_limit import within_files
 from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
+from delivery.engine.executor import Executor
 from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.lease_audit import LeaseAudit
 from delivery.engine.maintenance import Maintenance
 from delivery.engine.operational_triggers import Announcer
 from delivery.engine.reaper import Reaper
+from delivery.engine.runners.http import HttpRunner
 from delivery.engine.runners.prepared_calls import PreparedCalls
-from delivery.engine.sender import Sender
 from delivery.engine.settling.disabling import Disabling
 from delivery.engine.settling.settler import Settler
 from delivery.engine.settling.writer import SettleWriter
@@ -106,8 +107,8 @@ class Worker:
         self._disabling = Disabling(self._telling)
         self._settler = self._own_settler(clock)
         self._heartbeat = self._own_heartbeat(clock, version)
-        self._sender = Sender(
-            transport,
+        self._executor = Executor(
+            HttpRunner(transport, clock),
             self._settler,
             self._health,
             clock,
@@ -118,11 +119,11 @@ class Worker:
             on_finished=self._dispatcher.job_left,
             on_room=self._dispatcher.look_again,
         )
-        self._dispatcher.connect(self._sender, self._settler)
+        self._dispatcher.connect(self._executor, self._settler)
         self._reaper = self._own_reaper(clock, ids)
         self._keeper = Maintenance(pool, days_ahead=settings.partitions.days_ahead)
         self._audit = LeaseAudit(
-            pool, self.id, self._held, self._dispatcher, self._sender, self._settler, self._reaper
+            pool, self.id, self._held, self._dispatcher, self._executor, self._settler, self._reaper
         )
         self._stop_timeout = worker.shutdown_timeout
         self._hurry = asyncio.Event()
@@ -217,7 +218,7 @@ class Worker:
         """Give running calls no more time: with this, leaving `running` cuts them off."""
         self._stop_timeout = 0.0
         self._hurry.set()
-        self._sender.cut_off()
+        self._executor.cut_off()
 
     async def _stop(
         self,
@@ -231,7 +232,7 @@ class Worker:
         await self._for_a_while(claiming, _LAST_CLAIM)
         await _end(claiming)
         # The claim has used up some of the time.
-        await self._sender.stop(max(self._stop_timeout - (time.monotonic() - began), 0.0))
+        await self._executor.stop(max(self._stop_timeout - (time.monotonic() - began), 0.0))
         rest = began + self._stop_timeout - time.monotonic()
         writing = asyncio.create_task(self._settler.drained())
         if not await self._for_a_while(writing, max(rest, _LAST_WRITE)):
@@ -266,7 +267,7 @@ class Worker:
         self._on_settled(batch)
 
     def _start_waiting(self) -> None:
-        self._sender.start_waiting()
+        self._executor.start_waiting()
 
     async def _after_beat(self) -> None:
         self._settler.try_again()

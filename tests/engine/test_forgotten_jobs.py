@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery import Engine
-    from delivery.engine.runners.place_waiters import Entry
+    from delivery.engine.runners.attempt import Attempt
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         jobs = [job for trigger in triggers for job in trigger.jobs]
         async with engine.workers() as worker:
             await receiver.wait_for(1)
-            _, forgotten, _, _ = worker._sender._waiting.pop()
+            forgotten = worker._executor._waiting.pop().job
             receiver.endpoint("/r", Answer())
             done = await wait_for_all(engine, jobs, timeout=10)
         assert [job.status for job in done] == [JobStatus.SUCCEEDED] * 4
@@ -140,7 +140,7 @@ async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: 
         try:
             async with engine.workers() as worker:
                 await receiver.wait_for(1)
-                _, forgotten, _, _ = worker._sender._waiting.pop()
+                forgotten = worker._executor._waiting.pop().job
                 await other.execute("BEGIN")
                 await other.execute(
                     "UPDATE delivery.jobs SET updated_at = now() WHERE id = $1", forgotten.job_id
@@ -176,20 +176,20 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
         limited = {"max_elapsed": 60.0}
         await engine.reactions.create(name="r", url=receiver.url("/r"), retry=limited)
         async with engine.workers() as worker:
-            sender, left = worker._sender, []
-            finished, admits = worker._sender._on_finished, worker._sender._admission.admits
+            executor, left = worker._executor, []
+            finished, admits = worker._executor._on_finished, worker._executor._admission.admits
 
             def counting(lane: UUID, end: CallEnd) -> None:
                 left.append(end)
                 finished(lane, end)
 
-            def failing(entry: Entry) -> bool:
-                sender._admission.admits = admits  # type: ignore[method-assign]
-                raise RuntimeError(entry[1].job_id)
+            def failing(attempt: Attempt) -> bool:
+                executor._admission.admits = admits  # type: ignore[method-assign]
+                raise RuntimeError(attempt.job.job_id)
 
             # A mistake of the engine's own, which no input causes.
-            sender._admission.admits = failing  # type: ignore[method-assign]
-            sender._on_finished = sender._recorder._on_finished = counting
+            executor._admission.admits = failing  # type: ignore[method-assign]
+            executor._on_finished = executor._recorder._on_finished = counting
             worker._audit._dispatcher.job_left = counting  # type: ignore[method-assign]
             (job_id,) = (await engine.trigger("x", 1)).jobs
             (job,) = await wait_for_all(engine, [job_id], timeout=10)

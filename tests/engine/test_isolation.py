@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from delivery import Engine, Trigger
-    from delivery.engine.sender import Sender
+    from delivery.engine.executor import Executor
     from delivery.engine.worker import Worker
 
 pytestmark = pytest.mark.anyio
@@ -138,16 +138,16 @@ async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_
             await receiver.wait_for(60, path="/busy")
 
 
-async def trigger_held_up(engine: Engine, sender: Sender) -> Trigger:
+async def trigger_held_up(engine: Engine, executor: Executor) -> Trigger:
     """Make two jobs, and let their calls wait until `let_compute`."""
-    sender._admission.computations._free_at = time.monotonic() + 3600
+    executor._runner.computations._free_at = time.monotonic() + 3600
     trigger = await engine.trigger("x", {"n": 1})
-    await until(lambda: len(sender._calls) == 2)
+    await until(lambda: len(executor._attempts) == 2)
     return trigger
 
 
-def let_compute(sender: Sender) -> None:
-    computations = sender._admission.computations
+def let_compute(executor: Executor) -> None:
+    computations = executor._runner.computations
     assert computations._timer is not None
     computations._timer.cancel()
     computations._timer, computations._free_at = None, 0.0
@@ -166,13 +166,13 @@ async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with working(engine) as worker:
-            sender = worker._sender
+            executor = worker._executor
             # Both calls are admitted while the only place is free.
-            trigger = await trigger_held_up(engine, sender)
-            assert not sender._admission.waiting
-            let_compute(sender)
-            await until(lambda: len(sender._admission.waiting) == 1)
-            assert len(sender._running) == 1
+            trigger = await trigger_held_up(engine, executor)
+            assert not executor._waiters.attempts
+            let_compute(executor)
+            await until(lambda: len(executor._waiters.attempts) == 1)
+            assert len(executor._running) == 1
             jobs = await wait_for_all(engine, trigger.jobs)
         assert [(job.status, job.attempt) for job in jobs] == [("succeeded", 1)] * 2
 
@@ -189,13 +189,13 @@ async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_bac
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with engine.workers() as worker:
-            trigger = await trigger_held_up(engine, worker._sender)
-            stopping = asyncio.create_task(worker._sender.stop(10))
-            await until(lambda: worker._sender._stopping)
-            let_compute(worker._sender)
+            trigger = await trigger_held_up(engine, worker._executor)
+            stopping = asyncio.create_task(worker._executor.stop(10))
+            await until(lambda: worker._executor._stopping)
+            let_compute(worker._executor)
             await stopping
-            assert worker._sender._waiting == deque()
-            assert not worker._sender._admission.waiting
+            assert worker._executor._waiting == deque()
+            assert not worker._executor._waiters.attempts
         jobs = [await engine.jobs.get(job) for job in trigger.jobs]
         assert sorted((job.status.value, job.attempt) for job in jobs) == [
             ("queued", 0),
@@ -215,7 +215,7 @@ async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worke
         await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
         async with working(engine) as worker:
             await receiver.wait_for(2)
-            await until(lambda: len(worker._sender._admission.waiting) == 4)
+            await until(lambda: len(worker._executor._waiters.attempts) == 4)
         jobs = (await engine.jobs.list()).items
         assert sorted(job.attempt for job in jobs) == [0, 0, 0, 0, 1, 1]
         assert {job.status for job in jobs} == {"queued"}

@@ -4,63 +4,68 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from delivery.http.transport import Places
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
-    from uuid import UUID
+    from collections.abc import Callable, Collection
 
-    from delivery.engine.runners.prepared_calls import PreparedCall
+    from delivery.engine.runners.attempt import Attempt
     from delivery.http.pool import Place
-    from delivery.http.transport import Places
-    from delivery.store.queue import ClaimedJob
-
-    Entry = tuple[UUID, ClaimedJob, PreparedCall, Place | None]
-    """A lease, a job of it, its call, and the place that the job waited for."""
+    from delivery.http.transport import Transport
 
 __all__ = ["PlaceWaiters"]
 
 
 class PlaceWaiters:
-    """Jobs that wait for places.
+    """Jobs that wait for a place.
 
-    Such a job is no call in flight: it takes no place of this process, uses up no time of its
-    timeout, and can be handed back at any moment.
+    Such a job is not a call in flight: it occupies no place of this process, its timeout has not
+    started, and it can go back to the queue at any moment.
 
     Args:
-        places: Gives the places.
-        on_place: Called with each job that now has one.
+        transport: Gives the places. With a transport that has none, no job waits here.
     """
 
-    def __init__(self, places: Places, on_place: Callable[[Entry], None]) -> None:
-        self._places = places
-        self._on_place = on_place
-        self.entries: dict[asyncio.Future[Place], Entry] = {}
-        """The jobs that wait, by their future places."""
+    def __init__(self, transport: Transport) -> None:
+        self._places = transport if isinstance(transport, Places) else None
+        self._on_place: Callable[[Attempt], None] | None = None
+        self.crowded: Collection[object] = self._places.crowded if self._places is not None else ()
+        """Endpoints at which a call may have to wait. The transport changes it in place."""
+        self.attempts: dict[asyncio.Future[Place], Attempt] = {}
+        """Waiting jobs by their future places."""
 
-    def takes(self, entry: Entry) -> bool:
-        """Take a job that has to wait; False: it does not have to."""
-        _, job, call, _ = entry
-        if self._places.has_place(call.endpoint, job.tenant_id, job.lane):
+    def connect(self, on_place: Callable[[Attempt], None]) -> None:
+        """Set the function that receives each job that got its place."""
+        self._on_place = on_place
+
+    def take(self, attempt: Attempt) -> bool:
+        """Take a job if it has to wait for a place; return False if it need not wait."""
+        job, endpoint = attempt.job, attempt.call.endpoint
+        if (
+            self._places is None
+            or not self.crowded
+            or self._places.has_place(endpoint, job.tenant_id, job.lane)
+        ):
             return False
-        asked = self._places.ask_for_place(call.endpoint, job.tenant_id, job.lane)
-        self.entries[asked] = entry
-        asked.add_done_callback(self._done)
+        place = self._places.ask_for_place(endpoint, job.tenant_id, job.lane)
+        self.attempts[place] = attempt
+        place.add_done_callback(self._done)
         return True
 
-    def remove(self, leases: set[UUID] | None = None) -> list[Entry]:
-        """Let go of the jobs of these leases, which wait no longer, and return them; None: all."""
-        removed = []
-        for asked, entry in list(self.entries.items()):
-            if leases is None or entry[0] in leases:
-                del self.entries[asked]
-                asked.cancel()
-                removed.append(entry)
-        return removed
+    def remove(self, matches: Callable[[Attempt], bool]) -> list[Attempt]:
+        """Remove and return the waiting jobs that match."""
+        removed = [(place, each) for place, each in self.attempts.items() if matches(each)]
+        for place, _ in removed:
+            del self.attempts[place]
+            place.cancel()
+        return [attempt for _, attempt in removed]
 
-    def _done(self, asked: asyncio.Future[Place]) -> None:
-        entry = self.entries.pop(asked, None)
-        if entry is not None:
-            self._on_place((*entry[:3], asked.result()))
-        elif not asked.cancelled():
-            # It came in the same moment in which the job was let go of.
-            asked.result().release()
+    def _done(self, place: asyncio.Future[Place]) -> None:
+        attempt = self.attempts.pop(place, None)
+        if attempt is not None and self._on_place is not None:
+            attempt.place = place.result()
+            self._on_place(attempt)
+        elif not place.cancelled():
+            # The place came in the moment in which the job was removed.
+            place.result().release()
