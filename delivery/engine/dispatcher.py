@@ -23,7 +23,7 @@ from delivery.store import queue
 from delivery.store.driver.failures import CONNECTION_ERRORS, is_passing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
@@ -133,7 +133,7 @@ class Dispatcher:
         """Note that there may be something to claim, or room for it."""
         self._event.set()
 
-    def settled(self, batch: list[Settlement]) -> None:
+    def settled(self, batch: Sequence[Settlement]) -> None:
         """Note when the jobs of a written batch that went back to the queue are due."""
         now, monotonic = self._clock.now(), time.monotonic()
         for settlement in batch:

@@ -13,6 +13,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import LanePaused, LanesLimited
 from delivery.models import OwnType, ReactionState
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.endpoint_health import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.engine.announcements import Announcements
+    from delivery.engine.events import EventBus
     from delivery.settings import HealthSettings
     from delivery.store.driver.connection import Pool
     from delivery.store.endpoint_health import LockedHealth
@@ -71,9 +73,7 @@ class EndpointHealthTracker:
         clock: Tells when calls end and pauses are over.
         rules: What to judge by.
         telling: Announces changes.
-        on_held: Called with lanes that must be claimed from by their limits from now on.
-        on_asked: Called with a lane that is to be left alone at once, and for how many seconds;
-            until that is written for all workers.
+        events: Receives lanes that must rest or that got limits.
     """
 
     def __init__(
@@ -82,15 +82,13 @@ class EndpointHealthTracker:
         clock: Clock,
         rules: HealthRules,
         telling: Announcements,
-        on_held: Callable[[Iterable[UUID]], None],
-        on_asked: Callable[[UUID, float], None],
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._rules = rules
         self._telling = telling
-        self._on_held = on_held
-        self._on_asked = on_asked
+        self._events = events
         self.observed: dict[UUID, Observed] = {}
         """What was gathered, by reaction; those that are not here need not be told of successes."""
         self._open: set[UUID] = set()
@@ -123,9 +121,11 @@ class EndpointHealthTracker:
         )
         if reaction_id in self._open and answer in {Answer.FAILED, Answer.OVERLOADED}:
             # A probe has failed; without this others would be made until that is written.
-            self._on_asked(reaction_id, min(self._rules.probe_after, _UNTIL_WRITTEN))
+            seconds = min(self._rules.probe_after, _UNTIL_WRITTEN)
+            self._events.emit(LanePaused(reaction_id, seconds))
         if after.retry_after is not None and after.retry_after != before.retry_after:
-            self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
+            seconds = min(after.retry_after - now, _UNTIL_WRITTEN)
+            self._events.emit(LanePaused(reaction_id, seconds))
         self._work.set()
 
     def heal(self, reaction_ids: Iterable[UUID]) -> None:
@@ -133,7 +133,7 @@ class EndpointHealthTracker:
         for reaction_id in reaction_ids:
             observed = self.observed.get(reaction_id, Observed())
             self.observed[reaction_id] = dataclasses.replace(observed, worked=True)
-        self._work.set()
+            self._work.set()
 
     async def run(self) -> None:
         """Judge until cancelled."""
@@ -242,7 +242,8 @@ class EndpointHealthTracker:
                     await self._telling.announce_within(
                         connection, change.told, reaction_id, locked[reaction_id], change.health
                     )
-        self._on_held(each for each, change in changes.items() if change.health.paused_until)
+        paused = [each for each, change in changes.items() if change.health.paused_until]
+        self._events.emit(LanesLimited(paused))
         if len(self._open) >= _KEPT:
             self._open.clear()
         self._open.update(each for each, change in changes.items() if change.health.openings)

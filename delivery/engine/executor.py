@@ -251,7 +251,7 @@ class Executor:
 
     async def _run_jobs(self) -> None:
         """Run one job after the other: a new task for each would add a tenth to its cost."""
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         waiting, running, attempts = self._waiting, self._running, self._attempts
         crowded, limit = self._waiters.crowded, self._limit
@@ -294,13 +294,9 @@ class Executor:
             # Another job has the place of a job that was counted as slow.
             if running.pop(task, None) is None or self._stopping:
                 return
-            await self._idling(task)
-
-    def _idling(self, task: asyncio.Task[None]) -> asyncio.Future[None]:
-        """Note that a task is idle, and return the future that wakes it."""
-        woken = asyncio.get_running_loop().create_future()
-        self._idle.append((task, woken))
-        return woken
+            woken = loop.create_future()
+            self._idle.append((task, woken))
+            await woken
 
     def _after_error(
         self, task: asyncio.Task[None], attempt: Attempt, error: BaseException

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import LeasesConfirmed
 from delivery.errors import StatementTimeout
 from delivery.store import workers
 from delivery.store.driver.failures import CONNECTION_ERRORS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from delivery.clock import Clock
+    from delivery.engine.events import EventBus
     from delivery.store.driver.connection import Pool
     from delivery.store.workers import WorkerIdentity
 
@@ -34,7 +36,8 @@ _SURE: Final = 0.8
 class Heartbeat:
     """Renews this worker's row every `interval` seconds, then awaits `after_beat`.
 
-    When leases are surely the worker's own again, `on_held` is called: calls may wait for that.
+    The event `LeasesConfirmed` follows when the worker certainly holds its leases again: jobs may
+    wait for that.
 
     One heartbeat may take so long that a second one, on a new connection, still comes in time.
     """
@@ -48,7 +51,7 @@ class Heartbeat:
         interval: float,
         dead_after: float,
         after_beat: Callable[[], Awaitable[None]],
-        on_held: Callable[[], None],
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._identity = identity
@@ -56,7 +59,7 @@ class Heartbeat:
         self._interval = interval
         self._dead_after = dead_after
         self._after_beat = after_beat
-        self._on_held = on_held
+        self._events = events
         self._first_limit = self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
         self._pause = min(interval, self._limit / 4)
         """Seconds before the next heartbeat after one that failed."""
@@ -96,7 +99,7 @@ class Heartbeat:
         # Others count from the moment the row was written, which is not before `asked_at`.
         self._valid_until = asked_at + self._dead_after * _SURE
         if not was_held:
-            self._on_held()
+            self._events.emit(LeasesConfirmed())
 
     async def run(self) -> None:
         """Keep the heartbeat up until cancelled."""

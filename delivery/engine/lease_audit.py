@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from delivery.engine.events import emit_results
 from delivery.queue.windows import CallEnd
 from delivery.store import leases
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.engine.dispatcher import Dispatcher
+    from delivery.engine.events import EventBus
     from delivery.engine.executor import Executor
     from delivery.engine.reaper import Reaper
     from delivery.engine.settling.settler import Settler
@@ -49,6 +51,7 @@ class LeaseAudit:
         executor: Executor,
         settler: Settler,
         reaper: Reaper,
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._worker_id = worker_id
@@ -57,6 +60,7 @@ class LeaseAudit:
         self._executor = executor
         self._settler = settler
         self._reaper = reaper
+        self._events = events
         self._unknown: set[UUID] = set()
         self._forgotten: set[HeldJob] = set()
         self._to_recover: set[UUID] = set()
@@ -134,7 +138,7 @@ class LeaseAudit:
             if not jobs[settlement.job_id]:
                 # It never left the sender, and is still counted there among the jobs of its lane.
                 self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
-        self._dispatcher.settled(settlements)
+        emit_results(self._events, settlements, ())
         logger.critical(
             "%d jobs of lease %s were held, but no part of the worker had them in hand: they run"
             " again",

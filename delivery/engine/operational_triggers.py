@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
+from delivery.engine.events import ReactionHealthChanged
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
 from delivery.models import OwnType
 from delivery.policy.operational_triggers import OWN_TYPES, exhausted_payload, reaction_payload
 from delivery.store import endpoint_health, reactions
+from delivery.store.driver.transaction import after_commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from delivery.clock import IdFactory
+    from delivery.engine.events import EventBus
     from delivery.policy.endpoint_health import Health
     from delivery.queue.wakeups import Waker
     from delivery.store.driver.connection import Connection, Pool
@@ -32,7 +36,8 @@ class Announcer:
     it.
     """
 
-    def __init__(self, pool: Pool, ids: IdFactory, waker: Waker) -> None:
+    def __init__(self, pool: Pool, ids: IdFactory, waker: Waker, events: EventBus) -> None:
+        self._events = events
         self._fan_out = FanOutWriter(pool, ids, waker)
 
     async def tell_of_reaction(
@@ -47,6 +52,10 @@ class Announcer:
         """Raise a trigger about a reaction."""
         payload = reaction_payload(told, reaction_id, stands.name, reason, now_stands)
         await self._fan_out.write_within(stands.tenant_id, [_draft(told, payload)], connection)
+        event = ReactionHealthChanged(
+            reaction_id, stands.tenant_id, stands.name, told, now_stands.failures
+        )
+        after_commit(connection, partial(self._events.emit, event))
 
     async def disable(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         """Disable the enabled ones among these reactions, and raise a trigger for each."""

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import emit_results
 from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.lost_jobs import after_stall
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.engine.announcements import Announcements, Tell
+    from delivery.engine.events import EventBus
     from delivery.store.driver.connection import Connection, Pool
     from delivery.store.driver.failures import Cause
     from delivery.store.leases import UnsettledJob
@@ -52,6 +54,7 @@ class Reaper:
         clock: Clock,
         ids: IdFactory,
         telling: Announcements,
+        events: EventBus,
         *,
         interval: float,
         dead_after: float,
@@ -62,6 +65,7 @@ class Reaper:
         self._clock = clock
         self._ids = ids
         self._telling = telling
+        self._events = events
         self._interval = interval
         self._dead_after = dead_after
         self._max_stalls = max_stalls
@@ -130,7 +134,7 @@ class Reaper:
         """
         lease_id: UUID | None = None
 
-        async def work(connection: Connection, tell: Tell) -> int | None:
+        async def work(connection: Connection, tell: Tell) -> list[Settlement] | None:
             nonlocal lease_id
             lease_id = await leases.lock_dead(connection, worker_id, seen_at, refused)
             if lease_id is None:
@@ -139,16 +143,20 @@ class Reaper:
             jobs = await leases.unsettled(connection, lease_id)
             lost = [self._lost(lease_id, job, _LOST) for job in jobs]
             await self._settle_lease(connection, tell, worker_id, lease_id, lost)
-            return len(jobs)
+            return lost
 
         try:
-            return await self._telling.transact(work)
+            lost = await self._telling.transact(work)
         except CONNECTION_ERRORS as error:
             if lease_id is None or is_passing(error):
                 raise
             refused.append(lease_id)
             await self.after_refusal(lease_id, error)
             return 0
+        if lost is None:
+            return None
+        emit_results(self._events, lost, ())
+        return len(lost)
 
     async def after_refusal(self, lease_id: UUID, error: BaseException) -> None:
         """Report why a lease could not be settled, once per cause; make missing partitions."""

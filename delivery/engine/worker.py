@@ -14,6 +14,13 @@ from delivery.engine.announcements import Announcements
 from delivery.engine.concurrency_limit import within_files
 from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
+from delivery.engine.events import (
+    EventBus,
+    LanePaused,
+    LanesLimited,
+    LeasesConfirmed,
+    ResultsWritten,
+)
 from delivery.engine.executor import Executor
 from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.lease_audit import LeaseAudit
@@ -41,7 +48,6 @@ if TYPE_CHECKING:
     from delivery.queue.wakeups import Waker
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
-    from delivery.store.settlements import Settlement
 
 __all__ = ["Worker"]
 
@@ -67,7 +73,7 @@ class Worker:
     Args:
         pool: The database.
         url: The same, for the connection that listens.
-        on_settled: Called with every batch of results that was written.
+        events: Event bus of the engine.
         sealer: Opens what is secret in the calls.
     """
 
@@ -81,7 +87,7 @@ class Worker:
         transport: Transport,
         waker: Waker,
         version: str,
-        on_settled: Callable[[list[Settlement]], None],
+        events: EventBus,
         sealer: Sealer,
     ) -> None:
         reserved = settings.database.pool_size + _OTHER_SESSIONS
@@ -90,10 +96,10 @@ class Worker:
         self._pool = pool
         self._settings = settings
         self._waker = waker
-        self._on_settled = on_settled
+        self._events = EventBus(events)
         self.id = ids.new()
         self._held = HeldLeases()
-        self._telling = Announcements(pool, Announcer(pool, ids, waker))
+        self._telling = Announcements(pool, Announcer(pool, ids, waker, self._events))
         calls = PreparedCalls(pool, settings.http, sealer)
         self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
         self._health = EndpointHealthTracker(
@@ -101,8 +107,7 @@ class Worker:
             clock,
             rules_of(settings.health),
             self._telling,
-            self._dispatcher.held_back,
-            self._dispatcher.rest,
+            self._events,
         )
         self._disabling = Disabling(self._telling)
         self._settler = self._own_settler(clock)
@@ -123,8 +128,16 @@ class Worker:
         self._reaper = self._own_reaper(clock, ids)
         self._keeper = Maintenance(pool, days_ahead=settings.partitions.days_ahead)
         self._audit = LeaseAudit(
-            pool, self.id, self._held, self._dispatcher, self._executor, self._settler, self._reaper
+            pool,
+            self.id,
+            self._held,
+            self._dispatcher,
+            self._executor,
+            self._settler,
+            self._reaper,
+            self._events,
         )
+        self._subscribe()
         self._stop_timeout = worker.shutdown_timeout
         self._hurry = asyncio.Event()
         self._roles = self._roles_beside(url)
@@ -139,7 +152,7 @@ class Worker:
             interval=worker.heartbeat_interval,
             dead_after=worker.dead_after,
             after_beat=self._after_beat,
-            on_held=self._start_waiting,
+            events=self._events,
         )
 
     def _own_settler(self, clock: Clock) -> Settler:
@@ -149,8 +162,7 @@ class Worker:
             self._held,
             SettleWriter(self._pool, self.id, self._held, self._telling),
             self._disabling,
-            self._settled,
-            self._health.heal,
+            self._events,
         )
 
     def _own_reaper(self, clock: Clock, ids: IdFactory) -> Reaper:
@@ -161,6 +173,7 @@ class Worker:
             clock,
             ids,
             self._telling,
+            self._events,
             interval=min(worker.heartbeat_interval, worker.dead_after / 4),
             dead_after=worker.dead_after,
             max_stalls=worker.max_stalls,
@@ -262,12 +275,13 @@ class Worker:
         except CONNECTION_ERRORS as error:
             logger.warning("the worker could not be signed off and will be reaped: %s", error)
 
-    def _settled(self, batch: list[Settlement]) -> None:
-        self._dispatcher.settled(batch)
-        self._on_settled(batch)
-
-    def _start_waiting(self) -> None:
-        self._executor.start_waiting()
+    def _subscribe(self) -> None:
+        events, dispatcher = self._events, self._dispatcher
+        events.on(ResultsWritten, lambda event: dispatcher.settled(event.results))
+        events.on(ResultsWritten, lambda event: self._health.heal(event.healing))
+        events.on(LanesLimited, lambda event: dispatcher.held_back(event.lanes))
+        events.on(LanePaused, lambda event: dispatcher.rest(event.lane, event.seconds))
+        events.on(LeasesConfirmed, lambda _: self._executor.start_waiting())
 
     async def _after_beat(self) -> None:
         self._settler.try_again()

@@ -6,18 +6,20 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from delivery.clock import Clock, IdFactory
+from delivery.errors import InvalidInput
 from delivery.service.sealing import hide_by, sealer_for
 from delivery.service.trigger_request import TriggerRequest
 from delivery.store.ids import DriverUUID
 from delivery.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from datetime import datetime, timedelta
 
+    from delivery.engine.events import EventBus
     from delivery.engine.worker import Worker
     from delivery.http.transport import Transport
     from delivery.http.transport_choice import AnyTransport
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from delivery.store.driver.connection import Pool
 
 __all__ = ["Engine"]
+
+E = TypeVar("E")
 
 logger = logging.getLogger(__name__)
 
@@ -158,9 +162,20 @@ class Engine:
 
     @cached_property
     def _finished(self) -> FinishedJobs:
+        from delivery.engine.events import ResultsWritten
         from delivery.service.finished_jobs import FinishedJobs
 
-        return FinishedJobs()
+        finished = FinishedJobs()
+        self._events.on(ResultsWritten, lambda event: finished.settled(event.results))
+        return finished
+
+    @cached_property
+    def _events(self) -> EventBus:
+        from delivery.engine.events import EventBus
+
+        events = EventBus()
+        self._closing.push_async_callback(events.aclose)
+        return events
 
     @cached_property
     def _waker(self) -> Waker:
@@ -234,6 +249,35 @@ class Engine:
         """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
         return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
 
+    def on(self, event_type: type[E], listener: Callable[[E], object]) -> Callable[[], None]:
+        """Call a listener with each event of a type that the workers of this process emit.
+
+        An event is emitted after the fact and changes nothing. Listeners run on the event loop, so
+        they must be quick. If a listener is asynchronous, its events wait for it one after the
+        other; up to 1,000 may wait, and further ones are lost to it. An error of a listener is
+        logged and has no other effect. Without listeners, events cost nothing.
+
+        Args:
+            event_type: `JobsSettled` or `ReactionHealthChanged`.
+            listener: Function or coroutine function that receives the event.
+
+        Returns:
+            A function that ends the subscription.
+
+        Raises:
+            InvalidInput: The type is not one of these, or the listener cannot be called.
+        """
+        from delivery.engine.events import PUBLIC_EVENTS
+
+        if event_type not in PUBLIC_EVENTS:
+            names = ", ".join(each.__name__ for each in PUBLIC_EVENTS)
+            message = f"{event_type!r} is not an event type; use one of {names}"
+            raise InvalidInput(message)
+        if not callable(listener):
+            message = f"the listener is a {type(listener).__name__}; it must be a function"
+            raise InvalidInput(message)
+        return self._events.on(event_type, listener)
+
     async def living_workers(self) -> int:
         """Count the workers that are running on this database, in this process or elsewhere."""
         return await self._delays.living_workers()
@@ -260,7 +304,7 @@ class Engine:
             self._transport,
             self._waker,
             VERSION,
-            self._finished.settled,
+            self._events,
             self._sealer,
         )
         async with worker.running():

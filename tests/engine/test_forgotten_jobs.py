@@ -11,6 +11,7 @@ import pytest
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
+from delivery.engine.events import EventBus
 from delivery.engine.operational_triggers import Announcer
 from delivery.engine.reaper import Reaper
 from delivery.queue.wakeups import Waker
@@ -261,7 +262,8 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             f" WHEN (NEW.job_id = '{refused}') EXECUTE FUNCTION refuse()"
         )
         telling = Announcements(
-            bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+            bench.pool,
+            Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False), EventBus()),
         )
         reaper = Reaper(
             bench.pool,
@@ -269,6 +271,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             Clock(),
             bench.ids,
             telling,
+            EventBus(),
             interval=0.05,
             dead_after=0.2,
             max_stalls=3,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.clock import Clock
+from delivery.engine.events import EventBus
 from delivery.engine.reaper import Reaper
 from delivery.errors import ReadOnlyDatabase
 from delivery.store.driver.transaction import transaction
@@ -87,6 +88,7 @@ async def test_a_read_only_server_is_no_reason_to_leave_a_dead_workers_lease_asi
             Clock(),
             bench.ids,
             running.telling,
+            EventBus(),
             interval=0.02,
             dead_after=0.1,
             max_stalls=3,

@@ -10,6 +10,7 @@ import pytest
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
+from delivery.engine.events import EventBus
 from delivery.engine.operational_triggers import Announcer
 from delivery.policy.endpoint_health import Answer
 from delivery.queue.wakeups import Waker
@@ -28,16 +29,16 @@ NOTED = 3
 
 
 def keeper_on(bench: Bench) -> EndpointHealthTracker:
+    events = EventBus()
     telling = Announcements(
-        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False), events)
     )
     return EndpointHealthTracker(
         bench.pool,
         Clock(),
         rules_of(HealthSettings()),
         telling,
-        lambda _lanes: None,
-        lambda _lane, _seconds: None,
+        events,
     )
 
 

@@ -14,16 +14,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import emit_results
 from delivery.engine.settling.parked import GroupKey, Parked
 from delivery.engine.settling.repairs import day_of, days_between, mended, redated, without_exchange
 from delivery.store import partitions
 from delivery.store.driver.failures import Cause, Refusal, cause_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from delivery.clock import Clock
+    from delivery.engine.events import EventBus
     from delivery.engine.settling.disabling import Disabling
     from delivery.engine.settling.writer import SettleWriter
     from delivery.queue.held_leases import HeldJob, HeldLeases
@@ -75,8 +77,7 @@ class Settler:
         held: The leases of this process.
         writer: Writes a batch.
         disabling: Disables reactions after their endpoint is gone.
-        on_settled: Called with every batch once it is written.
-        on_healing: Called with reactions whose calls failed, and whose endpoint settles jobs again.
+        events: Receives the results that were written.
     """
 
     def __init__(
@@ -86,16 +87,14 @@ class Settler:
         held: HeldLeases,
         writer: SettleWriter,
         disabling: Disabling,
-        on_settled: Callable[[list[Settlement]], None],
-        on_healing: Callable[[list[UUID]], None],
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._held = held
         self._writer = writer
         self._disabling = disabling
-        self._on_settled = on_settled
-        self._on_healing = on_healing
+        self._events = events
         self._waiting: list[Settlement] = []
         self._parts: list[_Part] = []
         """Batches being written, the next part last. A part leaves it once it is written, divided
@@ -253,12 +252,7 @@ class Settler:
         elif part.key is not None:
             self._parked.eased(part.key, now)
         self._held.settled(part.results)
-        try:
-            self._on_settled(list(part.results))
-            if settled.healing:
-                self._on_healing(settled.healing)
-        except Exception:
-            logger.exception("results were written, but what follows from that failed")
+        emit_results(self._events, part.results, settled.healing or ())
 
     def _after_refusal(self, part: _Part, error: Exception) -> None:
         """Decide what to try next; always fewer results, a changed result, or later."""
