@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from delivery.errors import InvalidInput
 from delivery.models import FailureKind, JobStatus
 from delivery.observe.repeated_logs import RepeatedLogs
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from delivery.store.settlements import Settlement
 
 __all__ = [
-    "PUBLIC_EVENTS",
     "EventBus",
     "JobsSettled",
     "LanePaused",
@@ -35,6 +35,7 @@ __all__ = [
     "ReactionHealthChanged",
     "ResultsWritten",
     "SettledJob",
+    "check_subscription",
     "emit_results",
 ]
 
@@ -127,7 +128,7 @@ class LeasesConfirmed:
     """After a gap, this worker certainly holds its leases: jobs may start again."""
 
 
-PUBLIC_EVENTS: Final = (JobsSettled, ReactionHealthChanged)
+_PUBLIC: Final = (JobsSettled, ReactionHealthChanged)
 """Event types for `Engine.on`."""
 
 
@@ -237,6 +238,21 @@ class EventBus:
 
     def _of(self, event_type: type) -> tuple[_Subscription, ...]:
         return self._subscriptions.get(event_type, ())
+
+
+def check_subscription(event_type: object, listener: object) -> None:
+    """Check the arguments of `Engine.on`.
+
+    Raises:
+        InvalidInput: The type is not public, or the listener cannot be called.
+    """
+    if event_type not in _PUBLIC:
+        names = ", ".join(each.__name__ for each in _PUBLIC)
+        message = f"{event_type!r} is not an event type; use one of {names}"
+        raise InvalidInput(message)
+    if not callable(listener):
+        message = f"the listener is a {type(listener).__name__}; it must be a function"
+        raise InvalidInput(message)
 
 
 def emit_results(events: EventBus, results: Sequence[Settlement], healing: Iterable[UUID]) -> None:

@@ -103,11 +103,7 @@ class Worker:
         calls = PreparedCalls(pool, settings.http, sealer)
         self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
         self._health = EndpointHealthTracker(
-            pool,
-            clock,
-            rules_of(settings.health),
-            self._telling,
-            self._events,
+            pool, clock, rules_of(settings.health), self._telling, self._events
         )
         self._disabling = Disabling(self._telling)
         self._settler = self._own_settler(clock)

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from delivery.clock import Clock, IdFactory
-from delivery.errors import InvalidInput
 from delivery.service.sealing import hide_by, sealer_for
 from delivery.service.trigger_request import TriggerRequest
 from delivery.store.ids import DriverUUID
@@ -162,12 +161,9 @@ class Engine:
 
     @cached_property
     def _finished(self) -> FinishedJobs:
-        from delivery.engine.events import ResultsWritten
         from delivery.service.finished_jobs import FinishedJobs
 
-        finished = FinishedJobs()
-        self._events.on(ResultsWritten, lambda event: finished.settled(event.results))
-        return finished
+        return FinishedJobs()
 
     @cached_property
     def _events(self) -> EventBus:
@@ -267,15 +263,9 @@ class Engine:
         Raises:
             InvalidInput: The type is not one of these, or the listener cannot be called.
         """
-        from delivery.engine.events import PUBLIC_EVENTS
+        from delivery.engine.events import check_subscription
 
-        if event_type not in PUBLIC_EVENTS:
-            names = ", ".join(each.__name__ for each in PUBLIC_EVENTS)
-            message = f"{event_type!r} is not an event type; use one of {names}"
-            raise InvalidInput(message)
-        if not callable(listener):
-            message = f"the listener is a {type(listener).__name__}; it must be a function"
-            raise InvalidInput(message)
+        check_subscription(event_type, listener)
         return self._events.on(event_type, listener)
 
     async def living_workers(self) -> int:
@@ -292,6 +282,7 @@ class Engine:
         Raises:
             MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
         """
+        from delivery.engine.events import ResultsWritten
         from delivery.engine.worker import Worker
 
         await self.secrets.check()
@@ -307,8 +298,14 @@ class Engine:
             self._events,
             self._sealer,
         )
-        async with worker.running():
-            yield worker
+        unsubscribe = self._events.on(
+            ResultsWritten, lambda event: self._finished.settled(event.results)
+        )
+        try:
+            async with worker.running():
+                yield worker
+        finally:
+            unsubscribe()
 
     async def run(self) -> None:
         """Deliver until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once.

@@ -71,16 +71,16 @@ def delivered(
         max_head: Number of bytes of a head that are stored.
     """
     job, call, rendered = attempt.job, attempt.call, attempt.rendered
-    scrubber = call.scrubber
-    shown_url, head, body, size = call.shown_url, None, None, None
+    scrubber, shown_url = call.scrubber, call.shown_url
+    head = body = size = None
     if rendered is not None:
-        scrubber = rendered.scrubber or scrubber
+        scrubber, shown_url = rendered.scrubber or scrubber, rendered.shown_url or shown_url
         head = rendered.stored_head
-        head = head if len(head) <= max_head else cut_head(head, max_head)
+        if len(head) > max_head:
+            head = cut_head(head, max_head)
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)
-        shown_url = rendered.shown_url or shown_url
     # By position: one is made for every delivery, and thirty keyword arguments double its cost.
     return Settlement(
         attempt.lease_id,
@@ -116,7 +116,6 @@ def delivered(
         head,
         body,
         size,
-        # Without earlier heads, as for most exchanges, this is the head itself: no copy.
         kept_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
         kept_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
