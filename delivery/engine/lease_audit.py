@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
-    from delivery.engine.dispatcher import Dispatcher
     from delivery.engine.events import EventBus
     from delivery.engine.executor import Executor
+    from delivery.engine.intake import Intake
     from delivery.engine.reaper import Reaper
     from delivery.engine.settling.settler import Settler
+    from delivery.queue.consumer import JobConsumer
     from delivery.queue.held_leases import HeldJob, HeldLeases
     from delivery.store.driver.connection import Pool
 
@@ -47,7 +48,8 @@ class LeaseAudit:
         pool: Pool,
         worker_id: UUID,
         held: HeldLeases,
-        dispatcher: Dispatcher,
+        consumer: JobConsumer,
+        intake: Intake,
         executor: Executor,
         settler: Settler,
         reaper: Reaper,
@@ -56,7 +58,8 @@ class LeaseAudit:
         self._pool = pool
         self._worker_id = worker_id
         self._held = held
-        self._dispatcher = dispatcher
+        self._consumer = consumer
+        self._intake = intake
         self._executor = executor
         self._settler = settler
         self._reaper = reaper
@@ -112,9 +115,9 @@ class LeaseAudit:
     def _compare_jobs(self) -> None:
         # No await within this: jobs go from hand to hand between two steps of the event loop.
         in_hand = {
-            *self._dispatcher.in_hand(),
+            *self._intake.jobs(),
             *self._executor.jobs(),
-            *self._settler.in_hand(),
+            *self._settler.jobs(),
         }
         forgotten = self._held.forgotten(in_hand)
         self._to_take_over, self._forgotten = forgotten & self._forgotten, forgotten
@@ -137,7 +140,7 @@ class LeaseAudit:
         for settlement in settlements:
             if not jobs[settlement.job_id]:
                 # It never left the sender, and is still counted there among the jobs of its lane.
-                self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
+                self._consumer.finished(settlement.lane, CallEnd.NOT_CALLED)
         emit_results(self._events, settlements, ())
         logger.critical(
             "%d jobs of lease %s were held, but no part of the worker had them in hand: they run"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.engine.announcements import Announcements
 from delivery.engine.concurrency_limit import within_files
-from delivery.engine.dispatcher import Dispatcher
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
 from delivery.engine.events import (
     EventBus,
@@ -23,6 +22,7 @@ from delivery.engine.events import (
 )
 from delivery.engine.executor import Executor
 from delivery.engine.heartbeat import Heartbeat
+from delivery.engine.intake import Intake
 from delivery.engine.lease_audit import LeaseAudit
 from delivery.engine.maintenance import Maintenance
 from delivery.engine.operational_triggers import Announcer
@@ -33,6 +33,7 @@ from delivery.engine.settling.disabling import Disabling
 from delivery.engine.settling.settler import Settler
 from delivery.engine.settling.writer import SettleWriter
 from delivery.http.open_files import current_shares
+from delivery.queue.consumer import JobConsumer
 from delivery.queue.held_leases import HeldLeases
 from delivery.queue.listener import Listener
 from delivery.store import workers
@@ -100,8 +101,7 @@ class Worker:
         self.id = ids.new()
         self._held = HeldLeases()
         self._telling = Announcements(pool, Announcer(pool, ids, waker, self._events))
-        calls = PreparedCalls(pool, settings.http, sealer)
-        self._dispatcher = Dispatcher(pool, self.id, clock, ids, self._held, calls, worker)
+        self._consumer = JobConsumer(pool, self.id, clock, ids, self._held, worker)
         self._health = EndpointHealthTracker(
             pool, clock, rules_of(settings.health), self._telling, self._events
         )
@@ -117,17 +117,20 @@ class Worker:
             settings,
             may_start=self._heartbeat.held,
             on_begun=self._held.begun,
-            on_finished=self._dispatcher.job_left,
-            on_room=self._dispatcher.look_again,
+            on_finished=self._consumer.finished,
+            on_room=self._consumer.check,
         )
-        self._dispatcher.connect(self._executor, self._settler)
+        calls = PreparedCalls(pool, settings.http, sealer)
+        self._intake = Intake(calls, self._executor, self._settler, self._consumer, clock)
+        self._consumer.connect(self._intake, self._executor, self._settler)
         self._reaper = self._own_reaper(clock, ids)
         self._keeper = Maintenance(pool, days_ahead=settings.partitions.days_ahead)
         self._audit = LeaseAudit(
             pool,
             self.id,
             self._held,
-            self._dispatcher,
+            self._consumer,
+            self._intake,
             self._executor,
             self._settler,
             self._reaper,
@@ -181,7 +184,7 @@ class Worker:
             self._audit.run,
             self._reaper.run,
             self._keeper.run,
-            self._dispatcher.sweeper.run,
+            self._consumer.sweeper.run,
             self._health.run,
             self._telling.run,
             self._disabling.run,
@@ -189,7 +192,7 @@ class Worker:
         if self._settings.worker.notifications:
             listener = Listener(
                 url,
-                self._dispatcher,
+                self._consumer,
                 own=self._waker.source,
                 connect_timeout=self._settings.database.connect_timeout,
             )
@@ -205,14 +208,14 @@ class Worker:
         """
         await self._heartbeat.beat()
         await self._make_partitions()
-        claiming = asyncio.create_task(_kept_running(self._dispatcher.run))
+        claiming = asyncio.create_task(_kept_running(self._consumer.run))
         settling = asyncio.create_task(_kept_running(self._settler.run))
         keeping = [asyncio.create_task(_kept_running(role)) for role in self._roles]
-        self._waker.subscribe(self._dispatcher)
+        self._waker.subscribe(self._consumer)
         try:
             yield self
         finally:
-            self._waker.unsubscribe(self._dispatcher)
+            self._waker.unsubscribe(self._consumer)
             await self._stop(claiming, settling, keeping)
 
     async def _make_partitions(self) -> None:
@@ -237,7 +240,7 @@ class Worker:
     ) -> None:
         """Stop in good order, in a time that does not depend on the database."""
         began = time.monotonic()
-        self._dispatcher.stop()
+        self._consumer.stop()
         await self._for_a_while(claiming, _LAST_CLAIM)
         await _end(claiming)
         # The claim has used up some of the time.
@@ -272,11 +275,11 @@ class Worker:
             logger.warning("the worker could not be signed off and will be reaped: %s", error)
 
     def _subscribe(self) -> None:
-        events, dispatcher = self._events, self._dispatcher
-        events.on(ResultsWritten, lambda event: dispatcher.settled(event.results))
+        events, consumer = self._events, self._consumer
+        events.on(ResultsWritten, lambda event: consumer.settled(event.results))
         events.on(ResultsWritten, lambda event: self._health.heal(event.healing))
-        events.on(LanesLimited, lambda event: dispatcher.held_back(event.lanes))
-        events.on(LanePaused, lambda event: dispatcher.rest(event.lane, event.seconds))
+        events.on(LanesLimited, lambda event: consumer.limit_lanes(event.lanes))
+        events.on(LanePaused, lambda event: consumer.pause_lane(event.lane, event.seconds))
         events.on(LeasesConfirmed, lambda _: self._executor.start_waiting())
 
     async def _after_beat(self) -> None:

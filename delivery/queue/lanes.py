@@ -109,6 +109,8 @@ class LaneBook:
     def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows = LaneWindows(default_cap, clock)
+        self.set_cap = self._windows.set_cap
+        """Set the limit of a lane's calls in flight in this process; None for the default."""
         self._fresh: OrderedDict[UUID, dict[int, int]] = OrderedDict()
         """Lanes woken lately, next in turn first: priority to the mark that last set it."""
         self._due: OrderedDict[UUID, dict[int, int]] = OrderedDict()
@@ -116,7 +118,8 @@ class LaneBook:
         self._aside: dict[UUID, dict[int, int]] = {}
         """The same of lanes that may not be given anything now."""
         self._gathering: set[UUID] = set()
-        self._limited: set[UUID] = set()
+        self.limited: set[UUID] = set()
+        """Lanes known to have a limit over all workers."""
         self._asks: dict[UUID, int] = {}
         """How much to ask of a lane in its next turn, if it had all it was asked for last time."""
         self._marks = 0
@@ -174,10 +177,6 @@ class LaneBook:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def set_cap(self, lane: UUID, cap: int | None) -> None:
-        """Take over a lane's own limit of calls in flight in this process; None: the default."""
-        self._windows.set_cap(lane, cap)
-
     def rest(self, lane: UUID, until: float) -> None:
         """Give a lane nothing before that time."""
         self._windows.rest(lane, until)
@@ -191,10 +190,6 @@ class LaneBook:
         """How many lanes are known to have due work and room."""
         return len(self._due) + len(self._fresh)
 
-    def is_limited(self, lane: UUID) -> bool:
-        """Whether the lane is known to have a limit over all workers."""
-        return lane in self._limited
-
     def quotas(self, capacity: int, now: float) -> Ask:
         """What to ask of which lane; of each only the most urgent priority."""
         keys, rooms, asks, rest = self._turns(capacity, now)
@@ -206,7 +201,7 @@ class LaneBook:
         retries: dict[LaneKey, Retry] = {}
         left = capacity
         for key, ask in zip(keys, asks, strict=True):
-            if key[0] not in self._limited:
+            if key[0] not in self.limited:
                 if self._retries and (retry := self._due_retry(key, now)) is not None:
                     retries[key] = retry
                 plain.append((key, 1 if key in retries else ask))
@@ -288,11 +283,11 @@ class LaneBook:
 
     def mark_limited(self, lanes: Iterable[UUID]) -> None:
         """Note that lanes, asked for as if they had no limit, have one; they stay due."""
-        self._limited.update(lanes)
+        self.limited.update(lanes)
 
     def mark_unlimited(self, lanes: Iterable[UUID]) -> None:
         """Note that lanes have no limit any more."""
-        self._limited.difference_update(lanes)
+        self.limited.difference_update(lanes)
 
     def freed(self, lane: UUID) -> None:
         """Note that a result of a limited lane was written, so that its limit may grant more."""
@@ -305,7 +300,7 @@ class LaneBook:
         """
         windows = self._windows
         windows.ended(lane, end)
-        if lane not in self._aside or lane in self._limited:
+        if lane not in self._aside or lane in self.limited:
             return False
         resting_until = windows.resting_until(lane)
         if resting_until > self._clock():

@@ -83,7 +83,7 @@ async def test_an_aborted_job_that_waits_goes_back_without_an_attempt(
             await until(lambda: len(worker._executor._waiting) == 1)
             waiting = worker._executor._waiting[0].job.job_id
             worker._executor._stopping = True  # The job must not be claimed and started again.
-            worker._dispatcher.stop()
+            worker._consumer.stop()
             assert worker._executor.abort(waiting, "asked to")
             await until(lambda: worker._settler.unwritten == 0)
         job = await engine.jobs.get(waiting)

@@ -191,7 +191,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
             # A mistake of the engine's own, which no input causes.
             executor._admission.admits = failing  # type: ignore[method-assign]
             executor._on_finished = executor._recorder._on_finished = counting
-            worker._audit._dispatcher.job_left = counting  # type: ignore[method-assign]
+            worker._audit._consumer.finished = counting  # type: ignore[method-assign]
             (job_id,) = (await engine.trigger("x", 1)).jobs
             (job,) = await wait_for_all(engine, [job_id], timeout=10)
             assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
@@ -231,7 +231,7 @@ async def test_jobs_of_unreadable_reactions_are_left_alone(database_url: str) ->
                 (job_id,) = (await engine.trigger("x", 1)).jobs
 
                 async def is_claimed() -> bool:
-                    return bool(list(worker._dispatcher.in_hand()))
+                    return bool(list(worker._intake.jobs()))
 
                 await until(is_claimed)
                 # Many audits long.

@@ -127,7 +127,7 @@ class Settler:
         writing = sum(len(part.results) for part in self._parts)
         return len(self._waiting) + writing + len(self._parked)
 
-    def in_hand(self) -> Iterable[HeldJob]:
+    def jobs(self) -> Iterable[HeldJob]:
         """The jobs of the results that are held here."""
         held: list[Iterable[Settlement]] = [self._waiting, self._parked]
         held += [part.results for part in self._parts]
