@@ -62,7 +62,7 @@ async def test_an_error_after_a_long_run_counts_as_the_first_one_again(
 
 
 async def test_a_role_that_returns_is_not_started_again() -> None:
-    starts = []
+    starts: list[None] = []
 
     async def once() -> None:
         starts.append(None)
