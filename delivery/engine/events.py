@@ -1,8 +1,8 @@
 """Events of this process: subscription, emission, and the types of the events.
 
 Events inform; they decide nothing. An event is emitted after the fact, at most once per batch of
-results, never once per delivery, and costs nothing while nobody listens. What happened in other
-processes is not known here.
+results, never once per delivery, and costs nothing without listeners. Events of other processes
+are not known here.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class EventBus:
 
         Listeners are called in the order of their subscription, on the event loop. If one returns a
         coroutine, the coroutine runs in a task, one event after the other. An error of a listener
-        is logged and concerns nobody else.
+        is logged and has no other effect.
         """
         subscription = _Subscription(listener, self._tasks)
         self._subscriptions[event_type] = (*self._of(event_type), subscription)

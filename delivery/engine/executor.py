@@ -146,7 +146,7 @@ class Executor:
     def abort(self, job_id: UUID, reason: str) -> bool:
         """Stop running one job, and return it to the queue with the reason.
 
-        A call in flight is cut off and logged as lost. The executor goes on with its other jobs.
+        A call in flight is cut off and logged as lost. The other jobs of the executor continue.
 
         Returns:
             False if the job is not here, or its attempt has just ended.
@@ -288,7 +288,8 @@ class Executor:
                         await self._record_in_turn(attempt)
                     else:
                         record(attempt)
-                    del attempts[task]
+                    # Frees the request and the response while the task is idle.
+                    del attempts[task], attempt
                 else:
                     self._on_room()
             # Another job has the place of a job that was counted as slow.
@@ -304,7 +305,7 @@ class Executor:
         """Handle an error of a run, and return whether the attempt has a result to be recorded.
 
         A task is cancelled either because the worker stops, or to abort its job. After the latter
-        it goes on with the next job.
+        it continues with the next job.
 
         Raises:
             CancelledError: The worker stops. The job is on its way back to the queue.

@@ -69,7 +69,7 @@ class Intake:
                 yield lease_id, job.job_id
 
     async def take(self, reservation: Reservation) -> None:
-        """Hand each job to the executor, or settle it if it must not run."""
+        """Pass each job to the executor, or settle it if it must not run."""
         lease_id, jobs = reservation
         taken = 0
         self._reservation = reservation

@@ -25,7 +25,7 @@ from delivery.engine.heartbeat import Heartbeat
 from delivery.engine.intake import Intake
 from delivery.engine.lease_audit import LeaseAudit
 from delivery.engine.maintenance import Maintenance
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.reaper import Reaper
 from delivery.engine.roles import RoleGroup
 from delivery.engine.runners.http import HttpRunner
@@ -107,7 +107,9 @@ class Worker:
         self._events = EventBus(events)
         self.id = ids.new()
         self._held = HeldLeases()
-        self._announcements = Announcements(pool, Announcer(pool, ids, waker, self._events))
+        self._announcements = Announcements(
+            pool, OperationalTriggers(pool, ids, waker, self._events)
+        )
         self._consumer = JobConsumer(pool, self.id, clock, ids, self._held, worker)
         self._health = EndpointHealthTracker(
             pool, clock, rules_of(settings.health), self._announcements, self._events
@@ -282,4 +284,4 @@ class Worker:
 
     async def _after_beat(self) -> None:
         self._settler.try_again()
-        await self._audit.look()
+        await self._audit.compare()

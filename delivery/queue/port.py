@@ -27,7 +27,7 @@ class JobIntake(Protocol):
     """Receiver of reservations: `delivery.engine.intake.Intake`."""
 
     async def take(self, reservation: Reservation) -> None:
-        """Take the responsibility for jobs: each will be settled, whatever happens."""
+        """Take responsibility for jobs: each of them will be settled."""
 
 
 class JobRunner(Protocol):

@@ -12,7 +12,7 @@ from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
 from delivery.engine.events import EventBus
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.reaper import Reaper
 from delivery.queue.wakeups import Waker
 from delivery.queue.windows import CallEnd
@@ -195,7 +195,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
             (job_id,) = (await engine.trigger("x", 1)).jobs
             (job,) = await wait_for_all(engine, [job_id], timeout=10)
             assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
-        assert left == [CallEnd.NOT_CALLED, CallEnd.ANSWERED]
+        assert left == [CallEnd.NOT_CALLED, CallEnd.RESPONDED]
 
 
 async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
@@ -263,7 +263,9 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
         )
         telling = Announcements(
             bench.pool,
-            Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False), EventBus()),
+            OperationalTriggers(
+                bench.pool, bench.ids, Waker(bench.pool, notifications=False), EventBus()
+            ),
         )
         reaper = Reaper(
             bench.pool,
@@ -281,7 +283,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             await until(lambda: leases_left(bench, 1))
             await anyio.sleep(0.3)
             assert await leases_left(bench, 1)
-            loud = [each for each in caplog.messages if "cannot be brought back" in each]
+            loud = [each for each in caplog.messages if "cannot return the jobs" in each]
             assert len(loud) == 1
             await bench.pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
             await until(lambda: leases_left(bench, 0))

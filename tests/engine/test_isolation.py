@@ -151,7 +151,7 @@ def let_compute(executor: Executor) -> None:
     assert computations._timer is not None
     computations._timer.cancel()
     computations._timer, computations._free_at = None, 0.0
-    computations._arrange()
+    computations._schedule()
 
 
 async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(

@@ -15,7 +15,7 @@ from delivery.store.driver.transaction import transaction
 from tests.support.settling import rig
 
 if TYPE_CHECKING:
-    from delivery.engine.announcements import Tell
+    from delivery.engine.announcements import Announce
     from delivery.store.driver.connection import Connection
     from tests.support.queues import Bench
 
@@ -54,9 +54,9 @@ async def test_an_announcement_is_not_dropped_because_the_server_is_read_only(
     async with rig(database_url) as (bench, running):
         jobs = await bench.enqueue(1)
 
-        async def work(connection: Connection, tell: Tell) -> None:
+        async def work(connection: Connection, announce: Announce) -> None:
             await connection.execute("SET TRANSACTION READ ONLY")
-            await tell(connection, jobs)
+            await announce(connection, jobs)
 
         with pytest.raises(ReadOnlyDatabase):
             await running.telling.transact(work)

@@ -12,7 +12,7 @@ import asyncpg
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
 from delivery.engine.events import EventBus, ResultsWritten
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.settling.disabling import Disabling
 from delivery.engine.settling.settler import Settler
 from delivery.engine.settling.writer import SettleWriter
@@ -78,7 +78,8 @@ async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Sett
     """A settler that runs within the block."""
     held, events = HeldLeases(), EventBus()
     telling = Announcements(
-        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False), events)
+        bench.pool,
+        OperationalTriggers(bench.pool, bench.ids, Waker(bench.pool, notifications=False), events),
     )
     disabling = Disabling(telling)
     written: list[Settlement] = []

@@ -112,7 +112,7 @@ class AttemptRecorder:
         self._on_finished(attempt.job.lane, CallEnd.NOT_CALLED)
 
     def _postpone(self, attempt: Attempt, exchange: Exchange) -> None:
-        """Hand a job back without counting an attempt, since this process lacks a resource."""
+        """Return a job to the queue without counting the attempt, for lack of a resource here."""
         self._on_shortage(exchange.error)
         now = self._clock.now()
         run_at = now + random.uniform(*_SHORTAGE_DELAY)  # noqa: S311 - spreads load

@@ -216,8 +216,8 @@ def failed_unsent(
 def cut_off(attempt: Attempt, now: float, log_id: UUID, max_body: int, max_head: int) -> Settlement:
     """Return the job to the queue in the middle of its call, since that was aborted.
 
-    The request may have arrived, so it is logged. The attempt keeps its number, which no other log
-    row of the job has, but does not count towards `max_attempts`.
+    The request may have arrived, so it is logged. The attempt retains its number, which is unique
+    among the log rows of the job, but does not count towards `max_attempts`.
     """
     job, call, rendered = attempt.job, attempt.call, attempt.rendered
     error = _CUT_OFF
