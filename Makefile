@@ -1,5 +1,5 @@
 # `make` or `make help` lists the targets. Everything runs in .venv, which `make setup` makes from
-# requirements/dev.lock with plain pip; nothing else needs to be installed first but Python 3.11.
+# requirements/dev.lock with plain pip. The only requirement is Python 3.11 or later.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -10,16 +10,16 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 	then command -v $$name; break; fi; done)
 UV ?= uv
 ARGS ?=
-# Tests wait more than they compute: one process more than there are cores.
+# Tests wait more than they compute, so use one process more than cores.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check format bench lock clean
+.PHONY: help setup demo test fuzz check format reference bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with everything in it; again only when the lock changed
+setup: $(READY) ## create .venv with all dependencies, unless it is up to date
 
 $(READY): requirements/dev.lock
 	@if [ -z "$(PYTHON)" ]; then \
@@ -39,35 +39,40 @@ $(READY): requirements/dev.lock
 		--no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## the whole engine on 1,000 triggers, in about ten seconds (ARGS=--keep leaves it on)
+demo: $(READY) ## deliver 1,000 triggers and print a report, in about ten seconds (ARGS=--keep: do not stop)
 	$(BIN)/delivery demo $(ARGS)
 
-test: $(READY) ## all tests, side by side (ARGS="-k word" for some of them, JOBS=0 for one process)
+test: $(READY) ## run all tests in parallel (ARGS="-k word" selects, JOBS=0: one process)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
-fuzz: $(READY) ## the properties of parsers and policies for a minute (ARGS="--seconds 3600" for longer)
+fuzz: $(READY) ## run property tests for a minute (ARGS="--seconds 3600" for longer)
 	$(BIN)/python -m tests.property.fuzz $(ARGS)
 
-check: $(READY) ## formatting, lint, types, direction of the imports
+check: $(READY) ## check formatting, lint, types, direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-format: $(READY) ## format the code, and mend what the linter can mend by itself
+format: $(READY) ## format the code, and apply automatic fixes of the linter
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## all benchmarks, half an hour, into docs/benchmarks.md (ARGS="latency wal" for some)
+reference: $(READY) ## update docs/cli.md and docs/library.md from help and docstrings
+	$(BIN)/python -m delivery.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	$(BIN)/python -m tests.support.library_reference > docs/library.md.new
+	mv docs/library.md.new docs/library.md
+
+bench: $(READY) ## run all benchmarks, half an hour, and update docs/benchmarks.md (ARGS="latency wal" selects)
 	$(BIN)/python -m bench.report $(ARGS)
 
-lock: ## write requirements/*.lock anew (needs uv on the PATH, or UV=/path/to/uv)
+lock: ## update requirements/*.lock (needs uv on the PATH, or UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make: uv is missing: pip install uv" >&2; exit 1; }
 	$(UV) pip compile pyproject.toml --extra all --group dev $(LOCKING) -o requirements/dev.lock
 	$(UV) pip compile pyproject.toml --extra all $(LOCKING) -o requirements/runtime.lock
 
 LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-clean: ## remove .venv and everything that tools leave behind
+clean: ## remove .venv and the caches of all tools
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ from delivery.engine.runners.prepared_calls import PreparedCall, prepare_stored
 from delivery.http.guard import Guard
 from delivery.http.native import NativeTransport
 from delivery.http.request import Request
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.settings import Settings, load_settings
 from delivery.store import queue, reactions
 from delivery.store.catalogs import load_catalog
@@ -62,9 +62,9 @@ class _Floor:
         stored = await reactions.load_versions(
             self.pool, [(entry.id, entry.version) for entry in catalog.entries]
         )
-        sealer = Sealer(settings.secrets.texts())
+        cipher = Cipher(settings.secrets.texts())
         for (reaction_id, _), version in stored.items():
-            self.calls[reaction_id] = prepare_stored(version, settings.http, sealer)
+            self.calls[reaction_id] = prepare_stored(version, settings.http, cipher)
             self.lanes.append(reaction_id)
 
     async def claim(self) -> None:
@@ -102,7 +102,7 @@ class _Floor:
                 Settlement(
                     lease_id, job.job_id, job.claim, job.lane, 100, "succeeded", 1, 0, None,
                     False, None, None, done.status_code, time.time(), new_id(), job.trigger_id,
-                    job.reaction_id, job.tenant_id, "succeeded", "POST", call.shown_url,
+                    job.reaction_id, job.tenant_id, "succeeded", "POST", call.redacted_url,
                     done.total_ms, done.dns_ms, done.connect_ms, done.tls_ms, done.send_ms,
                     done.first_byte_ms, done.remote_address, done.reused, False, stored_head,
                     None, len(body), done.response_head, done.response_body, done.response_size,

@@ -46,14 +46,14 @@ http {{
 
 _OWN: Final = """
 import asyncio, sys
-from delivery.testing import Answer, Receiver
+from delivery.testing import Respond, Receiver
 try:
     from uvloop import run
 except ImportError:
     run = asyncio.run
 async def main():
-    answer = Answer(body=b"x" * int(sys.argv[2]))
-    async with Receiver(port=int(sys.argv[1]), default=answer, keep=0):
+    response = Respond(body=b"x" * int(sys.argv[2]))
+    async with Receiver(port=int(sys.argv[1]), default=response, keep=0):
         await asyncio.Event().wait()
 run(main())
 """

@@ -1,7 +1,7 @@
-"""An asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, a log of every exchange.
+"""Asyncio webhook-delivery engine on PostgreSQL: fan-out, retries, a log of every attempt.
 
-Public names are imported when they are first used, so that `import delivery` takes no time and a
-program pays only for the parts that it needs.
+Public names are imported on first use, so `import delivery` is fast and a program loads only the
+parts that it needs.
 """
 
 from __future__ import annotations
@@ -197,14 +197,14 @@ _MODULES: Final = {
         "load_settings",
     ),
 }
-"""The modules that the public names come from."""
+"""Public names by their modules."""
 _SOURCES: Final = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES: Final = frozenset({"errors", "models", "settings", "testing"})
-"""Public modules, which `delivery.errors` and the like import when they are first used."""
+"""Public modules, which are imported on first use, as in `delivery.errors`."""
 
 
 if not TYPE_CHECKING:
-    # Hidden from type checkers, for which any name would exist otherwise.
+    # Type checkers must not see this function: they would accept any name.
 
     def __getattr__(name: str) -> Any:
         if name in _SUBMODULES:

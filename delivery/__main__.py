@@ -1,4 +1,4 @@
-"""`python -m delivery` is the command `delivery`."""
+"""Entry point of `python -m delivery`, the same as the command `delivery`."""
 
 from __future__ import annotations
 

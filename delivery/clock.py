@@ -1,9 +1,9 @@
-"""The database's time, and the ids that are made from it.
+"""Clock of the database, and the ids derived from it.
 
-Workers on machines with different clocks must agree on when a retry is due and on the partition of
-a row, so every time and every id comes from `Clock.now`. Between two readings of the database's
-clock, the time is the last reading plus the time elapsed on a clock that nobody can set. A step of
-the machine's own clock therefore changes nothing.
+Workers on machines with different clocks must agree on the due time of a retry and on the partition
+of a row. Every time and every id therefore comes from `Clock.now`. Between two readings of the
+database's clock, the time is the last reading plus the time elapsed on a monotonic clock. A step of
+the machine's clock therefore has no effect.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _RANDOM_MASK: Final = (1 << _RANDOM_BITS) - 1
 _VERSION_7: Final = 0x7 << 76
 _VARIANT: Final = 0b10 << 62
 
-_DRIFT: Final = 0.000_5
-"""Seconds by which a clock may go wrong in a second: NTP slews by no more than this."""
+_MAX_DRIFT: Final = 0.000_5
+"""Maximum drift of a clock in seconds per second: NTP slews by at most this rate."""
 
 _STEP: Final = 1.0
-"""Seconds of disagreement from which a clock counts as having been set."""
+"""Minimum difference in seconds that counts as a step of a clock."""
 
 _TICKS: Final = 4_096_000
 """Ids per second: milliseconds, divided by 4,096."""
 
-_MOST_AHEAD: Final = _TICKS
-"""An id is never further ahead of the clock than this many ticks."""
+_MAX_AHEAD: Final = _TICKS
+"""Maximum number of ticks by which an id can be ahead of the clock."""
 
 
 def _steady_clock() -> Callable[[], float]:
-    """Return a clock that nobody sets, and that counts while the machine sleeps where one does.
+    """Return a monotonic clock, which includes the time of suspension if possible.
 
-    On Linux `time.monotonic` stops while the machine sleeps; CLOCK_BOOTTIME does not.
+    On Linux, `time.monotonic` stops while the machine is suspended; CLOCK_BOOTTIME does not.
     """
     boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
     if boot_time is not None:
@@ -58,17 +58,17 @@ def _steady_clock() -> Callable[[], float]:
 
 
 class Clock:
-    """The database's time, in seconds since the epoch.
+    """Clock of the database, in seconds since the epoch.
 
-    Until the first reading it is the machine's own time plus `offset`.
+    Before the first reading, the time is the machine's time plus `offset`.
 
     Args:
         offset: Seconds by which the database's clock is ahead of the machine's.
-        steady: A clock that is never set. Tests replace it.
-        wall: The machine's clock, in seconds since the epoch. Tests replace it.
+        steady: Monotonic clock. Tests replace it.
+        wall: Clock of the machine, in seconds since the epoch. Tests replace it.
     """
 
-    __slots__ = ("_error", "_looked_at", "_read_at", "_wall", "_wall_offset", "offset", "steady")
+    __slots__ = ("_checked_at", "_error", "_read_at", "_wall", "_wall_offset", "offset", "steady")
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class Clock:
     ) -> None:
         self.steady = _steady_clock() if steady is None else steady
         self._wall = wall
-        self._read_at = self._looked_at = self.steady()
+        self._read_at = self._checked_at = self.steady()
         self._wall_offset = wall() - self._read_at
         self._error = math.inf
-        """How far the last reading that was taken over may be wrong; infinite before the first."""
+        """Maximum error of the last accepted reading. Infinite before the first."""
         self.offset = self._wall_offset + offset
-        """The database's time minus that of the steady clock."""
+        """Time of the database minus the time of the steady clock."""
 
     def now(self) -> float:
         """Return the database's time, as seconds since the epoch."""
@@ -99,32 +99,33 @@ class Clock:
         return self.now() - self._wall()
 
     def synchronise(self, database_epoch: float, sent_at: float, received_at: float) -> None:
-        """Take over a reading of the database's clock, unless the one before is more certain.
+        """Accept a reading of the database's clock, unless the previous one is more accurate.
 
-        The reading counts as being from the middle of the round trip, so it is wrong by at most
-        half of it. The reading before becomes less certain with time. If the two cannot both be
-        right, a clock was set or another server answers, and the new one counts.
+        The reading is dated to the middle of the round trip, so its error is at most half of the
+        round trip. The error of the previous reading grows with time. If the two readings
+        contradict each other, the clock was set or another server responded, and the new reading is
+        accepted.
 
         Args:
-            database_epoch: The database's time.
-            sent_at: When the question was sent, by `steady`.
-            received_at: When the response arrived, by `steady`.
+            database_epoch: Time of the database.
+            sent_at: Time of the query, by `steady`.
+            received_at: Time of the response, by `steady`.
         """
         error = (received_at - sent_at) / 2
         offset = database_epoch - (sent_at + received_at) / 2
-        expected_error = self._error + (received_at - self._read_at) * _DRIFT
+        expected_error = self._error + (received_at - self._read_at) * _MAX_DRIFT
         change = offset - self.offset
         agrees = abs(change) <= error + expected_error
-        self._looked_at = received_at
+        self._checked_at = received_at
         self._wall_offset = self._wall() - self.steady()
         if agrees and error > expected_error:
             return
         if not agrees and abs(change) > _STEP:
             logger.warning(
-                "the database's clock is %.1f s %s where it was expected to be: it was set, or"
-                " another server answers; times and ids follow it",
+                "the database's clock has jumped %s by %.1f s: it was set, or another server"
+                " responds; times and ids follow it",
+                "forward" if change > 0 else "back",
                 abs(change),
-                "ahead of" if change > 0 else "behind",
             )
         self.offset = offset
         self._error = error
@@ -133,12 +134,12 @@ class Clock:
     def is_stale(self, after: float) -> bool:
         """Return whether the database's clock should be read again.
 
-        That is so when the last reading is `after` seconds old, or when the machine's clock was set
-        or the machine slept since then: the steady clock may not have counted the sleep.
+        This is the case if the last reading is `after` seconds old, or if the machine's clock was
+        set or the machine was suspended since: the steady clock may not include the suspension.
         """
         steady = self.steady()
         return (
-            steady - self._looked_at >= after
+            steady - self._checked_at >= after
             or abs(self._wall() - steady - self._wall_offset) >= _STEP
         )
 
@@ -148,18 +149,18 @@ def _uuid(value: bytes) -> UUID:
 
 
 class IdFactory:
-    """Makes UUIDv7s (RFC 9562, 5.7) that grow strictly within this factory.
+    """Factory of strictly increasing UUIDv7s (RFC 9562, 5.7).
 
-    The twelve bits after the milliseconds hold their fraction (RFC 9562, 6.2, method 3), so ids of
-    one process sort in the order in which they were made, also within a millisecond.
+    The twelve bits after the milliseconds contain their fraction (RFC 9562, 6.2, method 3), so the
+    ids of one process sort in the order of their creation, even within a millisecond.
 
-    An id is never more than a second ahead of the clock: when the clock goes back by more than
-    that, so do the ids. Otherwise one wrong reading would date all later ids wrongly.
+    An id is at most one second ahead of the clock. If the clock goes back by more than that, the
+    ids go back too. Otherwise one wrong reading would date all later ids wrongly.
 
     Args:
-        clock: Dates the ids.
-        uuid: Makes a UUID of its 16 bytes. The driver's own UUIDs are made and sent to the database
-            in a quarter of the time, and equal those of the standard library.
+        clock: Clock of the ids.
+        uuid: Function that creates a UUID from its 16 bytes. The UUIDs of the driver take a quarter
+            of the time to create and send, and are equal to those of the standard library.
     """
 
     __slots__ = ("_clock", "_last", "_uuid")
@@ -170,14 +171,14 @@ class IdFactory:
         self._uuid = uuid
 
     def new(self, now: float | None = None) -> UUID:
-        """Return a new id, greater than all before unless the clock went back by a second.
+        """Return a new id, greater than all earlier ids unless the clock went back by a second.
 
         Args:
-            now: The clock's time, where the caller has just read it.
+            now: Time of the clock, if the caller has just read it.
         """
         instant = int((self._clock.now() if now is None else now) * _TICKS)
         last = self._last
-        if instant <= last < instant + _MOST_AHEAD:
+        if instant <= last < instant + _MAX_AHEAD:
             instant = last + 1
         self._last = instant
         value = (
@@ -191,16 +192,16 @@ class IdFactory:
 
 
 def job_id_for(trigger_id: UUID, reaction_id: UUID) -> UUID:
-    """The id of the one job that this trigger has for this reaction.
+    """Compute the id of the job of a trigger for a reaction.
 
-    The trigger's id with its 62 random bits XORed with the reaction's: still a UUIDv7 of the
-    trigger's time, the same whenever it is made, so that the primary key of the jobs holds "one job
-    per trigger and reaction" (a unique constraint over other columns cannot span partitions).
+    The id is the trigger's id with its 62 random bits XORed with the reaction's. It is a UUIDv7 of
+    the trigger's time and always the same, so the primary key of the jobs ensures one job per
+    trigger and reaction. A unique constraint on other columns cannot span partitions.
     """
     return UUID(int=trigger_id.int ^ (reaction_id.int & _RANDOM_MASK))
 
 
 def jobs_of_trigger(trigger_id: UUID) -> tuple[UUID, UUID]:
-    """The smallest and the greatest id a job of this trigger can have."""
+    """Return the smallest and the greatest possible id of a job of this trigger."""
     prefix = trigger_id.int & ~_RANDOM_MASK
     return UUID(int=prefix), UUID(int=prefix | _RANDOM_MASK)

@@ -1,22 +1,22 @@
-"""Everything `delivery` raises on purpose, as one tree.
+"""Tree of the errors that `delivery` raises.
 
-Each class carries a stable `code`, which programs may match on, and an `exit_code`, with which the
-command line ends when the error reaches it. The text of an error says what is wrong and what to do.
+Each class has a stable `code` for programs and an `exit_code` of the command line. The message of
+an error contains the problem and its remedy.
 
     DeliveryError                      internal_error
-    ├── InvalidInput                   invalid_input         the caller's value cannot be used
+    ├── InvalidInput                   invalid_input         an argument is invalid
     │   ├── InvalidPayload             invalid_payload       not JSON, or too large
     │   ├── InvalidReaction            invalid_reaction      url, method, headers, body, limits…
-    │   ├── InvalidSecret              invalid_secret        a signing secret of the wrong form
+    │   ├── InvalidSecret              invalid_secret        malformed signing secret
     │   └── InvalidSetting             invalid_setting       unknown key, wrong type, out of range
-    ├── InvalidSignature               invalid_signature     a received message is not to be trusted
-    ├── MissingKey                     missing_key           sealed with a key that is not here
+    ├── InvalidSignature               invalid_signature     a received message is not authentic
+    ├── MissingKey                     missing_key           encrypted with an unknown key
     ├── NotFound                       not_found             no such trigger, reaction, job or log
     ├── NoTransaction                  no_transaction        `connection=` has no open transaction
     ├── UnusableConnection             unusable_connection   `connection=` is closed or failed
     ├── JobTimeout                     job_timeout           `wait` ended before the job did
     ├── DatabaseError                  database_error        the database failed
-    │   ├── DatabaseUnavailable        database_unavailable  no connection can be made
+    │   ├── DatabaseUnavailable        database_unavailable  cannot connect
     │   │   ├── LoginRefused           login_refused         wrong password, role or database name
     │   │   ├── DatabaseRestarting     database_restarting   starting, stopping or recovering
     │   │   └── TooManyConnections     too_many_connections  the server has no connection left
@@ -29,10 +29,10 @@ command line ends when the error reaches it. The text of an error says what is w
     │   ├── DiskFull                   disk_full             the server's disk is full
     │   ├── DatabaseOverloaded         database_overloaded   out of memory or another resource
     │   ├── DatabaseConflict           database_conflict     deadlock or lock timeout
-    │   ├── PreparedStatementsLost     prepared_statements   a pooler does not keep them
-    │   ├── ValueRefused               value_refused         a value that cannot be stored
-    │   │   └── DuplicateValue         duplicate_value       it is there already
-    │   ├── EmbeddedDatabaseError      embedded_database     the embedded PostgreSQL cannot be used
+    │   ├── PreparedStatementsLost     prepared_statements   a pooler does not preserve them
+    │   ├── ValueRefused               value_refused         the database rejected a value
+    │   │   └── DuplicateValue         duplicate_value       the object already exists
+    │   ├── EmbeddedDatabaseError      embedded_database     the embedded PostgreSQL cannot start
     │   └── SchemaMismatch             schema_mismatch       schema missing, older, newer or altered
     └── AddressInUse                   address_in_use        a port to listen on is taken
 """
@@ -83,13 +83,13 @@ __all__ = [
 ]
 
 
-_LONGEST: Final = 1_000
-_HEAD: Final = 600
-_TAIL: Final = 300
+_MAX_LENGTH: Final = 1_000
+_HEAD_LENGTH: Final = 600
+_TAIL_LENGTH: Final = 300
 
 
 class DeliveryError(Exception):
-    """The root of the tree: catch it to catch everything this package raises on purpose."""
+    """Base class of all errors of this package."""
 
     code: ClassVar[str] = "internal_error"
     exit_code: ClassVar[int] = 1
@@ -100,18 +100,18 @@ class DeliveryError(Exception):
 
 
 class InvalidInput(DeliveryError, ValueError):
-    """A value given by the caller cannot be used; nothing was written.
+    """An argument is invalid. Nothing was written.
 
-    A message of more than 1,000 characters is cut in its middle: values can be of any length, and
-    the advice is at the end.
+    The middle of a message of more than 1,000 characters is removed: it may contain a long value,
+    and the advice is at the end.
     """
 
     code = "invalid_input"
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        if len(message) > _LONGEST:
-            message = f"{message[:_HEAD]} … {message[-_TAIL:]}"
+        if len(message) > _MAX_LENGTH:
+            message = f"{message[:_HEAD_LENGTH]} … {message[-_TAIL_LENGTH:]}"
         super().__init__(message)
 
 
@@ -122,42 +122,42 @@ class InvalidPayload(InvalidInput):
 
 
 class InvalidReaction(InvalidInput):
-    """A reaction's or direct job's request, policy or limit is not acceptable."""
+    """The request, policy or limits of a reaction or direct job are invalid."""
 
     code = "invalid_reaction"
 
 
 class InvalidSecret(InvalidInput):
-    """A signing secret is not `whsec_` and 24 to 64 bytes of base64, nor an ed25519 `whsk_`."""
+    """A signing secret is neither `whsec_` with 24 to 64 bytes in base64 nor an ed25519 `whsk_`."""
 
     code = "invalid_secret"
 
 
 class InvalidSetting(InvalidInput):
-    """A configuration key is unknown, or its value is of the wrong type or out of range."""
+    """A setting is unknown, or its value has the wrong type or is out of range."""
 
     code = "invalid_setting"
 
 
 class SignatureProblem(StrEnum):
-    """Why a received message is not to be trusted."""
+    """Reason for which a received message is not authentic."""
 
     MISSING = "missing"
     """One of the three headers is missing or empty."""
     MALFORMED = "malformed"
-    """A header is not of the form that Standard Webhooks defines."""
+    """A header is malformed according to Standard Webhooks."""
     UNKNOWN_KIND = "unknown_kind"
-    """No signature is of a kind that the given secrets can verify."""
+    """The given secrets can verify no kind of signature of the message."""
     MISMATCH = "mismatch"
-    """The message was signed with another secret, or changed on its way."""
+    """The message was signed with another secret, or altered in transit."""
     TOO_OLD = "too_old"
-    """The timestamp lies further in the past than is tolerated."""
+    """The timestamp is further in the past than the tolerance allows."""
     TOO_NEW = "too_new"
-    """The timestamp lies further in the future than is tolerated."""
+    """The timestamp is further in the future than the tolerance allows."""
 
 
 class InvalidSignature(DeliveryError, ValueError):
-    """A received message is not signed with one of the secrets, too old, or lacks a header."""
+    """A received message is unsigned, signed with another secret, altered, too old or too new."""
 
     code = "invalid_signature"
 
@@ -167,30 +167,30 @@ class InvalidSignature(DeliveryError, ValueError):
 
 
 class MissingKey(DeliveryError):
-    """Something stored is sealed with a key that `secrets.keys` does not hold."""
+    """A stored value is encrypted with a key that is not in `secrets.keys`."""
 
     code = "missing_key"
     exit_code = 2
 
 
 class NotFound(DeliveryError, LookupError):
-    """There is no such object in this tenant."""
+    """The object does not exist in this tenant."""
 
     code = "not_found"
     exit_code = 4
 
 
 class NoTransaction(DeliveryError):
-    """`connection=` was given a connection or session on which no transaction is open."""
+    """The connection or session in `connection=` has no open transaction."""
 
     code = "no_transaction"
     exit_code = 2
 
 
 class UnusableConnection(DeliveryError):
-    """`connection=` is closed or busy, its transaction has failed, or it leads elsewhere.
+    """`connection=` is closed, busy, in a failed transaction, or connected to another database.
 
-    Nothing was written. The error of the driver, if there was one, is the `__cause__`.
+    Nothing was written. The driver's error, if any, is the `__cause__`.
     """
 
     code = "unusable_connection"
@@ -198,20 +198,20 @@ class UnusableConnection(DeliveryError):
 
 
 class JobTimeout(DeliveryError, TimeoutError):
-    """A job was not finished when the time given to `wait` was over.
+    """A job was not finished at the end of the timeout of `wait`.
 
     Attributes:
-        trigger_id: The trigger that was waited for, if it was one.
-        unfinished: How many jobs were not finished.
-        job_id: The first of them; what follows is about it.
-        status: Its status, such as `retrying`.
-        attempt: Attempts begun so far.
-        max_attempts: Attempts that it has altogether.
-        failure_kind: Why the last attempt failed, such as `timeout`.
-        status_code: The status of the last response.
-        last_error: The error of the last attempt.
-        next_attempt_at: When the next attempt is due; None while one is under way.
-        living_workers: How many workers were running; with none, no job is ever finished.
+        trigger_id: Trigger of the wait. None for a wait for a job.
+        unfinished: Number of unfinished jobs.
+        job_id: First unfinished job. The other attributes describe it.
+        status: Status of the job, such as `retrying`.
+        attempt: Number of attempts begun.
+        max_attempts: Maximum number of attempts.
+        failure_kind: Failure kind of the last attempt, such as `timeout`.
+        status_code: Status of the last response.
+        last_error: Error of the last attempt.
+        next_attempt_at: Due time of the next attempt. None during an attempt.
+        living_workers: Number of running workers. Without workers, no job finishes.
     """
 
     code = "job_timeout"
@@ -252,33 +252,32 @@ class JobTimeout(DeliveryError, TimeoutError):
 
 
 class DatabaseError(DeliveryError):
-    """The database failed, or something about it keeps the engine from working."""
+    """The database failed, or the engine cannot use it."""
 
     code = "database_error"
     exit_code = 3
-    passing: ClassVar[bool] = False
-    """Whether the same may succeed later without a change to settings, rights or schema."""
+    transient: ClassVar[bool] = False
+    """True if a retry may succeed without a change of settings, rights or schema."""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """No connection can be made: the server is unreachable, or the URL is wrong."""
+    """A connection cannot be opened: the server is unreachable, or the URL is wrong."""
 
     code = "database_unavailable"
-    passing = True
+    transient = True
 
 
 class LoginRefused(DatabaseUnavailable):
-    """The server refused the password, the role or the name of the database."""
+    """The server rejected the password, the role or the database name."""
 
     code = "login_refused"
-    passing = False
+    transient = False
 
 
 class DatabaseRestarting(DatabaseUnavailable):
     """The server is starting, stopping or recovering.
 
-    If it ended the session in the middle of a statement, it is unknown whether the statement was
-    executed.
+    If the server ended the session during a statement, the statement may have been executed.
     """
 
     code = "database_restarting"
@@ -291,35 +290,35 @@ class TooManyConnections(DatabaseUnavailable):
 
 
 class ConnectionLost(DatabaseError):
-    """The connection was closed during a statement; it is unknown whether it was executed."""
+    """The connection was closed during a statement, which may have been executed."""
 
     code = "connection_lost"
-    passing = True
+    transient = True
 
 
 class StatementTimeout(DatabaseError):
-    """A statement had no response in time; it is unknown whether it was executed."""
+    """The server did not respond in time to a statement, which may have been executed."""
 
     code = "statement_timeout"
-    passing = True
+    transient = True
 
 
 class PoolExhausted(DatabaseError):
-    """No connection of the pool became free in time; nothing was executed."""
+    """No connection of the pool became free in time. Nothing was executed."""
 
     code = "pool_exhausted"
-    passing = True
+    transient = True
 
 
 class ReadOnlyDatabase(DatabaseError):
-    """The server is a standby, or sessions are read-only by default; nothing was written."""
+    """The server is a standby, or sessions are read-only by default. Nothing was written."""
 
     code = "read_only_database"
-    passing = True
+    transient = True
 
 
 class MissingRights(DatabaseError):
-    """The role lacks the rights for a statement; nothing was written."""
+    """The role lacks the rights for a statement. Nothing was written."""
 
     code = "missing_rights"
 
@@ -334,38 +333,38 @@ class DiskFull(DatabaseError):
     """The disk of the server is full."""
 
     code = "disk_full"
-    passing = True
+    transient = True
 
 
 class DatabaseOverloaded(DatabaseError):
     """The server lacks memory or another resource."""
 
     code = "database_overloaded"
-    passing = True
+    transient = True
 
 
 class DatabaseConflict(DatabaseError):
-    """Another transaction was in the way: a deadlock or a lock timeout; nothing was written."""
+    """Another transaction prevented a write: deadlock or lock timeout. Nothing was written."""
 
     code = "database_conflict"
-    passing = True
+    transient = True
 
 
 class PreparedStatementsLost(DatabaseError):
-    """A pooler between here and the server does not keep prepared statements."""
+    """A pooler before the server does not preserve prepared statements."""
 
     code = "prepared_statements"
 
 
 class ValueRefused(DatabaseError):
-    """The database refused a value; nothing was written."""
+    """The database rejected a value. Nothing was written."""
 
     code = "value_refused"
     exit_code = 2
 
 
 class DuplicateValue(ValueRefused):
-    """The new object exists already."""
+    """The new object already exists."""
 
     code = "duplicate_value"
 
@@ -383,7 +382,7 @@ class SchemaMismatch(DatabaseError):
 
 
 class AddressInUse(DeliveryError):
-    """Another program listens on the address asked for."""
+    """Another program listens on the requested address."""
 
     code = "address_in_use"
     exit_code = 6

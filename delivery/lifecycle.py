@@ -1,9 +1,8 @@
-"""The one table of legal job transitions.
+"""Legal transitions of jobs.
 
-A record in the database never says `running`: that word is derived from the job's lease (a claim
-writes a lease and leaves the record alone). `stored_transitions` therefore gives the pairs as the
-database sees them, with `running` passed through; the migration's trigger refuses all others, and a
-test holds the two together.
+The status `running` is never stored: it is derived from the job's lease, because a claim writes a
+lease but not the record. `stored_transitions` returns the transitions between stored statuses,
+including those through `running`. A database trigger rejects all others; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _S = JobStatus
 TERMINAL: Final[frozenset[JobStatus]] = frozenset(
     {_S.SUCCEEDED, _S.FAILED, _S.CANCELED, _S.SKIPPED},
 )
-"""States that never change."""
+"""Statuses that never change."""
 
 TRANSITIONS: Final[dict[JobStatus, frozenset[JobStatus]]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELED, _S.SUSPENDED, _S.SKIPPED, _S.FAILED}),
@@ -44,18 +43,18 @@ TRANSITIONS: Final[dict[JobStatus, frozenset[JobStatus]]] = {
     _S.CANCELED: frozenset(),
     _S.SKIPPED: frozenset(),
 }
-"""From each state, the states a job may go to next, and no others."""
+"""Legal next statuses for each status."""
 
 
 def is_legal(source: JobStatus, target: JobStatus) -> bool:
-    """Whether a job may go from `source` to `target`."""
+    """Return whether a job may change from `source` to `target`."""
     return target in TRANSITIONS[source]
 
 
 def stored_transitions() -> frozenset[tuple[JobStatus, JobStatus]]:
-    """The pairs of different stored states that an UPDATE of a record may make.
+    """Return the pairs of different stored statuses between which an UPDATE is legal.
 
-    `running` is never stored, so each pair leads either directly, or through `running`.
+    `running` is never stored, so a transition is either direct or passes through `running`.
     """
     stored = [status for status in JobStatus if status is not JobStatus.RUNNING]
     return frozenset(

@@ -1,8 +1,7 @@
-"""Models as JSON, the same wherever programs read them: command line and API. Pure.
+"""JSON representation of models, for the command line and applications. Pure.
 
-Ids are strings and times ISO 8601 in UTC. Signing secrets, private keys and what looks secret in
-headers, URL and body are `***`. A payload stands in the JSON as it was given: a number of 400
-digits is still there in full.
+Ids are strings, and times are ISO 8601 in UTC. Signing secrets, private keys and values that look
+secret in headers, URL and body are `***`. Payloads are unchanged, including numbers of 400 digits.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ if TYPE_CHECKING:
 
 __all__ = ["dump_json", "escape_controls", "indent_json", "iso_time", "to_json", "writes_utf8"]
 
-_PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_LEXEME: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _BRACKETS: Final = {"{": "}", "[": "]"}
-_STEERING: Final = "\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
-_CONTROL: Final = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_STEERING}\\ud800-\\udfff]")
-"""All but tab and newline: what makes a terminal do more than print, or print in another order; and
-surrogates, which cannot be written."""
-_RAW_IN_JSON: Final = re.compile(f"[{_STEERING}]")
-"""The same where JSON allows it as it is, in strings."""
+_FORMATTING: Final = "\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
+_CONTROL: Final = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_FORMATTING}\\ud800-\\udfff]")
+"""Characters that control a terminal or change the order of text, except tab and newline, and
+surrogates, which cannot be encoded."""
+_RAW_IN_JSON: Final = re.compile(f"[{_FORMATTING}]")
+"""The subset of these characters that JSON allows unescaped in strings."""
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]")
 
 
 @singledispatch
 def to_json(value: Any) -> Any:
-    """A model, or anything made of models, as values that `dump_json` writes."""
+    """Convert a model, or a container of models, to values for `dump_json`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
@@ -86,13 +85,13 @@ def _(value: SigningSecret) -> dict[str, Any]:
 
 @to_json.register
 def _(value: HttpParams) -> dict[str, Any]:
-    # Imported here: most commands show no calls of reactions.
-    from delivery.message.redaction.calls import conceal  # noqa: PLC0415
+    # Imported here because most commands print no HTTP requests of reactions.
+    from delivery.message.redaction.calls import redact_call  # noqa: PLC0415
 
-    concealed = conceal(value)
-    shown = {field.name: getattr(concealed, field.name) for field in dataclasses.fields(value)}
-    shown["status_actions"] = dict(value.status_actions)
-    return {key: to_json(each) for key, each in shown.items()}
+    redacted = redact_call(value)
+    fields = {field.name: getattr(redacted, field.name) for field in dataclasses.fields(value)}
+    fields["status_actions"] = dict(value.status_actions)
+    return {key: to_json(each) for key, each in fields.items()}
 
 
 @to_json.register
@@ -101,7 +100,7 @@ def _(value: Trigger) -> dict[str, Any]:
         "id": str(value.id),
         "tenant_id": value.tenant_id,
         "type": value.type,
-        # Line ends can only stand between values; without them an object fits on one line.
+        # In JSON, line breaks occur only between values. Without them, the object is one line.
         "payload": orjson.Fragment(value.payload.replace(b"\r", b" ").replace(b"\n", b" ")),
         "created_at": iso_time(value.created_at),
         "jobs": [str(job) for job in value.jobs],
@@ -142,20 +141,19 @@ def _(value: Page) -> dict[str, Any]:  # type: ignore[type-arg]
 
 
 def iso_time(value: datetime) -> str:
-    """ISO 8601 in UTC, such as `2026-03-01T12:00:00.000001Z`."""
+    """Format a time in ISO 8601 and UTC, such as `2026-03-01T12:00:00.000001Z`."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def dump_json(value: Any, *, ascii_only: bool = False) -> str:
-    """JSON on one line of what `to_json` gave.
+    """Write a result of `to_json` as one line of JSON.
 
-    Control characters are written as escapes, so that none reaches a terminal. A lone surrogate,
-    which JSON in UTF-8 cannot have, becomes U+FFFD.
+    Control characters are escaped, so that none reaches a terminal. A lone surrogate, which UTF-8
+    cannot encode, becomes U+FFFD.
 
     Args:
-        value: Values that JSON has.
-        ascii_only: Whether to write all other characters as escapes too, for streams that are not
-            UTF-8.
+        value: JSON value.
+        ascii_only: Escape all characters outside ASCII, for streams that are not UTF-8.
     """
     try:
         text = orjson.dumps(value).decode()
@@ -165,7 +163,7 @@ def dump_json(value: Any, *, ascii_only: bool = False) -> str:
 
 
 def writes_utf8(stream: TextIO) -> bool:
-    """Whether a stream can write every character."""
+    """Return whether a stream is encoded in UTF-8."""
     try:
         return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
     except LookupError:
@@ -188,7 +186,7 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def indent_json(data: bytes | str) -> str | None:
-    """JSON over several lines, every number and string as it was; None if it is not JSON."""
+    """Indent JSON without changing numbers and strings. Return None if it is not JSON."""
     try:
         text = data if isinstance(data, str) else data.decode()
         json.loads(text, parse_int=float)
@@ -196,25 +194,25 @@ def indent_json(data: bytes | str) -> str | None:
         return None
     parts: list[str] = []
     depth = 0
-    pieces = _PIECE.findall(text)
-    for index, piece in enumerate(pieces):
-        following = pieces[index + 1] if index + 1 < len(pieces) else ""
-        if piece in _BRACKETS:
-            empty = following == _BRACKETS[piece]
+    lexemes = _LEXEME.findall(text)
+    for index, lexeme in enumerate(lexemes):
+        following = lexemes[index + 1] if index + 1 < len(lexemes) else ""
+        if lexeme in _BRACKETS:
+            empty = following == _BRACKETS[lexeme]
             depth += 0 if empty else 1
-            parts.append(piece if empty else piece + "\n" + "  " * depth)
-        elif piece == ",":
+            parts.append(lexeme if empty else lexeme + "\n" + "  " * depth)
+        elif lexeme == ",":
             parts.append(",\n" + "  " * depth)
-        elif piece == ":":
+        elif lexeme == ":":
             parts.append(": ")
         else:
-            parts.append(piece)
-        if following in {"}", "]"} and piece not in _BRACKETS:
+            parts.append(lexeme)
+        if following in {"}", "]"} and lexeme not in _BRACKETS:
             depth -= 1
             parts.append("\n" + "  " * depth)
     return "".join(parts)
 
 
 def escape_controls(text: str) -> str:
-    """The text with control characters written out, for showing it in a terminal."""
+    """Escape control characters for display in a terminal."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

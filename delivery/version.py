@@ -1,4 +1,4 @@
-"""The version: kept here alone, so that nothing need search the installed packages for it."""
+"""Version of the package. A constant, because a search in the installed packages is slow."""
 
 from __future__ import annotations
 

@@ -129,12 +129,12 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, DeliveryError):
         _report(str(error), error.code, as_json=as_json, details=error.details())
         return error.exit_code
-    from delivery.observe.secret_filter import hide
+    from delivery.observe.secret_filter import scrub_secrets
     from delivery.rendering import escape_controls
 
     if "--debug" in arguments:
-        sys.stderr.write(escape_controls(hide("".join(traceback.format_exception(error)))))
-    text = hide(f"{type(error).__name__}: {error} (this is a bug; --debug shows where)")
+        sys.stderr.write(escape_controls(scrub_secrets("".join(traceback.format_exception(error)))))
+    text = scrub_secrets(f"{type(error).__name__}: {error} (this is a bug; --debug shows where)")
     _report(text, DeliveryError.code, as_json=as_json)
     return DeliveryError.exit_code
 

@@ -12,7 +12,7 @@ from delivery.errors import InvalidInput, InvalidSignature
 from delivery.message.signing import verify
 from delivery.models import HttpMessage
 from delivery.service.stopping import when_told_to_stop
-from delivery.testing import Answer, Behaviour, Drop, FailFirst, Receiver
+from delivery.testing import Behaviour, Drop, FailFirst, Receiver, Respond
 from delivery.wording import plain_number
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Listening:
 
     def behaviour(self) -> Behaviour:
         """Return the behaviour of the receiver for a request."""
-        answer = Answer(self.status, delay=self.delay)
-        failure: Step = Drop() if self.drop else Answer(self.fail_status, delay=self.delay)
+        answer = Respond(self.status, delay=self.delay)
+        failure: Step = Drop() if self.drop else Respond(self.fail_status, delay=self.delay)
         if self.fail_first > 0:
             return FailFirst(self.fail_first, failure=failure, then=answer)
         return Drop() if self.drop else answer
@@ -84,7 +84,7 @@ async def receive(how: Listening, output: Output) -> int:
             await visitors.enough.wait()
         if visitors.stopped:
             return 0
-        await receiver.answered()
+        await receiver.wait_for_responses()
     return 1 if visitors.refused else 0
 
 
@@ -152,7 +152,7 @@ class _Visitors:
             "webhook_id": request.webhook_id or None,
             "attempt": attempt if request.webhook_id else None,
             "request": message,
-            "answer": step.status if isinstance(step, Answer) else None,
+            "answer": step.status if isinstance(step, Respond) else None,
             "signature": {"verified": problem is None, "problem": problem}
             if self._secrets
             else None,
@@ -163,7 +163,7 @@ class _Visitors:
     ) -> None:
         output = self._output
         at = moment(datetime.fromtimestamp(request.received_at, UTC))
-        answer = str(step.status) if isinstance(step, Answer) else "dropped"
+        answer = str(step.status) if isinstance(step, Respond) else "dropped"
         which = f"  (attempt {attempt})" if request.webhook_id else ""
         output.line(f"{at}  {request.method} {request.target} → {answer}{which}", "bold")
         if self._secrets and problem is None:

@@ -10,7 +10,7 @@ from delivery.cli.options import COMMON, Common, open_engine
 from delivery.wording import counted
 
 if TYPE_CHECKING:
-    from delivery.service.secrets import Resealed
+    from delivery.service.secrets import Reencrypted
 
 __all__ = ["app"]
 
@@ -46,7 +46,7 @@ async def reencrypt(*, common: Common = COMMON) -> int:
     """
     output = common.output
 
-    def tell(so_far: "Resealed") -> None:
+    def tell(so_far: "Reencrypted") -> None:
         if output.is_terminal:
             output.note(_words(so_far))
 
@@ -62,5 +62,5 @@ async def reencrypt(*, common: Common = COMMON) -> int:
     return 1 if done.unreadable else 0
 
 
-def _words(done: "Resealed") -> str:
+def _words(done: "Reencrypted") -> str:
     return f"{counted(done.examined, 'row')} examined, {done.changed:,} encrypted again"

@@ -89,7 +89,7 @@ async def _supervise(engine: "Engine", common: Common) -> int:
     from delivery.service.processes import run_processes
 
     # The embedded server is kept by this process; its children are told only where it is, and by
-    # what key its secrets are sealed.
+    # what key its secrets are encrypted.
     settings = engine.settings
     database = settings.database.model_copy(update={"url": engine.database_url})
 

@@ -27,10 +27,10 @@ from delivery.settings.embedded_url import PORT
 
 __all__ = [
     "default_directory",
+    "encryption_key",
     "initialise",
     "make_socket_directory",
     "prepare",
-    "sealing_key",
 ]
 
 logger = logging.getLogger(__name__)
@@ -139,8 +139,8 @@ def _is_private(path: Path, owner: int) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o077
 
 
-def sealing_key(directory: Path, *, is_new: bool) -> str:
-    """The key that secrets in this database are sealed with; made the first time.
+def encryption_key(directory: Path, *, is_new: bool) -> str:
+    """The key that secrets in this database are encrypted with; made the first time.
 
     If the database is not new, a missing key may be a lost key: a warning is logged.
 

@@ -23,10 +23,10 @@ from anyio import to_thread
 
 from delivery.embedded.files import (
     default_directory,
+    encryption_key,
     initialise,
     make_socket_directory,
     prepare,
-    sealing_key,
 )
 from delivery.embedded.locks import held, is_alone, shared
 from delivery.errors import DatabaseUnavailable, EmbeddedDatabaseError
@@ -74,8 +74,8 @@ class EmbeddedDatabase:
         self.directory = directory.expanduser().resolve()
         self.url = ""
         """For asyncpg and libpq alike; valid once opened."""
-        self.sealing_key = ""
-        """What secrets in it are sealed with; valid once opened."""
+        self.encryption_key = ""
+        """What secrets in it are encrypted with; valid once opened."""
         self._users: int | None = None
         self._cluster: Cluster | None = None
         self._process = os.getpid()
@@ -97,7 +97,7 @@ class EmbeddedDatabase:
                 self._cluster = cluster
                 is_new = not cluster.data.exists()
                 socket_directory = _ensure_running(cluster, self.directory)
-                self.sealing_key = sealing_key(self.directory, is_new=is_new)
+                self.encryption_key = encryption_key(self.directory, is_new=is_new)
             self.url = socket_url(socket_directory)
 
     async def ensure_running(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.engine.runners.attempt import Attempt
-    from delivery.engine.runners.place_waiters import PlaceWaiters
+    from delivery.engine.runners.slot_waiters import SlotWaiters
     from delivery.engine.settling.settler import Settler
 
 __all__ = ["Admission"]
@@ -23,7 +23,7 @@ class Admission:
     """Decides whether a job may run now, and settles jobs that do not run.
 
     Args:
-        waiters: Takes jobs that have to wait for a place at their endpoint.
+        waiters: Takes jobs that have to wait for a slot at their endpoint.
         settler: Receives the results of jobs that do not run.
         clock: Shows whether it is too late for an attempt.
         on_finished: Function that receives the lane of each job that leaves the executor.
@@ -31,7 +31,7 @@ class Admission:
 
     def __init__(
         self,
-        waiters: PlaceWaiters,
+        waiters: SlotWaiters,
         settler: Settler,
         clock: Clock,
         on_finished: Callable[[UUID, CallEnd], None],
@@ -42,10 +42,10 @@ class Admission:
         self._on_finished = on_finished
 
     def admits(self, attempt: Attempt) -> bool:
-        """Return whether a job may run now; settle it, or let it wait for a place, if not."""
+        """Return whether a job may run now; settle it, or let it wait for a slot, if not."""
         job, call = attempt.job, attempt.call
         result = None
-        if attempt.place is not None:
+        if attempt.slot is not None:
             result = results.refusal(attempt.lease_id, job, call, self._clock.now())
         elif job.deadline is not None or call.policy.max_elapsed is not None:
             result = results.too_late(attempt.lease_id, job, call, self._clock.now())
@@ -53,7 +53,7 @@ class Admission:
             self._settler.add(result)
             self.release(attempt)
             return False
-        return attempt.place is not None or not self._waiters.take(attempt)
+        return attempt.slot is not None or not self._waiters.take(attempt)
 
     def hand_back(self, attempts: Iterable[Attempt]) -> None:
         """Return jobs to the queue that have not run."""
@@ -66,7 +66,7 @@ class Admission:
             self.release(attempt)
 
     def release(self, attempt: Attempt) -> None:
-        """Release the place and the part of the lane's window of a job that does not run."""
-        if attempt.place is not None:
-            attempt.place.release()
+        """Release the slot and the part of the lane's window of a job that does not run."""
+        if attempt.slot is not None:
+            attempt.slot.release()
         self._on_finished(attempt.job.lane, CallEnd.NOT_CALLED)

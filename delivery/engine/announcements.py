@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 from delivery.store import endpoint_health, pending_announcements, reactions
 from delivery.store.driver.failures import CONNECTION_ERRORS, cause_of, is_passing, text_of
 from delivery.store.driver.transaction import savepoint, transaction
@@ -94,10 +94,10 @@ class Announcements:
             raise _AnnouncementFailed(error) from error
 
     async def _note(self, connection: Connection, job_ids: Sequence[UUID]) -> None:
-        await self._note_all(connection, OwnType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
+        await self._note_all(connection, EngineEventType.JOB_EXHAUSTED, dict.fromkeys(job_ids))
 
     async def _note_all(
-        self, connection: Connection, own_type: OwnType, subjects: Mapping[UUID, str | None]
+        self, connection: Connection, own_type: EngineEventType, subjects: Mapping[UUID, str | None]
     ) -> None:
         try:
             # A savepoint: the results are written even if the announcement cannot be noted.
@@ -147,12 +147,12 @@ class Announcements:
     async def _disable_and_note(self, connection: Connection, reasons: Mapping[UUID, str]) -> None:
         disabled = await reactions.disable(connection, dict(reasons))
         of_those = {each: reasons[each] for each in disabled}
-        await self._note_all(connection, OwnType.REACTION_DISABLED, of_those)
+        await self._note_all(connection, EngineEventType.REACTION_DISABLED, of_those)
 
     async def announce_within(
         self,
         connection: Connection,
-        own_type: OwnType,
+        own_type: EngineEventType,
         reaction_id: UUID,
         locked: LockedHealth,
         health: Health,
@@ -207,10 +207,10 @@ class Announcements:
         async with transaction(self._pool) as connection:
             if not await pending_announcements.remove(connection, noted):
                 return
-            if noted.type == OwnType.JOB_EXHAUSTED:
+            if noted.type == EngineEventType.JOB_EXHAUSTED:
                 await self._triggers.raise_for_exhausted(connection, [noted.subject])
             else:
-                own_type = OwnType(noted.type)
+                own_type = EngineEventType(noted.type)
                 locked = await endpoint_health.lock(connection, {noted.subject: None})
                 for reaction_id, each in locked.items():
                     await self._triggers.raise_for_reaction(

@@ -14,10 +14,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from delivery.engine.events import LanePaused, LanesLimited
-from delivery.models import OwnType, ReactionState
+from delivery.models import EngineEventType, ReactionState
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.endpoint_health import (
-    Answer,
+    CallResult,
     Change,
     Health,
     HealthRules,
@@ -100,7 +100,7 @@ class EndpointHealthTracker:
         self,
         reaction_id: UUID,
         version: int,
-        answer: Answer,
+        call_result: CallResult,
         lasted: float,
         retry_after: Callable[[], float | None],
         *,
@@ -112,14 +112,14 @@ class EndpointHealthTracker:
         """
         before = self.observed.get(reaction_id)
         if before is None:
-            if answer is Answer.WORKS or len(self.observed) >= _KEPT:
+            if call_result is CallResult.WORKS or len(self.observed) >= _KEPT:
                 return
             before = Observed()
         now = self._clock.now()
         after = self.observed[reaction_id] = observe(
-            before, version, answer, now - lasted, now, retry_after, early=early
+            before, version, call_result, now - lasted, now, retry_after, early=early
         )
-        if reaction_id in self._open and answer in {Answer.FAILED, Answer.OVERLOADED}:
+        if reaction_id in self._open and call_result in {CallResult.FAILED, CallResult.OVERLOADED}:
             # A probe has failed. Without this pause, others would start until that is written.
             seconds = min(self._rules.probe_after, _UNTIL_WRITTEN)
             self._events.emit(LanePaused(reaction_id, seconds))
@@ -233,14 +233,18 @@ class EndpointHealthTracker:
             disabled = {
                 reaction_id: _reason(change.health, now)
                 for reaction_id, change in changes.items()
-                if change.told is OwnType.REACTION_DISABLED
+                if change.event_type is EngineEventType.REACTION_DISABLED
             }
             if disabled:
                 await self._announcements.disable_within(connection, disabled)
             for reaction_id, change in changes.items():
-                if change.told is not None and reaction_id not in disabled:
+                if change.event_type is not None and reaction_id not in disabled:
                     await self._announcements.announce_within(
-                        connection, change.told, reaction_id, locked[reaction_id], change.health
+                        connection,
+                        change.event_type,
+                        reaction_id,
+                        locked[reaction_id],
+                        change.health,
                     )
         paused = [each for each, change in changes.items() if change.health.paused_until]
         self._events.emit(LanesLimited(paused))
@@ -261,12 +265,12 @@ def _reason(health: Health, now: float) -> str:
 
 def _log(reaction_id: UUID, locked: LockedHealth, change: Change, now: float) -> None:
     name = f"reaction {reaction_id} ({locked.name})"
-    if change.told is OwnType.REACTION_FAILING:
+    if change.event_type is EngineEventType.REACTION_FAILING:
         logger.warning(
             "%s: %d calls in a row have failed; retrying in %.0f s",
             name,
             change.health.failures,
             change.health.paused_until - now,
         )
-    elif change.told is OwnType.REACTION_RECOVERED:
+    elif change.event_type is EngineEventType.REACTION_RECOVERED:
         logger.info("%s: the endpoint works again", name)

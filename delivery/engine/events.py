@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from uuid import UUID
 
-    from delivery.models import OwnType
+    from delivery.models import EngineEventType
     from delivery.store.settlements import Settlement
 
 __all__ = [
@@ -93,7 +93,7 @@ class ReactionHealthChanged:
     tenant_id: str
     name: str
     """Name of the reaction."""
-    type: OwnType
+    type: EngineEventType
     """Type of the trigger that announces the change to the tenant."""
     failures: int
     """Number of calls in a row that failed."""

@@ -108,7 +108,7 @@ class Executor:
     def load(self) -> int:
         """Number of jobs held: running jobs that are not slow, and jobs that wait for a task.
 
-        Jobs that wait for a place at their endpoint count like slow jobs.
+        Jobs that wait for a slot at their endpoint count like slow jobs.
         """
         load = len(self._running) + len(self._waiting)
         if self._waiters.attempts:
@@ -186,7 +186,7 @@ class Executor:
             task.cancel()
         if in_flight:
             await asyncio.wait(in_flight)
-        # A running job may have begun to wait for a place.
+        # A running job may have begun to wait for a slot.
         self._hand_back_waiting()
 
     def cut_off(self) -> None:
@@ -205,7 +205,7 @@ class Executor:
         self._admission.hand_back(self._remove_waiting(lambda _: True))
 
     def _resume(self, attempt: Attempt) -> None:
-        """Run a job that got its place, before all others."""
+        """Run a job that got its slot, before all others."""
         self._waiting.appendleft(attempt)
         self.start_waiting()
 
@@ -254,7 +254,7 @@ class Executor:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         waiting, running, attempts = self._waiting, self._running, self._attempts
-        crowded, limit = self._waiters.crowded, self._limit
+        saturated, limit = self._waiters.saturated, self._limit
         run, record = self._runner.run, self._recorder.record
         while True:
             while (
@@ -271,8 +271,8 @@ class Executor:
                 job = attempt.job
                 # Most jobs have no time limit and need not wait; `admits` returns True for these.
                 if (
-                    attempt.place is None
-                    and not crowded
+                    attempt.slot is None
+                    and not saturated
                     and job.deadline is None
                     and attempt.call.policy.max_elapsed is None
                 ) or self._admission.admits(attempt):
@@ -292,7 +292,7 @@ class Executor:
                     del attempts[task], attempt
                 else:
                     self._on_room()
-            # Another job has the place of a job that was counted as slow.
+            # Another job has taken the place of a job that was counted as slow.
             if running.pop(task, None) is None or self._stopping:
                 return
             woken = loop.create_future()

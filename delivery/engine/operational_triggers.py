@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery.engine.events import ReactionHealthChanged
 from delivery.engine.fan_out import FanOutWriter, TriggerDraft
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 from delivery.policy.operational_triggers import OWN_TYPES, exhausted_payload, reaction_payload
 from delivery.store import endpoint_health, reactions
 from delivery.store.driver.transaction import after_commit
@@ -42,7 +42,7 @@ class OperationalTriggers:
     async def raise_for_reaction(
         self,
         connection: Connection,
-        own_type: OwnType,
+        own_type: EngineEventType,
         reaction_id: UUID,
         locked: LockedHealth,
         health: Health,
@@ -68,7 +68,7 @@ class OperationalTriggers:
             )
             await self.raise_for_reaction(
                 connection,
-                OwnType.REACTION_DISABLED,
+                EngineEventType.REACTION_DISABLED,
                 reaction_id,
                 each,
                 each.health,
@@ -80,11 +80,11 @@ class OperationalTriggers:
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await endpoint_health.describe_exhausted(connection, job_ids, OWN_TYPES):
             drafts.setdefault(described["tenant_id"], []).append(
-                _draft(OwnType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
+                _draft(EngineEventType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
             await self._fan_out.write_within(tenant_id, of_tenant, connection)
 
 
-def _draft(own_type: OwnType, payload: bytes) -> TriggerDraft:
+def _draft(own_type: EngineEventType, payload: bytes) -> TriggerDraft:
     return TriggerDraft(own_type.value, payload, None, None, None, None, is_own=True)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock, IdFactory
     from delivery.http.transport import Transport
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.queue.wakeups import Waker
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -82,7 +82,7 @@ class Worker:
         waker: Wakes this worker and others.
         version: Version of the engine, for the list of workers.
         events: Event bus of the engine.
-        sealer: Decrypts secrets of calls.
+        cipher: Decrypts secrets of calls.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Worker:
         waker: Waker,
         version: str,
         events: EventBus,
-        sealer: Sealer,
+        cipher: Cipher,
     ) -> None:
         reserved = settings.database.pool_size + _OTHER_SESSIONS
         worker = within_files(settings.worker, current_shares(reserved))
@@ -117,19 +117,8 @@ class Worker:
         self._disabling = Disabling(self._announcements)
         self._settler = self._make_settler(clock)
         self._heartbeat = self._make_heartbeat(clock, version)
-        self._executor = Executor(
-            HttpRunner(transport, clock),
-            self._settler,
-            self._health,
-            clock,
-            ids,
-            settings,
-            may_start=self._heartbeat.held,
-            on_begun=self._held.begun,
-            on_finished=self._consumer.finished,
-            on_room=self._consumer.check,
-        )
-        calls = PreparedCalls(pool, settings.http, sealer)
+        self._executor = self._make_executor(transport, clock, ids)
+        calls = PreparedCalls(pool, settings.http, cipher)
         self._intake = Intake(calls, self._executor, self._settler, self._consumer, clock)
         self._consumer.connect(self._intake, self._executor, self._settler)
         self._reaper = self._make_reaper(clock, ids)
@@ -149,6 +138,20 @@ class Worker:
         self._url = url
         self._stop_timeout = worker.shutdown_timeout
         self._hurry = asyncio.Event()
+
+    def _make_executor(self, transport: Transport, clock: Clock, ids: IdFactory) -> Executor:
+        return Executor(
+            HttpRunner(transport, clock),
+            self._settler,
+            self._health,
+            clock,
+            ids,
+            self._settings,
+            may_start=self._heartbeat.held,
+            on_begun=self._held.begun,
+            on_finished=self._consumer.finished,
+            on_room=self._consumer.check,
+        )
 
     def _make_heartbeat(self, clock: Clock, version: str) -> Heartbeat:
         worker = self._settings.worker

@@ -1,1 +1,1 @@
-"""HTTP/1.1 exchanges: judged addresses, one deadline, caps, timings; failures are data."""
+"""HTTP/1.1 client: guarded addresses, one deadline, size limits, timings. Failures are data."""

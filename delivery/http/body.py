@@ -1,4 +1,4 @@
-"""Keeps the body of a response up to a cap, counted as it arrives and as it unfolds."""
+"""Response body: decompression and size limits."""
 
 from __future__ import annotations
 
@@ -6,107 +6,116 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["ResponseBody", "is_unfolded"]
+__all__ = ["ResponseBody", "is_decompressed"]
 
 _ENCODING: Final = re.compile(rb"\ncontent-encoding:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
-_NOT_A_CODING: Final = frozenset({b"", b"identity"})
-_AUTOMATIC: Final = zlib.MAX_WBITS | 32
-"""Lets zlib tell its own format and that of gzip apart by itself."""
+_IDENTITY: Final = frozenset({b"", b"identity"})
+_DETECT_FORMAT: Final = zlib.MAX_WBITS | 32
+"""Window size with which zlib detects the zlib and gzip formats."""
 
 
-def is_unfolded(head: bytes) -> bool:
-    """Whether the body that follows this head is compressed in a way that is undone here.
+def is_decompressed(head: bytes) -> bool:
+    """Return whether `ResponseBody` decompresses the body that follows this head.
 
-    One coding is; several, one within the other, are how bombs multiply.
+    It decompresses a single gzip or deflate coding. Nested codings are left compressed: they
+    multiply the size of decompression bombs.
     """
     values = _ENCODING.findall(head)
     if not values:
         return False
     codings = (coding.strip() for coding in b",".join(values).lower().split(b","))
-    named = [coding for coding in codings if coding not in _NOT_A_CODING]
+    named = [coding for coding in codings if coding not in _IDENTITY]
     return len(named) == 1 and named[0] in _COMPRESSED
 
 
 class ResponseBody:
-    """Collects one body after another; gzip and deflate are unfolded, other codings are kept.
+    """Buffer for one response body at a time. Decompresses gzip and deflate.
 
     Args:
-        limit: Bytes that are kept, and that are taken from the connection at most.
+        limit: Maximum number of bytes read from the connection, and of bytes stored.
     """
 
-    __slots__ = ("_decoder", "_kept", "_limit", "_parts", "_undecoded", "_wrapped", "received")
+    __slots__ = (
+        "_decoder",
+        "_has_zlib_header",
+        "_limit",
+        "_parts",
+        "_stored",
+        "_undecompressed",
+        "received",
+    )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parts: list[bytes] = []
-        self._kept = 0
+        self._stored = 0
         self._decoder: zlib._Decompress | None = None
         self.received = 0
-        """Bytes as they arrived."""
+        """Number of bytes read from the connection."""
 
     def begin(self, head: bytes) -> None:
-        """Expect the body that follows this head."""
+        """Prepare for the body that follows this head."""
         self.forget()
-        if is_unfolded(head):
-            self._decoder = zlib.decompressobj(_AUTOMATIC)
-            self._wrapped = True
-            self._undecoded = bytearray()
+        if is_decompressed(head):
+            self._decoder = zlib.decompressobj(_DETECT_FORMAT)
+            self._has_zlib_header = True
+            self._undecompressed = bytearray()
 
     def forget(self) -> None:
-        """Let go of the last body."""
+        """Release the memory of the last body."""
         self._parts = []
-        self._kept = 0
+        self._stored = 0
         self._decoder = None
         self.received = 0
 
     @property
     def content(self) -> bytes:
-        """What was kept so far."""
+        """Stored part of the body."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     @property
     def size(self) -> int:
-        """Bytes read, as they arrived or as they unfolded, whichever were more."""
-        return max(self.received, self._kept)
+        """Number of bytes read or decompressed, whichever is greater."""
+        return max(self.received, self._stored)
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes as they arrived; False: no more may be taken, and some of these were not."""
+        """Add bytes from the connection. Return False at the limit, or if they are corrupt."""
         self.received += len(data)
-        whole = True
+        is_complete = True
         if self._decoder is not None:
-            unfolded = self._unfold(data)
-            whole = unfolded is not None
-            data = unfolded or b""
-        room = self._limit - self._kept
+            decompressed = self._decompress(data)
+            is_complete = decompressed is not None
+            data = decompressed or b""
+        room = self._limit - self._stored
         if len(data) > room:
             data = data[:room]
-            whole = False
+            is_complete = False
         if data:
             self._parts.append(data)
-            self._kept += len(data)
-        return whole and self.received <= self._limit
+            self._stored += len(data)
+        return is_complete and self.received <= self._limit
 
-    def _unfold(self, data: bytes) -> bytes | None:
-        """The data decompressed; None: it cannot be, although what came before it could."""
+    def _decompress(self, data: bytes) -> bytes | None:
+        """Return the decompressed data; None if they are corrupt after a valid beginning."""
         assert self._decoder is not None
         try:
-            # One byte more than there is room for, so that it shows when there is more. Never 0,
-            # which to zlib means without a limit.
-            unfolded = self._decoder.decompress(data, self._limit - self._kept + 1)
+            # One byte above the limit shows that there is more data. The argument is never 0, which
+            # means no limit to zlib.
+            decompressed = self._decoder.decompress(data, self._limit - self._stored + 1)
         except zlib.error:
-            if self._kept:
+            if self._stored:
                 return None
-            data = bytes(self._undecoded + data)
-            if self._wrapped:
-                # Some servers send deflate without the wrapping that its specification asks for.
+            data = bytes(self._undecompressed + data)
+            if self._has_zlib_header:
+                # Some servers send deflate without the zlib header that RFC 9110 requires.
                 self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
-                self._wrapped = False
-                self._undecoded = bytearray()
-                return self._unfold(data)
-            # What claims to be compressed and is not is kept as it came.
+                self._has_zlib_header = False
+                self._undecompressed = bytearray()
+                return self._decompress(data)
+            # The body is not compressed, in spite of its header: store it unchanged.
             self._decoder = None
             return data
-        if not self._kept and not unfolded:
-            self._undecoded += data
-        return unfolded
+        if not self._stored and not decompressed:
+            self._undecompressed += data
+        return decompressed

@@ -1,6 +1,6 @@
-"""Makes connections: resolve, judge, connect to what was judged, and shake hands.
+"""Connection setup: name resolution, guard, TCP and TLS.
 
-Whatever goes wrong is written into the `Exchange`, with the step that failed.
+A failure is recorded in the `Exchange`, with the step that failed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from delivery.http.guard import AddressBlocked
 from delivery.http.local_shortage import LocalShortage, is_out_of_ports, is_shortage
 from delivery.http.tls.contexts import context_for
 from delivery.http.tls.errors import describe_tls_error
-from delivery.http.tls.pacing import Pace
-from delivery.http.tls.sessions import Sessions
-from delivery.http.tls.transport import SecuredTransport
+from delivery.http.tls.handshake_scheduler import HandshakeScheduler
+from delivery.http.tls.sessions import SessionCache
+from delivery.http.tls.transport import TlsTransport
 from delivery.models import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.http.connection import Connection
+    from delivery.http.connection import HttpConnection
     from delivery.http.guard import Guard
     from delivery.http.request import Request
     from delivery.message.request.url import Endpoint
@@ -36,38 +36,41 @@ __all__ = ["Connector"]
 
 
 class Connector:
-    """Makes connections.
+    """Factory of open connections.
 
     Args:
-        guard: Says which addresses may be called.
-        new_connection: Makes a connection that is not connected yet.
+        guard: Decides which addresses may be called.
+        new_connection: Returns a connection object that is not connected yet.
     """
 
-    def __init__(self, guard: Guard, new_connection: Callable[[], Connection]) -> None:
+    def __init__(self, guard: Guard, new_connection: Callable[[], HttpConnection]) -> None:
         self._guard = guard
         self._new_connection = new_connection
-        self._pace = Pace()
-        self._sessions = Sessions()
+        self._scheduler = HandshakeScheduler()
+        self._sessions = SessionCache()
 
     async def connect(
         self, request: Request, exchange: Exchange, seconds: float
-    ) -> Connection | None:
-        """A new connection to the request's endpoint; None: the exchange says why there is none.
+    ) -> HttpConnection | None:
+        """Connect to the request's endpoint. On failure, fill in the exchange and return None.
 
-        `seconds` are what is left of the request's timeout; the connect timeout applies as well.
+        Args:
+            request: Request to connect for.
+            exchange: Receives the timings, or the failure.
+            seconds: Remaining time of the request's timeout. The connect timeout applies as well.
         """
         limit = min(seconds, request.connect_timeout)
-        ends = asyncio.get_running_loop().time() + limit
+        deadline = asyncio.get_running_loop().time() + limit
         try:
             async with asyncio.timeout(limit):
-                return await self._connect(request.endpoint, exchange, ends)
+                return await self._connect(request.endpoint, exchange, deadline)
         except TimeoutError:
             exchange.failure_kind = FailureKind.TIMEOUT
             if seconds < request.connect_timeout:
-                which = f"the timeout of {request.timeout:g} s"
+                limit_name = f"the timeout of {request.timeout:g} s"
             else:
-                which = f"the connect timeout of {request.connect_timeout:g} s"
-            exchange.error = f"{which} was over while {_step(request.endpoint, exchange)}"
+                limit_name = f"the connect timeout of {request.connect_timeout:g} s"
+            exchange.error = f"{limit_name} expired while {_step(request.endpoint, exchange)}"
         except AddressBlocked as blocked:
             exchange.failure_kind, exchange.error = FailureKind.BLOCKED, str(blocked)
         except InvalidReaction as error:
@@ -76,12 +79,14 @@ class Connector:
             _explain(error, request.endpoint, exchange)
         return None
 
-    async def _connect(self, endpoint: Endpoint, exchange: Exchange, ends: float) -> Connection:
+    async def _connect(
+        self, endpoint: Endpoint, exchange: Exchange, deadline: float
+    ) -> HttpConnection:
         began = time.perf_counter()
         addresses = await self._guard.resolve(endpoint)
         resolved = time.perf_counter()
         exchange.dns_ms = (resolved - began) * 1000
-        opened = await _open_socket(addresses, endpoint.port, ends)
+        opened = await _open_socket(addresses, endpoint.port, deadline)
         connected = time.perf_counter()
         exchange.connect_ms = (connected - resolved) * 1000
         try:
@@ -97,19 +102,19 @@ class Connector:
         exchange.tls_ms = (time.perf_counter() - connected) * 1000
         return secured
 
-    async def _secure(self, endpoint: Endpoint, opened: socket.socket) -> Connection:
+    async def _secure(self, endpoint: Endpoint, opened: socket.socket) -> HttpConnection:
         context = context_for(endpoint.tls)
         connection = self._new_connection()
-        secured = SecuredTransport(
+        secured = TlsTransport(
             connection,
             context,
             endpoint.host,
-            self._sessions.find(endpoint, context),
-            self._pace,
-            lambda session: self._sessions.keep(endpoint, context, session),
+            self._sessions.get(endpoint, context),
+            self._scheduler,
+            lambda session: self._sessions.store(endpoint, context, session),
         )
-        await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
         try:
+            await asyncio.get_running_loop().create_connection(lambda: secured, sock=opened)
             await secured.ready
         except BaseException:
             secured.abort()
@@ -118,7 +123,7 @@ class Connector:
 
 
 def _explain(error: OSError | UnicodeError, endpoint: Endpoint, exchange: Exchange) -> None:
-    """Say in the exchange why there is no connection."""
+    """Record the reason of a failed connection in the exchange."""
     if is_shortage(error):
         exchange.failure_kind = FailureKind.LOCAL
         exchange.error = _reason(error)
@@ -137,43 +142,43 @@ def _explain(error: OSError | UnicodeError, endpoint: Endpoint, exchange: Exchan
 
 def _step(endpoint: Endpoint, exchange: Exchange) -> str:
     if exchange.dns_ms is None:
-        return f"the name {endpoint.host} was being resolved"
+        return f"resolving the name {endpoint.host}"
     if exchange.connect_ms is None:
         return f"connecting to {endpoint.host} port {endpoint.port}"
-    return "the TLS handshake was under way"
+    return "performing the TLS handshake"
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in the words of the system."""
+    """Return the operating system's description of an error."""
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        # Event loops put texts of their own into `strerror`.
+        # Event loops replace `strerror` by their own messages.
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 
-async def _open_socket(addresses: list[str], port: int, ends: float) -> socket.socket:
-    """Connect to the first of the addresses that answers.
+async def _open_socket(addresses: list[str], port: int, deadline: float) -> socket.socket:
+    """Connect to the first address that accepts.
 
-    Each is given an even share of the time that is left, so that one which never answers does not
-    keep the next from being tried. They are tried one after another: a webhook can wait, and half
-    of the connections that RFC 8305 opens are for nothing.
+    The addresses share the remaining time evenly, so an unreachable address does not prevent an
+    attempt with the next one. They are tried in turn, not concurrently as in RFC 8305: webhooks
+    tolerate the latency, and RFC 8305 opens many connections that are never used.
     """
     failures: list[str] = []
     for tried, address in enumerate(addresses, 1):
         now = asyncio.get_running_loop().time()
         is_last = tried == len(addresses)
-        share = None if is_last else max(ends - now, 0.0) / (len(addresses) - tried + 1)
+        share = None if is_last else max(deadline - now, 0.0) / (len(addresses) - tried + 1)
         try:
             async with asyncio.timeout(share):
                 return await _open_one(address, port)
         except OSError as error:
             if is_shortage(error):
-                # The next address would fare no better.
+                # The next address would fail in the same way.
                 raise
-            # A TimeoutError is one too, be it the system's or that of the share.
-            reason = "no answer" if isinstance(error, TimeoutError) else _reason(error)
+            # TimeoutError is an OSError, whether raised by the system or by `asyncio.timeout`.
+            reason = "no response" if isinstance(error, TimeoutError) else _reason(error)
             failures.append(f"{address} port {port}: {reason}")
     raise OSError("; ".join(failures) or "the name has no addresses")
 

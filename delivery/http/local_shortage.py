@@ -1,12 +1,13 @@
-"""Shortages of this machine or process, as opposed to faults of an endpoint.
+"""Resource shortages of this machine or process, as opposed to failures of an endpoint.
 
-Files (EMFILE, ENFILE), memory for sockets (ENOBUFS, ENOMEM), threads for name resolution and
-ephemeral ports are shortages: they pass, and say nothing about the endpoint. So is a network
-interface that is down (ENETDOWN): nothing at all can be called through it.
+Shortages of files (EMFILE, ENFILE), of memory for sockets (ENOBUFS, ENOMEM), of threads for name
+resolution and of ephemeral ports are transient and independent of the endpoint. A network interface
+that is down (ENETDOWN) counts as a shortage, because it affects all endpoints.
 
-EACCES and EPERM are none. They come from firewall rules and routes that forbid a destination: they
-last, they concern that endpoint, and its owner has to learn of them. Nor is ENETUNREACH: it is also
-the error of a host without IPv6 for every endpoint with only IPv6 addresses.
+EACCES and EPERM are not shortages. They come from firewall rules and routes that forbid a
+destination: they are permanent and specific to an endpoint, whose owner must be notified.
+ENETUNREACH is not a shortage either: on a host without IPv6 it is the error of every endpoint that
+has only IPv6 addresses.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _SHORTAGES: Final = frozenset(
 
 
 class LocalShortage(OSError):
-    """This process cannot make the call now, whatever the endpoint."""
+    """Error of a call that this process cannot make now, independent of the endpoint."""
 
 
 def is_shortage(error: BaseException | None) -> bool:
-    """Return whether an error, or one of those that caused it, says that something is short."""
+    """Return whether an error, or one of its causes, is a shortage."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -38,7 +39,7 @@ def is_shortage(error: BaseException | None) -> bool:
         if isinstance(error, socket.gaierror):
             if error.errno == socket.EAI_MEMORY:
                 return True
-        # The numbers of TLS errors are OpenSSL's.
+        # The `errno` of a TLS error is a number of OpenSSL.
         elif (
             isinstance(error, OSError)
             and not isinstance(error, ssl.SSLError)
@@ -52,8 +53,8 @@ def is_shortage(error: BaseException | None) -> bool:
 def is_out_of_files() -> bool:
     """Return whether no file can be opened now.
 
-    The resolver of the system does not say so: without a file for its socket it finds that a name
-    cannot be resolved.
+    The system's resolver does not report this: without a file for its socket, it reports that the
+    name cannot be resolved.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
@@ -65,8 +66,9 @@ def is_out_of_files() -> bool:
 def is_out_of_ports(family: int, address: str, port: int) -> bool:
     """Return whether EADDRNOTAVAIL for this destination means that the TCP ports are used up.
 
-    The other meaning is that this machine has no address to call it from, such as one without IPv6.
-    Then a datagram socket, which has ports of its own, cannot be connected either.
+    EADDRNOTAVAIL can also mean that this machine has no source address for the destination, for
+    example no IPv6 address. In that case, a datagram socket, whose ports are separate, cannot be
+    connected either.
     """
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

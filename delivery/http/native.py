@@ -1,7 +1,7 @@
-"""The engine's own transport: kept-alive connections per endpoint, bytes in and bytes out.
+"""Native transport: HTTP/1.1 over a pool of connections for each endpoint.
 
-A connection that is free is used again, the one used last first; otherwise the endpoint is
-resolved, judged by the guard and connected to, at the very address that was judged.
+A call reuses the idle connection that was used last. Without an idle connection, it resolves the
+endpoint, checks the addresses with the guard, and connects to a checked address.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from delivery.http.connecting import Connector
-from delivery.http.connection import Connection
+from delivery.http.connection import HttpConnection
 from delivery.http.open_files import current_shares
-from delivery.http.pool import Place, Pool
+from delivery.http.pool import EndpointPool, Slot
 from delivery.models import Exchange, FailureKind
 
 if TYPE_CHECKING:
@@ -29,15 +29,16 @@ __all__ = ["NativeTransport"]
 
 
 class NativeTransport:
-    """Makes exchanges over HTTP/1.1 connections of its own.
+    """Transport over HTTP/1.1 connections.
 
     Args:
-        guard: Says which addresses may be called.
-        keepalive: Seconds that a free connection is kept; 0: none is.
-        connections_per_origin: Connections to one endpoint at once; more exchanges wait.
-        max_response_head: Bytes of status line and headers above which a response is a failure.
-        max_response_body: Bytes of a body that are read.
-        reserved_files: Files that the rest of the process will open.
+        guard: Decides which addresses may be called.
+        keepalive: Seconds after which an idle connection is closed. 0 disables reuse.
+        connections_per_origin: Maximum number of connections to one endpoint. Further exchanges
+            wait.
+        max_response_head: Maximum bytes of status line and headers. A longer head is a failure.
+        max_response_body: Maximum bytes that are read of a body.
+        reserved_files: Number of files that the rest of the process will open.
     """
 
     def __init__(
@@ -50,128 +51,128 @@ class NativeTransport:
         reserved_files: int = 0,
     ) -> None:
         self._connector = Connector(
-            guard, lambda: Connection(max_response_head, max_response_body, self._forget)
+            guard, lambda: HttpConnection(max_response_head, max_response_body, self._remove)
         )
         self._keepalive = keepalive
         self._per_origin = connections_per_origin
         self._reserved_files = reserved_files
         self._max_sockets = 0
-        """Connections that there may be, free ones included; 0: not known before the first."""
+        """Maximum number of connections, including idle ones. 0 until the first is opened."""
         self._connecting = 0
-        self._pools: dict[tuple[object, ...], Pool] = {}
-        """By the key of their endpoint."""
-        self.crowded: set[Pool] = set()
-        """Those in which a call may have to wait; see `Places`."""
-        self._open: set[Connection] = set()
-        self._free: OrderedDict[Connection, tuple[Endpoint, Pool]] = OrderedDict()
-        """All free connections, the one that is free for longest first."""
+        self._pools: dict[tuple[object, ...], EndpointPool] = {}
+        """Pools by the key of their endpoint."""
+        self.saturated: set[EndpointPool] = set()
+        """Pools in which a call may have to wait; see `SlotProvider`."""
+        self._open: set[HttpConnection] = set()
+        self._idle: OrderedDict[HttpConnection, tuple[Endpoint, EndpointPool]] = OrderedDict()
+        """All idle connections, the one idle for longest first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def send(self, request: Request) -> Exchange:
         """Make one exchange; see `Transport.send`.
 
-        A connection that was used before and closes before the first byte of a response is not held
-        against the endpoint: the server closed it for being idle, while the request was on its way.
-        The request is then made once more on a new connection, within the same time. Go's net/http
-        does the same for requests that may be repeated; ours carry a `webhook-id` to that end.
+        If a reused connection closes before the first byte of a response, the server probably
+        closed it for being idle while the request was on its way. The request is then repeated once
+        on a new connection, within the same timeout. Go's net/http does the same for requests that
+        may be repeated. A webhook may be repeated because its `webhook-id` identifies it.
         """
         endpoint = request.endpoint
         exchange = Exchange()
         waited = 0.0
         caller: Caller = request
-        if request.place is not None:
-            caller = request.place
-            pool = request.place.pool
+        if request.slot is not None:
+            caller = request.slot
+            pool = request.slot.pool
         else:
-            pool = self._pools.get(endpoint.key) or self._pool(endpoint)
+            pool = self._pools.get(endpoint.key) or self._pool_of(endpoint)
             if not pool.try_enter(request):
-                asked = time.perf_counter()
+                requested = time.perf_counter()
                 await pool.wait(request)
-                waited = time.perf_counter() - asked
+                waited = time.perf_counter() - requested
         began = time.perf_counter()
-        connection: Connection | None = None
+        connection: HttpConnection | None = None
         try:
-            connection = self._take_free(pool)
+            connection = self._take_idle(pool)
             if connection is not None:
                 exchange.reused = True
                 left = request.timeout - (time.perf_counter() - began)
                 await connection.start(request, exchange, left)
             if connection is None or _was_closed_idle(exchange):
                 before, exchange = exchange, Exchange()
-                connection = await self._send_anew(request, exchange, began)
-                _keep_sent(exchange, before)
+                connection = await self._send_on_new_connection(request, exchange, began)
+                _record_sending(exchange, before)
         except BaseException:
             if connection is not None:
                 connection.abort()
             raise
         finally:
             if connection is not None and connection.usable:
-                self._keep_free(endpoint, pool, connection)
+                self._store_idle(endpoint, pool, connection)
             pool.leave(caller)
-            if not pool.free:
+            if not pool.idle:
                 self._drop_if_unused(endpoint, pool)
         exchange.total_ms = (time.perf_counter() - began) * 1000
         if waited:
             exchange.waited_ms = waited * 1000
         return exchange
 
-    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
-        """See `Places.has_place`."""
+    def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+        """See `SlotProvider.has_slot`."""
         pool = self._pools.get(endpoint.key)
         return pool is None or pool.admits(tenant, lane)
 
-    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Place]:
-        """See `Places.ask_for_place`."""
-        pool = self._pool(endpoint)
-        place = Place(pool, tenant, lane, lambda place: self._leave(endpoint, pool, place))
-        given: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+    def request_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> asyncio.Future[Slot]:
+        """See `SlotProvider.request_slot`."""
+        pool = self._pool_of(endpoint)
+        slot = Slot(pool, tenant, lane, lambda slot: self._leave(endpoint, pool, slot))
+        granted: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
 
-        def pass_on(asked: asyncio.Future[None]) -> None:
-            if asked.cancelled():
+        def pass_on(request: asyncio.Future[None]) -> None:
+            if request.cancelled():
                 return
-            if given.done():
-                place.release()
+            if granted.done():
+                slot.release()
             else:
-                given.set_result(place)
+                granted.set_result(slot)
 
-        asked = pool.ask(place)
-        asked.add_done_callback(pass_on)
-        given.add_done_callback(lambda _: asked.cancel())
-        return given
+        request = pool.request(slot)
+        request.add_done_callback(pass_on)
+        granted.add_done_callback(lambda _: request.cancel())
+        return granted
 
     async def aclose(self) -> None:
-        """Close every connection; exchanges under way fail, and so does whatever is sent later."""
+        """Close every connection. Current and later exchanges fail."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
         for connection in list(self._open):
             connection.abort()
-        # Lets the event loop run the callbacks that release the sockets.
+        # Let the event loop run the callbacks that release the sockets.
         await asyncio.sleep(0)
 
-    def _take_free(self, pool: Pool) -> Connection | None:
-        """Return the connection that was used last; None: there is none that can be used."""
-        while pool.free:
-            connection = pool.free.pop()
-            del self._free[connection]
-            if connection.is_quiet():
+    def _take_idle(self, pool: EndpointPool) -> HttpConnection | None:
+        """Return the usable connection that was used last, if any."""
+        while pool.idle:
+            connection = pool.idle.pop()
+            del self._idle[connection]
+            if connection.has_no_unread_data():
                 return connection
-            # Bytes sent unasked, such as "408 Request Timeout", would be taken for the response.
+            # Unrequested bytes, such as "408 Request Timeout", would be read as the response.
             connection.abort()
         return None
 
-    def _pool(self, endpoint: Endpoint) -> Pool:
+    def _pool_of(self, endpoint: Endpoint) -> EndpointPool:
         pool = self._pools.get(endpoint.key)
         if pool is None:
-            pool = self._pools[endpoint.key] = Pool(self._per_origin, self.crowded)
+            pool = self._pools[endpoint.key] = EndpointPool(self._per_origin, self.saturated)
         return pool
 
-    async def _send_anew(
+    async def _send_on_new_connection(
         self, request: Request, exchange: Exchange, began: float
-    ) -> Connection | None:
-        """Make the exchange on a new connection; None: there was none."""
+    ) -> HttpConnection | None:
+        """Make the exchange on a new connection. Return None if there is none."""
         connection = None
         if not self._closed:
             await self._make_room()
@@ -183,7 +184,7 @@ class NativeTransport:
             finally:
                 self._connecting -= 1
             if exchange.failure_kind is FailureKind.LOCAL:
-                self._close_all_free()
+                self._close_all_idle()
         if self._closed:
             if connection is not None:
                 connection.abort()
@@ -203,70 +204,72 @@ class NativeTransport:
             raise
         return connection
 
-    def _keep_free(self, endpoint: Endpoint, pool: Pool, connection: Connection) -> None:
+    def _store_idle(
+        self, endpoint: Endpoint, pool: EndpointPool, connection: HttpConnection
+    ) -> None:
         if self._closed or not self._keepalive:
             connection.abort()
             return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
-        pool.free.append(connection)
-        self._free[connection] = (endpoint, pool)
+        pool.idle.append(connection)
+        self._idle[connection] = (endpoint, pool)
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._keepalive, self._sweep)
 
     def _sweep(self) -> None:
-        """Close the connections that were free for too long."""
+        """Close the connections that have been idle for too long."""
         loop = asyncio.get_running_loop()
         self._sweeper = None
-        while self._free:
-            connection = next(iter(self._free))
-            ends = connection.idle_since + self._keepalive
-            if ends > loop.time():
-                self._sweeper = loop.call_at(ends, self._sweep)
+        while self._idle:
+            connection = next(iter(self._idle))
+            expires_at = connection.idle_since + self._keepalive
+            if expires_at > loop.time():
+                self._sweeper = loop.call_at(expires_at, self._sweep)
                 return
-            self._close_free(connection)
+            self._close_idle(connection)
 
     async def _make_room(self) -> None:
-        """Close free connections while there are too many for the files that may be open."""
+        """Close idle connections while the process has too many files open."""
         if not self._max_sockets:
-            # Not before: a program may raise its limit of open files when it begins to deliver.
+            # Not earlier: a program may raise its limit of open files before it begins to deliver.
             self._max_sockets = current_shares(self._reserved_files).sockets
         has_closed = False
-        while self._free and len(self._open) + self._connecting >= self._max_sockets:
-            self._close_free(next(iter(self._free)))
+        while self._idle and len(self._open) + self._connecting >= self._max_sockets:
+            self._close_idle(next(iter(self._idle)))
             has_closed = True
         if has_closed:
-            # Lets the event loop release the socket.
+            # Let the event loop release the socket.
             await asyncio.sleep(0)
 
-    def _close_all_free(self) -> None:
-        while self._free:
-            self._close_free(next(iter(self._free)))
+    def _close_all_idle(self) -> None:
+        while self._idle:
+            self._close_idle(next(iter(self._idle)))
 
-    def _close_free(self, connection: Connection) -> None:
-        self._forget(connection)
+    def _close_idle(self, connection: HttpConnection) -> None:
+        self._remove(connection)
         connection.abort()
 
-    def _forget(self, connection: Connection) -> None:
-        """Let go of a connection that is closed; one in use has its place given back by `send`."""
+    def _remove(self, connection: HttpConnection) -> None:
+        """Remove a closed connection. If it was in use, `send` releases its slot."""
         self._open.discard(connection)
-        endpoint_and_pool = self._free.pop(connection, None)
+        endpoint_and_pool = self._idle.pop(connection, None)
         if endpoint_and_pool is not None:
             endpoint, pool = endpoint_and_pool
-            pool.free.remove(connection)
+            pool.idle.remove(connection)
             self._drop_if_unused(endpoint, pool)
 
-    def _leave(self, endpoint: Endpoint, pool: Pool, caller: Caller) -> None:
+    def _leave(self, endpoint: Endpoint, pool: EndpointPool, caller: Caller) -> None:
         pool.leave(caller)
         self._drop_if_unused(endpoint, pool)
 
-    def _drop_if_unused(self, endpoint: Endpoint, pool: Pool) -> None:
+    def _drop_if_unused(self, endpoint: Endpoint, pool: EndpointPool) -> None:
         if pool.is_unused:
             self._pools.pop(endpoint.key, None)
 
 
-def _keep_sent(exchange: Exchange, before: Exchange) -> None:
-    """Record that a request which cannot be repeated now was written once before."""
+def _record_sending(exchange: Exchange, before: Exchange) -> None:
+    """Record that a request was sent, although a local shortage prevented its repetition."""
     if exchange.failure_kind is FailureKind.LOCAL and before.reused:
         exchange.reused = True
         exchange.remote_address = before.remote_address

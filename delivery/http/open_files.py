@@ -1,4 +1,4 @@
-"""How the files that a process may open are shared between calls and everything else."""
+"""Budget of open files: shares for calls and for the rest of the process."""
 
 from __future__ import annotations
 
@@ -10,53 +10,54 @@ from typing import Final
 __all__ = ["FileShares", "current_shares", "share_files"]
 
 _UNLIMITED: Final = 1_000_000
-_MOST_LOOKUPS: Final = 532
-"""Name resolutions at once; each is a thread."""
+_MAX_LOOKUPS: Final = 532
+"""Maximum number of concurrent name resolutions. Each uses a thread."""
 _MARGIN: Final = 8
-"""Files for logs, a new database connection, and whatever else opens one for a moment."""
-_FILES_OF_A_LOOKUP: Final = 2
-_ASSUMED: Final = 24
-"""Files that are open where the system does not say how many are."""
+"""Files left for logs, a new database connection and other short uses."""
+_FILES_PER_LOOKUP: Final = 2
+_ASSUMED_OPEN: Final = 24
+"""Assumed number of open files if the system does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileShares:
-    """What calls may use."""
+    """Number of files that calls may use."""
 
     limit: int | None
-    """Files that the process may open; None: any number."""
+    """Maximum number of files of the process. None for no limit."""
     sockets: int
-    """Connections to endpoints, free ones included."""
+    """Maximum number of connections to endpoints, including idle ones."""
     lookups: int
-    """Name resolutions at once."""
+    """Maximum number of concurrent name resolutions."""
 
 
 def share_files(limit: int | None, *, open_now: int, reserved: int) -> FileShares:
-    """Return what calls may use of `limit` files.
+    """Compute the shares of calls in `limit` files.
 
     Args:
-        limit: Files that the process may open; None: any number.
-        open_now: How many are open already, for something else.
-        reserved: How many more the rest of the process will open, such as database connections.
+        limit: Maximum number of files of the process. None for no limit.
+        open_now: Number of files that are open for other purposes.
+        reserved: Number of files that the rest of the process will open, such as database
+            connections.
     """
     if limit is None:
-        return FileShares(None, _UNLIMITED, _MOST_LOOKUPS)
+        return FileShares(None, _UNLIMITED, _MAX_LOOKUPS)
     spare = limit - open_now - reserved - _MARGIN
-    lookups = min(max(spare // (4 * _FILES_OF_A_LOOKUP), 1), _MOST_LOOKUPS)
-    return FileShares(limit, max(spare - lookups * _FILES_OF_A_LOOKUP, 1), lookups)
+    lookups = min(max(spare // (4 * _FILES_PER_LOOKUP), 1), _MAX_LOOKUPS)
+    return FileShares(limit, max(spare - lookups * _FILES_PER_LOOKUP, 1), lookups)
 
 
 def current_shares(reserved: int, own: int = 0) -> FileShares:
-    """Return what calls of this process may use now.
+    """Compute the present shares of calls in this process.
 
     Args:
         reserved: See `share_files`.
-        own: Files that are open for calls already.
+        own: Number of files that are open for calls.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = None if soft == resource.RLIM_INFINITY else soft
     try:
         open_now = sum(1 for _ in Path("/dev/fd").iterdir())
     except OSError:
-        open_now = _ASSUMED
+        open_now = _ASSUMED_OPEN
     return share_files(limit, open_now=max(open_now - own, 0), reserved=reserved)

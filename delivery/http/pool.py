@@ -1,9 +1,9 @@
-"""The places for calls to one endpoint: their number, their holders, and the waiting calls.
+"""Slots for the calls to one endpoint, their holders, and the waiting calls.
 
-Several tenants may call the same endpoint, and one of them a part of it that is slow. So that its
-calls do not take all places, the last ones are kept for others: an eighth for lanes that have no
-place yet, and half of these for tenants that have none. Waiting calls are served round-robin by
-tenant, then by lane.
+Several tenants may call the same endpoint, and a part of it that one tenant calls may be slow. To
+prevent its calls from taking all slots, one eighth of the slots is reserved for lanes without a
+slot, and half of these for tenants without a slot. Waiting calls are served round-robin by tenant,
+then by lane.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from uuid import UUID
 
-    from delivery.http.connection import Connection
+    from delivery.http.connection import HttpConnection
 
-__all__ = ["Caller", "Place", "Pool"]
+__all__ = ["Caller", "EndpointPool", "Slot"]
 
-_KEPT_FOR_LANES: Final = 8
-_KEPT_FOR_TENANTS: Final = 16
-"""One place in so many."""
+_RESERVED_FOR_LANES: Final = 8
+"""One in this number of slots is reserved for lanes without a slot."""
+_RESERVED_FOR_TENANTS: Final = 16
+"""One in this number of slots is reserved for tenants without a slot."""
 
 
 class Caller(Protocol):
-    """The call that a place is for."""
+    """Tenant and lane of a call."""
 
     tenant: str | None
     lane: UUID | None
 
 
-class Place:
-    """A place granted to a waiting call. Release it whether or not it is used."""
+class Slot:
+    """Slot granted to a waiting call. Release it unless a request uses it."""
 
     __slots__ = ("_release", "lane", "pool", "tenant")
 
     def __init__(
         self,
-        pool: Pool,
+        pool: EndpointPool,
         tenant: str | None,
         lane: UUID | None,
-        release: Callable[[Place], None],
+        release: Callable[[Slot], None],
     ) -> None:
         self.pool = pool
         self.tenant = tenant
@@ -51,78 +52,79 @@ class Place:
         self._release = release
 
     def release(self) -> None:
-        """Give the place back without having used it."""
+        """Release the unused slot."""
         self._release(self)
 
 
-class Pool:
-    """The calls to one endpoint, and the connections to it that are free.
+class EndpointPool:
+    """Slots and idle connections of one endpoint.
 
-    A call takes a free connection if there is one and makes a new one if there is none, so there
-    are never more connections than places.
+    A call takes an idle connection if there is one, and opens a connection otherwise, so there are
+    never more connections than slots.
 
     Args:
-        limit: Places there are.
-        crowded: The pools that have only their last places left, kept up to date by each.
+        limit: Number of slots.
+        saturated: Set of the pools that have only reserved slots left. Each pool adds and removes
+            itself.
     """
 
     __slots__ = (
-        "_crowded",
-        "_for_all",
-        "_for_lanes",
         "_lanes",
         "_limit",
+        "_not_for_tenants",
+        "_saturated",
         "_taken",
         "_tenants",
+        "_unreserved",
         "_waiting",
         "_waiting_lanes",
         "_waiting_tenants",
-        "free",
+        "idle",
     )
 
-    def __init__(self, limit: int, crowded: set[Pool]) -> None:
+    def __init__(self, limit: int, saturated: set[EndpointPool]) -> None:
         self._limit = limit
-        self._for_all = limit - limit // _KEPT_FOR_LANES
-        """Places that anybody may have."""
-        self._for_lanes = limit - limit // _KEPT_FOR_TENANTS
-        """The same and those that lanes may have which have none."""
-        self._crowded = crowded
+        self._unreserved = limit - limit // _RESERVED_FOR_LANES
+        """Number of slots that are not reserved."""
+        self._not_for_tenants = limit - limit // _RESERVED_FOR_TENANTS
+        """Number of slots that are not reserved for tenants."""
+        self._saturated = saturated
         self._taken = 0
         self._lanes: dict[Hashable, int] = {}
-        """How many places each lane has that has one."""
+        """Number of slots of each lane that has any."""
         self._tenants: dict[Hashable, int] = {}
-        """How many places each tenant has that has one."""
+        """Number of slots of each tenant that has any."""
         self._waiting: Rounds[tuple[Caller, asyncio.Future[None]]] = Rounds()
         self._waiting_lanes: dict[tuple[Hashable, Hashable], None] = {}
-        """Tenant and lane of those that wait and have no place, the longest first. With this and
-        the next, finding who may have a last place takes the same time however many wait."""
+        """Tenant and lane of the waiting lanes without a slot, the longest wait first. With this
+        index and the next, granting a reserved slot takes constant time."""
         self._waiting_tenants: dict[Hashable, None] = {}
-        """Tenants that wait and have no place, the longest first."""
-        self.free: list[Connection] = []
-        """Connections that nobody uses, the one used last at the end."""
+        """Waiting tenants without a slot, the longest wait first."""
+        self.idle: list[HttpConnection] = []
+        """Idle connections, the one used last at the end."""
 
     @property
     def is_unused(self) -> bool:
-        """Whether nobody has a place or waits for one, and no connection is kept."""
-        return not self._taken and not self.free and not self._waiting.count
+        """True without slots in use, waiting calls and idle connections."""
+        return not self._taken and not self.idle and not self._waiting.count
 
     def admits(self, tenant: Hashable, lane: Hashable) -> bool:
-        """Return whether a call may have a place at once."""
+        """Return whether a call gets a slot immediately."""
         taken = self._taken
         return (
-            taken < self._for_all
-            or (taken < self._for_lanes and lane not in self._lanes)
+            taken < self._unreserved
+            or (taken < self._not_for_tenants and lane not in self._lanes)
             or (taken < self._limit and tenant not in self._tenants)
         )
 
     def try_enter(self, caller: Caller) -> bool:
-        """Take a place if `admits` allows it at once, and return whether it does."""
-        if self._taken >= self._for_all - 1 or self._waiting.count:
+        """Take a slot if `admits` allows it. Return whether a slot was taken."""
+        if self._taken >= self._unreserved - 1 or self._waiting.count:
             if not self.admits(caller.tenant, caller.lane):
                 return False
             self.enter(caller)
             return True
-        # The same as `enter` where nobody waits and nothing is scarce.
+        # Inlined `enter` without its checks: no call waits, and no slot is scarce.
         tenant, lane = caller.tenant, caller.lane
         lanes, tenants = self._lanes, self._tenants
         lanes[lane] = lanes.get(lane, 0) + 1
@@ -131,24 +133,24 @@ class Pool:
         return True
 
     def enter(self, caller: Caller) -> None:
-        """Take a place, which `admits` must have allowed; give it back by `leave`."""
+        """Take a slot. `admits` must have allowed it. Release it with `leave`."""
         tenant, lane = caller.tenant, caller.lane
         lanes, tenants = self._lanes, self._tenants
         lanes[lane] = lanes.get(lane, 0) + 1
         tenants[tenant] = tenants.get(tenant, 0) + 1
         self._taken += 1
-        if self._taken == self._for_all:
-            self._crowded.add(self)
+        if self._taken == self._unreserved:
+            self._saturated.add(self)
         if self._waiting_lanes:
             self._waiting_lanes.pop((tenant, lane), None)
             self._waiting_tenants.pop(tenant, None)
 
     def leave(self, caller: Caller) -> None:
-        """Give a place back, and let those who wait have it."""
+        """Release a slot, and grant it to a waiting call."""
         tenant, lane = caller.tenant, caller.lane
         lanes, tenants, waiting = self._lanes, self._tenants, self._waiting
-        if self._taken == self._for_all:
-            self._crowded.discard(self)
+        if self._taken == self._unreserved:
+            self._saturated.discard(self)
         self._taken -= 1
         if lanes[lane] > 1:
             lanes[lane] -= 1
@@ -163,13 +165,13 @@ class Pool:
             if waiting.count and waiting.has_tenant(tenant):
                 self._waiting_tenants[tenant] = None
         if waiting.count:
-            self._serve()
+            self._grant_slots()
 
-    def ask(self, caller: Caller) -> asyncio.Future[None]:
-        """Wait for a place.
+    def request(self, caller: Caller) -> asyncio.Future[None]:
+        """Request a slot.
 
-        Once the future has a result the place is taken, and must be given back by `leave`.
-        Cancelling the future gives up the turn.
+        When the future has a result, the slot is taken; release it with `leave`. Cancelling the
+        future withdraws the request.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(caller.tenant, caller.lane, (caller, waiter))
@@ -177,23 +179,23 @@ class Pool:
             self._waiting_lanes[caller.tenant, caller.lane] = None
         if caller.tenant not in self._tenants:
             self._waiting_tenants[caller.tenant] = None
-        self._serve()
+        self._grant_slots()
         return waiter
 
     async def wait(self, caller: Caller) -> None:
-        """Wait for a place, which must be given back by `leave`."""
-        waiter = self.ask(caller)
+        """Wait for a slot. Release it with `leave`."""
+        waiter = self.request(caller)
         try:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # It came in the same moment in which the waiting was given up.
+                # The slot was granted in the same turn of the event loop.
                 self.leave(caller)
             raise
 
-    def _serve(self) -> None:
+    def _grant_slots(self) -> None:
         while self._waiting.count:
-            turn = self._next()
+            turn = self._take_next()
             if turn is None:
                 return
             caller, waiter = turn
@@ -201,22 +203,22 @@ class Pool:
                 self.enter(caller)
                 waiter.set_result(None)
             else:
-                self._forget(caller)
+                self._withdraw(caller)
 
-    def _next(self) -> tuple[Caller, asyncio.Future[None]] | None:
-        """Take who may have a place now from those who wait."""
+    def _take_next(self) -> tuple[Caller, asyncio.Future[None]] | None:
+        """Remove and return the waiting call that gets a slot now."""
         taken = self._taken
-        if taken < self._for_all:
+        if taken < self._unreserved:
             turn = self._waiting.take()
             return None if turn is None else turn[2]
-        if taken < self._for_lanes and self._waiting_lanes:
+        if taken < self._not_for_tenants and self._waiting_lanes:
             return self._waiting.take_of_lane(*next(iter(self._waiting_lanes)))
         if taken < self._limit and self._waiting_tenants:
             return self._waiting.take_of_tenant(next(iter(self._waiting_tenants)))
         return None
 
-    def _forget(self, caller: Caller) -> None:
-        """Note that a caller gave up its turn, which may have been the last one of its lane."""
+    def _withdraw(self, caller: Caller) -> None:
+        """Update the indexes after a withdrawn request, maybe the last one of its lane."""
         if not self._waiting.has(caller.tenant, caller.lane):
             self._waiting_lanes.pop((caller.tenant, caller.lane), None)
         if not self._waiting.has_tenant(caller.tenant):

@@ -1,16 +1,19 @@
-"""Follows redirects, for calls that ask for it.
+"""Redirects, for calls that allow them.
 
-Each hop is an exchange like any other: its URL is parsed by the same rules, the guard judges its
-addresses, and what remains of the timeout is all the time it has. Other than in browsers, method
-and body are kept whatever the status says: a POST that becomes a GET delivers nothing (RFC 9110,
-15.4, allows both for 301 and 302).
+Each hop is an ordinary exchange: the same rules apply to its URL, the guard checks its addresses,
+and it must end within the rest of the timeout. Unlike browsers, the engine preserves method and
+body for every status: a POST that becomes a GET delivers nothing (RFC 9110, 15.4, allows both for
+301 and 302).
 
-A secret stays with the origin it was meant for. Another scheme, host or port receives no header
-that is a credential or repeats a secret that the call declares, and no client certificate; no
-private authority is trusted there; and a body that has such a secret is not sent there at all. What
-only looks secret in an event decides nothing: that is a rule about logs; see
-`delivery.message.redaction.declared_credentials`. `webhook-signature` is kept: it is no secret, and
-the receiver verifies by it.
+Secrets are sent only to the origin they are meant for. A redirect to another scheme, host or port:
+
+- omits headers that are credentials or contain a declared secret of the call;
+- uses neither the client certificate nor the private authorities;
+- is refused if the body contains a declared secret.
+
+Fields of an event whose names look secret do not matter here: that rule applies to logs; see
+`delivery.message.redaction.declared_credentials`. `webhook-signature` is sent: it is not a secret,
+and the receiver needs it for the verification.
 """
 
 from __future__ import annotations
@@ -45,29 +48,29 @@ _TIMINGS: Final = ("dns_ms", "connect_ms", "tls_ms", "send_ms", "first_byte_ms")
 
 class _Hop(NamedTuple):
     request: Request
-    shown_url: str
+    redacted_url: str
 
 
 class _NotFollowed(Exception):
-    """A redirect that leads nowhere; the text says why."""
+    """Reason not to follow a redirect."""
 
 
 class _Refused(_NotFollowed):
-    """One that must not be followed."""
+    """Reason not to follow a redirect that is forbidden, not just impossible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redirects:
-    """How redirects of a call are followed."""
+    """Rules for the redirects of a call."""
 
-    most: int
-    """How many, from 1."""
+    limit: int
+    """Maximum number of redirects, from 1."""
     tls_minimum_version: str | None = None
-    """The oldest version of TLS that is spoken with other origins."""
+    """Minimum version of TLS for other origins."""
     declared: Scrubber | None = None
-    """Finds the secrets that the call declares, whatever the event is."""
+    """Scrubber of the secrets that the call declares, independent of the event."""
     has_secret_body: bool = False
-    """Whether the call's own body has a field that is named as a secret."""
+    """True if the body template of the call has a field with the name of a secret."""
 
     async def follow(
         self,
@@ -76,22 +79,23 @@ class Redirects:
         *,
         plain_body: bytes = b"",
     ) -> Exchange:
-        """Make the exchange and those it leads to, all within the request's timeout.
+        """Make the exchange and follow its redirects, within the request's timeout.
 
-        The result is the last answer, with the times of all taken together, and the heads of the
-        others in `earlier_heads`. A redirect that cannot be followed is itself the last answer, and
-        `error` says why; one that must not be, since the guard refuses where it leads, it leaves
-        https, or the body has declared secrets for another origin, is `blocked`.
+        The result is the last response, with the total times of all exchanges, and the heads of the
+        redirects in `earlier_heads`. If a redirect cannot be followed, it is the last response, and
+        `error` contains the reason. If a redirect is forbidden, the failure is `blocked`: the guard
+        refuses the target, the redirect leads from https to http, or the body has declared secrets
+        and the target is another origin.
 
         Args:
-            transport: Makes the exchanges.
-            request: The first.
-            plain_body: Its body before it was compressed.
+            transport: Transport of the exchanges.
+            request: First request.
+            plain_body: Body before compression.
         """
         began = time.perf_counter()
         exchange = await transport.send(request)
         waited_ms = exchange.waited_ms
-        seen = {_place(request)}
+        seen = {_location_key(request)}
         while exchange.failure_kind is None and exchange.status_code in _STATUSES:
             location = find_header(exchange.response_head, b"location")
             if not location:
@@ -103,19 +107,19 @@ class Redirects:
                     exchange.failure_kind = FailureKind.BLOCKED
                 exchange.error = f"the redirect is not followed: {reason}"
                 break
-            seen.add(_place(hop.request))
+            seen.add(_location_key(hop.request))
             left = request.timeout - (time.perf_counter() - began - waited_ms / 1000)
-            answer = await transport.send(replace(hop.request, timeout=max(left, 0.0), place=None))
-            waited_ms += answer.waited_ms
-            if answer.failure_kind is FailureKind.BLOCKED:
+            latest = await transport.send(replace(hop.request, timeout=max(left, 0.0), slot=None))
+            waited_ms += latest.waited_ms
+            if latest.failure_kind is FailureKind.BLOCKED:
                 exchange.failure_kind = FailureKind.BLOCKED
-                exchange.error = f"the redirect is not followed: {answer.error}"
+                exchange.error = f"the redirect is not followed: {latest.error}"
                 break
-            if answer.error is not None:
-                # The deadline is that of all hops.
-                said = answer.error.replace(f"{max(left, 0.0):g} s", f"{request.timeout:g} s")
-                answer.error = f"after a redirect to {hop.shown_url}: {said}"
-            exchange = _behind(exchange, answer)
+            if latest.error is not None:
+                # Show the timeout of all hops, not the remaining time of this one.
+                error = latest.error.replace(f"{max(left, 0.0):g} s", f"{request.timeout:g} s")
+                latest.error = f"after a redirect to {hop.redacted_url}: {error}"
+            exchange = _merge(exchange, latest)
             request = replace(hop.request, timeout=request.timeout)
         exchange.total_ms = (time.perf_counter() - began) * 1000 - waited_ms
         return exchange
@@ -127,7 +131,7 @@ class Redirects:
         seen: set[tuple[Endpoint, str]],
         plain_body: bytes,
     ) -> _Hop:
-        """The request to make next."""
+        """Build the next request."""
         endpoint = request.endpoint
         origin = f"{endpoint.scheme}://{endpoint.host_header}"
         try:
@@ -135,43 +139,43 @@ class Redirects:
             following, target = parse_url(url)
         except ValueError as error:
             raise _NotFollowed(str(error)) from None
-        shown_url = redact_url(url)
+        redacted_url = redact_url(url)
         if endpoint.scheme == "https" and following.scheme != "https":
-            message = f"{shown_url} is not https, as the url before was"
+            message = f"{redacted_url} is not https, unlike the previous URL"
             raise _Refused(message)
-        is_kept: Callable[[bytes], bool] = _kept
+        is_sent: Callable[[bytes], bool] = _is_any
         if _origin(following) == _origin(endpoint):
             following = endpoint
         else:
             secrets = self._secrets_of(request)
-            if self.has_secret_body or _finds(secrets, plain_body):
-                message = f"the body has secrets, and {shown_url} is of another origin"
+            if self.has_secret_body or _contains(secrets, plain_body):
+                message = f"the body contains secrets, and {redacted_url} has another origin"
                 raise _Refused(message)
-            is_kept = partial(_is_open, secrets)
+            is_sent = partial(_is_not_secret, secrets)
             if following.scheme == "https":
                 tls = TlsOptions(minimum_version=self.tls_minimum_version)
                 following = replace(following, tls=tls)
-        head = _head(request, following, target, is_kept)
+        head = _head(request, following, target, is_sent)
         hop = replace(request, endpoint=following, head=head)
-        if _place(hop) in seen:
-            message = f"it leads in a circle, back to {shown_url}"
+        if _location_key(hop) in seen:
+            message = f"redirect loop, back to {redacted_url}"
             raise _NotFollowed(message)
-        if len(seen) > self.most:
-            allowed = "one redirect is" if self.most == 1 else f"{self.most} redirects are"
-            message = f"no more than {allowed} followed, and it leads on to {shown_url}"
+        if len(seen) > self.limit:
+            allowed = "1 redirect is" if self.limit == 1 else f"{self.limit} redirects are"
+            message = f"at most {allowed} allowed, and the next one leads to {redacted_url}"
             raise _NotFollowed(message)
-        return _Hop(hop, shown_url)
+        return _Hop(hop, redacted_url)
 
     def _secrets_of(self, request: Request) -> Scrubber:
-        """Return what finds the secrets of the call, and the credentials of this request."""
+        """Return a scrubber of the declared secrets and the credentials of this request."""
         credentials = Scrubber(credentials_in(request.head))
         return credentials if self.declared is None else self.declared.plus(credentials)
 
 
 def _resolved(base: str, location: str) -> str:
     if _AMBIGUOUS.search(location):
-        # Joining removes some of these, and programs differ about the others.
-        message = "its Location has a space, control character or backslash in it"
+        # `urljoin` removes some of these characters, and programs interpret the others differently.
+        message = "its Location contains a space, control character or backslash"
         raise ValueError(message)
     return urljoin(base, location)
 
@@ -187,7 +191,7 @@ def _target(request: Request) -> str:
     return request.head.split(b" ", 2)[1].decode("latin-1")
 
 
-def _place(request: Request) -> tuple[Endpoint, str]:
+def _location_key(request: Request) -> tuple[Endpoint, str]:
     return request.endpoint, _target(request)
 
 
@@ -195,45 +199,45 @@ def _origin(endpoint: Endpoint) -> tuple[str, str, int]:
     return endpoint.scheme, endpoint.host, endpoint.port
 
 
-def _finds(secrets: Scrubber, data: bytes) -> bool:
+def _contains(secrets: Scrubber, data: bytes) -> bool:
     return secrets.scrub(data) is not data
 
 
-def _kept(_: bytes) -> bool:
+def _is_any(_: bytes) -> bool:
     return True
 
 
-def _is_open(secrets: Scrubber, line: bytes) -> bool:
-    """Whether a line of a head has nothing secret in it."""
+def _is_not_secret(secrets: Scrubber, line: bytes) -> bool:
+    """Return whether a header line contains no secret."""
     name, _, value = line.decode("latin-1").partition(":")
-    return not is_credential(name.strip(), value.strip()) and not _finds(secrets, line)
+    return not is_credential(name.strip(), value.strip()) and not _contains(secrets, line)
 
 
 def _head(
-    request: Request, endpoint: Endpoint, target: str, is_kept: Callable[[bytes], bool]
+    request: Request, endpoint: Endpoint, target: str, is_sent: Callable[[bytes], bool]
 ) -> bytes:
-    """The request's head for another place."""
+    """Build the head of the request for another URL."""
     lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
     for line in request.head.removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]:
         if line[:5].lower() == b"host:":
             lines.append(f"Host: {endpoint.host_header}".encode("latin-1"))
-        elif is_kept(line):
+        elif is_sent(line):
             lines.append(line)
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _behind(redirect: Exchange, answer: Exchange) -> Exchange:
-    """The answer, with what is kept of the redirect that led to it."""
+def _merge(redirect: Exchange, latest: Exchange) -> Exchange:
+    """Add the times and the head of a redirect to the response that followed."""
     for name in _TIMINGS:
         before = getattr(redirect, name)
         if before is not None:
-            setattr(answer, name, before + (getattr(answer, name) or 0.0))
-    answer.earlier_heads = redirect.earlier_heads + _storable(redirect.response_head) + b"\r\n\r\n"
-    return answer
+            setattr(latest, name, before + (getattr(latest, name) or 0.0))
+    latest.earlier_heads = redirect.earlier_heads + _redacted(redirect.response_head) + b"\r\n\r\n"
+    return latest
 
 
-def _storable(head: bytes) -> bytes:
+def _redacted(head: bytes) -> bytes:
     location = find_header(head, b"location")
     assert location is not None
-    shown = redact_url(_text(location)).encode()
-    return redact_head(head.replace(location, shown))
+    redacted = redact_url(_text(location)).encode()
+    return redact_head(head.replace(location, redacted))

@@ -1,4 +1,4 @@
-"""One request, ready to be written."""
+"""Request in the form that transports send."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.message.request.url import Endpoint
 
 __all__ = ["Request"]
@@ -16,22 +16,22 @@ __all__ = ["Request"]
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request and its endpoint; not frozen because one is made for every delivery.
+    """Request and its endpoint. Not frozen, because that costs time for every delivery.
 
-    Each is equal to itself only: transports keep those that are under way in sets.
+    Compared by identity, because transports store requests in sets.
     """
 
     endpoint: Endpoint
     method: str
     head: bytes
-    """Request line and headers, with the empty line."""
+    """Request line and headers, including the empty line."""
     body: bytes
     timeout: float
-    """Seconds for the whole exchange, from name resolution to the last byte."""
+    """Maximum seconds of the exchange, from name resolution to the last byte."""
     connect_timeout: float
-    """Seconds of these for name resolution, TCP and TLS."""
+    """Maximum seconds of name resolution, TCP and TLS, within `timeout`."""
     tenant: str | None = None
-    """The tenant and lane that the call is made for: those take turns where calls wait."""
+    """Tenant of the call. Waiting calls are served round-robin by tenant and lane."""
     lane: UUID | None = None
-    place: Place | None = None
-    """The place that was waited for before the call began; None: the transport finds one."""
+    slot: Slot | None = None
+    """Slot granted before the call began. None to take one in the transport."""

@@ -1,11 +1,10 @@
-"""Resolves names to addresses, in threads of its own.
+"""Name resolution in dedicated daemon threads.
 
-The event loop's own `getaddrinfo` runs in a pool that is small (uvloop's lets two lookups run at
-once) and shared, so that a few names whose servers do not answer would hold up all others; and the
-threads of such pools are waited for when the program ends, which a resolver can make last half a
-minute. Here more lookups run at once, those that hang make room for others, a name that is being
-looked up for one call is not looked up again for the next, and the program ends without waiting for
-any.
+The event loop's `getaddrinfo` uses a small, shared thread pool (two concurrent lookups with
+uvloop), so a few names whose servers do not respond would block all others. The program would also
+wait for the threads of the pool when it ends, up to half a minute. Here, more lookups run
+concurrently, slow lookups make room for others, concurrent calls share the lookup of a name, and
+the program does not wait for lookups when it ends.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
 
     from delivery.http.addresses import Address
 
-__all__ = ["Names", "system_addresses"]
+__all__ = ["NameResolver", "system_addresses"]
 
-_AT_ONCE: Final = 32
-"""Lookups that do, at once; fewer where few files may be open."""
+_MAX_FAST: Final = 32
+"""Maximum number of concurrent lookups that are not slow. Lower if few files may be open."""
 _SLOW_AFTER: Final = 0.5
-"""Seconds after which a lookup no longer counts among those."""
+"""Seconds after which a lookup counts as slow."""
 
 
 def system_addresses(name: str) -> list[str]:
-    """The addresses of a name by the system's resolver, in the order to try them; blocks.
+    """Resolve a name with the system's resolver. Blocks.
 
     Raises:
         socket.gaierror, UnicodeError: if the name cannot be resolved.
@@ -43,43 +42,43 @@ def system_addresses(name: str) -> list[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
 
-class Names:
-    """Looks names up, each once at a time.
+class NameResolver:
+    """Resolver that runs one lookup of a name at a time.
 
     Args:
-        resolver: Gives the addresses of a name, in the order to try them; it is called in a thread,
-            and may block.
+        resolver: Function that returns the addresses of a name, in the order to try them. It runs
+            in a thread and may block.
     """
 
     def __init__(self, resolver: Callable[[str], Iterable[str]] = system_addresses) -> None:
         self._resolver = resolver
-        self._most = 0
-        self._places: asyncio.Semaphore
+        self._limit = 0
+        self._fast: asyncio.Semaphore
         self._threads: asyncio.Semaphore
-        self._under_way: dict[str, asyncio.Task[list[Address]]] = {}
+        self._lookups: dict[str, asyncio.Task[list[Address]]] = {}
 
     async def addresses(self, name: str) -> list[Address]:
-        """The addresses of a name, in the order to try them.
+        """Return the addresses of a name, in the order to try them.
 
         Raises:
             socket.gaierror, UnicodeError: if the name cannot be resolved.
-            LocalShortage: if this process has no thread or file left to resolve it.
+            LocalShortage: if this process has no thread or file left for the lookup.
         """
-        lookup = self._under_way.get(name)
-        if not self._most:
-            # Not before: a program may raise its limit of open files when it begins to deliver.
-            self._most = current_shares(0).lookups
-            self._places = asyncio.Semaphore(min(_AT_ONCE, self._most))
-            self._threads = asyncio.Semaphore(self._most)
+        lookup = self._lookups.get(name)
+        if not self._limit:
+            # Not earlier: a program may raise its limit of open files before it begins to deliver.
+            self._limit = current_shares(0).lookups
+            self._fast = asyncio.Semaphore(min(_MAX_FAST, self._limit))
+            self._threads = asyncio.Semaphore(self._limit)
         if lookup is None:
-            lookup = self._under_way[name] = asyncio.create_task(self._look_up(name))
+            lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
             lookup.add_done_callback(lambda done: self._ended(name, done))
-        # Who gives up waiting must not end the lookup for the others.
+        # Other calls may wait for the same lookup, so a cancellation must not end it.
         return await asyncio.shield(lookup)
 
     async def _look_up(self, name: str) -> list[Address]:
         async with self._threads:
-            async with self._places:
+            async with self._fast:
                 found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
                 thread = Thread(
                     target=_resolve,
@@ -95,28 +94,28 @@ class Names:
             return await found
 
     def _ended(self, name: str, lookup: asyncio.Task[list[Address]]) -> None:
-        del self._under_way[name]
+        del self._lookups[name]
         if not lookup.cancelled():
-            # Those who waited have it; when all have given up, it counts as seen.
+            # Mark the exception as retrieved, in case all waiting calls were cancelled.
             lookup.exception()
 
 
 def _resolve(
     resolver: Callable[[str], Iterable[str]], name: str, found: asyncio.Future[list[Address]]
 ) -> None:
-    """Settle the future with the addresses, or with why there are none; runs in a thread."""
+    """Complete the future with the addresses or an error. Runs in a thread."""
     try:
         addresses = list(dict.fromkeys(map(parse_address, resolver(name))))
-    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+    except Exception as error:  # noqa: BLE001 - the waiting calls receive every error
         if isinstance(error, socket.gaierror) and is_out_of_files():
-            error = LocalShortage("no file could be opened to resolve the name")
-        settle = partial(found.set_exception, error)
+            error = LocalShortage("cannot open a file to resolve the name")
+        complete = partial(found.set_exception, error)
     else:
-        settle = partial(found.set_result, addresses)
-    with suppress(RuntimeError):  # The event loop is closed: nobody waits any more.
-        found.get_loop().call_soon_threadsafe(_unless_done, found, settle)
+        complete = partial(found.set_result, addresses)
+    with suppress(RuntimeError):  # The event loop is closed, so no call waits.
+        found.get_loop().call_soon_threadsafe(_complete, found, complete)
 
 
-def _unless_done(found: asyncio.Future[list[Address]], settle: Callable[[], None]) -> None:
+def _complete(found: asyncio.Future[list[Address]], complete: Callable[[], None]) -> None:
     if not found.done():
-        settle()
+        complete()

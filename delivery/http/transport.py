@@ -1,4 +1,4 @@
-"""What the engine needs of HTTP: one exchange, in bytes."""
+"""Interface between the engine and HTTP transports."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.request import Request
     from delivery.message.request.url import Endpoint
     from delivery.models import Exchange
 
-__all__ = ["Places", "Transport"]
+__all__ = ["SlotProvider", "Transport"]
 
 
 class Transport(Protocol):
-    """Makes exchanges: `NativeTransport`, or httpx through `HttpxTransport`."""
+    """Client that makes exchanges: `NativeTransport`, or httpx through `HttpxTransport`."""
 
     async def send(self, request: Request) -> Exchange:
-        """Make one exchange within its time. Failures are data: only cancellation is raised."""
+        """Make one exchange within its timeout. Failures are recorded, not raised."""
 
     async def aclose(self) -> None:
         """Close every connection."""
 
 
 @runtime_checkable
-class Places(Protocol):
-    """A transport that bounds the calls to one endpoint, and knows before a call whether it waits.
+class SlotProvider(Protocol):
+    """Transport that limits the calls to one endpoint, and grants a slot before a call begins.
 
-    Without it a call that has to wait does so in `send`.
+    With other transports, a call may have to wait in `send`.
     """
 
-    crowded: Collection[object]
-    """Empty while no call has to wait: then nothing else need be asked."""
+    saturated: Collection[object]
+    """Endpoints at which a call may have to wait. If empty, `has_slot` is True for all calls."""
 
-    def has_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
-        """Return whether a call that is sent now does not have to wait for others."""
+    def has_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> bool:
+        """Return whether a call would begin immediately."""
 
-    def ask_for_place(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Place]:
-        """Wait in turns with the other lanes; cancelling the future gives the turn up."""
+    def request_slot(self, endpoint: Endpoint, tenant: str, lane: UUID) -> Future[Slot]:
+        """Request a slot, in turn with other lanes. Cancel the future to withdraw the request."""

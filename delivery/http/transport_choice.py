@@ -1,4 +1,4 @@
-"""Which transport makes the calls: the engine's own, httpx's, or one the caller brings."""
+"""Choice of the transport: native, httpx, or an object of the caller."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["AnyTransport", "guard_for", "open_transport", "transport_for"]
 
 AnyTransport: TypeAlias = "Transport | httpx.AsyncBaseTransport"
-"""What a caller may bring: our protocol, or any transport of httpx."""
+"""Transport of a caller: an implementation of our protocol, or any transport of httpx."""
 
 
 def guard_for(settings: HttpSettings) -> Guard:
-    """The guard that these settings describe.
+    """Create the guard for these settings.
 
     Raises:
-        InvalidSetting: if a network or host that they allow is not one.
+        InvalidSetting: if an allowed network or host is invalid.
     """
     try:
         return Guard(
@@ -37,24 +37,24 @@ def guard_for(settings: HttpSettings) -> Guard:
             require_https=settings.require_https,
         )
     except ValueError as error:
-        message = f"http.allowed_hosts or http.allowed_networks cannot be used: {error}"
+        message = f"http.allowed_hosts or http.allowed_networks is invalid: {error}"
         raise InvalidSetting(message) from None
 
 
 def transport_for(
     settings: HttpSettings, given: AnyTransport | None, reserved_files: int = 0
 ) -> Transport:
-    """Return the transport for these settings; the caller closes it unless it was given.
+    """Return the transport for these settings. The caller closes it unless it was given.
 
     Args:
-        settings: The section `http`.
-        given: The caller's own transport, if any.
-        reserved_files: Files that the rest of the process will open.
+        settings: Settings section `http`.
+        given: Transport of the caller, if any.
+        reserved_files: Number of files that the rest of the process will open.
     """
     guard = guard_for(settings)
     caps = (settings.max_response_head, settings.max_response_body)
     if given is not None or settings.transport == "httpx":
-        # httpx takes a while to import, and the engine's own transport does not need it.
+        # The import of httpx is slow, and the native transport does not need it.
         import httpx  # noqa: PLC0415
 
         from delivery.http.adapters.httpx_transports import (  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""What is sent, and what of it may be stored: payload, request, signature, redaction; pure."""
+"""Requests and their stored form: payload, template, signature, redaction, encryption; no I/O."""

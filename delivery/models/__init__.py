@@ -1,7 +1,7 @@
-"""The nouns of the engine: frozen, slotted dataclasses and the words they may use.
+"""Data models of the engine: frozen, slotted dataclasses and enums.
 
-The same names stand in SQL, Python, JSON and the command line. Durations are seconds as floats
-unless the name ends in `_ms`. Times are aware datetimes, taken from the database's clock.
+SQL, Python, JSON and the command line use the same names. Durations are seconds as floats, unless
+the name ends in `_ms`. Times are aware datetimes from the database's clock.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from delivery.models.enums import (
     BodyKind,
     CircuitState,
     Compression,
+    EngineEventType,
     FailureKind,
     JobStatus,
     Outcome,
-    OwnType,
     ReactionState,
     RetryStrategy,
     SignatureKind,
@@ -41,6 +41,7 @@ __all__ = [
     "CircuitState",
     "Compression",
     "DeliveryLog",
+    "EngineEventType",
     "Exchange",
     "FailureKind",
     "HttpMessage",
@@ -48,7 +49,6 @@ __all__ = [
     "Job",
     "JobStatus",
     "Outcome",
-    "OwnType",
     "Page",
     "RateLimit",
     "Reaction",

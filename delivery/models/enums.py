@@ -1,4 +1,4 @@
-"""The words that records may use for how things stand."""
+"""Enums of states, kinds and outcomes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = [
     "BodyKind",
     "CircuitState",
     "Compression",
+    "EngineEventType",
     "FailureKind",
     "JobStatus",
     "Outcome",
-    "OwnType",
     "ReactionState",
     "RetryStrategy",
     "SignatureKind",
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; `delivery.lifecycle` holds the legal transitions."""
+    """Status of a job; `delivery.lifecycle` has the legal transitions."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,7 +34,7 @@ class JobStatus(StrEnum):
 
 
 class TriggerState(StrEnum):
-    """The combined state of a trigger's jobs; `delivery.lifecycle.trigger_state` derives it."""
+    """Combined state of a trigger's jobs, computed by `delivery.lifecycle.trigger_state`."""
 
     NO_JOBS = "no_jobs"
     """No reaction matched."""
@@ -45,11 +45,11 @@ class TriggerState(StrEnum):
     CANCELED = "canceled"
     SKIPPED = "skipped"
     MIXED = "mixed"
-    """All jobs are finished, but not all in the same way."""
+    """All jobs are finished, with different statuses."""
 
 
 class FailureKind(StrEnum):
-    """Why an attempt, or the job as a whole, failed."""
+    """Reason for the failure of an attempt or job."""
 
     HTTP_STATUS = "http_status"
     TRANSPORT = "transport"
@@ -64,21 +64,21 @@ class FailureKind(StrEnum):
     HANDLER = "handler"
     INTERNAL = "internal"
     LOCAL = "local"
-    """The worker's own machine lacks something; never recorded, as it is no attempt."""
+    """The worker's machine lacks a resource. Never recorded, because the job was not attempted."""
 
     @classmethod
     def of_stored(cls, text: str | None) -> FailureKind | None:
-        """Return the stored kind; `INTERNAL` for one that a newer version of the engine wrote."""
+        """Convert a stored kind. A kind of a newer version of the engine becomes `INTERNAL`."""
         if text is None:
             return None
         return cls(text) if text in cls._value2member_map_ else cls.INTERNAL
 
 
 class Outcome(StrEnum):
-    """What one attempt led to.
+    """Outcome of an attempt.
 
-    `late` marks an exchange that changed nothing, because its worker had lost its lease, or the job
-    was gone, when it was recorded; `lost` an attempt of which nothing is known, because its worker
+    `late` marks an attempt without effect: when it was recorded, its worker had lost the lease, or
+    the job no longer existed. `lost` marks an attempt with an unknown result, because its worker
     died.
     """
 
@@ -90,7 +90,7 @@ class Outcome(StrEnum):
 
 
 class ReactionState(StrEnum):
-    """Whether a reaction takes part in fan-out."""
+    """State of a reaction. Only enabled reactions take part in fan-out."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -98,7 +98,7 @@ class ReactionState(StrEnum):
 
 
 class RetryStrategy(StrEnum):
-    """How the delay grows from one attempt to the next."""
+    """Growth of the delay from one attempt to the next."""
 
     CONSTANT = "constant"
     LINEAR = "linear"
@@ -107,7 +107,7 @@ class RetryStrategy(StrEnum):
 
 
 class StatusAction(StrEnum):
-    """What an HTTP status leads to, for `HttpParams.status_actions`."""
+    """Action for an HTTP status, for `HttpParams.status_actions`."""
 
     SUCCEED = "succeed"
     RETRY = "retry"
@@ -115,16 +115,16 @@ class StatusAction(StrEnum):
 
 
 class SignatureKind(StrEnum):
-    """How a signing secret signs, by the word that Standard Webhooks has for it."""
+    """Signature scheme of a signing secret, by its identifier in Standard Webhooks."""
 
     V1 = "v1"
-    """HMAC-SHA256; receivers hold the same secret, `whsec_…`."""
+    """HMAC-SHA256. Receivers have the same secret, `whsec_…`."""
     V1A = "v1a"
-    """ed25519; receivers hold the public key, `whpk_…`, of the secret `whsk_…`."""
+    """ed25519. Receivers have the public key `whpk_…` of the secret `whsk_…`."""
 
 
 class BodyKind(StrEnum):
-    """What is sent as the request's body."""
+    """Kind of a request's body."""
 
     PAYLOAD = "payload"
     """The trigger's payload, byte for byte."""
@@ -137,29 +137,29 @@ class BodyKind(StrEnum):
 
 
 class Compression(StrEnum):
-    """How a request's body is compressed."""
+    """Compression of a request's body."""
 
     GZIP = "gzip"
 
 
 class CircuitState(StrEnum):
-    """Whether calls are made to a reaction's endpoint; see `delivery.policy.endpoint_health`."""
+    """State of a reaction's circuit breaker; see `delivery.policy.endpoint_health`."""
 
     CLOSED = "closed"
-    """As usual."""
+    """Calls are made as usual."""
     OPEN = "open"
-    """No call is made for a while."""
+    """Calls are suspended."""
     HALF_OPEN = "half_open"
-    """One call at a time tries if the endpoint works again."""
+    """One call at a time probes the endpoint."""
 
 
-class OwnType(StrEnum):
-    """Event types of the engine's own triggers."""
+class EngineEventType(StrEnum):
+    """Event types of operational triggers, which the engine raises."""
 
     REACTION_FAILING = "reaction.failing"
-    """The circuit of the reaction has opened; calls are suspended."""
+    """The circuit of the reaction has opened, so calls are suspended."""
     REACTION_RECOVERED = "reaction.recovered"
-    """The circuit has closed; the endpoint accepts calls again."""
+    """The circuit has closed, so calls are made again."""
     REACTION_DISABLED = "reaction.disabled"
     """The engine has disabled the reaction: its endpoint failed for too long or returned 410."""
     JOB_EXHAUSTED = "job.exhausted"

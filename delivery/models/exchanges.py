@@ -1,4 +1,4 @@
-"""What one HTTP call produced, and how it is shown."""
+"""Result of an HTTP call, and its representation in the delivery log."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ __all__ = [
 ]
 
 LONG_RESPONSE: Final = 8_192
-"""Bytes of a head or a body above which looking through it may take milliseconds."""
+"""Size of a head or body in bytes above which a search in it may take milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds from one point of an exchange to the next; None: that step did not happen."""
+    """Durations of the steps of an exchange in milliseconds. None for a step that did not occur."""
 
     dns_ms: float | None = None
     connect_ms: float | None = None
     tls_ms: float | None = None
     send_ms: float | None = None
     first_byte_ms: float | None = None
-    """From the end of sending to the answer's first byte."""
+    """From the end of sending to the first byte of the response."""
     total_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HttpMessage:
-    """A request or response as it is shown."""
+    """Request or response in the delivery log. Secrets are redacted."""
 
     headers: tuple[tuple[str, str], ...]
     body: bytes
     body_size: int
-    """Bytes sent or received, before `body` was cut for storage."""
+    """Number of bytes sent or received, before `body` was truncated for storage."""
     truncated: bool
-    """Whether `body` is shorter than what was sent or received."""
+    """True if `body` is only the beginning of the body that was sent or received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """A redirect that was followed."""
+    """Redirect that was followed."""
 
     status_code: int
     location: str
-    """Where it led, as it was given, but for what looks secret in it."""
+    """Target as in the response, with secrets redacted."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLog:
-    """One HTTP exchange: the request made, and the answer or what went wrong."""
+    """Record of one attempt: the request, and the response or the failure."""
 
     id: UUID
     tenant_id: str
@@ -73,11 +73,11 @@ class DeliveryLog:
     outcome: Outcome
     method: str
     endpoint: str
-    """The URL called, without credentials."""
+    """URL of the request, without credentials."""
     request: HttpMessage | None
-    """None for an attempt that was lost."""
+    """None for a lost attempt."""
     response: HttpMessage | None
-    """None when there was no answer."""
+    """None without a response."""
     status_code: int | None
     failure_kind: FailureKind | None
     error: str | None
@@ -85,31 +85,31 @@ class DeliveryLog:
     timings: Timings | None
     remote_address: str | None
     reused: bool | None
-    """Whether the exchange went over a connection that was already open."""
+    """True if the exchange reused an open connection."""
     worker_id: UUID | None
     created_at: datetime
     redirects: tuple[Redirect, ...] = ()
-    """Those that were followed, in order; `response` is what the last of them led to."""
+    """Redirects that were followed, in order. `response` is the response to the last one."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """What one HTTP call produced, before anything is decided about it.
+    """Result of one HTTP call, before the decision about its job.
 
-    Not frozen, unlike its neighbours: the transport fills it in while bytes arrive, one is made for
-    every delivery, and a frozen dataclass of this width costs several times as much to make.
+    Not frozen, unlike the other models: the transport fills it in while bytes arrive, and creating
+    a frozen dataclass with this number of fields for every delivery costs several times as much.
     """
 
     status_code: int | None = None
     failure_kind: FailureKind | None = None
-    """Set when there was no complete answer; None when `status_code` tells all."""
+    """Reason for an incomplete response. None for a complete one."""
     error: str | None = None
     response_head: bytes = b""
-    """Status line and headers as received, up to the cap, without the empty line."""
+    """Status line and headers as received, without the empty line."""
     response_body: bytes = b""
-    """Decompressed, up to the cap."""
+    """Decompressed body, up to the limit."""
     response_size: int = 0
-    """Bytes of the body as read, before `response_body` was cut."""
+    """Number of bytes of the body that were read, before `response_body` was truncated."""
     truncated: bool = False
     dns_ms: float | None = None
     connect_ms: float | None = None
@@ -120,14 +120,14 @@ class Exchange:
     remote_address: str | None = None
     reused: bool = False
     earlier_heads: bytes = b""
-    """The heads of redirects that led to this response, each with an empty line behind it; what
-    looks secret in them is concealed."""
+    """Heads of the redirects that led to this response, each followed by an empty line. Secrets are
+    redacted."""
     waited_ms: float = 0.0
-    """How long the call waited for a connection; not a part of `total_ms`."""
+    """Time for which the call waited for a connection. Not included in `total_ms`."""
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether at least one request was written, so that the endpoint may have received it."""
+        """True if at least one request was sent, so the endpoint may have received it."""
         return bool(
             self.send_ms is not None or self.first_byte_ms is not None or self.earlier_heads
         )
@@ -135,31 +135,31 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class RequestPreview:
-    """The request that a reaction makes for an event."""
+    """Request that a reaction would send for an event."""
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
-    """Before it is compressed, if it is."""
+    """Body before compression."""
     body_size: int
-    """Bytes as they are sent."""
+    """Number of bytes sent, after compression."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestCall:
-    """What came of a call that was made to try a reaction."""
+    """Result of a test call of a reaction."""
 
     __test__ = False
-    """Not a test of pytest's, in spite of its name."""
+    """Prevents pytest from collecting the class as a test."""
 
     request: RequestPreview
     response: HttpMessage | None
     status_code: int | None
     failure_kind: FailureKind | None
-    """Set when there was no complete answer."""
+    """Reason for an incomplete response."""
     error: str | None
     succeeded: bool
-    """Whether the answer is a success by the reaction's rules."""
+    """True if the response is a success by the rules of the reaction."""
     duration_ms: float
     remote_address: str | None

@@ -1,4 +1,4 @@
-"""Reactions, triggers and jobs as they are shown."""
+"""Reactions, triggers and jobs."""
 
 from __future__ import annotations
 
@@ -23,73 +23,73 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReactionHealth:
-    """How a reaction's endpoint has answered lately."""
+    """Health of a reaction's endpoint."""
 
     circuit: CircuitState = CircuitState.CLOSED
     failures: int = 0
-    """Failed calls in a row."""
+    """Number of consecutive failures."""
     failing_since: datetime | None = None
-    """When the first of them ended."""
+    """End time of the first of these failures."""
     paused_until: datetime | None = None
-    """Until when no call is made, if that is still to come."""
+    """End of the present pause, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What to do about triggers of certain types: an HTTP call to make for each."""
+    """Subscription of an endpoint: event types, condition and HTTP request."""
 
     id: UUID
     tenant_id: str
     area_id: str | None
     name: str
     event_types: tuple[str, ...]
-    """Exact names, dotted prefixes (`order.*`), or `*`."""
+    """Exact event types, prefixes (`order.*`), or `*`."""
     condition: str | None
-    """A JMESPath expression over the payload; the reaction matches where it is truthy."""
+    """JMESPath expression on the payload. The reaction matches if the result is truthy."""
     params: HttpParams
-    """What is secret in it is `***`, unless it was asked for."""
+    """HTTP request. Secrets are `***` unless they were requested."""
     priority: int
-    """Lower runs first within the reaction's lane; 0 to 32767."""
+    """Priority from 0 to 32767. Lower values run first within the reaction's lane."""
     state: ReactionState
     state_reason: str | None
     version: int
-    """Grows with every change of what is sent; jobs keep the version they were made with."""
+    """Number that increases with every change of the request. Jobs store their version."""
     created_at: datetime
     updated_at: datetime
     health: ReactionHealth = ReactionHealth()
     secrets: tuple[SigningSecret, ...] = ()
-    """What its calls are signed with now, newest first, whatever version a job was made with."""
+    """Present signing secrets, newest first. They apply to jobs of all versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One occurrence, and the jobs it fanned out into."""
+    """Event that occurred, and its jobs."""
 
     id: UUID
     tenant_id: str
     type: str
     payload: bytes
-    """JSON, as it was given."""
+    """JSON, unchanged."""
     created_at: datetime
     jobs: tuple[UUID, ...] = ()
-    """Ids of its jobs, in reaction order."""
+    """Ids of the jobs, in the order of their reactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerStatus:
-    """The combined state of the jobs of one trigger."""
+    """Combined state of the jobs of a trigger."""
 
     trigger_id: UUID
     state: TriggerState
     jobs: int
-    """How many jobs there are."""
+    """Number of jobs."""
     counts: Mapping[JobStatus, int]
-    """How many of them have each status; statuses that none has are left out."""
+    """Number of jobs in each status. Statuses without jobs are omitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call to make for one trigger, and how it stands."""
+    """Delivery of one trigger to one reaction, or a direct job."""
 
     id: UUID
     tenant_id: str
@@ -100,21 +100,21 @@ class Job:
     priority: int
     status: JobStatus
     attempt: int
-    """Attempts begun so far, the running one included."""
+    """Number of attempts begun, including the running one."""
     max_attempts: int
     run_at: datetime
-    """When it is, or was last, due."""
+    """Time at which the job is, or was last, due."""
     deadline: datetime | None
     failure_kind: FailureKind | None
     exhausted: bool
-    """Whether it failed because its attempts were used up."""
+    """True if the job failed because its attempts or its `max_elapsed` were used up."""
     status_code: int | None
-    """The last answer's status."""
+    """Status of the last response."""
     error: str | None
     stalls: int
-    """How often the worker that held it died."""
+    """Number of workers that died while they had a lease on the job."""
     locked_by: UUID | None
-    """The worker that runs it now."""
+    """Worker that has a lease on the job."""
     locked_at: datetime | None
     created_at: datetime
     started_at: datetime | None
@@ -124,8 +124,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a listing."""
+    """Page of a list."""
 
     items: tuple[T, ...]
     next_cursor: str | None
-    """Give it as `cursor` to read on; None at the end."""
+    """Value of `cursor` for the next page. None on the last page."""

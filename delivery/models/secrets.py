@@ -1,4 +1,4 @@
-"""The signing secrets of a reaction."""
+"""Signing secrets of a reaction."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["SigningSecret"]
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """One of the secrets a reaction signs with."""
+    """Signing secret of a reaction."""
 
     secret: str = field(repr=False)
-    """`whsec_…` or `whsk_…`; `***` unless it was asked for."""
+    """`whsec_…` or `whsk_…`. `***` unless it was requested."""
     kind: SignatureKind = SignatureKind.V1
     public_key: str | None = None
-    """The `whpk_…` that receivers verify with; None with `v1`, where they need the secret."""
+    """Public key `whpk_…` for receivers. None for `v1`, where receivers need the secret."""
     expires_at: datetime | None = None
-    """From when it is not used any more, a whole second; None: it stays."""
+    """Time in whole seconds from which the secret is no longer used. None for no end."""

@@ -1,1 +1,1 @@
-"""What the running program tells about itself."""
+"""Logging of the program."""

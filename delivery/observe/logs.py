@@ -1,4 +1,4 @@
-"""Where the program's own messages go: standard error, as text or as JSON."""
+"""Log output on standard error, as text or JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.observe.secret_filter import hide, hide_always
+from delivery.observe.secret_filter import register_secrets, scrub_secrets
 from delivery.rendering import dump_json, escape_controls, iso_time, writes_utf8
 from delivery.settings import passwords_in
 
@@ -18,22 +18,21 @@ __all__ = ["configure_logging"]
 
 
 def configure_logging(settings: Settings, *, verbose: bool) -> None:
-    """Print messages from `log.level` on, in `log.format`.
+    """Configure logging by `log.level` and `log.format`.
 
     Args:
-        settings: The settings in force.
-        verbose: Whether `info` is of interest unless somebody set another level; else only
-            warnings are.
+        settings: Settings of the program.
+        verbose: Log from `info` on by default, instead of `warning`. `log.level` takes precedence.
     """
     if settings.database.url is not None:
-        hide_always(passwords_in(settings.database.url))
+        register_secrets(passwords_in(settings.database.url))
     level = settings.log.level.upper()
     if not verbose and settings.origin("log", "level") == "default":
         level = "WARNING"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if settings.log.format == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Its pool tells of every connection that fails with a traceback; the engine says it in a line.
+    # asyncpg logs a traceback for every failed connection. The engine logs one line.
     logging.getLogger("asyncpg").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
 
 
@@ -41,12 +40,12 @@ class _Text(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        # A message may repeat text from outside; a line end in it would forge lines of the log.
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - name in `logging`
+        # A message may contain external text, in which a line break would forge lines of the log.
         return super().formatMessage(record).replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        return escape_controls(hide(super().format(record)))
+        return escape_controls(scrub_secrets(super().format(record)))
 
 
 class _Json(logging.Formatter):
@@ -59,4 +58,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return hide(dump_json(entry, ascii_only=not writes_utf8(sys.stderr)))
+        return scrub_secrets(dump_json(entry, ascii_only=not writes_utf8(sys.stderr)))

@@ -1,4 +1,4 @@
-"""Log messages that would repeat: each is written once, or once in a while."""
+"""Rate limit for repeated log messages."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 
 __all__ = ["RepeatedLogs"]
 
-_REMEMBERED: Final = 10_000
+_MAX_SUBJECTS: Final = 10_000
 
 
 class RepeatedLogs:
-    """Remembers when each message was last logged, so that repetitions do not fill the log.
+    """Rate limit for repeated log messages.
 
     Args:
-        logger: Writes the messages of `error`.
-        every: Seconds between two messages about the same subject; by default only the first one
-            is written.
+        logger: Logger for `error`.
+        every: Minimum seconds between two messages about the same subject. By default, only the
+            first message is logged.
     """
 
     def __init__(self, logger: logging.Logger, *, every: float = inf) -> None:
         self._logger = logger
         self._every = every
         self._last: OrderedDict[Hashable, float] = OrderedDict()
-        """When each subject was last logged, the oldest first."""
+        """Time of the last message about each subject, the oldest first."""
 
-    def is_due(self, about: Hashable) -> bool:
-        """Return whether to log a message about this subject now, and count it as logged if so."""
+    def is_due(self, subject: Hashable) -> bool:
+        """Return whether to log a message about this subject now. If so, count it as logged."""
         now = time.monotonic()
-        last = self._last.get(about)
+        last = self._last.get(subject)
         if last is not None and now - last < self._every:
             return False
-        self._last[about] = now
-        self._last.move_to_end(about)
-        if len(self._last) > _REMEMBERED:
+        self._last[subject] = now
+        self._last.move_to_end(subject)
+        if len(self._last) > _MAX_SUBJECTS:
             self._last.popitem(last=False)
         return True
 
     def error(self, message: str, error: BaseException | None = None) -> None:
-        """Log a message at level ERROR if it is due, with the traceback of `error` if given."""
+        """Log a message at level ERROR if it is due, with the traceback of `error`, if any."""
         if self.is_due(message):
             self._logger.error("%s", message, exc_info=error)
 
     def forget(self) -> None:
-        """Log every message again when it next comes, because its cause has ended."""
+        """Reset all limits, because the cause of the messages has ended."""
         self._last.clear()

@@ -30,17 +30,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from delivery.models import FailureKind, JobStatus, OwnType
+from delivery.models import EngineEventType, FailureKind, JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.policy.outcome import Verdict
+    from delivery.policy.outcome import Decision
 
 __all__ = [
     "HEALTHY",
     "THROTTLES",
-    "Answer",
+    "CallResult",
     "Change",
     "Health",
     "HealthRules",
@@ -66,12 +66,12 @@ _UNREACHED: Final = frozenset(
 )
 
 
-class Answer(StrEnum):
+class CallResult(StrEnum):
     """Evidence of one call about its endpoint."""
 
     WORKS = "works"
     FAILED = "failed"
-    LESS = "less"
+    THROTTLED = "throttled"
     """The endpoint works, but requests a lower rate: 429."""
     OVERLOADED = "overloaded"
     """The call failed, and the response may carry Retry-After: 502, 503, 504."""
@@ -138,42 +138,42 @@ class Change:
     """New health of a reaction, and the trigger to raise."""
 
     health: Health
-    told: OwnType | None = None
+    event_type: EngineEventType | None = None
 
 
 def classify(
-    verdict: Verdict, status_code: int | None, failure_kind: FailureKind | None
-) -> Answer | None:
+    decision: Decision, status_code: int | None, failure_kind: FailureKind | None
+) -> CallResult | None:
     """Return the evidence of a call about its endpoint; None if it has none.
 
     Args:
-        verdict: Outcome of the attempt.
+        decision: Decision of the attempt.
         status_code: Status of the response, if any.
         failure_kind: Reason for an incomplete response. None for a complete one.
     """
-    if verdict.status is JobStatus.SUCCEEDED:
-        return Answer.WORKS
+    if decision.status is JobStatus.SUCCEEDED:
+        return CallResult.WORKS
     if failure_kind in _UNREACHED:
-        return Answer.FAILED
+        return CallResult.FAILED
     if failure_kind is not None and failure_kind is not FailureKind.HTTP_STATUS:
         return None
-    given_up = verdict.exhausted or verdict.failure_kind is FailureKind.DEADLINE
-    if verdict.status is JobStatus.FAILED and not given_up:
-        return Answer.WORKS
+    given_up = decision.exhausted or decision.failure_kind is FailureKind.DEADLINE
+    if decision.status is JobStatus.FAILED and not given_up:
+        return CallResult.WORKS
     if status_code == _TOO_MANY_REQUESTS:
-        return Answer.LESS
-    return Answer.OVERLOADED if status_code in THROTTLES else Answer.FAILED
+        return CallResult.THROTTLED
+    return CallResult.OVERLOADED if status_code in THROTTLES else CallResult.FAILED
 
 
-def is_early(verdict: Verdict, attempt: int) -> bool:
+def is_early(decision: Decision, attempt: int) -> bool:
     """Return whether a failure of this attempt is early, that is weak evidence."""
-    return attempt <= _EARLY and verdict.status is JobStatus.RETRYING
+    return attempt <= _EARLY and decision.status is JobStatus.RETRYING
 
 
 def observe(
     observed: Observed,
     version: int,
-    answer: Answer,
+    call_result: CallResult,
     began: float,
     now: float,
     retry_after: Callable[[], float | None],
@@ -185,7 +185,7 @@ def observe(
     Args:
         observed: Results so far.
         version: Version of the reaction that the call used.
-        answer: Evidence of the call.
+        call_result: Evidence of the call.
         began: Start time of the call.
         now: End time of the call.
         retry_after: Function that returns the seconds of the Retry-After header, if any. Called
@@ -196,9 +196,9 @@ def observe(
         observed = Observed(observed.worked and observed.version is None, version=version)
     elif observed.version > version:
         return observed
-    if answer is Answer.WORKS:
+    if call_result is CallResult.WORKS:
         return Observed(worked=True, retry_after=observed.retry_after, version=version)
-    if answer is not Answer.LESS:
+    if call_result is not CallResult.THROTTLED:
         observed = replace(
             observed,
             failures=observed.failures + 1,
@@ -206,21 +206,21 @@ def observe(
             last_began=max(observed.last_began, began),
             early=observed.early + early,
         )
-    if answer is Answer.FAILED:
+    if call_result is CallResult.FAILED:
         return replace(observed, throttles=0)
     asked = retry_after()
     until = observed.retry_after
     if asked is not None:
         until = now + asked if until is None else max(until, now + asked)
-    throttles = observed.throttles + 1 if answer is Answer.LESS else 0
+    throttles = observed.throttles + 1 if call_result is CallResult.THROTTLED else 0
     return replace(observed, throttles=throttles, retry_after=until)
 
 
 def judge(health: Health, observed: Observed, rules: HealthRules, now: float) -> Change:
     """Compute the new health of a reaction from the results of its calls."""
-    told = None
+    event_type = None
     if observed.worked:
-        told = OwnType.REACTION_RECOVERED if health.openings else None
+        event_type = EngineEventType.REACTION_RECOVERED if health.openings else None
         is_asked = health.openings == 0 and health.throttles > 0 and health.paused_until > now
         # A success does not end a requested pause: the endpoint may let only some calls through.
         health = Health(throttles=1, paused_until=health.paused_until) if is_asked else HEALTHY
@@ -236,19 +236,23 @@ def judge(health: Health, observed: Observed, rules: HealthRules, now: float) ->
             and failing_for >= rules.disable_after
             and failures >= rules.disable_failures
         ):
-            return Change(Health(failures, failing_since), OwnType.REACTION_DISABLED)
+            return Change(Health(failures, failing_since), EngineEventType.REACTION_DISABLED)
         # Calls that were in flight when the circuit opened are not probes, even if they end late.
         probed = openings > 0 and observed.last_began >= health.paused_until
         opens = (failures - early >= rules.open_failures and failing_for >= rules.open_after) or (
             failures >= rules.open_failures and failing_for >= rules.open_at_latest
         )
         if probed or (openings == 0 and opens):
-            told = OwnType.REACTION_FAILING if openings == 0 and told is None else None
+            event_type = (
+                EngineEventType.REACTION_FAILING if openings == 0 and event_type is None else None
+            )
             openings += 1
             doublings = min(openings - 1, _MOST_DOUBLINGS)
             closed_for = min(rules.probe_after * 2**doublings, rules.probe_max)
             paused_until = max(paused_until, now + closed_for)
-    return Change(Health(failures, failing_since, throttles, openings, paused_until, early), told)
+    return Change(
+        Health(failures, failing_since, throttles, openings, paused_until, early), event_type
+    )
 
 
 def _pause(health: Health, observed: Observed, rules: HealthRules, now: float) -> tuple[float, int]:

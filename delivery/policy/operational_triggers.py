@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from delivery.models import OwnType
+from delivery.models import EngineEventType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["OWN_TYPES", "exhausted_payload", "reaction_payload"]
 
 
-OWN_TYPES = tuple(each.value for each in OwnType)
+OWN_TYPES = tuple(each.value for each in EngineEventType)
 """Event types of the engine's own triggers. Their jobs never raise `job.exhausted`, to avoid a
 loop."""
 
 
 def reaction_payload(
-    told: OwnType, reaction_id: UUID, name: str, reason: str | None, health: Health
+    event_type: EngineEventType, reaction_id: UUID, name: str, reason: str | None, health: Health
 ) -> bytes:
     """Build the payload of a `reaction.*` trigger, with times in ISO 8601 and UTC."""
     return orjson.dumps(
         {
-            "type": told,
+            "type": event_type,
             "reaction_id": reaction_id,
             "reaction_name": name,
             "reason": reason,
@@ -58,9 +58,9 @@ def _time(epoch: float | None) -> str | None:
 def exhausted_payload(described: Mapping[str, Any]) -> bytes:
     """Build the payload of a `job.exhausted` trigger."""
     names = ("job_id", "reaction_id", "reaction_name", "trigger_id", "trigger_type", "user_id")
-    told: dict[str, Any] = {"type": OwnType.JOB_EXHAUSTED}
-    told |= {name: described[name] for name in names}
-    told["attempts"] = described["attempt"]
+    payload: dict[str, Any] = {"type": EngineEventType.JOB_EXHAUSTED}
+    payload |= {name: described[name] for name in names}
+    payload["attempts"] = described["attempt"]
     for name in ("status_code", "failure_kind", "error"):
-        told[name] = described[name]
-    return orjson.dumps(told, default=str)
+        payload[name] = described[name]
+    return orjson.dumps(payload, default=str)

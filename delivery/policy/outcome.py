@@ -31,8 +31,8 @@ __all__ = [
     "DEFAULT_RULES",
     "NEVER_RETRIED",
     "SUCCESS",
+    "Decision",
     "OutcomeRules",
-    "Verdict",
     "compile_actions",
     "decide",
     "default_action",
@@ -58,7 +58,7 @@ _STATUS_OR_CLASS: Final = re.compile(r"[1-9](?:[0-9]{2}|xx)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """Outcome of an attempt for its job and its delivery log."""
 
     status: JobStatus
@@ -71,8 +71,8 @@ class Verdict:
     disable_reaction: bool = False
 
 
-SUCCESS: Final = Verdict(JobStatus.SUCCEEDED, Outcome.SUCCEEDED)
-"""Verdict of every successful attempt."""
+SUCCESS: Final = Decision(JobStatus.SUCCEEDED, Outcome.SUCCEEDED)
+"""Decision on every successful attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def decide(
     deadline: float | None,
     draw: Callable[[], float],
     due_at: float | None = None,
-) -> Verdict:
+) -> Decision:
     """Decide the outcome of an attempt. Times are in seconds since the epoch.
 
     Args:
@@ -223,10 +223,10 @@ def decide(
     latest = elapses_at(policy, created_at, due_at)
     if latest is not None and run_at > latest:
         return _failed(kind, exhausted=True)
-    return Verdict(JobStatus.RETRYING, Outcome.RETRIED, run_at, kind)
+    return Decision(JobStatus.RETRYING, Outcome.RETRIED, run_at, kind)
 
 
 def _failed(
     kind: FailureKind, *, exhausted: bool = False, disable_reaction: bool = False
-) -> Verdict:
-    return Verdict(JobStatus.FAILED, Outcome.FAILED, None, kind, exhausted, disable_reaction)
+) -> Decision:
+    return Decision(JobStatus.FAILED, Outcome.FAILED, None, kind, exhausted, disable_reaction)

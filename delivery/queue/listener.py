@@ -84,7 +84,7 @@ class Listener:
                     )
             except CONNECTION_ERRORS as error:
                 logger.warning(
-                    "cannot listen for notifications (%s); polling continues; reconnecting in %.1f s",
+                    "cannot receive notifications (%s); polling continues; reconnecting in %.1f s",
                     error,
                     backoff,
                 )

@@ -33,8 +33,8 @@ _MAX_LANES: Final = 100
 """A notification holds less than 8,000 bytes, and a lane takes about 40."""
 
 _INTERVAL: Final = 0.02
-"""Seconds between two notifications of a process. NOTIFY takes a lock over the whole server, which is
-held across the commit."""
+"""Seconds between two notifications of a process. NOTIFY takes a lock over the whole server, and
+holds it across the commit."""
 
 _AHEAD: Final = 5
 """Notifications that may be sent immediately after a pause, so that single triggers do not wait."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.models import Exchange
-    from delivery.policy.outcome import Verdict
+    from delivery.policy.outcome import Decision
 
 __all__ = ["CallEnd", "LaneWindows", "end_of"]
 
@@ -68,13 +68,13 @@ _UNREACHED: Final = frozenset(
 """Failures without a response of the endpoint."""
 
 
-def end_of(exchange: Exchange, verdict: Verdict, attempt: int) -> CallEnd:
+def end_of(exchange: Exchange, decision: Decision, attempt: int) -> CallEnd:
     """Return the end of a call, as it concerns the window of its lane."""
     if exchange.failure_kind in _UNREACHED:
-        early = is_early(verdict, attempt)
+        early = is_early(decision, attempt)
         return CallEnd.NO_RESPONSE_EARLY if early else CallEnd.NO_RESPONSE
     if exchange.status_code in THROTTLES:
-        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(verdict, attempt)
+        early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(decision, attempt)
         return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
     return CallEnd.RESPONDED if attempt == 1 else CallEnd.RESPONDED_AGAIN
 

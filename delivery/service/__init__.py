@@ -1,4 +1,4 @@
-"""The façade that library, command line and API share: it checks, and lets the engine work."""
+"""Façade of library, command line and API: checks arguments and calls the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the keywords of `reactions.create` and `jobs.create` to a checked `HttpParams`."""
+"""Conversion of the options of `reactions.create` and `jobs.create` to `HttpParams`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["CallOptions", "build_params", "changed_params", "check_known"]
 
 _NO_OPTIONS: Final = frozenset({"self", "call", "changes"})
-"""Parameters of verbs that callers do not name."""
+"""Parameters of verbs that are not options."""
 
 
 class CallOptions(TypedDict, total=False):
-    """What may be said of an HTTP call; everything has a default but the URL."""
+    """Options of an HTTP call. Only the URL is required."""
 
     url: str
     method: str
@@ -47,7 +47,7 @@ class CallOptions(TypedDict, total=False):
     compression: Compression | str | None
     redirects: int
     secret: str | None
-    """One signing secret: the same as `secrets=(secret,)`."""
+    """One signing secret; equivalent to `secrets=(secret,)`."""
     secrets: Sequence[str]
     timeout: float | None
     connect_timeout: float | None
@@ -55,7 +55,7 @@ class CallOptions(TypedDict, total=False):
     status_actions: Mapping[str, str] | None
     concurrency: int | None
     rate_limit: RateLimit | Mapping[str, Any] | str | None
-    """Also as a text: `100/s`, `10/min`, `5/10s`."""
+    """Rate limit, or a string such as `100/s`, `10/min`, `5/10s`."""
     ordered: bool
     live: bool
     tls: TlsOptions | None
@@ -67,22 +67,22 @@ def build_params(
     settings: HttpSettings,
     verb: Callable[..., object],
 ) -> HttpParams:
-    """Check the options and put them together.
+    """Check the options and build the call.
 
     Args:
-        options: The options of the call.
-        default_retry: The retry policy, where the options give none.
-        settings: Which addresses may be called.
-        verb: The method that took the options: its own arguments are suggested too.
+        options: Options of the call.
+        default_retry: Default retry policy.
+        settings: Allowed addresses.
+        verb: Method that received the options, whose arguments are suggested too.
 
     Raises:
-        InvalidReaction: if the URL, method, headers, body, limits or certificates cannot be used,
-            or the URL names an address that may not be called.
-        InvalidSecret: if a signing secret is of the wrong form.
+        InvalidReaction: If the URL, method, headers, body, limits or certificates are invalid, or
+            the URL contains a forbidden address.
+        InvalidSecret: If a signing secret is malformed.
     """
     check_known(options, verb)
     if "url" not in options:
-        message = "a url is needed"
+        message = "url is required"
         raise InvalidReaction(message)
     params = validate_params(
         HttpParams(
@@ -118,13 +118,13 @@ def changed_params(
     settings: HttpSettings,
     verb: Callable[..., object],
 ) -> HttpParams:
-    """Return a call with those of the changes that are options of it, checked as a whole.
+    """Return a call with the changed options, checked as a whole.
 
-    `***` for a value that was shown so leaves it as it is. Without such a change the call is not
-    checked again.
+    `***` for a redacted value leaves it unchanged. If no option changes, the call is not checked
+    again.
 
     Raises:
-        InvalidReaction, InvalidSecret: see `build_params`.
+        InvalidReaction, InvalidSecret: See `build_params`.
     """
     given = {key: value for key, value in changes.items() if key in CallOptions.__annotations__}
     if not given:
@@ -155,14 +155,14 @@ def changed_params(
 
 
 def check_known(options: Mapping[str, object], *known: type | Callable[..., object]) -> None:
-    """Refuse an option that is not known, which Python by itself would let pass as `**call`.
+    """Reject an unknown option, which Python accepts as part of `**call`.
 
     Args:
-        options: The arguments besides the named ones.
+        options: Keyword arguments.
         known: Typed dictionaries with options as keys, and verbs with options as arguments.
 
     Raises:
-        InvalidReaction: naming it, and the one that may have been meant.
+        InvalidReaction: With the unknown option and a suggestion.
     """
     names = {
         name: None
@@ -174,7 +174,7 @@ def check_known(options: Mapping[str, object], *known: type | Callable[..., obje
     }
     for name in options:
         if name not in names:
-            message = f"there is no option {name!r}{did_you_mean(name, names)}"
+            message = f"unknown option {name!r}{did_you_mean(name, names)}"
             raise InvalidReaction(message)
 
 
@@ -187,14 +187,14 @@ def _pairs(
     try:
         return tuple((name, value) for name, value in pairs)
     except (TypeError, ValueError):
-        # What was given is not repeated: it may be a secret.
+        # The message omits the value, which may be a secret.
         message = f"{option} must be a mapping, or a list of pairs of name and value"
         raise InvalidReaction(message) from None
 
 
 def _method(given: object) -> str:
     if not isinstance(given, str):
-        message = f"method is a {type(given).__name__}, but must be a text such as POST"
+        message = f"method is a {type(given).__name__}, but must be a string such as POST"
         raise InvalidReaction(message)
     return given.upper()
 
@@ -271,6 +271,6 @@ def _secrets(one: object, several: object) -> tuple[str, ...]:
         raise InvalidReaction(message)
     given = several if one is None else (one,)
     if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
-        message = "a signing secret is a text, and secrets are a list of them"
+        message = "secret must be a string, and secrets a list of strings"
         raise InvalidSecret(message)
     return tuple(given)

@@ -1,4 +1,4 @@
-"""Checks of what callers give that is not part of an HTTP call."""
+"""Checks of arguments that are not options of an HTTP call."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEFAULT_PRIORITY = 100
 _MAX_PRIORITY = 32_767
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""Times before and after these are mistakes, and some are infinite for PostgreSQL."""
+"""Range of plausible times. PostgreSQL treats some times beyond as infinite."""
 _MAX_TEXT = 255
 _MIN_STATUS, _MAX_STATUS = 100, 999
 _LONGEST_SHOWN = 80
@@ -45,13 +45,13 @@ WordT = TypeVar("WordT", bound="StrEnum")
 
 
 def check_text(name: str, value: object, *, max_length: int = _MAX_TEXT) -> str:
-    """Return a text that is not empty, not long, and that PostgreSQL can store.
+    """Check and return a string that PostgreSQL can store.
 
     Raises:
-        InvalidInput: if it is not.
+        InvalidInput: If it is empty, too long, or contains NUL or a lone surrogate.
     """
     if not isinstance(value, str):
-        message = f"{name} must be a text, not {type(value).__name__}"
+        message = f"{name} must be a string, not {type(value).__name__}"
         raise InvalidInput(message)
     if not value or len(value) > max_length:
         message = f"{name} must have from 1 to {max_length} characters; it has {len(value)}"
@@ -66,7 +66,7 @@ def check_text(name: str, value: object, *, max_length: int = _MAX_TEXT) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether UTF-8 can encode the text: it cannot encode lone surrogates."""
+    """Return whether UTF-8 can encode the string, which fails for lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -78,16 +78,16 @@ def check_tenant(value: object) -> str:
     """Return the tenant to operate on.
 
     Raises:
-        InvalidInput: It is not a text of 1 to 255 characters.
+        InvalidInput: If it is not a string of 1 to 255 characters.
     """
     return check_text("tenant_id", value)
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return a boolean argument.
+    """Check and return a boolean argument.
 
     Raises:
-        InvalidInput: It is anything else, such as the text "false", which Python takes for true.
+        InvalidInput: If it has another type, such as the string "false", which is true in Python.
     """
     if not isinstance(value, bool):
         message = f"{name} is {_shown(value)}; it must be True or False"
@@ -96,10 +96,10 @@ def check_flag(name: str, value: object) -> bool:
 
 
 def check_status_code(value: object) -> int | None:
-    """Return an HTTP status code, or None.
+    """Check and return an HTTP status code, or None.
 
     Raises:
-        InvalidInput: It is not a whole number from 100 to 999.
+        InvalidInput: If it is not a whole number from 100 to 999.
     """
     if value is None:
         return None
@@ -111,16 +111,16 @@ def check_status_code(value: object) -> int | None:
 
 
 def _shown(value: object) -> str:
-    """Return a short, printable form of a wrong value for an error message."""
+    """Return a short, printable form of an invalid value for an error message."""
     shown = repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 3]}..."
 
 
 def check_id(name: str, value: UUID | str) -> UUID:
-    """An id, given as UUID or text.
+    """Convert an id to a UUID.
 
     Raises:
-        InvalidInput: if the text is not a UUID.
+        InvalidInput: If it is not a UUID.
     """
     if isinstance(value, UUID):
         return value
@@ -132,10 +132,10 @@ def check_id(name: str, value: UUID | str) -> UUID:
 
 
 def check_word(name: str, value: str | None, words: type[WordT]) -> WordT | None:
-    """One of the words of an enumeration, or None.
+    """Convert a string to a member of an enumeration; None stays None.
 
     Raises:
-        InvalidInput: if it is another word; the text names the known ones.
+        InvalidInput: If there is no such member. The message lists the members.
     """
     if value is None:
         return None
@@ -149,10 +149,10 @@ def check_word(name: str, value: str | None, words: type[WordT]) -> WordT | None
 
 
 def check_priority(value: object) -> int:
-    """A priority, lower first.
+    """Check and return a priority; lower values run first.
 
     Raises:
-        InvalidInput: if it is not from 0 to 32,767.
+        InvalidInput: If it is not from 0 to 32,767.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_PRIORITY:
         message = (
@@ -165,11 +165,11 @@ def check_priority(value: object) -> int:
 def check_run_at(
     run_at: datetime | None, delay: float | timedelta | None, now: datetime
 ) -> datetime | None:
-    """When a job is to run first; None: now.
+    """Return the start time of a job; None for an immediate start.
 
     Raises:
-        InvalidInput: if both are given, the time has no zone or is not from 1970 to 2200, or the
-            delay is negative or too long.
+        InvalidInput: If there are both time and delay, the time has no time zone or is not from
+            1970 to 2200, or the delay is negative or too long.
     """
     if run_at is not None and delay is not None:
         message = "give either run_at or delay, not both"
@@ -195,10 +195,10 @@ def check_run_at(
 
 
 def check_deadline(deadline: datetime | None, now: datetime) -> datetime | None:
-    """The time by which a job must have succeeded.
+    """Check and return the time by which a job must succeed.
 
     Raises:
-        InvalidInput: if it has no zone, or is not in the future.
+        InvalidInput: If it has no time zone, or is not in the future.
     """
     if deadline is None:
         return None
@@ -222,7 +222,7 @@ def _aware(name: str, value: object) -> datetime:
         instant = None
     if instant is None or not _EARLIEST <= instant <= _LATEST:
         message = (
-            f"{name} leads to {value.isoformat()}; it must be from"
+            f"{name} results in {value.isoformat()}; it must be from"
             f" {_EARLIEST:%Y-%m-%d} to {_LATEST:%Y-%m-%d}"
         )
         raise InvalidInput(message)
@@ -230,10 +230,10 @@ def _aware(name: str, value: object) -> datetime:
 
 
 def check_seconds(name: str, value: object, most: float = inf) -> None:
-    """Refuse what is neither None nor a number of seconds from 0 to `most`.
+    """Check that a value is None or a number of seconds from 0 to `most`.
 
     Raises:
-        InvalidInput: naming the argument, and what it may be.
+        InvalidInput: With the argument and its range.
     """
     if value is None:
         return
@@ -245,10 +245,10 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
 
 
 def check_listed(given: Iterable[ItemT], name: str, items: str) -> Iterable[ItemT]:
-    """`given` itself, if it can be gone through and is not a mapping or a text.
+    """Return `given` if it is iterable, but not a mapping or a string.
 
     Raises:
-        InvalidInput: if it is not.
+        InvalidInput: If it is something else.
     """
     value: object = given
     if isinstance(value, Mapping | str | bytes) or not isinstance(value, Iterable):

@@ -1,4 +1,4 @@
-"""Opaque cursors: where a page ended, in a form that promises nothing about what is in it."""
+"""Opaque cursors, which encode the end of a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MAX_PAGE", "check_limit", "decode_cursor", "page_of"]
 
 MAX_PAGE = 200
 _CURSOR_LENGTH = 24
-"""Characters: 16 bytes in base64, with padding."""
+"""Length of 16 bytes in base64 with padding."""
 
 
 class _Identified(Protocol):
@@ -28,28 +28,28 @@ ItemT = TypeVar("ItemT", bound=_Identified)
 
 
 def decode_cursor(cursor: str | None) -> UUID | None:
-    """The id after which the next page begins.
+    """Return the id before the next page.
 
     Raises:
-        InvalidInput: if the cursor is not one that `page_of` gave.
+        InvalidInput: If `page_of` did not return the cursor.
     """
     if cursor is None:
         return None
     given: object = cursor
     try:
         if not isinstance(given, str) or len(given) > _CURSOR_LENGTH:
-            raise ValueError  # noqa: TRY301 - the same error as of a text that cannot be decoded
+            raise ValueError  # noqa: TRY301 - the same error as for undecodable text
         return UUID(bytes=urlsafe_b64decode(given + "=="))
     except ValueError:
         message = (
-            f"{ascii(given)[:80]} is not a cursor; give the next_cursor of the page before,"
+            f"{ascii(given)[:80]} is not a cursor; pass the next_cursor of the previous page,"
             " unchanged"
         )
         raise InvalidInput(message) from None
 
 
 def page_of(found: Sequence[ItemT], limit: int) -> Page[ItemT]:
-    """A page of at most `limit` items, of which `limit + 1` were asked for."""
+    """Build a page of at most `limit` items from a query for `limit + 1`."""
     if len(found) <= limit:
         return Page(tuple(found), None)
     items = tuple(found[:limit])
@@ -57,10 +57,10 @@ def page_of(found: Sequence[ItemT], limit: int) -> Page[ItemT]:
 
 
 def check_limit(limit: object) -> int:
-    """`limit` itself, if it is a page's size.
+    """Check and return a page size.
 
     Raises:
-        InvalidInput: if it is not from 1 to 200.
+        InvalidInput: If it is not from 1 to 200.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE:
         message = f"limit is {ascii(limit)[:80]}; it must be from 1 to {MAX_PAGE}"

@@ -1,4 +1,4 @@
-"""The database that settings lead to: its name, a connection to it, and the state of its schema."""
+"""Name, connection and schema state of the configured database."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ __all__ = [
 ]
 
 _LONGEST_ROLE: Final = 63
-"""The most bytes of a name in PostgreSQL."""
+"""Maximum length of a name in PostgreSQL, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The state of a database's schema, and the migrations just applied."""
+    """State of a schema, with the migrations just applied."""
 
     applied: tuple[str, ...]
-    """Migrations that were applied, in their order; empty: it was up to date."""
+    """Migrations applied by this call, in order; empty if the schema was up to date."""
     version: int
 
 
 def name_database(settings: Settings) -> str:
-    """Which database it is, for people; never with a password."""
+    """Return the name of the database for display, without a password."""
     if settings.database.url is not None:
         return without_password(settings.database.url)
     return f"embedded in {settings.database.embedded_directory or default_directory()}"
@@ -56,17 +56,17 @@ def name_database(settings: Settings) -> str:
 async def reach(
     settings: Settings, *, statement_timeout: float | None = None
 ) -> AsyncIterator[tuple[str, Session, Settings]]:
-    """The database's URL, a connection to it, and the settings with the embedded one's key.
+    """Yield the database URL, a connection, and the settings, with an embedded database's key.
 
-    The embedded one is started.
+    The embedded database is started if it is configured.
 
     Args:
-        settings: Which database.
-        statement_timeout: Seconds for a statement; None: as the settings say.
+        settings: Settings of the database.
+        statement_timeout: Seconds for a statement. Default: the setting.
 
     Raises:
-        DatabaseUnavailable: if no connection can be made.
-        EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
+        DatabaseUnavailable: If the connection fails.
+        EmbeddedDatabaseError: If the embedded PostgreSQL cannot be started.
     """
     async with AsyncExitStack() as stack:
         url = settings.database.url
@@ -74,7 +74,7 @@ async def reach(
             embedded = await start_embedded(settings.database.embedded_directory)
             stack.push_async_callback(embedded.close)
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
         connection = await connect(
             url,
             settings.database.connect_timeout,
@@ -86,16 +86,16 @@ async def reach(
 
 
 async def bring_up_to_date(connection: Connection, days_ahead: int) -> tuple[str, ...]:
-    """Apply missing migrations, and make the partitions of the days ahead.
+    """Apply missing migrations, and create the partitions of the next days.
 
-    Roles that were granted rights get rights to new objects of the migrations.
+    Roles with rights on the schema get rights on new objects.
 
     Returns:
-        The labels of the migrations that were applied, in their order.
+        Labels of the applied migrations, in order.
 
     Raises:
-        DatabaseError: if the server refuses a statement.
-        SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
+        DatabaseError: If the server rejects a statement.
+        SchemaMismatch: If the schema is newer than this engine, or a migration was altered.
     """
     labels = await apply_migrations(connection)
     if labels:
@@ -107,17 +107,17 @@ async def bring_up_to_date(connection: Connection, days_ahead: int) -> tuple[str
 async def migrate_database(
     settings: Settings, *, workers: Sequence[str] = (), readers: Sequence[str] = ()
 ) -> SchemaState:
-    """Bring the schema up to date; several processes may do so at once.
+    """Migrate the schema. Several processes can do this concurrently.
 
     Args:
-        settings: Say where the database is.
-        workers: Roles to grant the rights to produce and deliver.
-        readers: Roles to grant the right to read.
+        settings: Settings of the database.
+        workers: Roles that produce and deliver.
+        readers: Roles that read.
 
     Raises:
-        DatabaseError: if the database cannot be used, or there is no such role.
-        InvalidInput: The name of a role is empty, or PostgreSQL cannot store it.
-        SchemaMismatch: if the schema is newer than this engine, or a migration was altered.
+        DatabaseError: If the database is unusable, or a role does not exist.
+        InvalidInput: If the name of a role is empty or invalid.
+        SchemaMismatch: If the schema is newer than this engine, or a migration was altered.
     """
     for role in (*workers, *readers):
         check_text("the name of a role", role, max_length=_LONGEST_ROLE)
@@ -143,11 +143,11 @@ async def maintain_database(settings: Settings) -> int:
 
 
 async def check_database_schema(settings: Settings) -> SchemaState:
-    """The state of the schema, which is left as it is.
+    """Return the state of the schema without changes.
 
     Raises:
-        DatabaseError: if the database cannot be used.
-        SchemaMismatch: if the schema is not the one that this engine works with.
+        DatabaseError: If the database is unusable.
+        SchemaMismatch: If this engine does not support the schema.
     """
     async with reach(settings) as (_, connection, _):
         await check_schema(connection)

@@ -1,4 +1,4 @@
-"""Writes direct jobs: calls without a stored reaction."""
+"""Creation of direct jobs, which have no reaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from delivery.errors import InvalidInput
 from delivery.message.request.payload import encode_payload
 from delivery.message.request.url import parse_url
 from delivery.message.storage.calls import encode_params
-from delivery.message.storage.payloads import seal_payload
+from delivery.message.storage.payloads import encrypt_payload
 from delivery.message.template.filling import plain_url
 from delivery.service.calls import CallOptions, build_params
 from delivery.service.checks import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from delivery.clock import Clock, IdFactory
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Job
     from delivery.queue.wakeups import Waker
     from delivery.settings import Settings
@@ -42,7 +42,7 @@ _LANES: Final = UUID("5b3df1a0-8d1f-4a39-9c57-3f0c8e4a7d11")
 
 
 class DirectJobs:
-    """Checks and writes direct jobs, apart from `Jobs` so that readers do not import it."""
+    """Writer of direct jobs, separate from `Jobs` so that readers do not import it."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class DirectJobs:
         clock: Clock,
         ids: IdFactory,
         waker: Waker,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
         self._waker = waker
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
         self._callers = CallerConnections(pool)
 
@@ -76,7 +76,7 @@ class DirectJobs:
         tenant_id: str,
         connection: Any,
     ) -> Job:
-        """Write a direct job; see `Jobs.create`, which is the `verb`."""
+        """Check and write a direct job; see `Jobs.create`, the `verb`."""
         check_tenant(tenant_id)
         _refuse_lane_limits(call)
         params = build_params(call, self._settings.retry.policy(), self._settings.http, verb=verb)
@@ -87,7 +87,7 @@ class DirectJobs:
         callers = None if connection is None else await self._callers.transaction(connection)
         key = (lane, check_priority(priority))
         job_id = self._ids.new()
-        stored = encode_params(params, self._sealer)
+        stored = encode_params(params, self._cipher)
         due = check_run_at(run_at, delay, now)
         latest = check_deadline(deadline, now)
         user = None if user_id is None else check_text("user_id", user_id)
@@ -98,7 +98,7 @@ class DirectJobs:
             lane=lane,
             params=stored.params,
             credentials=stored.credentials,
-            payload=seal_payload(body, payload, self._sealer),
+            payload=encrypt_payload(body, payload, self._cipher),
             priority=priority,
             run_at=due,
             tenant_id=tenant_id,
@@ -125,5 +125,5 @@ class DirectJobs:
 def _refuse_lane_limits(call: CallOptions) -> None:
     for name in ("rate_limit", "ordered"):
         if call.get(name):
-            message = f"{name} is for reactions; a direct job shares its lane with unlike calls"
+            message = f"{name} is for reactions only; a direct job shares its lane with other calls"
             raise InvalidInput(message)

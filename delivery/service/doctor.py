@@ -1,6 +1,6 @@
-"""Checks of what deliveries need: certificates, database, schema, clock and notifications.
+"""Checks of the requirements: certificates, database, schema, clock and notifications.
 
-The delivery itself is checked by those who have a receiver at hand: see `delivery doctor`.
+The command `delivery doctor` adds a delivery to a local receiver.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from delivery.clock import Clock
 from delivery.engine.watch import partitions_alarm
 from delivery.errors import DeliveryError, SchemaMismatch, StatementTimeout, WrongEncoding
 from delivery.http.tls.contexts import has_authorities
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.service.database import bring_up_to_date, name_database, reach
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
 from delivery.store.migrate import OLDEST_SERVER, applied, check_encoding, check_schema
 from delivery.store.notifications import listening, send
 from delivery.store.partitions import days_left
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
     from delivery.store.driver.connection import Connection
 
-__all__ = ["CHECKS", "Finding", "Verdict", "examine"]
+__all__ = ["CHECKS", "CheckStatus", "Finding", "examine"]
 
 CHECKS: Final = (
     "certificates",
@@ -45,49 +45,49 @@ CHECKS: Final = (
 )
 _STATEMENT_TIMEOUT: Final = 5.0
 _CHECK_TIMEOUT: Final = 15.0
-"""Seconds for one check altogether."""
+"""Timeout of one check, in seconds."""
 _DELIVERY_TIMEOUT: Final = 60.0
 _NOTIFICATION_TIMEOUT: Final = 3.0
 _NOTICEABLE_SKEW: Final = 1.0
 _TOLERATED_SKEW: Final = 60.0
-"""Receivers refuse signatures that are more than five minutes old or new."""
+"""Maximum clock difference in seconds. Receivers reject signatures that are five minutes off."""
 
 
-class Verdict(StrEnum):
-    """How a check ended."""
+class CheckStatus(StrEnum):
+    """Result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, but somebody should know."""
+    """Works, but needs attention."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It could not be done, because of another, or was not asked for."""
+    """Not run, because another check failed or it was not requested."""
 
     @property
     def mark(self) -> str:
-        """One character for people."""
+        """Symbol for display, one character."""
         return {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found."""
+    """Finding of one check."""
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     detail: str
     advice: str | None = None
-    """What to do, if anything."""
+    """Advice; empty if there is nothing to do."""
 
 
 async def examine(
     settings: Settings, deliver: Callable[[str, Settings], Awaitable[Finding]] | None
 ) -> AsyncIterator[Finding]:
-    """One finding for each of `CHECKS`, in their order; what cannot be done is skipped.
+    """Run all checks and yield one finding for each of `CHECKS`, in order.
 
     Args:
-        settings: What to check by. An embedded database is started and migrated for it.
-        deliver: Tries a delivery on the database of this URL; None: it is skipped.
+        settings: Settings to check. An embedded database is started and migrated.
+        deliver: Makes a test delivery on the database of a URL; None to skip this check.
     """
     done = 0
     try:
@@ -102,19 +102,19 @@ async def examine(
                 done += 1
                 if finding.check == "schema":
                     schema = finding
-            # A pooler may have few sessions.
+            # A pooler may provide few sessions.
             await connection.close()
             if deliver is None:
-                yield Finding("delivery", Verdict.SKIPPED, "not asked for")
-            elif schema.verdict is Verdict.FAILED:
-                yield Finding("delivery", Verdict.SKIPPED, "not without the schema")
+                yield Finding("delivery", CheckStatus.SKIPPED, "not requested")
+            elif schema.verdict is CheckStatus.FAILED:
+                yield Finding("delivery", CheckStatus.SKIPPED, "requires the schema")
             else:
                 yield await _in_time(deliver(url, known), _DELIVERY_TIMEOUT)
             done += 1
     except DeliveryError as error:
-        yield Finding(CHECKS[done], Verdict.FAILED, *_problem_and_advice(error))
+        yield Finding(CHECKS[done], CheckStatus.FAILED, *_problem_and_advice(error))
         for name in CHECKS[done + 1 :]:
-            yield Finding(name, Verdict.SKIPPED, f"not without the {CHECKS[done]}")
+            yield Finding(name, CheckStatus.SKIPPED, f"requires the {CHECKS[done]}")
 
 
 async def _examine_database(
@@ -127,8 +127,8 @@ async def _examine_database(
     yield await _in_time(_check_partitions(connection, settings, schema))
     yield await _in_time(_check_clock(connection))
     yield await _in_time(_check_notifications(url, connection, settings))
-    if schema.verdict is Verdict.FAILED:
-        yield Finding("secrets", Verdict.SKIPPED, "not without the schema")
+    if schema.verdict is CheckStatus.FAILED:
+        yield Finding("secrets", CheckStatus.SKIPPED, "requires the schema")
     else:
         yield await _in_time(_check_secrets(connection, known))
 
@@ -137,100 +137,104 @@ async def _in_time(check: Awaitable[Finding], seconds: float = _CHECK_TIMEOUT) -
     """Await a check.
 
     Raises:
-        StatementTimeout: if it takes too long.
+        StatementTimeout: If it takes too long.
     """
     try:
         async with asyncio.timeout(seconds):
             return await check
     except TimeoutError as error:
         message = (
-            f"the check did not end within {seconds:g} s; look for long statements and locks in the"
+            f"the check did not finish within {seconds:g} s; look for long statements, locks in the"
             " database, and for the number of sessions of a pooler before it"
         )
         raise StatementTimeout(message) from error
 
 
 def _check_certificates() -> Finding:
-    """Whether certificates of https endpoints can be verified."""
+    """Check that the certificates of https endpoints can be verified."""
     name = "certificates"
     if has_authorities():
-        return Finding(name, Verdict.OK, "there are authorities to verify https endpoints by")
+        return Finding(name, CheckStatus.OK, "CA certificates are installed")
     return Finding(
         name,
-        Verdict.FAILED,
-        "there are no certificates of authorities on this machine, so every call by https fails",
-        "install them (Debian, Ubuntu: apt-get install ca-certificates), or name a file of them in"
+        CheckStatus.FAILED,
+        "this machine has no CA certificates, so every https call fails",
+        "install them (Debian, Ubuntu: apt-get install ca-certificates), or name a file in"
         " SSL_CERT_FILE",
     )
 
 
 def _problem_and_advice(error: DeliveryError) -> tuple[str, str | None]:
-    """The parts of an error's text: errors of the store end in `; what to do`."""
+    """Split an error message into problem and advice, which a semicolon separates."""
     problem, _, advice = str(error).rpartition("; ")
     return (problem, advice) if problem else (advice, None)
 
 
 async def _check_database(settings: Settings, connection: Connection) -> Finding:
-    """Whether the server is recent enough."""
+    """Check the version of the server."""
     version = connection.get_server_version()
-    # The driver counts as PostgreSQL did before 10: 15.18 is 15, 0, 18 to it.
+    # The driver uses the version scheme of PostgreSQL 9: it reports 15.18 as 15, 0, 18.
     name = f"PostgreSQL {version.major}.{version.micro}, {name_database(settings)}"
     if version.major < OLDEST_SERVER:
         advice = f"upgrade the server to PostgreSQL {OLDEST_SERVER} or later"
-        return Finding("database", Verdict.FAILED, name, advice)
+        return Finding("database", CheckStatus.FAILED, name, advice)
     try:
         await check_encoding(connection)
     except WrongEncoding as error:
-        return Finding("database", Verdict.FAILED, *_problem_and_advice(error))
-    return Finding("database", Verdict.OK, name)
+        return Finding("database", CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding("database", CheckStatus.OK, name)
 
 
 async def _check_schema(connection: Connection) -> Finding:
-    """Whether the schema is the one this engine works with."""
+    """Check the version of the schema."""
     try:
         await check_schema(connection)
     except SchemaMismatch as error:
-        return Finding("schema", Verdict.FAILED, *_problem_and_advice(error))
-    return Finding("schema", Verdict.OK, f"version {len(await applied(connection))}")
+        return Finding("schema", CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding("schema", CheckStatus.OK, f"version {len(await applied(connection))}")
 
 
 async def _check_partitions(connection: Connection, settings: Settings, schema: Finding) -> Finding:
-    """Check that there are partitions for the days to come."""
+    """Check that partitions exist for the next days."""
     name = "partitions"
-    if schema.verdict is Verdict.FAILED:
-        return Finding(name, Verdict.SKIPPED, "not without the schema")
+    if schema.verdict is CheckStatus.FAILED:
+        return Finding(name, CheckStatus.SKIPPED, "requires the schema")
     left = await days_left(connection)
     alarm = partitions_alarm(left, settings.partitions.days_ahead)
     if alarm is not None:
-        verdict = Verdict.FAILED if left < 0 else Verdict.WARNING
+        verdict = CheckStatus.FAILED if left < 0 else CheckStatus.WARNING
         return Finding(name, verdict, *alarm.split("; ", 1))
-    return Finding(name, Verdict.OK, f"made until {left} days from now")
+    return Finding(name, CheckStatus.OK, f"partitions exist until {left} days from now")
 
 
 async def _check_clock(connection: Connection) -> Finding:
-    """Compare this machine's clock with the database's, which the engine uses."""
+    """Compare the local clock with the clock of the database, which the engine uses."""
     clock = Clock()
     started = time.perf_counter()
     await synchronise(connection, clock)
     trip = time.perf_counter() - started
     ahead = clock.ahead_of_machine()
     skew = abs(ahead)
-    # An offset measured over a network errs by up to half the round trip.
+    # The error of an offset measured over a network is up to half the round-trip time.
     if skew <= _NOTICEABLE_SKEW + trip / 2:
-        return Finding("clock", Verdict.OK, f"{skew * 1000:.0f} ms from the database's")
+        return Finding(
+            "clock", CheckStatus.OK, f"{skew * 1000:.0f} ms difference to the clock of the database"
+        )
     side = "behind" if ahead > 0 else "ahead of"
-    detail = f"{skew:.1f} s {side} the database's, which deliveries go by"
+    detail = f"{skew:.1f} s {side} the clock of the database, which deliveries use"
     if skew <= _TOLERATED_SKEW:
-        return Finding("clock", Verdict.WARNING, detail, "set both by NTP")
-    advice = "set both by NTP: receivers refuse signatures that are minutes old or new"
-    return Finding("clock", Verdict.FAILED, detail, advice)
+        return Finding("clock", CheckStatus.WARNING, detail, "synchronize both clocks by NTP")
+    advice = "synchronize both clocks by NTP; receivers reject signatures that are minutes off"
+    return Finding("clock", CheckStatus.FAILED, detail, advice)
 
 
 async def _check_notifications(url: str, connection: Connection, settings: Settings) -> Finding:
-    """Whether a notification from one connection reaches another."""
+    """Check that a notification reaches another connection."""
     name = "notifications"
     if not settings.worker.notifications:
-        return Finding(name, Verdict.SKIPPED, "off (worker.notifications); polling is enough")
+        return Finding(
+            name, CheckStatus.SKIPPED, "off (worker.notifications); polling is sufficient"
+        )
     sent = f"doctor {secrets.token_hex(8)}"
     heard = asyncio.Event()
 
@@ -250,46 +254,50 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
     except TimeoutError:
         return Finding(
             name,
-            Verdict.FAILED,
-            f"one that was sent did not arrive within {plain_number(_NOTIFICATION_TIMEOUT)} s",
-            "behind PgBouncer in transaction mode, set worker.notifications=false",
+            CheckStatus.FAILED,
+            f"a notification did not arrive within {plain_number(_NOTIFICATION_TIMEOUT)} s",
+            "with PgBouncer in transaction mode, set worker.notifications=false",
         )
     except DeliveryError as error:
-        return Finding(name, Verdict.FAILED, *_problem_and_advice(error))
-    return Finding(name, Verdict.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms")
+        return Finding(name, CheckStatus.FAILED, *_problem_and_advice(error))
+    return Finding(
+        name, CheckStatus.OK, f"arrive in {(time.perf_counter() - started) * 1000:.0f} ms"
+    )
 
 
 async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
-    """Whether what is secret is sealed, and can be opened here."""
+    """Check that stored secrets are encrypted, and that the configured keys decrypt them."""
     name = "secrets"
-    held = await sealed_rows.look(connection)
-    labels = Sealer(settings.secrets.texts()).labels
+    held = await encrypted_rows.look(connection)
+    labels = Cipher(settings.secrets.texts()).labels
     foreign = sorted(set(held) - {"", *labels})
     if foreign:
         return Finding(
             name,
-            Verdict.FAILED,
+            CheckStatus.FAILED,
             f"{_rows(sum(held[label] for label in foreign))} encrypted with keys that are not in"
             f" secrets.keys ({', '.join(foreign)}): their reactions cannot be called",
             "add the keys to secrets.keys (DELIVERY_SECRETS_KEYS)",
         )
-    unsealed = held.get("", 0)
+    unencrypted = held.get("", 0)
     if not labels:
         return Finding(
             name,
-            Verdict.WARNING,
-            f"there is no key: {_rows(unsealed)} readable in any copy of the database",
+            CheckStatus.WARNING,
+            f"there is no key: {_rows(unencrypted)} readable in any copy of the database",
             "make one (`delivery secrets generate-key`), give it to every process as"
             " secrets.keys, and run `delivery secrets reencrypt`",
         )
     others = sum(count for label, count in held.items() if label != labels[0])
     if others:
         detail = (
-            f"{_rows(unsealed)} not encrypted, {_rows(others - unsealed)} encrypted with a key"
-            " that is not the first"
+            f"{_rows(unencrypted)} not encrypted, {_rows(others - unencrypted)} encrypted with"
+            " a key that is not the first"
         )
-        return Finding(name, Verdict.WARNING, detail, "run `delivery secrets reencrypt`")
-    return Finding(name, Verdict.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}")
+        return Finding(name, CheckStatus.WARNING, detail, "run `delivery secrets reencrypt`")
+    return Finding(
+        name, CheckStatus.OK, f"{_rows(sum(held.values()))} encrypted with key {labels[0]}"
+    )
 
 
 def _rows(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The engine as its users hold it, with everything else reached from it."""
+"""The `Engine` object that `delivery.connect` yields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from delivery.clock import Clock, IdFactory
-from delivery.service.sealing import hide_by, sealer_for
+from delivery.service.secret_settings import apply_redaction, cipher_for
 from delivery.service.trigger_request import TriggerRequest
 from delivery.store.ids import DriverUUID
 from delivery.version import VERSION
@@ -47,14 +47,14 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """One connection to the engine's database, with the verbs; made by `delivery.connect`.
+    """Entry point of the library, connected to one database; yielded by `delivery.connect`.
 
-    Each part is imported and made when it is first used, so a program that only reads does not pay
-    for the parts that write and deliver.
+    Each part is imported and created on first use, so that a program that only reads does not load
+    the parts that write and deliver.
 
     Attributes:
-        settings: The settings it runs by.
-        database_url: The database it uses; contains the password, if there is one.
+        settings: Settings in use.
+        database_url: URL of the database, including the password.
     """
 
     def __init__(
@@ -71,54 +71,54 @@ class Engine:
         self._ids = IdFactory(clock, DriverUUID)
         self._given_transport = transport
         self._closing = closing
-        """Closes at the end what was made on first use."""
+        """Resources to close, created on first use."""
         self.settings = settings
         self.database_url = url
-        hide_by(settings, url)
-        self._sealer = sealer_for(settings)
+        apply_redaction(settings, url)
+        self._cipher = cipher_for(settings)
 
     @cached_property
     def reactions(self) -> Reactions:
-        """What is to be done about triggers."""
+        """Reactions (webhook endpoints)."""
         from delivery.service.reactions import Reactions
 
         return Reactions(
-            self._pool, self._sealer, lambda: self._reaction_writer, lambda: self._previews
+            self._pool, self._cipher, lambda: self._reaction_writer, lambda: self._previews
         )
 
     @cached_property
     def triggers(self) -> Triggers:
-        """What happened; made by `trigger` and `trigger_many`."""
+        """Triggers, created by `trigger` and `trigger_many`."""
         from delivery.service.triggers import Triggers
 
         return Triggers(
-            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._sealer
+            self._pool, lambda: self._trigger_writer, self._finished, self._delays, self._cipher
         )
 
     @cached_property
     def jobs(self) -> Jobs:
-        """The calls to make, and direct jobs."""
+        """Jobs, including direct ones."""
         from delivery.service.jobs import Jobs
 
         return Jobs(self._pool, lambda: self._direct_jobs, self._finished, self._delays)
 
     @cached_property
     def logs(self) -> Logs:
-        """Every exchange."""
+        """Delivery logs."""
         from delivery.service.logs import Logs
 
         return Logs(self._pool, self._clock, self.settings)
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What is sealed in the database."""
+        """Encrypted secrets of the database."""
         from delivery.service.secrets import Secrets
 
-        return Secrets(self._pool, self._sealer)
+        return Secrets(self._pool, self._cipher)
 
     @cached_property
     def ids(self) -> Ids:
-        """Finds ids by their first or last digits."""
+        """Lookup of ids by their first or last digits."""
         from delivery.service.ids import Ids
 
         return Ids(self._pool)
@@ -127,14 +127,14 @@ class Engine:
     def _reaction_writer(self) -> ReactionWriter:
         from delivery.service.reaction_writer import ReactionWriter
 
-        return ReactionWriter(self._pool, self._clock, self._ids, self._sealer, self.settings)
+        return ReactionWriter(self._pool, self._clock, self._ids, self._cipher, self.settings)
 
     @cached_property
     def _previews(self) -> Previews:
         from delivery.service.previews import Previews
 
         return Previews(
-            self._pool, self._clock, self._ids, self._sealer, self.settings, self._transport
+            self._pool, self._clock, self._ids, self._cipher, self.settings, self._transport
         )
 
     @cached_property
@@ -143,14 +143,14 @@ class Engine:
         from delivery.service.trigger_writer import TriggerWriter
 
         fan_out = FanOutWriter(self._pool, self._ids, self._waker)
-        return TriggerWriter(self._pool, self._clock, fan_out, self._sealer, self.settings)
+        return TriggerWriter(self._pool, self._clock, fan_out, self._cipher, self.settings)
 
     @cached_property
     def _direct_jobs(self) -> DirectJobs:
         from delivery.service.direct_jobs import DirectJobs
 
         return DirectJobs(
-            self._pool, self._clock, self._ids, self._waker, self._sealer, self.settings
+            self._pool, self._clock, self._ids, self._waker, self._cipher, self.settings
         )
 
     @cached_property
@@ -207,27 +207,26 @@ class Engine:
         """Write a trigger and one job per matching reaction, in one transaction.
 
         Args:
-            type: A dotted name, such as `order.paid`.
-            payload: A JSON value; or JSON text as bytes, which is delivered byte for byte.
-            tenant_id: Whose it is; only this tenant's reactions match.
-            user_id: Whom the jobs are for; for the caller's own use.
-            run_at: When the calls are to be made first; by default now.
-            delay: The same as seconds from now.
-            priority: Overrides the reactions' own; lower first within a reaction.
-            deadline: When it is too late for another attempt.
-            connection: The caller's own asyncpg connection, or SQLAlchemy session on asyncpg, with
-                an open transaction: the trigger is written on it, and comes into being with its
-                commit.
+            type: Event type, a dotted name such as `order.paid`.
+            payload: JSON value, or JSON text as bytes, which is delivered byte for byte.
+            tenant_id: Tenant of the trigger. Only reactions of this tenant match.
+            user_id: User of the jobs, for filters of the caller.
+            run_at: Time of the first attempt. Default: immediately.
+            delay: Alternative to `run_at`, as seconds from now.
+            priority: Priority within a reaction, lower first. Default: the reaction's priority.
+            deadline: Time after which no attempt starts.
+            connection: asyncpg connection, or SQLAlchemy session on asyncpg, with an open
+                transaction. The trigger is part of this transaction.
 
         Returns:
-            The trigger, with the ids of its jobs in the order of the reactions.
+            The trigger with the ids of its jobs, in the order of the reactions.
 
         Raises:
-            InvalidInput: if a value cannot be used; nothing is written.
-            NoTransaction: if `connection` has no open transaction.
-            DatabaseError: if the database fails. After `ConnectionLost`, `StatementTimeout` and
+            InvalidInput: If a value is invalid; nothing is written.
+            NoTransaction: If `connection` has no open transaction.
+            DatabaseError: If the database fails. After `ConnectionLost`, `StatementTimeout` and
                 `DatabaseRestarting` it is unknown whether the trigger was written.
-            UnusableConnection: if `connection` is closed, failed or leads to another database.
+            UnusableConnection: If `connection` is closed, failed or connected to another database.
         """
         request = TriggerRequest(
             type, payload, user_id, run_at, delay, priority=priority, deadline=deadline
@@ -242,7 +241,7 @@ class Engine:
         tenant_id: str = "default",
         connection: Any = None,
     ) -> list[Trigger]:
-        """Write many triggers and their jobs, all or none, in a few round trips; see `trigger`."""
+        """Write many triggers and their jobs atomically, in a few round trips; see `trigger`."""
         return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
 
     def on(self, event_type: type[E], listener: Callable[[E], object]) -> Callable[[], None]:
@@ -269,18 +268,18 @@ class Engine:
         return self._events.on(event_type, listener)
 
     async def living_workers(self) -> int:
-        """Count the workers that are running on this database, in this process or elsewhere."""
+        """Count the running workers of this database, in all processes."""
         return await self._delays.living_workers()
 
     @asynccontextmanager
     async def workers(self) -> AsyncIterator[Worker]:
-        """Deliver in this process while the block lasts; then stop gracefully.
+        """Run a worker in this process for the duration of the block.
 
-        At the end of the block nothing more is claimed, calls in flight are given
-        `worker.shutdown_timeout` seconds, and the rest goes back to the queue.
+        At the end of the block the worker stops claiming, waits up to `worker.shutdown_timeout`
+        seconds for running calls, and returns the other jobs to the queue.
 
         Raises:
-            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+            MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
         from delivery.engine.events import ResultsWritten
         from delivery.engine.worker import Worker
@@ -296,7 +295,7 @@ class Engine:
             self._waker,
             VERSION,
             self._events,
-            self._sealer,
+            self._cipher,
         )
         unsubscribe = self._events.on(
             ResultsWritten, lambda event: self._finished.settled(event.results)
@@ -308,10 +307,10 @@ class Engine:
             unsubscribe()
 
     async def run(self) -> None:
-        """Deliver until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once.
+        """Run a worker until SIGTERM or SIGINT. A second signal stops it immediately.
 
-        For a process that does nothing else: it also lets Python's garbage collector run less
-        often, and raises the limit of open files as far as the user may.
+        This is for dedicated processes: it also lowers the frequency of garbage collections, and
+        raises the limit of open files to the maximum.
         """
         from delivery.service.process_tuning import allow_open_files, collect_less_often
         from delivery.service.stopping import when_told_to_stop
@@ -319,22 +318,22 @@ class Engine:
         collect_less_often()
         allow_open_files()
         asked = asyncio.Event()
-        # Outside of the block: a second signal counts until the last call has ended.
+        # Outside of the block, so that a second signal is handled until the last call ends.
         with ExitStack() as told:
             async with self.workers() as worker:
 
                 def stop() -> None:
                     if asked.is_set():
-                        logger.warning("stopping at once: calls in flight are cut off")
+                        logger.warning("stopping immediately; canceling running calls")
                         worker.stop_at_once()
                     else:
-                        logger.info("stopping: calls in flight are given time to end")
+                        logger.info("stopping; waiting for running calls")
                     asked.set()
 
                 told.enter_context(when_told_to_stop(stop))
                 try:
                     await asked.wait()
                 except BaseException:
-                    # Whoever cancels this hears the signals, and may want to stop at once.
+                    # The canceling caller handles the signals, and can stop immediately.
                     told.close()
                     raise

@@ -1,4 +1,4 @@
-"""Which jobs finished in this process: saves those who wait for them here some polling."""
+"""Jobs finished by this process, so that waiting callers poll less."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["FinishedJobs"]
 
 
 class FinishedJobs:
-    """Sets an event when a watched job's final state was written by this process."""
+    """Registry of watched jobs, with an event for each final state written by this process."""
 
     def __init__(self) -> None:
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
 
     @contextmanager
     def watched(self, *job_ids: UUID) -> Iterator[asyncio.Event]:
-        """Yield an event that is set whenever one of these jobs finishes, while the block lasts."""
+        """Yield an event that is set when one of these jobs finishes."""
         event = asyncio.Event()
         for job_id in job_ids:
             self._watchers.setdefault(job_id, set()).add(event)
@@ -38,7 +38,7 @@ class FinishedJobs:
                     del self._watchers[job_id]
 
     def settled(self, batch: Sequence[Settlement]) -> None:
-        """Take note of a batch of results that was written."""
+        """Record a batch of written results."""
         if not self._watchers:
             return
         for settlement in batch:

@@ -23,11 +23,11 @@ _DIGITS: Final = re.compile(r"[0-9a-f]{4,32}")
 _WHOLE: Final = 32
 _KINDS: Final[tuple[IdKind, ...]] = ("trigger", "job", "log", "reaction")
 _SHOWN: Final = 5
-"""Candidates that an error names at most."""
+"""Maximum number of candidates in an error."""
 
 
 class Ids:
-    """Find ids by a part of them, and names by ids."""
+    """Lookup of ids by a part, and of names by ids."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -37,17 +37,16 @@ class Ids:
 
         Args:
             kind: `trigger`, `job`, `log` or `reaction`.
-            text: At least four hex digits, with or without hyphens. A whole id is returned as it
-                is, whether it exists or not.
-            tenant_id: The tenant that it belongs to.
+            text: At least four hex digits, with or without hyphens. A complete id is returned
+                unchanged, even if it does not exist.
+            tenant_id: Tenant of the object.
 
         Returns:
-            The id. The newest 100,000 rows are searched for either end; an id that is older must
-            be given whole.
+            The id. Only the newest 100,000 rows are searched; older ids must be complete.
 
         Raises:
-            InvalidInput: if it is not a part of an id, or several ids have it; the text lists them.
-            NotFound: if no id has it.
+            InvalidInput: If it is not a part of an id, or is ambiguous; the message lists the ids.
+            NotFound: If no id matches.
         """
         if isinstance(text, UUID):
             return text
@@ -80,17 +79,17 @@ class Ids:
     ) -> dict[UUID, str]:
         """Return the names of reactions by their ids, in one round trip.
 
-        A reaction that is deleted, or belongs to another tenant, is missing in the result.
+        Reactions that are deleted or belong to another tenant are missing in the result.
 
         Raises:
-            InvalidInput: `of` is no list of ids.
+            InvalidInput: If `of` is not a list of ids.
         """
         check_tenant(tenant_id)
         asked = {check_id("reaction id", each) for each in check_listed(of, "of", "ids")}
         return await ids.reaction_names(self._pool, asked, tenant_id) if asked else {}
 
     async def _found_elsewhere(self, kind: IdKind, digits: str, tenant_id: str) -> str:
-        """Return what else has an id with these digits, as the end of an error."""
+        """Return the other objects with such an id, for the end of an error message."""
         for other in _KINDS:
             if other != kind and await ids.find(self._pool, other, digits, tenant_id, 1):
                 return f"; a {other} has such an id"

@@ -1,4 +1,4 @@
-"""`engine.jobs`: direct jobs, reading jobs, and waiting for them."""
+"""`engine.jobs`: create direct jobs, read jobs, wait for jobs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LAST_LOOK: Final = 0.5
 
 
 class Jobs:
-    """Make, read and wait for jobs. Every call is scoped by `tenant_id`."""
+    """Verbs for jobs. Each call is scoped by `tenant_id`."""
 
     def __init__(
         self,
@@ -68,26 +68,25 @@ class Jobs:
         connection: Any = None,
         **call: Unpack[CallOptions],
     ) -> Job:
-        """Make a direct job: a call without a stored reaction.
+        """Create a direct job: a call without a reaction.
 
         Direct jobs of one tenant to one origin (scheme, host and port) share a lane.
 
         Args:
-            payload: A JSON value, or JSON text as bytes, which is kept byte for byte.
-            priority: Lower first within the lane; 0 to 32,767.
-            run_at: When the call is to be made first; by default now.
-            delay: The same as seconds from now.
-            deadline: When it is too late for another attempt.
-            user_id: For the caller's own use.
-            tenant_id: Whose it is.
-            connection: The caller's own connection or session with an open transaction, to write
-                on.
-            call: The HTTP call; see `CallOptions`. `url` is needed.
+            payload: JSON value, or JSON text as bytes, which is stored byte for byte.
+            priority: Priority within the lane, from 0 to 32,767; lower first.
+            run_at: Time of the first attempt. Default: immediately.
+            delay: Alternative to `run_at`, as seconds from now.
+            deadline: Time after which no attempt starts.
+            user_id: User of the job, for filters of the caller.
+            tenant_id: Tenant of the job.
+            connection: Connection or session of the caller, with an open transaction.
+            call: Options of the HTTP call; see `CallOptions`. `url` is required.
 
         Raises:
-            InvalidInput: if a value cannot be used; nothing is written.
-            NoTransaction: if `connection` has no open transaction.
-            UnusableConnection: if `connection` is closed, failed or leads to another database.
+            InvalidInput: If a value is invalid; nothing is written.
+            NoTransaction: If `connection` has no open transaction.
+            UnusableConnection: If `connection` is closed, failed or connected to another database.
         """
         return await self._direct().create(
             call,
@@ -103,10 +102,10 @@ class Jobs:
         )
 
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         key = check_id("job id", job_id)
         found = await jobs.get(self._pool, key, check_tenant(tenant_id))
@@ -131,7 +130,7 @@ class Jobs:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Job]:
-        """Jobs by when they were made, newest first unless `oldest_first`."""
+        """List jobs by creation time, newest first unless `oldest_first`."""
         found = await jobs.list_page(
             self._pool,
             tenant_id=check_tenant(tenant_id),
@@ -151,20 +150,20 @@ class Jobs:
         timeout: float | None = None,
         tenant_id: str = "default",
     ) -> Job:
-        """Wait until the job is finished, and return it. It never is unless a worker runs.
+        """Wait until the job is finished, and return it. This requires a running worker.
 
-        The wait goes on over an outage of the database.
+        The wait continues after an outage of the database.
 
         Args:
-            job_id: Which job.
-            timeout: Seconds to wait; None: as long as it takes.
-            tenant_id: Whose it is.
+            job_id: Id of the job.
+            timeout: Seconds to wait. Default: no limit.
+            tenant_id: Tenant of the job.
 
         Raises:
-            NotFound: if there is no such job in this tenant.
-            InvalidInput: if the timeout is negative or no number.
-            JobTimeout: if it is not finished in time; the error says why, and has the last error
-                and the time of the next attempt as attributes.
+            NotFound: If this tenant has no such job.
+            InvalidInput: If the timeout is negative or not a number.
+            JobTimeout: If the job is not finished in time. The error has the reason, the last
+                error and the time of the next attempt.
         """
         key = check_id("job id", job_id)
         check_seconds("timeout", timeout)

@@ -1,4 +1,4 @@
-"""`engine.logs`: every exchange, as it was recorded."""
+"""`engine.logs`: read delivery logs."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ __all__ = ["LogFilter", "Logs"]
 
 _FOLLOW_PAUSE: Final = 0.3
 _LATE_COMMITS: Final = 10.0
-"""Seconds. Ids are made before their rows are committed: rows this much older than the newest may
-still come."""
+"""Maximum delay in seconds between the id of a row and its commit."""
 
 
 class LogFilter(TypedDict, total=False):
-    """What log rows can be picked by; all that are given must hold."""
+    """Filters of log rows, combined by AND."""
 
     tenant_id: str
     job_id: UUID | str | None
@@ -49,7 +48,7 @@ class LogFilter(TypedDict, total=False):
 
 
 class Logs:
-    """Read delivery logs. Every call is scoped by `tenant_id`."""
+    """Verbs for delivery logs. Each call is scoped by `tenant_id`."""
 
     def __init__(self, pool: Pool, clock: Clock, settings: Settings) -> None:
         self._pool = pool
@@ -57,10 +56,10 @@ class Logs:
         self._max_body = settings.log.max_body
 
     async def get(self, log_id: UUID | str, *, tenant_id: str = "default") -> DeliveryLog:
-        """One log row.
+        """Return one log row.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         key = check_id("log id", log_id)
         found = await logs.get(self._pool, key, check_tenant(tenant_id), max_body=self._max_body)
@@ -77,7 +76,7 @@ class Logs:
         cursor: str | None = None,
         **where: Unpack[LogFilter],
     ) -> Page[DeliveryLog]:
-        """Log rows by when they were made, newest first unless `oldest_first`."""
+        """List log rows by time, newest first unless `oldest_first`."""
         found = await self._read(
             where, decode_cursor(cursor), oldest_first=oldest_first, limit=check_limit(limit) + 1
         )
@@ -86,15 +85,12 @@ class Logs:
     async def iterate(
         self, *, oldest_first: bool = True, **where: Unpack[LogFilter]
     ) -> AsyncIterator[DeliveryLog]:
-        """All log rows that there are, page by page."""
+        """Yield all log rows, page by page."""
         async for log in self._read_all(where, None, oldest_first=oldest_first):
             yield log
 
     async def follow(self, **where: Unpack[LogFilter]) -> AsyncIterator[DeliveryLog]:
-        """Log rows from now on, as they are written, for ever.
-
-        Goes on over outages of the database.
-        """
+        """Yield new log rows without end, also after outages of the database."""
         now = self._clock.now()
         start = _first_id(now)
         seen: set[UUID] = set()
@@ -129,7 +125,7 @@ class Logs:
         unknown = sorted(set(where) - set(LogFilter.__annotations__))
         if unknown:
             near = did_you_mean(unknown[0], LogFilter.__annotations__)
-            message = f"there is no filter {unknown[0]!r}{near}"
+            message = f"unknown filter {unknown[0]!r}{near}"
             raise InvalidInput(message)
 
         def id_of(name: str, value: UUID | str | None) -> UUID | None:
@@ -151,5 +147,5 @@ class Logs:
 
 
 def _first_id(epoch: float) -> UUID:
-    """The smallest id made at this time."""
+    """Return the smallest possible id of a time."""
     return UUID(int=int(epoch * 1000) << 80)

@@ -1,4 +1,4 @@
-"""The reaction of a producer to a missing partition for today's rows."""
+"""Creation of a missing partition by a producer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class _Writer(Protocol):
-    """Something with verbs that write."""
+    """Object with verbs that write."""
 
     _pool: Pool
     _settings: Settings
@@ -35,26 +35,26 @@ W = TypeVar("W", bound=_Writer)
 async def make_missing_partition(
     pool: Pool, days_ahead: int, error: Exception, *, is_own: bool
 ) -> None:
-    """Make the partition that `error` is about, so that the same can be written again.
+    """Create the partition that `error` reports as missing, so that the caller can retry.
 
-    Workers make partitions days ahead. This is for a database that has had no worker for so long.
+    Workers create partitions days in advance, so this only happens without workers for days.
 
     Args:
-        pool: Where to make it.
-        days_ahead: For how many days, if any are missing.
-        error: Why a row was refused. It is raised again if that was for another reason.
-        is_own: Whether the row was written in a transaction of our own.
+        pool: Pool of the database.
+        days_ahead: Number of days to create.
+        error: Error of the statement. It is raised again if it has another cause.
+        is_own: True for a transaction of the engine, false for one of the caller.
 
     Raises:
-        DatabaseError: It cannot be made, or the caller must begin the transaction again.
+        DatabaseError: If the creation fails, or the caller must restart its transaction.
     """
     if not is_missing_partition(error):
         raise error
     await restore(pool, days_ahead)
     if not is_own:
         message = (
-            "there was no partition for today's rows; it has been made, but the transaction on"
-            " `connection` has failed: roll it back and begin it again"
+            "the partition for today's rows was missing and was created, but the transaction on"
+            " `connection` has failed; roll it back and restart it"
         )
         raise DatabaseError(message) from error
 
@@ -62,7 +62,7 @@ async def make_missing_partition(
 def making_partitions(
     verb: Callable[Concatenate[W, P], Awaitable[T]],
 ) -> Callable[Concatenate[W, P], Coroutine[Any, Any, T]]:
-    """Let a verb that takes `connection` make the partition that it misses, and write again."""
+    """Wrap a verb that takes `connection` to create a missing partition and retry."""
 
     @wraps(verb)
     async def wrapped(self: W, /, *args: P.args, **options: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Opens the engine: its database, brought up to date or checked, and what runs beside it."""
+"""Implementation of `delivery.connect`: database, schema check and background tasks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["connect"]
 logger = logging.getLogger(__name__)
 
 _LOOK_AFTER_EMBEDDED: Final = 3.0
-"""Seconds between two looks whether the embedded server runs."""
+"""Seconds between two checks of the embedded server."""
 
 
 @asynccontextmanager
@@ -43,27 +43,27 @@ async def connect(
     migrate: bool | None = None,
     **sections: Any,
 ) -> AsyncIterator[Engine]:
-    """Open the engine. That writes nothing, so a role that may only read can do it.
+    """Connect to the database and yield the engine.
+
+    This writes nothing, so a read-only role can connect.
 
     Args:
-        dsn: PostgreSQL to use, as `postgresql://user:password@host:5432/database`. None: what the
-            settings say, and if they say nothing, an embedded PostgreSQL in the user's data
-            directory.
-        settings: Settings to use as they are; None: they are read from `config`, the environment
-            and `sections`.
-        config: A TOML file of settings; None: the one that `DELIVERY_CONFIG` names, if any.
-        transport: Makes the HTTP calls instead of the engine's own transport; any
-            `httpx.AsyncBaseTransport` will do. The caller closes it.
-        migrate: Whether to bring the schema up to date, and make the partitions of the days ahead;
-            None: only in an embedded database.
+        dsn: PostgreSQL to use, as `postgresql://user:password@host:5432/database`. Default: the
+            setting `database.url`, or else an embedded PostgreSQL in the user's data directory.
+        settings: Complete settings. Default: read from `config`, the environment and `sections`.
+        config: TOML file of settings. Default: the file that `DELIVERY_CONFIG` names, if any.
+        transport: Any `httpx.AsyncBaseTransport` for the HTTP calls, in place of the built-in
+            transport. The caller closes it.
+        migrate: True to migrate the schema and create the partitions of the next days. Default:
+            only for an embedded database.
         sections: Settings by section, such as `http={"timeout": 5}`.
 
     Raises:
-        InvalidSetting: if a setting is unknown or out of range.
-        DatabaseUnavailable: if no connection can be made.
-        DatabaseError: if the database cannot be used for another reason; see `delivery.errors`.
-        EmbeddedDatabaseError: if the embedded PostgreSQL cannot be started.
-        SchemaMismatch: if the schema is missing, older or newer than this engine.
+        InvalidSetting: If a setting is unknown or out of range.
+        DatabaseUnavailable: If the connection fails.
+        DatabaseError: If the database is unusable for another reason; see `delivery.errors`.
+        EmbeddedDatabaseError: If the embedded PostgreSQL does not start.
+        SchemaMismatch: If the schema is missing, older or newer than this engine.
     """
     if settings is None:
         settings = load_settings(config, **_with_url(sections, dsn))
@@ -76,12 +76,12 @@ async def connect(
             stack.push_async_callback(embedded.close)
             await stack.enter_async_context(_kept_running(embedded))
             url = embedded.url
-            settings = settings.with_key(embedded.sealing_key)
+            settings = settings.with_key(embedded.encryption_key)
             migrate = True if migrate is None else migrate
         if settings.http.allowed_hosts:
             from delivery.http.transport_choice import guard_for
 
-            # Reports a wrong name now, not when the first call is made.
+            # Reports a wrong name here, not at the first call.
             guard_for(settings.http)
         if migrate:
             await _bring_up_to_date(url, settings)
@@ -102,7 +102,7 @@ async def connect(
 
 @asynccontextmanager
 async def _kept_running(embedded: EmbeddedDatabase) -> AsyncIterator[None]:
-    """While the block lasts, start the embedded server again should it die."""
+    """Restart the embedded server if it dies during the block."""
     ending = asyncio.Event()
 
     async def keep() -> None:
@@ -114,13 +114,13 @@ async def _kept_running(embedded: EmbeddedDatabase) -> AsyncIterator[None]:
                 try:
                     await asyncio.to_thread(embedded.open)
                 except EmbeddedDatabaseError as error:
-                    logger.warning("the embedded PostgreSQL cannot be kept running: %s", error)
+                    logger.warning("the embedded PostgreSQL cannot be restarted: %s", error)
 
     keeping = asyncio.create_task(keep())
     try:
         yield
     finally:
-        # Not cancelled: a thread cannot be, and must not start the server after the end.
+        # Not canceled: a thread cannot be, and it must not start the server after the block.
         ending.set()
         await keeping
 

@@ -1,4 +1,4 @@
-"""Reading over an outage of the database, for what waits anyway."""
+"""Reads that continue after an outage of the database."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LAST_PAUSE: Final = 2.0
 
 
 async def read_patiently(read: Callable[[], Awaitable[_T]]) -> _T:
-    """Read, again and again while the database is away; say so once, and once when it is back.
+    """Read, and retry while the database is unavailable. Log the start and the end of an outage.
 
     Raises:
-        DatabaseError: if the error does not pass by itself, such as missing rights.
+        DatabaseError: If the error is permanent, such as missing rights.
     """
     pause = _FIRST_PAUSE
     away = False
@@ -33,7 +33,7 @@ async def read_patiently(read: Callable[[], Awaitable[_T]]) -> _T:
         try:
             found = await read()
         except DatabaseError as error:
-            if not error.passing:
+            if not error.transient:
                 raise
             if not away:
                 logger.warning("waiting for the database: %s", error)

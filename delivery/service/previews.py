@@ -1,4 +1,4 @@
-"""The request of a reaction for an event that did not happen: shown, or sent once."""
+"""Previews and test calls of reactions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 from delivery.errors import InvalidReaction
 from delivery.message.request.head import message_headers
 from delivery.message.request.payload import encode_payload
-from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head, kept_text
+from delivery.message.storage.exchanges import (
+    is_cut_off,
+    storable_body,
+    storable_head,
+    storable_text,
+)
 from delivery.message.template.parsing import TemplateError
 from delivery.models import HttpMessage, RequestPreview, StatusAction, TestCall
 from delivery.policy.matching import validate_event_type
 from delivery.service.checks import check_flag
 from delivery.service.stored_reaction import find_reaction
 from delivery.store.reactions import StoredVersion
-from delivery.wording import sensible_milliseconds
+from delivery.wording import round_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from delivery.engine.runners.prepared_calls import PreparedCall
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Exchange
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -33,21 +38,21 @@ __all__ = ["Previews"]
 
 
 class Previews:
-    """Makes the requests that reactions would make. Nothing is written."""
+    """Builder of the requests of reactions. It writes nothing."""
 
     def __init__(
         self,
         pool: Pool,
         clock: Clock,
         ids: IdFactory,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
         transport: Transport,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
         self._transport = transport
 
@@ -88,7 +93,7 @@ class Previews:
         limits = self._settings.limits
         validate_event_type(event_type, limits.max_event_type_length)
         encoded = encode_payload(payload, limits.max_payload_bytes)
-        # What makes requests takes a while to import, and few programs need it here.
+        # Imported here: the imports are slow, and few programs need them.
         from delivery.engine.runners.templated_requests import facts_from  # noqa: PLC0415
 
         call = self._prepared(stored)
@@ -107,19 +112,21 @@ class Previews:
 
         shown = stored.shown
         version = StoredVersion(stored.call, stored.signing, shown.name, shown.area_id)
-        return prepare_stored(version, self._settings.http, self._sealer)
+        return prepare_stored(version, self._settings.http, self._cipher)
 
 
 def _preview(call: PreparedCall, rendered: Rendered, *, reveal: bool) -> RequestPreview:
     head = rendered.head if reveal else rendered.stored_head
-    shown_url = rendered.shown_url or call.shown_url
+    redacted_url = rendered.redacted_url or call.redacted_url
     if reveal:
         target = rendered.head.split(b" ", 2)[1].decode("latin-1")
-        shown_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
+        redacted_url = f"{call.endpoint.scheme}://{call.endpoint.host_header}{target}"
     body = rendered.plain_body
     if not reveal:
-        body = kept_body(body, rendered.scrubber or call.scrubber, len(body))
-    return RequestPreview(call.method, shown_url, message_headers(head), body, len(rendered.body))
+        body = storable_body(body, rendered.scrubber or call.scrubber, len(body))
+    return RequestPreview(
+        call.method, redacted_url, message_headers(head), body, len(rendered.body)
+    )
 
 
 def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestCall:
@@ -131,9 +138,9 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
     if exchange.response_head:
         response = HttpMessage(
             message_headers(
-                kept_head(exchange.response_head, scrubber, len(exchange.response_head))
+                storable_head(exchange.response_head, scrubber, len(exchange.response_head))
             ),
-            kept_body(
+            storable_body(
                 exchange.response_body,
                 scrubber,
                 len(exchange.response_body),
@@ -147,8 +154,8 @@ def _result(call: PreparedCall, rendered: Rendered, exchange: Exchange) -> TestC
         response=response,
         status_code=exchange.status_code,
         failure_kind=exchange.failure_kind,
-        error=kept_text(exchange.error, scrubber),
+        error=storable_text(exchange.error, scrubber),
         succeeded=action is StatusAction.SUCCEED,
-        duration_ms=sensible_milliseconds(exchange.total_ms) or 0.0,
+        duration_ms=round_milliseconds(exchange.total_ms) or 0.0,
         remote_address=exchange.remote_address,
     )

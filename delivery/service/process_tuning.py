@@ -1,4 +1,4 @@
-"""What a process that does nothing but deliver may do to itself, and a library may not."""
+"""Process-wide tuning for dedicated workers; never applied when embedded."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["allow_open_files", "collect_less_often", "loop_factory"]
 logger = logging.getLogger(__name__)
 
 _THRESHOLDS: Final = (10_000, 20, 50)
-"""Python's own are (700, 10, 10)."""
+"""Thresholds of the garbage collector. The defaults of Python are (700, 10, 10)."""
 
 
 def collect_less_often() -> None:
-    """Look for reference cycles less often, and never among what is there already.
+    """Collect garbage less often, and exclude the existing objects.
 
-    A delivery makes some thirty objects that are all gone when it is written, and no cycles, so
-    looking for cycles among those in flight finds nothing; it takes a tenth of the CPU time with
-    Python's own thresholds. A cycle that is made all the same is found, a little later.
+    A delivery creates about thirty objects and no reference cycles, and releases all of them once
+    it is written. With the default thresholds, collections take a tenth of the CPU time. A cycle is
+    still found, a little later.
     """
     gc.collect()
     gc.freeze()
@@ -34,9 +34,9 @@ def collect_less_often() -> None:
 
 
 def allow_open_files() -> None:
-    """Raise the limit of open files as far as this user may: each call in flight has a socket.
+    """Raise the limit of open files to the maximum, because each running call has a socket.
 
-    A system that refuses leaves the limit as it is, and a worker fits its calls into that.
+    If the system refuses, the worker adapts the number of calls to the limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -47,7 +47,7 @@ def allow_open_files() -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """That of uvloop where there is uvloop; None: asyncio's own."""
+    """Return the event loop factory of uvloop, or None if uvloop is not installed."""
     if find_spec("uvloop") is None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop

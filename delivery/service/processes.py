@@ -1,7 +1,7 @@
-"""Delivering with several processes, to use more than one core.
+"""Delivery with several worker processes, to use more than one core.
 
-Run as a program, this is one of them: it reads its settings as JSON from the first line of standard
-input, and delivers until SIGTERM, or until standard input ends.
+Run as a program, this module is one worker. It reads its settings as JSON from the first line of
+standard input, and delivers until SIGTERM or the end of standard input.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
 __all__ = ["run_processes"]
 
 logger = logging.getLogger("delivery.service.processes")
-"""By its name, as that of a program is `__main__`."""
+"""Logger with a fixed name, because the module name of a program is `__main__`."""
 
 _BEYOND_SHUTDOWN: Final = 10.0
-"""Seconds that a process may take, after its calls have ended or been cut off, to end."""
+"""Seconds for a process to exit after the end of its calls."""
 
 
 async def run_processes(
     settings: Settings, count: int, on_started: Callable[[int, int | None], None]
 ) -> int:
-    """Deliver with `count` processes until SIGTERM or SIGINT; a second signal stops at once.
+    """Deliver with `count` processes until SIGTERM or SIGINT. A second signal stops immediately.
 
-    The database must be there, and its schema up to date.
+    The schema of the database must be up to date.
 
     Args:
-        settings: Of every process; `database.url` must be set.
-        count: How many processes.
-        on_started: Called with the id of each process, and of the one that it replaces, if any.
+        settings: Settings of every process; `database.url` must be set.
+        count: Number of processes.
+        on_started: Called with the id of each new process, and the id of the one it replaces.
 
     Returns:
         The exit status.
     """
     supervisor = Supervisor(
-        # Without -P, a file of the working directory, such as queue.py, stands for Python's own.
+        # Without -P, a file of the working directory such as queue.py shadows the standard library.
         (sys.executable, "-P", "-m", "delivery.service.processes"),
         {**os.environ, "PYTHONPATH": _search_path()},
         _dumped(settings) + b"\n",
@@ -65,14 +65,14 @@ async def run_processes(
 
 
 def _dumped(settings: Settings) -> bytes:
-    """The settings for another process, with the keys that are hidden elsewhere."""
+    """Serialize the settings for another process, including the secret values."""
     dumped = settings.model_dump(mode="json")
     dumped["secrets"]["keys"] = settings.secrets.texts()
     return json.dumps(dumped).encode()
 
 
 def _search_path() -> str:
-    """Where this program finds its modules: a process that it starts must find the same."""
+    """Return the module search path of this program, for the processes that it starts."""
     return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
 
 
@@ -95,13 +95,13 @@ def _main() -> int:
     settings = Settings(**given)
     configure_logging(settings, verbose=True)
     allow_open_files()
-    # The terminal's Ctrl-C is the supervisor's to hear.
+    # Ignore Ctrl-C of the terminal; the supervisor handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_deliver(settings))
     except DeliveryError as error:
-        logger.error("%s", error)  # noqa: TRY400 - what it says is for people who run it
+        logger.error("%s", error)  # noqa: TRY400 - a message for operators
         return error.exit_code
     except Exception as error:
         if settings.log.level == "debug":

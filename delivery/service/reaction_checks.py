@@ -1,4 +1,4 @@
-"""Whether what is said of a reaction, but for its call, can be used."""
+"""Checks of the fields of a reaction other than its HTTP request."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MAX_EVENT_TYPES: Final = 1_000
 
 
 def check_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
-    """The patterns themselves.
+    """Check and return the event type patterns.
 
     Raises:
-        InvalidReaction: if there are none or too many, or one is not a pattern.
+        InvalidReaction: If there are none or too many, or one is malformed.
     """
     if isinstance(event_types, str) or not isinstance(event_types, Sequence):
         message = f"event_types is {event_types!r}; give a list of texts"
@@ -32,10 +32,10 @@ def check_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_condition(condition: str | None) -> str | None:
-    """The condition itself.
+    """Check and return the condition.
 
     Raises:
-        InvalidReaction: if it is no JMESPath expression.
+        InvalidReaction: If it is not a JMESPath expression.
     """
     if condition is not None:
         compile_condition(check_text("condition", condition, max_length=10_000))
@@ -43,19 +43,18 @@ def check_condition(condition: str | None) -> str | None:
 
 
 def check_reason(state: ReactionState, reason: str | None) -> str | None:
-    """The reason of a state; an enabled reaction has none."""
+    """Return the reason of a state; an enabled reaction has none."""
     if state is ReactionState.ENABLED or reason is None:
         return None
     return check_text("state_reason", reason, max_length=1_000)
 
 
 def checked_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the changes that are neither of the call nor of the state.
+    """Check and return the changes that belong neither to the call nor to the state.
 
     Raises:
-        InvalidInput: if one cannot be used. Unchanged values are not checked: a reaction with a
-            stored value that would be refused today can still be disabled, or mended field by
-            field.
+        InvalidInput: If a value is invalid. Unchanged values are not checked, so that a reaction
+            with an invalid stored value can be disabled, or repaired field by field.
     """
     return {key: check(changes[key]) for key, check in _FIELDS.items() if key in changes}
 

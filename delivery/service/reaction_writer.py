@@ -1,4 +1,4 @@
-"""Makes and changes reactions."""
+"""Creation and changes of reactions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from delivery.errors import InvalidReaction, InvalidSecret, MissingKey
-from delivery.message.redaction.calls import hidden_parts
+from delivery.message.redaction.calls import secret_parts
 from delivery.message.signing import generate_secret, kind_of, parse_secret, public_key
 from delivery.message.signing.stored_secrets import encode_signing, rotate_signing
-from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_shown
+from delivery.message.storage.calls import StoredCall, decode_params, encode_params, encode_redacted
 from delivery.models import ReactionState, SignatureKind, SigningSecret, TlsOptions
 from delivery.service.calls import CallOptions, build_params, changed_params, check_known
 from delivery.service.checks import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Reaction
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -48,7 +48,7 @@ _LONGEST_KEPT: Final = 365 * 86_400.0
 
 
 class ReactionChanges(CallOptions, total=False):
-    """What `update` can change."""
+    """Options of `update`."""
 
     area_id: str | None
     name: str
@@ -58,19 +58,19 @@ class ReactionChanges(CallOptions, total=False):
     state: str
     """`enabled` or `disabled`."""
     state_reason: str | None
-    """Why it is disabled."""
+    """Reason of the disabled state."""
 
 
 class ReactionWriter:
-    """Checks and writes reactions, apart from `Reactions` so that readers do not import it."""
+    """Writer of reactions, separate from `Reactions` so that readers do not import it."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, ids: IdFactory, sealer: Sealer, settings: Settings
+        self, pool: Pool, clock: Clock, ids: IdFactory, cipher: Cipher, settings: Settings
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ids = ids
-        self._sealer = sealer
+        self._cipher = cipher
         self._settings = settings
 
     async def create(
@@ -85,7 +85,7 @@ class ReactionWriter:
         area_id: str | None,
         tenant_id: str,
     ) -> Reaction:
-        """Write a new reaction; see `Reactions.create`, which is the `verb`."""
+        """Check and write a new reaction; see `Reactions.create`, the `verb`."""
         params = build_params(call, self._settings.retry.policy(), self._settings.http, verb=verb)
         written = await reactions.insert(
             self._pool,
@@ -97,8 +97,8 @@ class ReactionWriter:
             condition=check_condition(condition),
             priority=check_priority(priority),
             params=params,
-            call=encode_params(replace(params, secrets=()), self._sealer),
-            signing=encode_signing(params.secrets, self._sealer),
+            call=encode_params(replace(params, secrets=()), self._cipher),
+            signing=encode_signing(params.secrets, self._cipher),
         )
         return written.shown
 
@@ -110,14 +110,14 @@ class ReactionWriter:
         *,
         tenant_id: str,
     ) -> Reaction:
-        """Write a reaction with changes; see `Reactions.update`, which is the `verb`."""
+        """Check and write changes; see `Reactions.update`, the `verb`."""
         check_known(changes, ReactionChanges)
         for _ in range(_UPDATE_TRIES):
             stored = await find_reaction(self._pool, reaction_id, tenant_id)
             changed, call = self._change(stored, changes, verb)
             signing = None
             if "secret" in changes or "secrets" in changes:
-                signing = encode_signing(changed.params.secrets, self._sealer)
+                signing = encode_signing(changed.params.secrets, self._cipher)
             written = await reactions.update(
                 self._pool, changed, call, signing, stored.signing_version
             )
@@ -148,14 +148,14 @@ class ReactionWriter:
             made = secret or generate_secret(wanted or first)
             now = self._clock.now()
             ends = inf if keep_for is None else now + keep_for
-            signing = rotate_signing(stored.signing, made, self._sealer, now=now, expires_at=ends)
+            signing = rotate_signing(stored.signing, made, self._cipher, now=now, expires_at=ends)
             key = stored.shown.id
             if await reactions.rotate(self._pool, key, tenant_id, signing, stored.signing_version):
                 return SigningSecret(made, kind_of(made), public_key(made))
         raise _changed_by_others(reaction_id)
 
     async def reset(self, reaction_id: UUID | str, *, tenant_id: str) -> None:
-        """Forget that an endpoint was in trouble; see `Reactions.reset`."""
+        """Reset the health of an endpoint; see `Reactions.reset`."""
         key = check_id("reaction id", reaction_id)
         if not await endpoint_health.reset(self._pool, key, check_tenant(tenant_id)):
             raise no_such_reaction(key, tenant_id)
@@ -163,29 +163,29 @@ class ReactionWriter:
     def _change(
         self, stored: StoredReaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> tuple[Reaction, StoredCall]:
-        """The reaction with the changes, and how its call is stored.
+        """Return the changed reaction and the stored form of its call.
 
         Raises:
-            MissingKey: if what is secret in it cannot be read, and is not all given anew.
+            MissingKey: If its secrets cannot be decrypted, and the changes do not replace all.
         """
         if not changes.keys() & CallOptions.__annotations__.keys():
-            # The stored call is kept byte for byte, also where it could not be read or saved again.
+            # The stored call stays unchanged byte for byte, even if it is unreadable or invalid.
             return self._changed(stored.shown, changes, verb), stored.call
         try:
-            current = decode_params(stored.call, self._sealer)
+            current = decode_params(stored.call, self._cipher)
         except MissingKey:
             return self._change_unopened(stored, changes, verb)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unreadable(stored.shown.id) from error
         changed = self._changed(replace(stored.shown, params=current), changes, verb)
-        return changed, encode_params(replace(changed.params, secrets=()), self._sealer)
+        return changed, encode_params(replace(changed.params, secrets=()), self._cipher)
 
     def _change_unopened(
         self, stored: StoredReaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> tuple[Reaction, StoredCall]:
-        """The same without the key: what is sealed is carried over, as long as all of it stays."""
+        """Apply changes without the key: copy the encrypted values, provided that none changes."""
         shown = replace(stored.shown.params, secrets=())
-        # A certificate cannot be checked without its key.
+        # A certificate is checked together with its key.
         checkable = replace(shown, tls=TlsOptions(shown.tls.ca))
         changed = self._changed(replace(stored.shown, params=checkable), changes, verb)
         params = changed.params
@@ -193,22 +193,22 @@ class ReactionWriter:
             params = replace(params, tls=shown.tls)
             changed = replace(changed, params=params)
         visible = replace(params, secrets=())
-        if hidden_parts(visible) == hidden_parts(shown):
-            return changed, StoredCall(encode_shown(visible), stored.call.credentials)
+        if secret_parts(visible) == secret_parts(shown):
+            return changed, StoredCall(encode_redacted(visible), stored.call.credentials)
         try:
-            return changed, encode_params(visible, self._sealer)
+            return changed, encode_params(visible, self._cipher)
         except InvalidReaction:
-            # Says which key it is that is missing.
-            self._sealer.open(stored.call.credentials)
+            # The error names the missing key.
+            self._cipher.decrypt(stored.call.credentials)
             raise
 
     def _changed(
         self, current: Reaction, changes: ReactionChanges, verb: Callable[..., object]
     ) -> Reaction:
-        """The reaction with the changes; only changed values are checked, and may be refused."""
+        """Return the changed reaction, with checks of the changed values only."""
         state = check_word("state", changes.get("state"), ReactionState) or current.state
         if state is ReactionState.DELETED:
-            message = "a reaction is deleted by reactions.delete, not by its state"
+            message = "state cannot be deleted; use reactions.delete"
             raise InvalidReaction(message)
         return replace(
             current,
@@ -227,11 +227,11 @@ class ReactionWriter:
 
 def _changed_by_others(reaction_id: UUID | str) -> InvalidReaction:
     return InvalidReaction(
-        f"reaction {reaction_id} is being changed by others all the time; try again"
+        f"reaction {reaction_id} was changed concurrently several times; try again"
     )
 
 
 def _unreadable(reaction_id: UUID) -> InvalidReaction:
     return InvalidReaction(
-        f"the stored call of reaction {reaction_id} cannot be read; delete it, and make it again"
+        f"the stored call of reaction {reaction_id} is unreadable; delete it, and create it again"
     )

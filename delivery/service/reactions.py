@@ -1,4 +1,4 @@
-"""`engine.reactions`: what is to be done about triggers."""
+"""`engine.reactions`: manage reactions (webhook endpoints)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import (
         Page,
         Reaction,
@@ -39,17 +39,17 @@ __all__ = ["Reactions"]
 
 
 class Reactions:
-    """Create, read, change and delete reactions. Every call is scoped by `tenant_id`."""
+    """Verbs for reactions. Each call is scoped by `tenant_id`."""
 
     def __init__(
         self,
         pool: Pool,
-        sealer: Sealer,
+        cipher: Cipher,
         writer: Callable[[], ReactionWriter],
         previews: Callable[[], Previews],
     ) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
         self._writer = writer
         self._previews = previews
 
@@ -64,22 +64,22 @@ class Reactions:
         tenant_id: str = "default",
         **call: Unpack[CallOptions],
     ) -> Reaction:
-        """Make a reaction; triggers written from now on fan out to it.
+        """Create a reaction. Later triggers fan out to it.
 
         Args:
-            name: What people call it; need not be unique.
-            event_types: Exact names, dotted prefixes (`order.*`), or `*` for all.
-            condition: A JMESPath expression over the payload; it matches where it is truthy.
-            priority: Of its jobs, lower first within this reaction; 0 to 32,767.
-            area_id: The automation it belongs to, for the caller's own use.
-            tenant_id: Whose it is.
-            call: The HTTP call; see `CallOptions`. `url` is needed.
+            name: Display name; not necessarily unique.
+            event_types: Event types, dotted prefixes (`order.*`), or `*` for all.
+            condition: JMESPath expression over the payload; matches if the result is truthy.
+            priority: Priority of its jobs within this reaction, from 0 to 32,767; lower first.
+            area_id: Automation of the reaction, for filters of the caller.
+            tenant_id: Tenant of the reaction.
+            call: Options of the HTTP call; see `CallOptions`. `url` is required.
 
         Returns:
-            The reaction as it may be shown: what is secret in it is `***`.
+            The reaction with `***` in place of secrets.
 
         Raises:
-            InvalidInput: if a value cannot be used; nothing is written.
+            InvalidInput: If a value is invalid; nothing is written.
         """
         return await self._writer().create(
             call,
@@ -95,21 +95,21 @@ class Reactions:
     async def get(
         self, reaction_id: UUID | str, *, reveal: bool = False, tenant_id: str = "default"
     ) -> Reaction:
-        """One reaction.
+        """Return one reaction.
 
         Args:
-            reaction_id: Which.
-            reveal: Whether to give what is secret in it as it is, and not as `***`: signing
-                secrets, the TLS key, and values of headers, query and body that look secret.
-            tenant_id: Whose it is.
+            reaction_id: Id of the reaction.
+            reveal: True to return secrets in plain text instead of `***`: signing secrets, the TLS
+                key, and secret values of headers, query and body.
+            tenant_id: Tenant of the reaction.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
-            MissingKey: if it is to be revealed, and was sealed with a key that is not here.
+            NotFound: If this tenant has none with this id.
+            MissingKey: If `reveal` requires a key that is not in `secrets.keys`.
         """
         check_flag("reveal", reveal)
         stored = await find_reaction(self._pool, reaction_id, tenant_id)
-        return stored.revealed(self._sealer) if reveal else stored.shown
+        return stored.revealed(self._cipher) if reveal else stored.shown
 
     async def list(
         self,
@@ -119,7 +119,7 @@ class Reactions:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Reaction]:
-        """Reactions in the order they were made; deleted ones only with `state="deleted"`."""
+        """List reactions by creation time; deleted ones only with `state="deleted"`."""
         found = await reactions.list_page(
             self._pool,
             tenant_id=check_tenant(tenant_id),
@@ -136,15 +136,15 @@ class Reactions:
         tenant_id: str = "default",
         **changes: Unpack[ReactionChanges],
     ) -> Reaction:
-        """Change what is given and leave the rest.
+        """Change the given fields.
 
-        Jobs already made run as they were made, but keep to the new limits at once, and are signed
-        with the new secrets. `***` for a value that was shown so means that it stays.
+        Existing jobs run with the former call, but with the new limits and signing secrets. `***`
+        for a redacted value leaves it unchanged.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
-            InvalidInput: if a value cannot be used; nothing is written.
-            MissingKey: if something secret in it would be lost, as its key is not here.
+            NotFound: If this tenant has none with this id.
+            InvalidInput: If a value is invalid; nothing is written.
+            MissingKey: If a secret would be lost because its key is missing.
         """
         return await self._writer().update(
             changes, Reactions.update, reaction_id, tenant_id=tenant_id
@@ -159,69 +159,70 @@ class Reactions:
         kind: SignatureKind | str | None = None,
         tenant_id: str = "default",
     ) -> SigningSecret:
-        """Sign with a new secret at once, and with the former ones too for a while.
+        """Sign with a new secret immediately, and with the former ones for a limited time.
 
-        This holds for jobs made before as well; calls that a worker has claimed already are signed
-        as before.
+        This includes existing jobs, except calls that a worker has already claimed.
 
         Args:
-            reaction_id: Which.
-            secret: The new one; None: one is made.
-            keep_for: Seconds for which the former ones still sign, rounded up to a whole second of
-                the clock; 0: no longer; None: until the next rotation. What expires sooner does so.
-            kind: What to make, `v1` or `v1a`; None: of the kind of the first one now, or `v1`.
-            tenant_id: Whose it is.
+            reaction_id: Id of the reaction.
+            secret: New secret. Default: generated.
+            keep_for: Seconds for which the former secrets still sign, rounded up to a whole second
+                of the clock; 0 stops them immediately. Default: until the next rotation. Secrets
+                that expire earlier still do.
+            kind: Kind of the generated secret, `v1` or `v1a`. Default: the kind of the current
+                first secret, or `v1`.
+            tenant_id: Tenant of the reaction.
 
         Returns:
-            The new secret as it is, which is not shown again unless it is asked for.
+            The new secret in plain text. Later reads return it only with `reveal`.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
-            InvalidInput: if a value cannot be used, there would be too many secrets, or the given
-                one is in use already; nothing is written.
+            NotFound: If this tenant has none with this id.
+            InvalidInput: If a value is invalid, there are too many secrets, or the secret is in use
+                already; nothing is written.
         """
         return await self._writer().rotate_secret(
             reaction_id, secret, keep_for, kind=kind, tenant_id=tenant_id
         )
 
     async def enable(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
-        """Let a reaction take part again, as if its endpoint had never been in trouble.
+        """Enable a reaction and reset the health of its endpoint.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         return await self.update(reaction_id, tenant_id=tenant_id, state=ReactionState.ENABLED)
 
     async def disable(
         self, reaction_id: UUID | str, *, reason: str | None = None, tenant_id: str = "default"
     ) -> Reaction:
-        """Keep a reaction from taking part; its waiting jobs are skipped when their turn comes.
+        """Disable a reaction. Its waiting jobs are skipped once they are due.
 
         Args:
-            reaction_id: Which.
-            reason: Shown with the reaction.
-            tenant_id: Whose.
+            reaction_id: Id of the reaction.
+            reason: Reason for display.
+            tenant_id: Tenant of the reaction.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         changes: ReactionChanges = {"state": ReactionState.DISABLED, "state_reason": reason}
         return await self.update(reaction_id, tenant_id=tenant_id, **changes)
 
     async def reset(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> Reaction:
-        """Forget that a reaction's endpoint was in trouble: its calls go on within seconds.
+        """Reset the health of a reaction's endpoint. Calls resume within seconds.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         await self._writer().reset(reaction_id, tenant_id=tenant_id)
         return await self.get(reaction_id, tenant_id=tenant_id)
 
     async def delete(self, reaction_id: UUID | str, *, tenant_id: str = "default") -> None:
-        """Delete a reaction; its waiting jobs are skipped, its records stay.
+        """Delete a reaction. Its waiting jobs are skipped; its records remain.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
+            NotFound: If this tenant has none with this id.
         """
         key = check_id("reaction id", reaction_id)
         if not await reactions.delete(self._pool, key, check_tenant(tenant_id)):
@@ -236,19 +237,19 @@ class Reactions:
         reveal: bool = False,
         tenant_id: str = "default",
     ) -> RequestPreview:
-        """The exact request for an event, without sending it.
+        """Return the exact request for an event, without sending it.
 
         Args:
-            reaction_id: Whose request.
-            payload: The event's payload, as for `trigger`.
-            type: The event's type.
-            reveal: Whether to show what is secret in the request, and not `***`.
-            tenant_id: Whose reaction it is.
+            reaction_id: Id of the reaction.
+            payload: Payload of the event, as for `trigger`.
+            type: Event type.
+            reveal: True to return secrets in plain text instead of `***`.
+            tenant_id: Tenant of the reaction.
 
         Raises:
-            NotFound: if there is no such reaction in this tenant.
-            InvalidInput: if the payload or type cannot be used.
-            InvalidReaction: if a placeholder has no value, or one that cannot stand in its place.
+            NotFound: If this tenant has no such reaction.
+            InvalidInput: If the payload or event type is invalid.
+            InvalidReaction: If a placeholder has no value or an unsuitable one.
         """
         return await self._previews().show(
             reaction_id, payload, type=type, reveal=reveal, tenant_id=tenant_id
@@ -262,9 +263,9 @@ class Reactions:
         type: str = "test",  # noqa: A002 - the field's name
         tenant_id: str = "default",
     ) -> TestCall:
-        """Make the call for an event once, now, in this process.
+        """Make one call for an event immediately, in this process.
 
-        There is no trigger, job or log row of it, no other attempt, and it says nothing about the
-        endpoint's health. Arguments and errors are those of `preview`.
+        This creates no trigger, job or log row, is not retried, and does not affect the health of
+        the endpoint. See `preview` for arguments and errors.
         """
         return await self._previews().send(reaction_id, payload, type=type, tenant_id=tenant_id)

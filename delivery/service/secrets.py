@@ -1,4 +1,4 @@
-"""`engine.secrets`: sealing with a new key what is stored."""
+"""`engine.secrets`: encrypt stored secrets with a new key."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, InvalidSetting, MissingKey
-from delivery.message.signing.stored_secrets import seal_again
+from delivery.message.signing.stored_secrets import reencrypt_signing
 from delivery.message.storage.calls import decode_params, encode_params
-from delivery.store import sealed_rows
+from delivery.store import encrypted_rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.store.driver.connection import Executor, Pool
-    from delivery.store.sealed_rows import SealedCall
+    from delivery.store.encrypted_rows import EncryptedCall
 
-__all__ = ["Resealed", "Secrets"]
+__all__ = ["Reencrypted", "Secrets"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,83 +28,85 @@ _FIRST: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Resealed:
-    """What became of the rows that hold secrets."""
+class Reencrypted:
+    """Result counts for the rows with secrets."""
 
     examined: int
     changed: int
-    """Now sealed with the first key."""
+    """Rows now encrypted with the first key."""
     unreadable: int
-    """Left as they were: sealed with a key that is not here, or damaged."""
+    """Rows left unchanged, because their key is missing or they are damaged."""
 
 
 class Secrets:
-    """Seal with the first key what is stored, whoever's it is."""
+    """Verbs for the stored secrets of all tenants."""
 
-    def __init__(self, pool: Pool, sealer: Sealer) -> None:
+    def __init__(self, pool: Pool, cipher: Cipher) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
 
     async def check(self) -> None:
-        """Whether secrets of reactions can be opened; `Engine.workers` asks before it begins.
+        """Check that the secrets of reactions can be decrypted. `Engine.workers` calls this first.
 
-        Where only some of the keys are missing, the log tells of it, the jobs that need them wait,
-        and all else is delivered.
+        If only some keys are missing, a warning is logged, the affected jobs wait, and all others
+        are delivered.
 
         Raises:
-            MissingKey: if secrets of reactions are sealed, and none of them with a key of ours.
+            MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
-        held = await sealed_rows.look(self._pool)
-        foreign = sorted(set(held) - {"", *self._sealer.labels})
+        held = await encrypted_rows.look(self._pool)
+        foreign = sorted(set(held) - {"", *self._cipher.labels})
         if not foreign:
             return
         message = (
-            f"{sum(held[label] for label in foreign)} secrets of reactions are sealed with keys"
-            f" that are not here ({', '.join(foreign)}); add them to secrets.keys"
+            f"{sum(held[label] for label in foreign)} secrets of reactions are encrypted with keys"
+            f" that are not in secrets.keys ({', '.join(foreign)}); add them"
             " (DELIVERY_SECRETS_KEYS)"
         )
         if set(held) <= {"", *foreign}:
             raise MissingKey(message)
-        logger.error("%s: until then, jobs that need them wait", message)
+        logger.error("%s; until then, jobs that need them wait", message)
 
-    async def reencrypt(self, on_batch: Callable[[Resealed], None] | None = None) -> Resealed:
-        """Seal everything stored with the first key: secrets of reactions, versions, direct jobs.
+    async def reencrypt(self, on_batch: Callable[[Reencrypted], None] | None = None) -> Reencrypted:
+        """Encrypt all stored secrets with the first key: reactions, versions, direct jobs.
 
-        Works in batches beside running workers. Cut off, it can be begun again: what is done is
-        passed over. When it has changed nothing any more, and found nothing unreadable, no older
-        key is needed.
+        This works in batches while workers run. After an interruption it continues where it
+        stopped. Once it changes nothing and finds nothing unreadable, the older keys are not needed
+        any more.
 
         Args:
-            on_batch: Called with what has been done so far.
+            on_batch: Called with the counts so far.
 
         Raises:
-            InvalidSetting: if there is no key.
+            InvalidSetting: If there is no key.
         """
         given: object = on_batch
         if given is not None and not callable(given):
             message = f"on_batch must be a function, not {type(given).__name__}"
             raise InvalidInput(message)
-        if not self._sealer.has_keys:
+        if not self._cipher.has_keys:
             message = (
-                "there is no key in secrets.keys to encrypt with; make one with"
+                "there is no key in secrets.keys to encrypt with; generate one with"
                 " `delivery secrets generate-key`"
             )
             raise InvalidSetting(message)
         count = _Count(on_batch)
         await self._signing(count)
-        await self._calls(count, sealed_rows.list_calls, sealed_rows.write_calls)
-        await self._calls(count, sealed_rows.list_direct_calls, sealed_rows.write_direct_calls)
+        await self._calls(count, encrypted_rows.list_calls, encrypted_rows.write_calls)
+        await self._calls(
+            count, encrypted_rows.list_direct_calls, encrypted_rows.write_direct_calls
+        )
         return count.result
 
     async def _signing(self, count: _Count) -> None:
         after = _FIRST
-        while rows := await sealed_rows.list_signing(self._pool, after, _BATCH):
+        while rows := await encrypted_rows.list_signing(self._pool, after, _BATCH):
             after = rows[-1][0]
             changes: list[tuple[UUID, str, str]] = []
             unreadable = 0
             for reaction_id, before in rows:
                 try:
-                    following = seal_again(before, self._sealer)
+                    following = reencrypt_signing(before, self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(
                         f"the signing secrets of reaction {reaction_id}", error
@@ -112,29 +114,29 @@ class Secrets:
                     continue
                 if following != before:
                     changes.append((reaction_id, before, following))
-            changed = await sealed_rows.write_signing(self._pool, changes) if changes else 0
+            changed = await encrypted_rows.write_signing(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 
     async def _calls(
         self,
         count: _Count,
-        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[SealedCall]]],
-        write_calls: Callable[[Executor, Sequence[SealedCall]], Awaitable[int]],
+        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[EncryptedCall]]],
+        write_calls: Callable[[Executor, Sequence[EncryptedCall]], Awaitable[int]],
     ) -> None:
         after = (_FIRST, 0)
         while rows := await list_calls(self._pool, after, _BATCH):
             after = rows[-1][:2]
-            changes: list[SealedCall] = []
+            changes: list[EncryptedCall] = []
             unreadable = 0
             for row in rows:
                 try:
-                    call = encode_params(decode_params(row.call, self._sealer), self._sealer)
+                    call = encode_params(decode_params(row.call, self._cipher), self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
-                    unreadable += _unreadable(f"what is sent by {row.id}", error)
+                    unreadable += _unreadable(f"the call {row.id}", error)
                     continue
-                # Each sealing differs, so where the key is the first, the rest is compared: an
-                # earlier version may have left something in clear there that is concealed now.
-                is_current = self._sealer.is_current(row.call.credentials)
+                # Each encryption differs, so with the first key only the rest is compared. An
+                # earlier version may have left values in plain text that are redacted now.
+                is_current = self._cipher.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
                     changes.append(row._replace(call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
@@ -142,14 +144,14 @@ class Secrets:
 
 
 class _Count:
-    def __init__(self, on_batch: Callable[[Resealed], None] | None) -> None:
-        self.result = Resealed(0, 0, 0)
+    def __init__(self, on_batch: Callable[[Reencrypted], None] | None) -> None:
+        self.result = Reencrypted(0, 0, 0)
         self._on_batch = on_batch
 
     def add(self, examined: int, changed: int, unreadable: int) -> None:
         """Count one batch."""
         so_far = self.result
-        self.result = Resealed(
+        self.result = Reencrypted(
             so_far.examined + examined,
             so_far.changed + changed,
             so_far.unreadable + unreadable,
@@ -159,5 +161,5 @@ class _Count:
 
 
 def _unreadable(what: str, error: Exception) -> int:
-    logger.warning("%s cannot be read, and is left as it is: %s", what, error)
+    logger.warning("%s is unreadable and stays unchanged: %s", what, error)
     return 1

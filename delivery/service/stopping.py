@@ -1,4 +1,4 @@
-"""Lets a command that goes on until it is told to stop end well when it is."""
+"""Graceful stop of commands by signals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def when_told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """While the block lasts, Ctrl-C and SIGTERM call `stop` instead of ending the program.
+    """Call `stop` on Ctrl-C and SIGTERM during the block, instead of ending the program.
 
-    To be used in the main thread, on a running loop.
+    This requires the main thread and a running event loop.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -30,5 +30,5 @@ def when_told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-            # The loop leaves Python's default, but whoever runs the loop may have had its own.
+            # The event loop restores the default handler, but the program may have had its own.
             signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""One reaction as it is stored, or the error that there is none."""
+"""Read of one stored reaction, with checks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ async def find_reaction(pool: Pool, reaction_id: UUID | str, tenant_id: str) -> 
     """Read a reaction.
 
     Raises:
-        InvalidInput: if the id or the tenant cannot be used.
-        NotFound: if there is none with this id in this tenant.
+        InvalidInput: If the id or the tenant is invalid.
+        NotFound: If this tenant has none with this id.
     """
     key = check_id("reaction id", reaction_id)
     found = await reactions.get(pool, key, check_tenant(tenant_id))
@@ -32,5 +32,5 @@ async def find_reaction(pool: Pool, reaction_id: UUID | str, tenant_id: str) -> 
 
 
 def no_such_reaction(reaction_id: UUID, tenant_id: str) -> NotFound:
-    """Return the error that a tenant has no reaction with this id."""
+    """Return the error for a missing reaction."""
     return NotFound(f"there is no reaction {reaction_id} in tenant {tenant_id!r}")

@@ -1,8 +1,8 @@
-"""Keeps several worker processes running: starts them, replaces those that die, stops all together.
+"""Supervisor of worker processes: starts them, replaces dead ones, stops all together.
 
-A process that dies is replaced at once, one that dies again and again at growing pauses. Each child
-holds the reading end of a pipe whose other end only the supervisor has: should the supervisor be
-killed, the children read the end of it and stop by themselves.
+A dead process is replaced immediately, and with growing pauses if it dies repeatedly. Each child
+reads from a pipe of the supervisor: if the supervisor is killed, the children read the end of the
+pipe and stop.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _TAKEN_WITHIN: Final = 0.2
-"""Seconds in which a process takes a signal."""
+"""Seconds for a process to handle a signal."""
 
 _LIVED_WELL: Final = 30.0
-"""Seconds after which a death counts as the first one again."""
+"""Lifetime in seconds after which a death counts as the first one."""
 
 
 def next_pause(pause: float | None, lived: float) -> float:
-    """Seconds to wait before replacing a process.
+    """Return the seconds to wait before replacing a process.
 
     Args:
-        pause: The wait before the process that died now; None: it was the first.
-        lived: Seconds for which it ran.
+        pause: Wait before the start of the dead process; None for the first process.
+        lived: Lifetime of the dead process in seconds.
     """
     if pause is None or lived >= _LIVED_WELL:
         return 0.0
@@ -42,7 +42,7 @@ def next_pause(pause: float | None, lived: float) -> float:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, in words: `exit status 3`, `SIGKILL`."""
+    """Describe the end of a process: `exit status 3`, `SIGKILL`."""
     if code >= 0:
         return f"exit status {code}"
     try:
@@ -52,18 +52,18 @@ def describe_exit(code: int) -> str:
 
 
 class Supervisor:
-    """Runs `count` processes of one command.
+    """Supervisor of `count` processes of one command.
 
     Args:
         command: Program and arguments.
         environment: Environment variables; a plain dict, as uvloop takes no other mapping.
-        greeting: Written to each process's standard input, which then stays open.
-        count: How many processes.
-        grace: Seconds that processes told to stop are given before they are killed.
-        at_once: The same in seconds once they were told twice.
-        hopeless: Exit statuses of a process that need not be tried again, whatever the time.
-        on_started: Called with the id of each process, and of the one that it replaces, if any.
-            An error that it raises stops all of them.
+        greeting: Text for the standard input of each process, which then stays open.
+        count: Number of processes.
+        grace: Seconds between the request to stop and SIGKILL.
+        at_once: Seconds between the second request to stop and SIGKILL.
+        hopeless: Exit statuses after which a process is not replaced.
+        on_started: Called with the id of each new process, and the id of the one it replaces. An
+            exception stops all processes.
     """
 
     def __init__(
@@ -91,20 +91,21 @@ class Supervisor:
         self._status = 0
 
     async def run(self) -> int:
-        """Keep the processes running until `stop`, and wait for their end.
+        """Run the processes until `stop`, and wait for their end.
 
-        Returns the exit status: 0 if all ended as they should; what a process gave that failed, or
-        1 if it was ended by a signal.
+        Returns:
+            The exit status: 0 if all processes succeeded, the status of a failed process, or 1
+            after a signal.
 
         Raises:
-            Exception: what `on_started` raised, once the processes have ended.
+            Exception: The exception of `on_started`, once the processes have ended.
         """
         keepers = [asyncio.create_task(self._keep()) for _ in range(self._count)]
         asked = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
             if not self._stopping.is_set():
-                # A keeper failed. What it raised is raised below, when the processes have ended.
+                # A task failed. Its exception is raised below, after the end of the processes.
                 self.stop()
             _, late = await asyncio.wait(keepers, timeout=self._grace)
             if late:
@@ -121,17 +122,17 @@ class Supervisor:
         return self._status
 
     def stop(self) -> None:
-        """Tell all processes to stop; a second time they stop at once, or else are killed."""
+        """Stop all processes gracefully; immediately on the second call."""
         if self._stopping.is_set():
             loop = asyncio.get_running_loop()
             loop.call_later(self._at_once, self._signal_all, signal.SIGKILL)
-            # Of equal signals that a process has not taken yet it gets one, so one more is sent.
+            # Pending equal signals are merged into one, so another one is sent.
             loop.call_later(_TAKEN_WITHIN, self._signal_all, signal.SIGTERM)
         self._stopping.set()
         self._signal_all(signal.SIGTERM)
 
     async def _keep(self) -> None:
-        """Keep one process running."""
+        """Run one process, and replace it when it dies."""
         pause: float | None = None
         replaced: int | None = None
         while not self._stopping.is_set():
@@ -139,7 +140,7 @@ class Supervisor:
             try:
                 process = await self._start()
             except OSError as error:
-                # No room for another process, or not enough memory or files: that may pass.
+                # A shortage of processes, memory or files can be temporary.
                 pause = next_pause(pause, 0.0)
                 logger.warning(
                     "a worker process cannot be started (%s); trying again%s", error, _after(pause)
@@ -151,7 +152,7 @@ class Supervisor:
                 self._ended_in_the_stop(process.pid, code)
                 return
             if code in self._hopeless:
-                # It has said why, and would say so again.
+                # The process has logged the reason; a replacement would fail likewise.
                 self._status = code
                 self.stop()
                 return
@@ -166,8 +167,8 @@ class Supervisor:
             await self._sleep(pause)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        # In a session of its own: Ctrl-C in a terminal goes to all of a process group, and the
-        # children would take it and the supervisor's signal for two.
+        # A separate session: Ctrl-C in a terminal reaches the whole process group, and the
+        # children would count it and the signal of the supervisor as two.
         process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environment,
@@ -178,7 +179,7 @@ class Supervisor:
         return process
 
     async def _watch(self, process: asyncio.subprocess.Process, replaced: int | None) -> int:
-        """Greet a process, tell of it and wait for its end; how it ended."""
+        """Send the greeting to a process, report it, wait for its end and return the result."""
         assert process.stdin is not None
         if self._stopping.is_set():
             _signal(process, signal.SIGTERM)
@@ -186,7 +187,7 @@ class Supervisor:
             process.stdin.write(self._greeting)
             self._on_started(process.pid, replaced)
         except Exception:
-            # As when nobody reads the output any more: all end, and `run` says why.
+            # For example a closed output: all processes end, and `run` raises the exception.
             if not self._stopping.is_set():
                 self.stop()
             raise
@@ -197,15 +198,15 @@ class Supervisor:
         return code
 
     def _ended_in_the_stop(self, pid: int, code: int) -> None:
-        # One that was told to stop before it could listen has ended by the signal itself.
+        # A process that was not ready for the signal was ended by it.
         if code in {0, -signal.SIGTERM}:
             return
         logger.error("worker process %d ended with %s", pid, describe_exit(code))
-        # The number of a signal would be taken for an exit status that means something else.
+        # The number of a signal would be mistaken for another exit status.
         self._status = self._status or max(code, 1)
 
     async def _sleep(self, seconds: float) -> None:
-        """For so long, or until told to stop."""
+        """Wait for a time, or until the stop."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -225,5 +226,5 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
     try:
         process.send_signal(number)
     except ProcessLookupError:
-        # It has ended in this moment.
+        # The process has just ended.
         return

@@ -1,4 +1,4 @@
-"""One trigger to write, as callers describe it."""
+"""Input of `trigger_many`."""
 
 from __future__ import annotations
 

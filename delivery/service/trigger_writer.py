@@ -1,4 +1,4 @@
-"""`engine.trigger` and `engine.trigger_many`: new triggers, checked and written."""
+"""Implementation of `engine.trigger` and `engine.trigger_many`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.engine.fan_out import TriggerDraft
 from delivery.errors import InvalidInput
 from delivery.message.request.payload import encode_payload
-from delivery.message.storage.payloads import seal_payload
+from delivery.message.storage.payloads import encrypt_payload
 from delivery.policy.matching import validate_event_type
 from delivery.policy.operational_triggers import OWN_TYPES
 from delivery.service.checks import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.engine.fan_out import FanOutWriter
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Trigger
     from delivery.settings import Settings
     from delivery.store.driver.connection import Pool
@@ -37,20 +37,20 @@ __all__ = ["TriggerWriter"]
 
 
 class TriggerWriter:
-    """Checks and writes triggers, apart from `Triggers` so that readers do not import it."""
+    """Writer of triggers, separate from `Triggers` so that readers do not import it."""
 
     def __init__(
         self,
         pool: Pool,
         clock: Clock,
         fan_out: FanOutWriter,
-        sealer: Sealer,
+        cipher: Cipher,
         settings: Settings,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._fan_out = fan_out
-        self._sealer = sealer
+        self._cipher = cipher
         self._callers = CallerConnections(pool)
         self._limits = settings.limits
         self._days_ahead = settings.partitions.days_ahead
@@ -58,7 +58,7 @@ class TriggerWriter:
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
     ) -> list[Trigger]:
-        """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
+        """Write triggers and their jobs atomically; see `Engine.trigger`."""
         check_tenant(tenant_id)
         drafts = [
             self._draft(_checked(request))
@@ -96,7 +96,7 @@ class TriggerWriter:
         return TriggerDraft(
             type=event_type,
             payload=payload,
-            stored_payload=seal_payload(payload, request.payload, self._sealer),
+            stored_payload=encrypt_payload(payload, request.payload, self._cipher),
             user_id=None if request.user_id is None else check_text("user_id", request.user_id),
             run_at=run_at,
             priority=None if request.priority is None else check_priority(request.priority),

@@ -1,4 +1,4 @@
-"""`engine.triggers`: recorded events."""
+"""`engine.triggers`: read triggers and wait for their jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from delivery.errors import InvalidInput, NotFound
 from delivery.lifecycle import TERMINAL, trigger_state
-from delivery.message.storage.payloads import shown_payload
+from delivery.message.storage.payloads import redacted_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.service.checks import (
     check_id,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.models import Job, JobStatus, Page
     from delivery.service.finished_jobs import FinishedJobs
     from delivery.service.trigger_request import TriggerRequest
@@ -41,7 +41,7 @@ _LAST_LOOK: Final = 0.5
 
 
 class Triggers:
-    """Write and read triggers, and wait for their jobs."""
+    """Verbs for triggers. Each call is scoped by `tenant_id`."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Triggers:
         writer: Callable[[], TriggerWriter],
         finished: FinishedJobs,
         delays: Delays,
-        sealer: Sealer,
+        cipher: Cipher,
     ) -> None:
         self._pool = pool
-        self._sealer = sealer
+        self._cipher = cipher
         self._writer = writer
         self._finished = finished
         self._delays = delays
@@ -60,17 +60,17 @@ class Triggers:
     async def create_many(
         self, requests: Iterable[TriggerRequest], *, tenant_id: str, connection: Any
     ) -> list[Trigger]:
-        """Write all the triggers and their jobs, or none; see `Engine.trigger`."""
+        """Write triggers and their jobs atomically; see `Engine.trigger`."""
         return await self._writer().create_many(
             requests, tenant_id=tenant_id, connection=connection
         )
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
-        """One trigger with the ids of its jobs; what looks secret in its payload is `***`.
+        """Return one trigger with the ids of its jobs. `***` replaces secrets of its payload.
 
         Raises:
-            NotFound: if there is none with this id in this tenant.
-            MissingKey: if its payload was sealed with a key that is not here.
+            NotFound: If this tenant has none with this id.
+            MissingKey: If the key of an encrypted payload is missing.
         """
         return self._shown(await self._stored(trigger_id, tenant_id))
 
@@ -90,7 +90,7 @@ class Triggers:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Trigger]:
-        """Triggers, newest first, without the ids of their jobs; payloads as `get` shows them."""
+        """List triggers, newest first, without the ids of their jobs; payloads as in `get`."""
         found = await triggers.list_page(
             self._pool,
             tenant_id=check_tenant(tenant_id),
@@ -104,7 +104,7 @@ class Triggers:
         """Return the combined state of the jobs of a trigger.
 
         Raises:
-            NotFound: if there is no trigger with this id in this tenant.
+            NotFound: If this tenant has no such trigger.
         """
         trigger = await self._stored(trigger_id, tenant_id)
         return (await self.statuses([trigger], tenant_id=tenant_id))[0]
@@ -115,7 +115,7 @@ class Triggers:
         """Return the combined state of the jobs of each trigger, in one round trip.
 
         Raises:
-            InvalidInput: `of` is no list of triggers.
+            InvalidInput: If `of` is not a list of triggers.
         """
         check_tenant(tenant_id)
         asked = [_trigger_id(trigger) for trigger in check_listed(of, "of", "triggers")]
@@ -132,18 +132,18 @@ class Triggers:
         """Wait until all jobs of the trigger are finished, and return them.
 
         Args:
-            trigger_id: Which trigger.
-            timeout: Seconds to wait for all of them; None: as long as it takes.
-            tenant_id: The tenant that it belongs to.
+            trigger_id: Id of the trigger.
+            timeout: Seconds to wait for all jobs. Default: no limit.
+            tenant_id: Tenant of the trigger.
 
         Returns:
             The jobs in the order of `Trigger.jobs`; an empty tuple if no reaction matched.
 
         Raises:
-            NotFound: if there is no such trigger in this tenant.
-            InvalidInput: if the timeout is negative or not a number.
-            JobTimeout: if a job is not finished in time; the error says why, and has the last error
-                and the time of the next attempt as attributes.
+            NotFound: If this tenant has no such trigger.
+            InvalidInput: If the timeout is negative or not a number.
+            JobTimeout: If a job is not finished in time. The error has the reason, the last error
+                and the time of the next attempt.
         """
         check_seconds("timeout", timeout)
         trigger = await self._stored(trigger_id, tenant_id)
@@ -206,7 +206,7 @@ class Triggers:
         return tuple(sorted(found, key=lambda job: places.get(job.id, len(places))))
 
     def _shown(self, trigger: Trigger) -> Trigger:
-        return replace(trigger, payload=shown_payload(trigger.payload, self._sealer))
+        return replace(trigger, payload=redacted_payload(trigger.payload, self._cipher))
 
 
 def _trigger_id(trigger: object) -> UUID:

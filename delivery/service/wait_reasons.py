@@ -26,13 +26,13 @@ __all__ = ["Delays", "explain_delay", "last_error"]
 T = TypeVar("T")
 
 _PATIENCE: Final = 2.0
-"""Seconds for reading why a job is late; the wait is over already."""
+"""Timeout in seconds for reading the reason, after the end of the wait."""
 _FAR: Final = 1.0
-"""Seconds from now on which a time counts as in the future."""
+"""Minimum distance in seconds of a time in the future."""
 
 
 class Delays:
-    """Finds out why jobs are not finished in time."""
+    """Reader of the reasons why jobs are not finished in time."""
 
     def __init__(self, pool: Pool, clock: Clock, settings: Settings) -> None:
         self._pool = pool
@@ -40,11 +40,11 @@ class Delays:
         self._dead_after = settings.worker.dead_after
 
     async def living_workers(self) -> int:
-        """Count the workers that are running, in whatever process."""
+        """Count the running workers of all processes."""
         return await workers.count_living(self._pool, self._dead_after)
 
     async def last_look(self, reading: Coroutine[Any, Any, T]) -> T | None:
-        """Return the result of a last read, or None if the database does not respond."""
+        """Return the result of a final read, or None if the database does not respond."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await reading
@@ -54,7 +54,7 @@ class Delays:
     async def _health(self, job: Job) -> ReactionHealth | None:
         if job.reaction_id is None:
             return None
-        # Imported here: only a wait that has failed reads it.
+        # Imported here, because only failed waits need it.
         from delivery.store import reactions  # noqa: PLC0415
 
         stored = await reactions.get(self._pool, job.reaction_id, job.tenant_id)
@@ -66,10 +66,10 @@ class Delays:
         """Return the error for a wait that has ended.
 
         Args:
-            subject: The unfinished object, and the time that was given.
-            job: The job that was waited for, or the first of several; None if it was not read.
-            trigger_id: The trigger that was waited for.
-            unfinished: How many jobs were not finished.
+            subject: Description of the unfinished object and the timeout.
+            job: Awaited job, or the first of several; None if it was not read.
+            trigger_id: Awaited trigger.
+            unfinished: Number of unfinished jobs.
         """
         if job is None:
             return JobTimeout(subject, trigger_id=trigger_id, unfinished=unfinished)
@@ -95,13 +95,13 @@ class Delays:
 def explain_delay(
     job: Job, living: int | None, health: ReactionHealth | None, now: datetime
 ) -> str:
-    """Return why a job is not finished, and when it goes on.
+    """Return the reason why a job is not finished, and the time of its next attempt.
 
     Args:
-        job: The job.
-        living: How many workers are running; None if that is not known.
-        health: The health of its reaction, if it has one.
-        now: The current time.
+        job: Unfinished job.
+        living: Number of running workers; None if unknown.
+        health: Health of its reaction, if any.
+        now: Current time.
     """
     parts = []
     if living == 0:
@@ -119,7 +119,7 @@ def explain_delay(
 
 
 def last_error(job: Job) -> str | None:
-    """Return why the last attempt failed, if one did: `HTTP 503`, or the error itself."""
+    """Return the reason of the last failure, if any: `HTTP 503`, or the error."""
     code = None if job.status_code is None else f"HTTP {job.status_code}"
     if job.error is None:
         return code or job.failure_kind
@@ -137,7 +137,7 @@ def _next_attempt(
     if health is not None and health.circuit is not CircuitState.CLOSED:
         failures = counted(health.failures, "call")
         return f"the circuit of its reaction is {health.circuit.value} after {failures} that failed"
-    return "" if living == 0 else f"{name} is due, and waits for its turn"
+    return "" if living == 0 else f"{name} is due and waits for a worker"
 
 
 def _when(time: datetime, now: datetime) -> str:

@@ -9,7 +9,7 @@ from delivery.message.redaction.by_name import REDACTED
 from delivery.message.request.head import last_head, message_headers, redirects_in
 from delivery.models import DeliveryLog, FailureKind, HttpMessage, Outcome, Timings
 from delivery.store.statements import statement
-from delivery.wording import sensible_milliseconds
+from delivery.wording import round_milliseconds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -59,12 +59,12 @@ def _timings(row: asyncpg.Record) -> Timings | None:
     if row["duration_ms"] is None:
         return None
     return Timings(
-        dns_ms=sensible_milliseconds(row["dns_ms"]),
-        connect_ms=sensible_milliseconds(row["connect_ms"]),
-        tls_ms=sensible_milliseconds(row["tls_ms"]),
-        send_ms=sensible_milliseconds(row["send_ms"]),
-        first_byte_ms=sensible_milliseconds(row["first_byte_ms"]),
-        total_ms=sensible_milliseconds(row["duration_ms"]) or 0.0,
+        dns_ms=round_milliseconds(row["dns_ms"]),
+        connect_ms=round_milliseconds(row["connect_ms"]),
+        tls_ms=round_milliseconds(row["tls_ms"]),
+        send_ms=round_milliseconds(row["send_ms"]),
+        first_byte_ms=round_milliseconds(row["first_byte_ms"]),
+        total_ms=round_milliseconds(row["duration_ms"]) or 0.0,
     )
 
 
@@ -84,7 +84,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
         status_code=row["status_code"],
         failure_kind=FailureKind.of_stored(row["failure_kind"]),
         error=row["error"],
-        duration_ms=sensible_milliseconds(row["duration_ms"]),
+        duration_ms=round_milliseconds(row["duration_ms"]),
         timings=_timings(row),
         remote_address=row["remote_address"],
         reused=row["reused"],

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from delivery.message.redaction.by_name import REDACTED
-from delivery.message.signing.stored_secrets import decode_signing, shown_signing
-from delivery.message.storage.calls import StoredCall, decode_params, shown_params
+from delivery.message.signing.stored_secrets import decode_signing, redacted_signing
+from delivery.message.storage.calls import StoredCall, decode_params, redacted_params
 from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, ReactionState
 from delivery.store.statements import statement
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
     from delivery.store.driver.connection import Executor
 
 __all__ = [
@@ -61,14 +61,14 @@ class StoredReaction:
     signing: str
     signing_version: int
 
-    def revealed(self, sealer: Sealer) -> Reaction:
+    def revealed(self, cipher: Cipher) -> Reaction:
         """The reaction with everything that is secret in it.
 
         Raises:
-            MissingKey: if it was sealed with a key that the sealer does not have.
+            MissingKey: if it was encrypted with a key that the cipher does not have.
         """
-        secrets = decode_signing(self.signing, sealer)
-        params = decode_params(self.call, sealer)
+        secrets = decode_signing(self.signing, cipher)
+        params = decode_params(self.call, cipher)
         texts = tuple(each.secret for each in secrets)
         return replace(self.shown, params=replace(params, secrets=texts), secrets=secrets)
 
@@ -90,7 +90,7 @@ def _stored(row: asyncpg.Record) -> StoredReaction:
 
 def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
     try:
-        secrets, params = shown_signing(row["signing"]), shown_params(call)
+        secrets, params = redacted_signing(row["signing"]), redacted_params(call)
     except (AttributeError, KeyError, TypeError, ValueError):
         # One row that was changed by hand must not hide the others of a listing.
         secrets, params = (), _UNREADABLE

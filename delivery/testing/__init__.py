@@ -1,18 +1,18 @@
-"""What users of the engine need in their own tests: a real receiver that does as it is told."""
+"""HTTP receiver with programmable behaviour, for the tests of applications."""
 
 from __future__ import annotations
 
-from delivery.testing.behaviours import Answer, Behaviour, Drop, FailFirst, Hang, Sequence, Step
+from delivery.testing.behaviours import Behaviour, Drop, FailFirst, Hang, Respond, Sequence, Step
 from delivery.testing.receiver import ReceivedRequest, Receiver
 
 __all__ = [
-    "Answer",
     "Behaviour",
     "Drop",
     "FailFirst",
     "Hang",
     "ReceivedRequest",
     "Receiver",
+    "Respond",
     "Sequence",
     "Step",
 ]

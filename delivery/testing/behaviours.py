@@ -1,4 +1,4 @@
-"""How an endpoint of the receiver behaves, as values, and the one function that reads them."""
+"""Behaviours of the receiver's endpoints."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 __all__ = [
-    "Answer",
     "Behaviour",
     "Drop",
     "FailFirst",
     "Hang",
+    "Respond",
     "Sequence",
     "Step",
     "next_step",
@@ -23,10 +23,10 @@ _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer with this status, headers and body, `delay` seconds after the request is complete.
+class Respond:
+    """Response with this status, headers and body, sent `delay` seconds after the request.
 
-    `Content-Length` is added unless `headers` say how long the body is.
+    `Content-Length` is added unless `headers` contain `Content-Length` or `Transfer-Encoding`.
     """
 
     status: int = 200
@@ -37,58 +37,58 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Close the connection without an answer, once the request is complete."""
+    """Step that closes the connection without a response, after the request is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Never answer, and keep the connection open."""
+    """Step that never responds and leaves the connection open."""
 
 
-Step: TypeAlias = Answer | Drop | Hang
-"""What becomes of one request."""
+Step: TypeAlias = Respond | Drop | Hang
+"""Behaviour for one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailFirst:
-    """Fail the first `times` requests of each message, then answer.
+    """Behaviour that fails the first `times` requests of each message, then succeeds.
 
-    A message is known by its `webhook-id`; requests without one count as one message.
+    The `webhook-id` identifies a message. Requests without it count as one message.
     """
 
     times: int
-    failure: Step = Answer(503)
-    then: Step = field(default=Answer())
+    failure: Step = Respond(503)
+    then: Step = field(default=Respond())
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """One step after the other over all requests of the path; the last one repeats."""
+    """Behaviour that takes one step per request of the path. The last step repeats."""
 
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
-        """Refuse an empty sequence.
+        """Reject an empty sequence.
 
         Raises:
             ValueError: if there is no step.
         """
         if not self.steps:
-            message = "a sequence needs at least one step"
+            message = "a sequence must have at least one step"
             raise ValueError(message)
 
 
 Behaviour: TypeAlias = Step | FailFirst | Sequence
-"""What becomes of all requests to one path."""
+"""Behaviour for all requests of one path."""
 
 
 def next_step(behaviour: Behaviour, *, of_path: int, of_message: int) -> Step:
-    """What to do with a request.
+    """Return the step for a request.
 
     Args:
-        behaviour: Of the path it goes to.
-        of_path: How many requests the path had before.
-        of_message: How many of them carried the same `webhook-id`.
+        behaviour: Behaviour of the path.
+        of_path: Number of earlier requests of the path.
+        of_message: Number of these with the same `webhook-id`.
     """
     if isinstance(behaviour, FailFirst):
         return behaviour.failure if of_message < behaviour.times else behaviour.then
@@ -98,19 +98,19 @@ def next_step(behaviour: Behaviour, *, of_path: int, of_message: int) -> Step:
 
 
 @lru_cache(maxsize=256)
-def render(answer: Answer, *, keep_alive: bool, with_body: bool) -> bytes:
-    """The answer as HTTP/1.1 bytes; without body for a request of the method HEAD."""
+def render(response: Respond, *, keep_alive: bool, with_body: bool) -> bytes:
+    """Render a response as HTTP/1.1 bytes, without the body for the method HEAD."""
     try:
-        reason = HTTPStatus(answer.status).phrase
+        reason = HTTPStatus(response.status).phrase
     except ValueError:
         reason = ""
-    lines = [f"HTTP/1.1 {answer.status} {reason}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    given = {name.lower() for name, _ in answer.headers}
-    bodiless = answer.status in _BODILESS
+    lines = [f"HTTP/1.1 {response.status} {reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers]
+    given = {name.lower() for name, _ in response.headers}
+    bodiless = response.status in _BODILESS
     if not bodiless and not given & {"content-length", "transfer-encoding"}:
-        lines.append(f"Content-Length: {len(answer.body)}")
+        lines.append(f"Content-Length: {len(response.body)}")
     if not keep_alive:
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    return head + answer.body if with_body and not bodiless else head
+    return head + response.body if with_body and not bodiless else head

@@ -1,4 +1,4 @@
-"""One connection of the receiver: HTTP/1.1 in, answers out, in the order of the requests."""
+"""Connection of the receiver. It sends responses in the order of the requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 
-from delivery.testing.behaviours import Answer, Drop, render
+from delivery.testing.behaviours import Drop, Respond, render
 
 if TYPE_CHECKING:
     from delivery.testing.behaviours import Step
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 __all__ = ["ReceivedRequest", "ReceiverConnection", "Recorder"]
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MALFORMED: Final = Answer(400, (("Content-Type", "text/plain"),), b"malformed request\n")
-_TOO_LARGE: Final = Answer(413, (("Content-Type", "text/plain"),), b"request too large\n")
+_MALFORMED: Final = Respond(400, (("Content-Type", "text/plain"),), b"malformed request\n")
+_TOO_LARGE: Final = Respond(413, (("Content-Type", "text/plain"),), b"request too large\n")
 
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """A request as it arrived. Not frozen, because one is made for every request of a benchmark."""
+    """Received request. Not frozen, because that costs time for every request of a benchmark."""
 
     method: str
     target: str
-    """Path and query as sent."""
+    """Path and query, as sent."""
     raw_headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-    """Without transfer coding; a content coding is left as it is."""
+    """Body without transfer coding. Content coding is preserved."""
     received_at: float
-    """When it was complete: seconds since the epoch."""
+    """Time at which the request was complete, in seconds since the epoch."""
     webhook_id: str = ""
-    """The header `webhook-id`, or empty."""
+    """Header `webhook-id`, or an empty string."""
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """Target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Names as sent, and values, in order."""
+        """Names and values, as sent and in order."""
         return tuple(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw_headers
         )
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, whatever the case of its name."""
+        """Return the first value of a header. The case of its name is ignored."""
         wanted = name.lower().encode("latin-1")
         for given, value in self.raw_headers:
             if given.lower() == wanted:
@@ -59,23 +59,23 @@ class ReceivedRequest:
 
 
 class Recorder(Protocol):
-    """Who is told of connections and requests, and says what becomes of them."""
+    """Observer of connections and requests that chooses the steps."""
 
     def opened(self, connection: ReceiverConnection) -> None:
-        """A client has connected."""
+        """Add a connection."""
 
     def closed(self, connection: ReceiverConnection) -> None:
-        """The connection is gone."""
+        """Remove a connection."""
 
     def arrived(self, request: ReceivedRequest) -> Step:
-        """A request is complete; what is to be done with it."""
+        """Record a complete request and return its step."""
 
     def settled(self, requests: int) -> None:
-        """So many requests have had their answers, or can have none any more."""
+        """Record the number of requests that now have a response, or never will."""
 
 
 class ReceiverConnection(asyncio.Protocol):
-    """Parses requests and carries out the steps the recorder decides."""
+    """Protocol that parses requests and takes the steps of the recorder."""
 
     def __init__(self, recorder: Recorder, max_request_body: int) -> None:
         self._recorder = recorder
@@ -85,24 +85,24 @@ class ReceiverConnection(asyncio.Protocol):
         self._waiting: deque[tuple[Step, bool, bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
-        """When the first of those waiting may be answered, by the monotonic clock."""
+        """Time of the first waiting response, by the monotonic clock."""
         self._start_request()
 
     def close(self) -> None:
-        """Close the connection, once what was written is out."""
+        """Close the connection after pending writes."""
         if self._transport is not None:
             self._transport.close()
 
-    # What asyncio calls.
+    # asyncio calls the following methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, and let the recorder know."""
-        # No isinstance: the transports of uvloop are not subclasses of asyncio.Transport.
+        """Store the transport and notify the recorder."""
+        # No isinstance: uvloop's transports are not subclasses of asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
         self._recorder.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything."""
+        """Discard waiting requests and notify the recorder."""
         del exc
         self._transport = None
         if self._timer is not None:
@@ -111,7 +111,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._recorder.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; every complete request comes back through `on_message_complete`."""
+        """Parse data. The parser calls `on_message_complete` for each complete request."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -119,10 +119,10 @@ class ReceiverConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(_MALFORMED)
 
-    # What httptools calls.
+    # httptools calls the following methods.
 
     def on_url(self, url: bytes) -> None:
-        """Collect the request's target, which may come in parts."""
+        """Collect the request's target, which may arrive in parts."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -134,7 +134,7 @@ class ReceiverConnection(asyncio.Protocol):
             self._expects_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
-        """Tell a client that waits for it to send the body."""
+        """Request the body of a client that waits for `100 Continue`."""
         if self._expects_continue and self._transport is not None and not self._waiting:
             self._transport.write(_CONTINUE)
 
@@ -146,7 +146,7 @@ class ReceiverConnection(asyncio.Protocol):
             self._refuse(_TOO_LARGE)
 
     def on_message_complete(self) -> None:
-        """Record the request, and take its step unless earlier ones still wait for theirs."""
+        """Record the request, and take its step unless earlier requests wait."""
         if self._transport is None or self._transport.is_closing():
             return
         request = ReceivedRequest(
@@ -173,14 +173,14 @@ class ReceiverConnection(asyncio.Protocol):
         self._expects_continue = False
 
     def _take_steps(self) -> None:
-        """Answer what can be answered now; a step that takes time calls back."""
+        """Take steps until one has to wait. Its timer calls this method again."""
         while self._waiting and self._transport is not None:
             step, keep_alive, with_body = self._waiting[0]
             if isinstance(step, Drop):
                 self._transport.close()
                 self._give_up()
                 return
-            if not isinstance(step, Answer):
+            if not isinstance(step, Respond):
                 return
             if step.delay > 0 and not self._is_due(step.delay):
                 return
@@ -193,11 +193,11 @@ class ReceiverConnection(asyncio.Protocol):
                 return
 
     def _is_due(self, delay: float) -> bool:
-        """Whether the delay is over; if not, a timer takes the step when it is."""
+        """Return whether the delay is over. If not, start a timer for the step."""
         now = time.monotonic()
         if self._due is None:
             self._due = now + delay
-        # Timers of uvloop count whole milliseconds, and can fire up to one too early.
+        # Timers of uvloop have a precision of 1 ms, and can fire up to 1 ms too early.
         if now < self._due:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._due - now, self._take_steps)
@@ -206,11 +206,11 @@ class ReceiverConnection(asyncio.Protocol):
         return True
 
     def _give_up(self) -> None:
-        """Leave without an answer the requests that still wait for one."""
+        """Discard the requests that wait for a response."""
         self._recorder.settled(len(self._waiting))
         self._waiting.clear()
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, response: Respond) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(render(answer, keep_alive=False, with_body=True))
+            self._transport.write(render(response, keep_alive=False, with_body=True))
             self._transport.close()

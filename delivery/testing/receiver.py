@@ -1,4 +1,4 @@
-"""A real HTTP/1.1 server on loopback that behaves as it is told and remembers what arrived."""
+"""HTTP/1.1 server with programmable behaviour, which records its requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
 from delivery.errors import AddressInUse, InvalidInput
-from delivery.testing.behaviours import Answer, next_step
+from delivery.testing.behaviours import Respond, next_step
 from delivery.testing.protocol import ReceivedRequest, ReceiverConnection
 from delivery.wording import counted, plain_number
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ReceivedRequest", "Receiver"]
 
-_OK: Final = Answer()
-_UNKNOWN_PATH: Final = Answer(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
+_OK: Final = Respond()
+_UNKNOWN_PATH: Final = Respond(404, (("Content-Type", "text/plain"),), b"no such endpoint\n")
 _MAX_PORT: Final = 65_535
 _MAX_REQUEST_BODY: Final = 64 * 1024 * 1024
 
 
 class Receiver:
-    """Listens while its `async with` block lasts.
+    """Receiver that listens inside its `async with` block.
 
     Args:
         host: Address to listen on.
-        port: Port to listen on; 0: a free one.
-        default: What paths without an endpoint do; by default they answer 404.
-        keep: How many of the newest requests `received` holds; all are counted.
-        ssl_context: Speak TLS with it.
-        on_request: Called with every request, and what becomes of it, before it is answered.
+        port: Port to listen on. 0 for a free port.
+        default: Behaviour of paths without an endpoint. Responds with 404 by default.
+        keep: Number of the newest requests in `received`. All requests are counted.
+        ssl_context: Context for TLS.
+        on_request: Called with every request and its step, before the response.
 
     Example:
         async with Receiver() as receiver:
@@ -59,7 +59,7 @@ class Receiver:
     ) -> None:
         self.host = host
         self.port = port
-        """The port it listens on, once it does."""
+        """Port of the receiver. Known once it listens."""
         self._default = default
         self._ssl = ssl_context
         self._on_request = on_request
@@ -75,44 +75,45 @@ class Receiver:
         self._settlement = asyncio.Event()
 
     def endpoint(self, path: str, behaviour: Behaviour = _OK) -> str:
-        """Say what `path` does from now on; returns its URL once the receiver listens.
+        """Set the behaviour of `path` and return its URL, which is valid once the receiver listens.
 
         Raises:
             ValueError: if the path does not start with a slash, or has a query.
         """
         if not path.startswith("/") or "?" in path:
-            message = f"an endpoint's path starts with / and has no query: {path!r}"
+            message = f"the path of an endpoint must start with / and have no query: {path!r}"
             raise ValueError(message)
         self._endpoints[path] = behaviour
         return self.url(path)
 
     def url(self, path: str = "/") -> str:
-        """The URL of a path."""
+        """Return the URL of a path."""
         scheme = "http" if self._ssl is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}{path}"
 
     @property
     def received(self) -> list[ReceivedRequest]:
-        """The newest requests, oldest first."""
+        """Newest requests, the oldest first."""
         return list(self._received)
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:
-        """Requests since the start by path and `webhook-id` (empty for those without)."""
+        """Number of requests by path and `webhook-id`, which is empty for requests without it."""
         return self._of_message
 
     def count(self, path: str | None = None) -> int:
-        """Requests since the start, to one path or to all."""
+        """Return the number of requests to one path, or to all."""
         return self._total if path is None else self._of_path[path]
 
     async def wait_for(
-        self, count: int, timeout: float = 10.0, *, path: str | None = None
+        self, count: int, timeout: float = 30.0, *, path: str | None = None
     ) -> list[ReceivedRequest]:
-        """Wait until this many requests have arrived since the start, and return `received`.
+        """Wait until this number of requests has arrived since the start, and return `received`.
 
         Raises:
-            TimeoutError: if they have not within `timeout` seconds; the text says what has.
+            TimeoutError: if fewer requests arrive within `timeout` seconds. The message contains
+                their numbers.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -122,13 +123,13 @@ class Receiver:
         except TimeoutError:
             arrived = ", ".join(f"{n} to {key}" for key, n in self._of_path.items()) or "nothing"
             where = "" if path is None else f" to {path}"
-            asked = counted(count, "request")
-            message = f"no {asked}{where} within {plain_number(timeout)} s; arrived: {arrived}"
+            expected = counted(count, "request")
+            message = f"no {expected}{where} within {plain_number(timeout)} s; arrived: {arrived}"
             raise TimeoutError(message) from None
         return [request for request in self._received if path is None or request.path == path]
 
-    async def answered(self) -> None:
-        """Wait until no request is without its answer; one that hangs never gets any."""
+    async def wait_for_responses(self) -> None:
+        """Wait until all requests have a response. Never returns after a `Hang`."""
         while self._unsettled > 0:
             self._settlement.clear()
             await self._settlement.wait()
@@ -138,10 +139,10 @@ class Receiver:
 
         Raises:
             AddressInUse: if another program listens on the port.
-            InvalidInput: if the address or port cannot be used for another reason.
+            InvalidInput: if the receiver cannot listen for another reason.
         """
         if not 0 <= self.port <= _MAX_PORT:
-            message = f"port {self.port} does not exist; choose one from 0 to {_MAX_PORT}"
+            message = f"port {self.port} is out of range; use a port from 0 to {_MAX_PORT}"
             raise InvalidInput(message)
         loop = asyncio.get_running_loop()
         try:
@@ -163,25 +164,25 @@ class Receiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening and cut all connections; answers already written still go out."""
+        """Stop listening and close all connections, after their pending writes."""
         assert self._server is not None
         self._server.close()
         for connection in list(self._connections):
             connection.close()
         await self._server.wait_closed()
 
-    # What connections call.
+    # Connections call the following methods.
 
     def opened(self, connection: ReceiverConnection) -> None:
-        """Remember a connection, to cut it at the end."""
+        """Add a connection, which is closed at the end."""
         self._connections.add(connection)
 
     def closed(self, connection: ReceiverConnection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._connections.discard(connection)
 
     def arrived(self, request: ReceivedRequest) -> Step:
-        """Record and count a request; what is to be done with it."""
+        """Record a request and return its step."""
         path = request.path
         key = (path, request.webhook_id)
         of_path, of_message = self._of_path[path], self._of_message[key]
@@ -198,7 +199,7 @@ class Receiver:
         return step
 
     def settled(self, requests: int) -> None:
-        """Count the requests that have had their answers, or can have none any more."""
+        """Record the number of requests that now have a response, or never will."""
         self._unsettled -= requests
         self._settlement.set()
 
@@ -206,8 +207,8 @@ class Receiver:
 def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
     if error.errno == errno.EADDRINUSE:
         return AddressInUse(
-            f"port {port} of {host} is in use by another program; end it, or choose another port"
-            " (0: a free one)"
+            f"port {port} of {host} is in use by another program; stop it, or choose another port"
+            " (0 for a free one)"
         )
     # asyncio puts the address and the reason into `strerror` when it cannot bind.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error

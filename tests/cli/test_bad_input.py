@@ -61,7 +61,7 @@ async def refused(
         (("trigger", "job.exhausted"), "job.exhausted is reserved for the engine"),
         (("trigger", "order.paid", "--delay", "1e18"), "end before the year 2200"),
         (("trigger", "order.paid", "--wait", "--timeout", "-1"), "timeout is -1.0"),
-        ((*CREATE, "--url", "https://example.com/\udcff"), "it has a lone surrogate"),
+        ((*CREATE, "--url", "https://example.com/\udcff"), "it contains a lone surrogate"),
         (("migrate", "--grant", ""), "the name of a role must have from 1 to 63 characters"),
         (("migrate", "--grant", "a\udcff"), "the name of a role contains a lone surrogate"),
         (("trigger", "order.paid", "--dely=5"), "unknown option --dely; did you mean --delay?"),

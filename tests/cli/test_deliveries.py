@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.cli.running import LOOPBACK, run, running
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def test_waiting_tells_success_failure_and_patience_apart(
 ) -> None:
     """By the exit codes 0, 1 and 5."""
     async with Receiver() as receiver:
-        await commands.reaction(receiver.endpoint("/bad", Answer(500)))
+        await commands.reaction(receiver.endpoint("/bad", Respond(500)))
         (job_id,) = (await commands.json("trigger", "a"))["jobs"]
         early = await commands.run("jobs", "wait", job_id, "--timeout", "0.1")
         assert early.code == 5
@@ -158,7 +158,7 @@ async def test_pages_go_on_where_the_one_before_ended(commands: Commands) -> Non
 async def test_following_shows_exchanges_as_they_are_recorded(
     commands: Commands, database_url: str
 ) -> None:
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         await commands.reaction(receiver.url("/a"))
         options = ("--database-url", database_url, *LOOPBACK)
         async with (

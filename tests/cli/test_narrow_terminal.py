@@ -60,7 +60,7 @@ async def test_a_failed_connection_is_shown_with_its_reason_and_its_time(
             )
             trigger = await engine.trigger("order.paid", {})
             async with engine.workers():
-                (job,) = await engine.triggers.wait(trigger.id, timeout=20)
+                (job,) = await engine.triggers.wait(trigger.id, timeout=60)
     assert job.failure_kind == "transport"
     options = ("--database-url", database_url)
     for command in (("logs", "list"), ("jobs", "list"), ("jobs", "show", str(job.id))):

@@ -136,6 +136,6 @@ async def test_following_goes_on_over_a_restart(private_server: PrivateServer) -
         assert "the database responds again" in await following.note()
         async with engine_on(private_server.url) as engine:
             job = await engine.jobs.create(url="http://127.0.0.1:9/r", retry={"max_attempts": 1})
-            await engine.jobs.wait(job.id, timeout=20)
-        async with asyncio.timeout(20):
+            await engine.jobs.wait(job.id, timeout=60)
+        async with asyncio.timeout(60):
             assert "http://127.0.0.1:9/r" in await following.line()

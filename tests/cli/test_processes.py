@@ -17,8 +17,9 @@ import pytest
 import delivery
 from delivery import JobStatus, TriggerRequest
 from delivery.embedded.server import start_embedded
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import LOOPBACK, Program, call, running
+from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 QUICK = (
-    *("--set", "worker.heartbeat_interval=0.3", "--set", "worker.dead_after=1.5"),
+    *("--set", "worker.heartbeat_interval=0.3", "--set", "worker.dead_after=4"),
     *("--set", "worker.concurrency=4", "--set", "worker.batch_size=8"),
     *("--set", "worker.max_stalls=100", "--set", "partitions.days_ahead=1"),
 )
@@ -54,17 +55,23 @@ async def trigger_all(engine: Engine, receiver: Receiver, count: int) -> list[UU
     return [job for trigger in triggers for job in trigger.jobs]
 
 
+async def both_live(engine: Engine) -> bool:
+    return await engine.living_workers() == 2
+
+
 async def gone(pid: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             await anyio.sleep(0.02)
 
 
 async def test_processes_share_the_work_and_stop_together(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
-        jobs = await trigger_all(engine, receiver, 300)
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         async with supervised(database_url) as program:
             pids = await children(program)
+            # A process that starts later than the other might find no job.
+            await until(lambda: both_live(engine))
+            jobs = await trigger_all(engine, receiver, 300)
             await wait_for_all(engine, jobs)
             ended = await program.stop()
         assert ended.code == 0, ended.err
@@ -75,16 +82,16 @@ async def test_processes_share_the_work_and_stop_together(database_url: str) -> 
 
 
 async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         jobs = await trigger_all(engine, receiver, 400)
         async with supervised(database_url) as program:
             victim, other = await children(program)
-            await receiver.wait_for(50, timeout=30)
+            await receiver.wait_for(50, timeout=60)
             os.kill(victim, signal.SIGKILL)
             replaced = await program.object()
             assert replaced["replaces"] == victim
             assert replaced["pid"] not in {victim, other}
-            done = await wait_for_all(engine, jobs, timeout=30)
+            done = await wait_for_all(engine, jobs)
             ended = await program.stop()
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert ended.code == 0, ended.err
@@ -92,11 +99,11 @@ async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database
 
 
 async def test_processes_end_when_their_supervisor_is_killed(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         await trigger_all(engine, receiver, 50)
         async with supervised(database_url) as program:
             pids = await children(program)
-            await receiver.wait_for(20, timeout=30)
+            await receiver.wait_for(20, timeout=60)
             await program.stop(signal.SIGKILL)
         for pid in pids:
             await gone(pid)
@@ -104,15 +111,16 @@ async def test_processes_end_when_their_supervisor_is_killed(database_url: str) 
 
 
 async def test_ctrl_c_twice_stops_the_processes_at_once(database_url: str) -> None:
-    async with Receiver(default=Answer(delay=60)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=300)) as receiver, engine_on(database_url) as engine:
         await trigger_all(engine, receiver, 4)
-        async with supervised(database_url) as program:
+        patient = ("--set", "worker.shutdown_timeout=300", "--set", "http.timeout=300")
+        async with supervised(database_url, *patient) as program:
             await children(program)
-            await receiver.wait_for(4, timeout=30)
+            await receiver.wait_for(4, timeout=60)
             program._process.send_signal(signal.SIGINT)
             while "stopping" not in await program.note():
                 pass
-            with anyio.fail_after(15):
+            with anyio.fail_after(60):
                 ended = await program.stop(signal.SIGINT)
         assert ended.code == 0, ended.err
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
@@ -136,7 +144,7 @@ async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_
         "[partitions]\ndays_ahead = 1\n"
     )
     arguments = ("serve", "--json", "--config", str(config))
-    async with Receiver(default=Answer()) as receiver, running(*arguments) as program:
+    async with Receiver(default=Respond()) as receiver, running(*arguments) as program:
         await children(program)
         embedded = await start_embedded(short_directory / "embedded")
         try:
@@ -163,7 +171,7 @@ async def test_files_in_the_working_directory_are_not_taken_for_modules(
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(delivery.__file__).parents[1])},
     )
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
         try:
             await wait_for_all(engine, await trigger_all(engine, receiver, 1))
         finally:

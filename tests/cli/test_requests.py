@@ -10,7 +10,7 @@ import pytest
 import delivery
 from delivery.cli.standard_input import read_standard_input
 from delivery.errors import InvalidInput
-from delivery.testing import Answer, Drop, Receiver
+from delivery.testing import Drop, Receiver, Respond
 from tests.support.engines import SECRET
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def test_a_preview_shows_the_request_and_sends_nothing(
 ) -> None:
     event = tmp_path / "event.json"
     event.write_bytes(b'{"id": 7.10}')
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         reaction = await create(commands, receiver)
         shown = await commands.json(
             "reactions", "preview", reaction, "--event", str(event), "--type=order.paid"
@@ -72,7 +72,7 @@ async def test_a_number_too_long_to_be_stored_is_refused_and_not_rounded(
 
 
 async def test_a_preview_that_cannot_be_made_says_why(commands: Commands) -> None:
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         reaction = await create(commands, receiver)
         refused = await commands.run("reactions", "preview", reaction)
         assert refused.code == 2
@@ -93,7 +93,7 @@ async def test_an_event_cannot_be_read_where_there_is_no_standard_input(
 async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
     commands: Commands,
 ) -> None:
-    async with Receiver(default=Answer(body=b"thanks")) as receiver:
+    async with Receiver(default=Respond(body=b"thanks")) as receiver:
         reaction = await create(commands, receiver)
         called = await commands.json(
             "reactions", "test", reaction, "--event", "-", stdin=b'{"id": 1}'
@@ -101,7 +101,7 @@ async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
         assert called["succeeded"] is True
         assert called["status_code"] == 200
         assert called["response"]["body"] == "thanks"
-        receiver.endpoint("/o/2", Answer(500))
+        receiver.endpoint("/o/2", Respond(500))
         failed = await commands.run("reactions", "test", reaction, "--event=-", stdin=b'{"id": 2}')
         assert failed.code == 1
         assert "HTTP 500" in failed.out

@@ -1,4 +1,4 @@
-"""Secrets on the command line: made, shown once, rotated, sealed anew."""
+"""Secrets on the command line: made, shown once, rotated, encrypted anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import delivery
 from delivery.message.signing import generate_secret, public_key
-from delivery.message.storage.encryption import Sealer, generate_key
+from delivery.message.storage.encryption import Cipher, generate_key
 from delivery.service.processes import _dumped
 from delivery.settings import Settings, load_settings
 from tests.cli.running import Finished, call
@@ -117,12 +117,12 @@ async def test_a_secret_made_by_an_update_stands_beside_the_former(
     assert shown["secrets"][0]["secret"] in ended.out
 
 
-async def test_everything_is_sealed_with_another_key(
+async def test_everything_is_encrypted_with_another_key(
     command: Callable[..., Any], identity: str
 ) -> None:
     printed = await call("secrets", "generate-key")
     other = printed.out.strip()
-    assert Sealer([other]).has_keys
+    assert Cipher([other]).has_keys
     assert (await call("secrets", "generate-key", "--json")).object["key"] != other
     done = await command("secrets", "reencrypt", "--json", keys=f"{other},{KEY}")
     assert done.object == {"examined": 2, "changed": 2, "unreadable": 0}
@@ -135,7 +135,7 @@ async def test_everything_is_sealed_with_another_key(
     assert (without.code, "generate-key" in without.err) == (2, True)
 
 
-async def test_the_doctor_says_what_is_not_sealed_and_what_cannot_be_opened(
+async def test_the_doctor_says_what_is_not_encrypted_and_what_cannot_be_opened(
     command: Callable[..., Any], identity: str
 ) -> None:
     async def finding(keys: str) -> dict[str, Any]:

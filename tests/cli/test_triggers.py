@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import LOOPBACK, running
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ async def test_triggers_are_listed_shown_and_waited_for(
 ) -> None:
     async with Receiver() as receiver:
         await commands.reaction(receiver.endpoint("/good"))
-        await commands.reaction(receiver.endpoint("/bad", Answer(500)))
+        await commands.reaction(receiver.endpoint("/bad", Respond(500)))
         trigger = await commands.json("trigger", "order.paid", '{"a": 1}')
         await commands.json("trigger", "order.sent")
         early = await commands.run("triggers", "wait", trigger["id"], "--timeout", "0.1")
@@ -77,12 +77,12 @@ async def test_a_wait_for_a_failing_endpoint_reports_the_failure_as_text_and_as_
     commands: Commands, database_url: str
 ) -> None:
     async with Receiver() as receiver:
-        url = receiver.endpoint("/bad", Answer(503))
+        url = receiver.endpoint("/bad", Respond(503))
         options = ("--name", "r", "--url", url, "--retry-base", "60", "--max-attempts", "4")
         await commands.json("reactions", "create", *options)
         async with running("worker", "--database-url", database_url, *LOOPBACK) as worker:
             await worker.line()
-            ended = await commands.run("trigger", "a", "--wait", "--timeout", "1", "--json")
+            ended = await commands.run("trigger", "a", "--wait", "--timeout", "3", "--json")
     assert ended.code == 5
     error = json.loads(ended.err)["error"]
     assert error["code"] == "job_timeout"

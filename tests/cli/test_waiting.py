@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import LOOPBACK, call, run, running
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ async def test_a_trigger_waits_for_its_jobs_when_told_to(database_url: str) -> N
     options = ("--database-url", database_url, *LOOPBACK)
     async with Receiver() as receiver:
         for name, path in (("well", "/well"), ("badly", "/badly")):
-            receiver.endpoint(path, Answer(200 if name == "well" else 500))
+            receiver.endpoint(path, Respond(200 if name == "well" else 500))
             await call(
                 *("reactions", "create", "--name", name, "--event-type", name),
                 *("--url", receiver.url(path), "--retry", ONCE, *options),

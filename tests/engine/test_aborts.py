@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Hang, Receiver
+from delivery.testing import Hang, Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import until
 
@@ -22,7 +22,7 @@ ONE_AT_A_TIME = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 10, "shu
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -30,14 +30,14 @@ async def test_an_aborted_call_is_cut_off_and_its_job_runs_again(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/hang", Hang())
-    receiver.endpoint("/slow", Answer(delay=0.5))
+    receiver.endpoint("/slow", Respond(delay=0.5))
     async with engine_on(database_url) as engine:
         for path in ("/hang", "/slow"):
             await engine.reactions.create(name=path, url=receiver.url(path))
         hanging, slow = (await engine.trigger("x", 1)).jobs
         async with engine.workers() as worker:
             await receiver.wait_for(2)
-            receiver.endpoint("/hang", Answer())
+            receiver.endpoint("/hang", Respond())
             assert worker._executor.abort(hanging, "asked to")
             assert worker._executor.abort(hanging, "asked again"), "the first request counts"
             jobs = await wait_for_all(engine, [hanging, slow])
@@ -65,7 +65,7 @@ async def test_the_task_of_an_aborted_job_goes_on_with_the_next_job(
             await receiver.wait_for(1)
             executor = worker._executor
             (task,) = executor._running
-            receiver.endpoint("/hang", Answer())
+            receiver.endpoint("/hang", Respond())
             assert executor.abort(executor._attempts[task].job.job_id, "asked to")
             await wait_for_all(engine, jobs)
             assert {*executor._running, *(idle for idle, _ in executor._idle)} == {task}
@@ -105,7 +105,7 @@ async def test_an_aborted_job_that_waits_for_a_place_gives_up_its_turn(
         async with engine.workers() as worker:
             waiters = worker._executor._waiters
             await until(lambda: len(waiters.attempts) == 1)
-            receiver.endpoint("/hang", Answer())
+            receiver.endpoint("/hang", Respond())
             (waiting,) = (attempt.job.job_id for attempt in waiters.attempts.values())
             (running,) = (job for job in jobs if job != waiting)
             assert worker._executor.abort(waiting, "asked to")

@@ -19,7 +19,7 @@ from delivery.errors import (
     StatementTimeout,
     ValueRefused,
 )
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def session(url: str, kind: str) -> AsyncIterator[asyncpg.Connection[Any]]
     record_class = Shouting if kind == "record class" else asyncpg.Record
     cache = 0 if kind == "no cache" else 100
     connection = await asyncpg.connect(
-        url, record_class=record_class, statement_cache_size=cache, timeout=10
+        url, record_class=record_class, statement_cache_size=cache, timeout=30
     )
     try:
         if kind in {"codecs", "codecs and path"}:
@@ -102,7 +102,7 @@ async def test_any_session_writes_the_same_rows_as_the_engine_and_changes_no_oth
     database_url: str, kind: str
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -137,7 +137,7 @@ async def test_any_session_writes_the_same_rows_as_the_engine_and_changes_no_oth
         assert len(second.jobs) == 1, "the shared copy of the reactions is as it was"
         async with engine.workers():
             for done in [first.jobs[0], second.jobs[0], direct.id]:
-                finished = await engine.jobs.wait(done, timeout=15, tenant_id=TEXT[:20])
+                finished = await engine.jobs.wait(done, timeout=60, tenant_id=TEXT[:20])
                 assert finished.status == "succeeded"
 
 
@@ -147,7 +147,7 @@ async def test_a_transaction_with_an_older_snapshot_matches_the_reactions_that_i
     database_url: str, kind: str, isolation: Any
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -167,7 +167,7 @@ async def test_reactions_that_only_the_callers_transaction_sees_stay_its_own(
     database_url: str, kind: str
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
         session(database_url, kind) as connection,
     ):
@@ -327,9 +327,9 @@ async def test_an_error_on_a_callers_connection_does_not_show_the_payload(
 async def test_work_of_a_callers_transaction_is_delivered_soon_after_its_end(
     database_url: str, *, notifications: bool
 ) -> None:
-    slow_polling = {"poll_min": 30, "poll_max": 30}
+    slow_polling = {"poll_min": 60, "poll_max": 60}
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, notifications=notifications, worker=slow_polling) as engine,
         session(database_url, "plain") as connection,
     ):
@@ -338,5 +338,5 @@ async def test_work_of_a_callers_transaction_is_delivered_soon_after_its_end(
             async with connection.transaction():
                 trigger = await engine.trigger("x", 1, connection=connection)
                 await connection.execute("SELECT pg_sleep(0.1)")
-            (job,) = await wait_for_all(engine, trigger.jobs, timeout=10)
+            (job,) = await wait_for_all(engine, trigger.jobs, timeout=40)
         assert job.status == "succeeded"

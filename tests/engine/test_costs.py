@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from delivery import TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ JOBS = 2_000
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -99,7 +99,7 @@ async def test_deliveries_are_claimed_and_settled_in_batches(
         )
         executed = await statements_of(engine)
         async with engine.workers():
-            await receiver.wait_for(JOBS, timeout=30)
+            await receiver.wait_for(JOBS, timeout=60)
         counts = Counter(_kind(text) for text in executed)
         assert counts["claim"] <= JOBS / 20
         assert counts["settle"] <= JOBS / 20

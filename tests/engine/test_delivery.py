@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Drop, FailFirst, Hang, Receiver
+from delivery.testing import Drop, FailFirst, Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer(200, body=b"thanks")) as running:
+    async with Receiver(default=Respond(200, body=b"thanks")) as running:
         yield running
 
 
@@ -56,7 +56,7 @@ async def test_a_trigger_reaches_every_matching_reaction_signed_and_logged(
             assert log.response is not None
             assert log.response.body == b"thanks"
             assert log.duration_ms is not None
-            assert 0 < log.duration_ms < 5000
+            assert 0 < log.duration_ms < 15_000
             assert log.timings is not None
             assert log.timings.first_byte_ms is not None
             assert log.remote_address == f"127.0.0.1:{receiver.port}"
@@ -91,7 +91,7 @@ async def test_a_failing_call_comes_back_with_growing_delay_and_the_same_id(
         await engine.reactions.create(
             name="flaky",
             url=receiver.url("/flaky"),
-            retry={"base": 0.1, "factor": 3, "jitter": 0, "max_attempts": 3},
+            retry={"base": 0.2, "factor": 3, "jitter": 0, "max_attempts": 3},
         )
         trigger = await engine.trigger("x", 1)
         async with engine.workers():
@@ -106,15 +106,16 @@ async def test_a_failing_call_comes_back_with_growing_delay_and_the_same_id(
             (later.created_at - earlier.created_at).total_seconds()
             for earlier, later in itertools.pairwise(logs)
         ]
-        assert pauses[0] >= 0.1
-        assert pauses[1] >= 0.3
+        # The clocks of worker and server differ by a part of a round trip.
+        assert pauses[0] > 0.1
+        assert pauses[1] > 0.4
         assert len({request.header("webhook-id") for request in receiver.received}) == 1
 
 
 async def test_a_job_that_used_up_its_attempts_is_dead(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/broken", Answer(500))
+    receiver.endpoint("/broken", Respond(500))
     receiver.endpoint("/silent", Drop())
     async with engine_on(database_url) as engine:
         for path in ("/broken", "/silent"):
@@ -133,13 +134,15 @@ async def test_a_job_that_used_up_its_attempts_is_dead(
 async def test_an_answer_of_410_disables_the_reaction_and_skips_what_waits(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/gone", Answer(410))
+    receiver.endpoint("/gone", Respond(410))
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(name="gone", url=receiver.url("/gone"))
         first = await engine.trigger("x", 1)
-        later = await engine.trigger("x", 2, delay=0.5)
+        later = await engine.trigger("x", 2, delay=3_600)
         async with engine.workers():
             (job,) = await wait_for_all(engine, first.jobs)
+        await engine._pool.execute("UPDATE delivery.queue SET run_at = now()")
+        async with engine.workers():
             (skipped,) = await wait_for_all(engine, later.jobs)
         assert job.status is JobStatus.FAILED
         assert job.failure_kind == "gone"
@@ -159,15 +162,18 @@ async def test_a_delayed_job_waits_and_a_passed_deadline_ends_a_job_unsent(
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         start = datetime.now(UTC)
-        delayed = await engine.trigger("x", 1, delay=0.4)
-        late = await engine.trigger(
-            "x", 2, delay=0.4, deadline=datetime.now(UTC) + timedelta(seconds=0.2)
+        delayed = await engine.trigger("x", 1, delay=0.6)
+        late = await engine.trigger("x", 2, deadline=start + timedelta(hours=1))
+        await engine._pool.execute(
+            "UPDATE delivery.jobs SET deadline = now() - interval '1 second' WHERE id = $1",
+            late.jobs[0],
         )
         async with engine.workers():
             (job,) = await wait_for_all(engine, delayed.jobs)
             (missed,) = await wait_for_all(engine, late.jobs)
         assert job.started_at is not None
-        assert job.started_at - start >= timedelta(seconds=0.39)
+        # The clocks of engine and server differ by a part of a round trip.
+        assert job.started_at - start > timedelta(seconds=0.4)
         assert missed.status is JobStatus.FAILED
         assert missed.failure_kind == "deadline"
         assert missed.attempt == 0
@@ -191,7 +197,7 @@ async def test_lower_priority_numbers_of_a_reaction_go_first(
 async def test_a_reactions_concurrency_is_never_exceeded(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.05))
+    receiver.endpoint("/slow", Respond(delay=0.05))
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"), concurrency=2)
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(10)])
@@ -215,7 +221,7 @@ async def test_a_direct_job_needs_no_reaction(database_url: str, receiver: Recei
             secret=SECRET,
         )
         assert job.trigger_id is None
-        done = await engine.jobs.wait(job.id, timeout=10)
+        done = await engine.jobs.wait(job.id, timeout=60)
         assert done.status is JobStatus.SUCCEEDED
         (request,) = receiver.received
         assert request.method == "PUT"
@@ -267,9 +273,9 @@ async def test_two_workers_share_ten_thousand_jobs_without_a_duplicate(
             await first.reactions.create(name=str(number), url=receiver.url(f"/{number}"))
         triggers = await first.trigger_many([TriggerRequest("x", n) for n in range(1000)])
         async with first.workers(), second.workers():
-            await receiver.wait_for(10_000, timeout=60)
+            await receiver.wait_for(10_000, timeout=120)
             for trigger in triggers:
-                await wait_for_all(first, trigger.jobs, timeout=30)
+                await wait_for_all(first, trigger.jobs)
         assert receiver.count() == 10_000
         assert len(receiver.counts) == 10_000
         logs = await all_logs(first)
@@ -281,13 +287,14 @@ async def test_two_workers_share_ten_thousand_jobs_without_a_duplicate(
 async def test_a_worker_that_stops_waits_for_its_calls_and_hands_the_rest_back(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.3))
-    async with engine_on(database_url, worker={"concurrency": 2}) as engine:
+    receiver.endpoint("/slow", Respond(delay=0.3))
+    places = {"concurrency": 2, "shutdown_timeout": 300}
+    async with engine_on(database_url, worker=places) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(20)])
         jobs = [job for trigger in triggers for job in trigger.jobs]
-        # Well within the twenty seconds that calls would be given.
-        with anyio.fail_after(10):
+        # Well within the five minutes that calls would be given.
+        with anyio.fail_after(60):
             async with engine.workers():
                 await receiver.wait_for(1)
         by_status = [(await engine.jobs.get(job)).status for job in jobs]
@@ -302,19 +309,18 @@ async def test_a_worker_that_stops_waits_for_its_calls_and_hands_the_rest_back(
 async def test_a_call_cut_off_by_a_stop_goes_back_with_its_attempt_and_is_logged(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=5))
+    receiver.endpoint("/slow", Respond(delay=300))
     async with engine_on(database_url, worker={"shutdown_timeout": 0}) as engine:
         await engine.reactions.create(name="slow", url=receiver.url("/slow"), retry=QUICK_RETRIES)
         trigger = await engine.trigger("x", 1)
-        with anyio.fail_after(4):
-            async with engine.workers():
-                await receiver.wait_for(1)
+        async with engine.workers():
+            await receiver.wait_for(1)
         job = await engine.jobs.get(trigger.jobs[0])
         assert job.status is JobStatus.QUEUED
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.LOST
         assert log.attempt == 1
-        receiver.endpoint("/slow", Answer(500))
+        receiver.endpoint("/slow", Respond(500))
         async with engine.workers():
             (done,) = await wait_for_all(engine, trigger.jobs)
         assert done.attempt == 5, "the attempt cut off does not count towards the four"

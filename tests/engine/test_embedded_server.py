@@ -12,7 +12,7 @@ import pytest
 import delivery
 from delivery import JobStatus
 from delivery.store.driver.failures import CONNECTION_ERRORS
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import LOOPBACK
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def kill_server(directory: Path) -> None:
     for process in killed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _gone, alive = await anyio.to_thread.run_sync(lambda: psutil.wait_procs(killed, timeout=10))
+    _gone, alive = await anyio.to_thread.run_sync(lambda: psutil.wait_procs(killed, timeout=60))
     assert not alive
 
 
@@ -57,7 +57,7 @@ async def test_an_embedded_server_that_is_killed_is_started_again_by_who_uses_it
     database = {"embedded_directory": short_directory / "embedded"}
     worker = {"poll_max": 0.2, "heartbeat_interval": 0.3}
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         delivery.connect(
             database=database, worker=worker, http=LOOPBACK, partitions={"days_ahead": 1}
         ) as engine,
@@ -65,8 +65,8 @@ async def test_an_embedded_server_that_is_killed_is_started_again_by_who_uses_it
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         before = await engine.trigger("x", 1)
-        await engine.jobs.wait(before.jobs[0], timeout=10)
+        await engine.jobs.wait(before.jobs[0], timeout=60)
         await kill_server(short_directory)
         trigger = await once_back(lambda: engine.trigger("x", 2))
-        done = await once_back(lambda: engine.jobs.wait(trigger.jobs[0], timeout=20))
+        done = await once_back(lambda: engine.jobs.wait(trigger.jobs[0], timeout=60))
         assert done.status is JobStatus.SUCCEEDED

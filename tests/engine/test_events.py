@@ -15,7 +15,7 @@ from delivery import (
     SettledJob,
     TriggerRequest,
 )
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, engine_on, wait_for_all
 from tests.support.raw_servers import until
 
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
 async def test_every_settled_job_is_reported_with_its_result(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/bad", Answer(503))
+    receiver.endpoint("/bad", Respond(503))
     settled: list[SettledJob] = []
     async with engine_on(database_url) as engine:
         good = await engine.reactions.create(name="good", url=receiver.url("/good"))
@@ -90,7 +90,7 @@ async def test_failing_and_slow_listeners_do_not_disturb_deliveries(
 async def test_changes_of_endpoint_health_are_reported(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/gone", Answer(410))
+    receiver.endpoint("/gone", Respond(410))
     changes: list[ReactionHealthChanged] = []
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(name="r", url=receiver.url("/gone"))

@@ -87,7 +87,7 @@ async def objects_on(engine: Engine) -> Objects:
     )
     trigger = await engine.trigger("made", {})
     async with engine.workers():
-        await engine.jobs.wait(trigger.jobs[0], timeout=20)
+        await engine.jobs.wait(trigger.jobs[0], timeout=60)
     (log,) = await all_logs(engine)
     return Objects(reaction.id, trigger.id, trigger.jobs[0], log.id)
 

@@ -16,10 +16,12 @@ from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.reaper import Reaper
 from delivery.queue.wakeups import Waker
 from delivery.queue.windows import CallEnd
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
+from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+DEAD_AFTER = 3.0
 ONE_AT_A_TIME = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 10}
 
 
@@ -44,7 +47,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
     database_url: str, caplog: pytest.LogCaptureFixture, *, concurrency: int | None
 ) -> None:
     async with (
-        Receiver(default=Answer(delay=1.0)) as receiver,
+        Receiver(default=Respond(delay=1.0)) as receiver,
         engine_on(database_url, worker=ONE_AT_A_TIME) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"), concurrency=concurrency)
@@ -53,8 +56,8 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         async with engine.workers() as worker:
             await receiver.wait_for(1)
             forgotten = worker._executor._waiting.pop().job
-            receiver.endpoint("/r", Answer())
-            done = await wait_for_all(engine, jobs, timeout=10)
+            receiver.endpoint("/r", Respond())
+            done = await wait_for_all(engine, jobs)
         assert [job.status for job in done] == [JobStatus.SUCCEEDED] * 4
         assert [job.attempt for job in done] == [1] * 4
         assert set(receiver.counts.values()) == {1}, "nothing was delivered twice"
@@ -68,7 +71,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
 
 async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.2)) as receiver,
+        Receiver(default=Respond(delay=0.2)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine._pool.execute(
@@ -88,8 +91,8 @@ async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_u
             await until(is_parked)
             for key in list(parked._groups):
                 parked.take(key, 1)
-            await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
-            (job,) = await wait_for_all(engine, [job_id], timeout=10)
+            await change_schema(engine._pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
+            (job,) = await wait_for_all(engine, [job_id])
         assert (job.status, job.attempt, job.stalls) == (JobStatus.SUCCEEDED, 2, 1)
         logs = await all_logs(engine)
         assert [log.outcome for log in logs] == [Outcome.LOST, Outcome.SUCCEEDED]
@@ -100,7 +103,10 @@ async def test_a_job_that_was_called_is_logged_as_lost_and_runs_again(database_u
 async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
     database_url: str,
 ) -> None:
-    async with Receiver() as receiver, engine_on(database_url) as engine:
+    async with (
+        Receiver() as receiver,
+        engine_on(database_url, worker={"dead_after": DEAD_AFTER}) as engine,
+    ):
         await engine._pool.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'not today'; END $$;"
@@ -121,18 +127,18 @@ async def test_a_job_that_cannot_be_taken_over_now_does_not_stop_the_worker(
             for key in list(parked._groups):
                 parked.take(key, 1)
             # Longer than a worker may be silent.
-            await anyio.sleep(1.5)
+            await anyio.sleep(1.5 * DEAD_AFTER)
             trigger = await engine.trigger("x", 1, tenant_id="a")
-            await engine.jobs.wait(trigger.jobs[0], tenant_id="a", timeout=5)
-            await engine._pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
-            job = await engine.jobs.wait(job_id, tenant_id="b", timeout=5)
+            await engine.jobs.wait(trigger.jobs[0], tenant_id="a", timeout=60)
+            await change_schema(engine._pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
+            job = await engine.jobs.wait(job_id, tenant_id="b", timeout=60)
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
 async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.5)) as receiver,
-        engine_on(database_url, worker=ONE_AT_A_TIME) as engine,
+        Receiver(default=Respond(delay=0.5)) as receiver,
+        engine_on(database_url, worker={**ONE_AT_A_TIME, "dead_after": DEAD_AFTER}) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(3)])
@@ -147,20 +153,20 @@ async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: 
                     "UPDATE delivery.jobs SET updated_at = now() WHERE id = $1", forgotten.job_id
                 )
                 rest = [job for job in jobs if job != forgotten.job_id]
-                await wait_for_all(engine, rest, timeout=10)
+                await wait_for_all(engine, rest)
                 # Longer than a worker may be silent.
-                silent_from = engine._clock.steady() + 1.5
+                silent_from = engine._clock.steady() + 1.5 * DEAD_AFTER
 
                 async def is_later() -> bool:
                     return engine._clock.steady() >= silent_from
 
                 await until(is_later)
-                receiver.endpoint("/r", Answer())
+                receiver.endpoint("/r", Respond())
                 trigger = await engine.trigger("x", 4)
-                await wait_for_all(engine, trigger.jobs, timeout=5)
-                assert worker._heartbeat.held()
+                await wait_for_all(engine, trigger.jobs, timeout=60)
+                await turns_until(worker._heartbeat.held)
                 await other.execute("ROLLBACK")
-                (job,) = await wait_for_all(engine, [forgotten.job_id], timeout=10)
+                (job,) = await wait_for_all(engine, [forgotten.job_id])
         finally:
             await other.close()
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
@@ -170,7 +176,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url) as engine,
     ):
         # Only the calls of jobs with a limit of time have to be admitted.
@@ -193,7 +199,7 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
             executor._on_finished = executor._recorder._on_finished = counting
             worker._audit._consumer.finished = counting  # type: ignore[method-assign]
             (job_id,) = (await engine.trigger("x", 1)).jobs
-            (job,) = await wait_for_all(engine, [job_id], timeout=10)
+            (job,) = await wait_for_all(engine, [job_id])
             assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
         assert left == [CallEnd.NOT_CALLED, CallEnd.RESPONDED]
 
@@ -203,14 +209,14 @@ async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
 ) -> None:
     settings = {"concurrency": 2, "slow_concurrency": 1, "heartbeat_interval": 0.05}
     async with (
-        Receiver(default=Answer(delay=1.5)) as receiver,
+        Receiver(default=Respond(delay=1.5)) as receiver,
         engine_on(database_url, worker=settings) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(5)])
         jobs = [job for trigger in triggers for job in trigger.jobs]
         async with engine.workers():
-            done = await wait_for_all(engine, jobs, timeout=20)
+            done = await wait_for_all(engine, jobs)
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert {await claims_of(engine, job) for job in jobs} == {1}
         assert set(receiver.counts.values()) == {1}
@@ -237,7 +243,7 @@ async def test_jobs_of_unreadable_reactions_are_left_alone(database_url: str) ->
                 # Many audits long.
                 await anyio.sleep(0.5)
                 await other.execute("COMMIT")
-                (job,) = await wait_for_all(engine, [job_id], timeout=10)
+                (job,) = await wait_for_all(engine, [job_id])
         finally:
             await other.close()
         assert job.status is JobStatus.SUCCEEDED
@@ -285,7 +291,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             assert await leases_left(bench, 1)
             loud = [each for each in caplog.messages if "cannot return the jobs" in each]
             assert len(loud) == 1
-            await bench.pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
+            await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             await until(lambda: leases_left(bench, 0))
             group.cancel_scope.cancel()
         assert await bench.pool.fetchval("SELECT count(*) FROM delivery.queue") == 6

@@ -19,15 +19,17 @@ from delivery import (
     ReactionState,
     TriggerRequest,
 )
-from delivery.testing import Answer, FailFirst, Receiver, Sequence
+from delivery.testing import FailFirst, Receiver, Respond, Sequence
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on, wait_for_all
+from tests.support.raw_servers import until as turns_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from uuid import UUID
 
     from delivery import Engine
+    from delivery.engine.worker import Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +40,7 @@ LATER = {"strategy": "constant", "base": 0.1, "jitter": 0, "max_attempts": 100}
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -60,7 +62,7 @@ async def listening(engine: Engine, receiver: Receiver, *types: str) -> None:
 
 
 async def told(receiver: Receiver, count: int = 1) -> list[Any]:
-    await receiver.wait_for(count, path="/told", timeout=15)
+    await receiver.wait_for(count, path="/told", timeout=60)
     return [orjson.loads(each.body) for each in receiver.received if each.path == "/told"]
 
 
@@ -83,9 +85,9 @@ async def until_well(engine: Engine, reaction: Reaction) -> None:
     await until(is_well)
 
 
-async def settled_count(receiver: Receiver) -> int:
-    """How many requests have arrived, once those are answered that came before the circuit."""
-    await receiver.answered()
+async def settled_count(worker: Worker, receiver: Receiver) -> int:
+    """Return the number of requests, once no call is on its way that began before the circuit."""
+    await turns_until(lambda: not list(worker._executor.jobs()))
     return receiver.count("/x")
 
 
@@ -96,7 +98,7 @@ async def limits(engine: Engine) -> Any:
 async def test_an_open_circuit_stops_all_workers_and_uses_up_no_attempts(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     async with (
         engine_on(database_url, health=OPENS) as first,
         engine_on(database_url, health=OPENS) as second,
@@ -132,17 +134,17 @@ async def test_an_open_circuit_stops_all_workers_and_uses_up_no_attempts(
 async def test_a_half_open_circuit_lets_one_call_at_a_time_try_and_closes_when_one_succeeds(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500, delay=0.05))
+    receiver.endpoint("/x", Respond(500, delay=0.05))
     async with engine_on(database_url, health=PROBES) as engine:
         reaction = await struggling(engine, receiver)
         await listening(engine, receiver, "reaction.*")
         jobs = await trigger_all(engine, 30)
-        async with engine.workers():
+        async with engine.workers() as worker:
             await until_open(engine, reaction)
-            before = await settled_count(receiver)
-            await receiver.wait_for(before + 4, path="/x", timeout=15)
-            receiver.endpoint("/x", Answer())
-            done = await wait_for_all(engine, jobs, timeout=30)
+            before = await settled_count(worker, receiver)
+            await receiver.wait_for(before + 4, path="/x", timeout=60)
+            receiver.endpoint("/x", Respond())
+            done = await wait_for_all(engine, jobs, timeout=60)
             events = await told(receiver, 2)
             await until_well(engine, reaction)
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
@@ -155,13 +157,13 @@ async def test_a_half_open_circuit_lets_one_call_at_a_time_try_and_closes_when_o
 async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reaction(
     database_url: str, receiver: Receiver
 ) -> None:
-    busy = Answer(429, (("Retry-After", "1"),))
-    receiver.endpoint("/x", Sequence((*[busy] * 10, Answer())))
+    busy = Respond(429, (("Retry-After", "1"),))
+    receiver.endpoint("/x", Sequence((*[busy] * 10, Respond())))
     async with engine_on(database_url) as engine:
         reaction = await struggling(engine, receiver)
         jobs = await trigger_all(engine, 40)
         async with engine.workers():
-            await wait_for_all(engine, jobs, timeout=30)
+            await wait_for_all(engine, jobs, timeout=60)
             await until_well(engine, reaction)
         calls = [each.received_at for each in receiver.received]
         # The first window of calls was under way when the first answer came.
@@ -173,7 +175,7 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reactio
 async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     health = {**PROBES, "disable_after": 0.5, "disable_failures": 5}
     async with engine_on(database_url, health=health) as engine:
         reaction = await struggling(engine, receiver)
@@ -188,7 +190,7 @@ async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
         assert event["reason"] == disabled.state_reason
         assert {job.status for job in done} == {JobStatus.SKIPPED}
         assert await limits(engine) == 0
-        receiver.endpoint("/x", Answer())
+        receiver.endpoint("/x", Respond())
         enabled = await engine.reactions.enable(reaction.id)
         assert enabled.state is ReactionState.ENABLED
         assert enabled.state_reason is None
@@ -201,7 +203,7 @@ async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
 async def test_a_reaction_whose_endpoint_is_gone_is_told_of(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(410))
+    receiver.endpoint("/x", Respond(410))
     async with engine_on(database_url) as engine:
         reaction = await struggling(engine, receiver)
         await listening(engine, receiver, "reaction.disabled")
@@ -215,8 +217,8 @@ async def test_a_reaction_whose_endpoint_is_gone_is_told_of(
 async def test_a_job_that_used_up_its_attempts_is_told_of_once_and_only_to_who_asks_by_name(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500))
-    receiver.endpoint("/told", Answer(500))
+    receiver.endpoint("/x", Respond(500))
+    receiver.endpoint("/told", Respond(500))
     async with engine_on(database_url) as engine:
         failing = await engine.reactions.create(
             name="failing", event_types=["x"], url=receiver.url("/x"), retry=QUICK_RETRIES
@@ -243,13 +245,13 @@ async def test_a_job_that_used_up_its_attempts_is_told_of_once_and_only_to_who_a
 
 
 async def test_a_reset_lets_calls_go_on(database_url: str, receiver: Receiver) -> None:
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     async with engine_on(database_url, health=OPENS) as engine:
         reaction = await struggling(engine, receiver, concurrency=5)
         jobs = await trigger_all(engine, 8)
         async with engine.workers():
             await until_open(engine, reaction)
-        receiver.endpoint("/x", Answer())
+        receiver.endpoint("/x", Respond())
         assert (await engine.reactions.reset(reaction.id)).health == ReactionHealth()
         async with engine.workers():
             done = await wait_for_all(engine, jobs)
@@ -262,7 +264,7 @@ async def test_a_reset_lets_calls_go_on(database_url: str, receiver: Receiver) -
 async def test_a_change_of_the_reaction_closes_its_circuit(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     async with engine_on(database_url, health=OPENS) as engine:
         reaction = await struggling(engine, receiver, live=True)
         jobs = await trigger_all(engine, 8)
@@ -279,13 +281,13 @@ async def test_calls_to_where_a_reaction_no_longer_leads_do_not_open_its_circuit
     database_url: str, receiver: Receiver
 ) -> None:
     """Jobs made before a change run as they were made; those after it are not held up by them."""
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     async with engine_on(database_url, health=OPENS) as engine:
         reaction = await struggling(engine, receiver)
         before = await trigger_all(engine, 8)
         await engine.reactions.update(reaction.id, url=receiver.url("/mended"), name="moved")
         async with engine.workers():
-            await receiver.wait_for(24, path="/x", timeout=15)
+            await receiver.wait_for(24, path="/x", timeout=60)
             after = await trigger_all(engine, 8)
             done = await wait_for_all(engine, after)
             assert await circuit_of(engine, reaction) is CircuitState.CLOSED
@@ -296,7 +298,7 @@ async def test_calls_to_where_a_reaction_no_longer_leads_do_not_open_its_circuit
 async def test_calls_by_a_version_that_calls_the_same_do_open_the_circuit(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", Answer(500))
+    receiver.endpoint("/x", Respond(500))
     async with engine_on(database_url, health=OPENS) as engine:
         reaction = await struggling(engine, receiver)
         await trigger_all(engine, 8)
@@ -318,7 +320,7 @@ async def test_a_reaction_is_disabled_by_hand_with_a_reason(
 async def test_a_single_failure_leaves_no_trace_once_a_call_succeeds(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/x", FailFirst(1, Answer(500)))
+    receiver.endpoint("/x", FailFirst(1, Respond(500)))
     async with engine_on(database_url) as engine:
         reaction = await struggling(engine, receiver)
         async with engine.workers():

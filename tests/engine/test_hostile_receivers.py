@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import psutil
 import pytest
 
-from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery import FailureKind, JobStatus, Outcome, TriggerRequest
+from delivery.testing import Receiver, Respond
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.hostile_servers import HOSTILE, serving_hostile
 from tests.support.raw_servers import answering, serving, unanswering_port
@@ -24,7 +23,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 ONCE: Final = {"max_attempts": 1}
-SHORT: Final = {"timeout": 0.5, "connect_timeout": 0.4}
+QUICK: Final = 2.0
+"""Timeout in which a slow machine, too, reads the first bytes of a response."""
+LONG: Final = 120.0
+"""Timeout of calls that must not time out."""
 HEALTHY: Final = 300
 MEGABYTE: Final = 1_000_000
 
@@ -36,12 +38,17 @@ async def hostile_engine(
     """An engine with a reaction to `bad` for each of these servers, and one to `good`."""
     async with (
         serving_hostile(names) as servers,
-        Receiver(default=Answer()) as healthy,
-        engine_on(database_url, http=dict(SHORT)) as engine,
+        Receiver(default=Respond()) as healthy,
+        engine_on(database_url, http={"timeout": LONG, "connect_timeout": LONG}) as engine,
     ):
         for name, server in servers.items():
+            times_out = HOSTILE[name].failure_kind == FailureKind.TIMEOUT
             await engine.reactions.create(
-                name=name, event_types=["bad"], url=server.url, retry=ONCE
+                name=name,
+                event_types=["bad"],
+                url=server.url,
+                retry=ONCE,
+                timeout=QUICK if times_out else LONG,
             )
         await engine.reactions.create(
             name="healthy", event_types=["good"], url=healthy.url("/healthy")
@@ -73,9 +80,8 @@ async def test_each_hostile_receiver_gets_one_honest_log_row_and_nobody_else_fee
         async with engine.workers():
             bad = await engine.trigger("bad", {"n": 1})
             good = await engine.trigger_many([TriggerRequest("good", n) for n in range(HEALTHY)])
-            with anyio.fail_after(20):
-                delivered = await wait_for_all(engine, [job for each in good for job in each.jobs])
-                await wait_for_all(engine, bad.jobs)
+            delivered = await wait_for_all(engine, [job for each in good for job in each.jobs])
+            await wait_for_all(engine, bad.jobs)
         assert {(job.status, job.attempt) for job in delivered} == {(JobStatus.SUCCEEDED, 1)}
         assert healthy.count("/healthy") == HEALTHY
         logs = {
@@ -88,7 +94,7 @@ async def test_each_hostile_receiver_gets_one_honest_log_row_and_nobody_else_fee
         }
         for name, log in logs.items():
             assert HOSTILE[name].error in (log.error or ""), name
-            assert (log.duration_ms or 0) < 5000, name
+            assert (log.duration_ms or 0) < 60_000, name
             assert log.attempt == 1
             assert len(servers[name].connections) == 1, name
         assert len(await all_logs(engine)) == len(HOSTILE) + HEALTHY
@@ -96,7 +102,7 @@ async def test_each_hostile_receiver_gets_one_honest_log_row_and_nobody_else_fee
 
 async def test_a_receiver_that_accepts_no_connection_is_logged_as_that(database_url: str) -> None:
     with unanswering_port() as port:
-        async with engine_on(database_url, http=dict(SHORT)) as engine:
+        async with engine_on(database_url, http={"connect_timeout": 0.4}) as engine:
             await engine.reactions.create(name="r", url=f"http://127.0.0.1:{port}/", retry=ONCE)
             trigger = await engine.trigger("x", 1)
             async with engine.workers():
@@ -104,7 +110,7 @@ async def test_a_receiver_that_accepts_no_connection_is_logged_as_that(database_
             assert job.failure_kind == "timeout"
             (log,) = await all_logs(engine)
             assert log.error is not None
-            assert "the connect timeout of 0.4 s was over while connecting to" in log.error
+            assert "the connect timeout of 0.4 s expired while connecting to" in log.error
 
 
 async def test_hundreds_of_megabytes_pushed_at_the_engine_do_not_grow_it(

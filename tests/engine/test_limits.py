@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery import InvalidInput, InvalidReaction, JobStatus, RateLimit, TriggerRequest
-from delivery.testing import Answer, FailFirst, Hang, Receiver
+from delivery.testing import FailFirst, Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -46,7 +46,7 @@ def most_within(arrivals: Sequence[float], seconds: float) -> int:
 async def test_concurrency_is_kept_by_two_workers_together(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/slow", Answer(delay=0.05))
+    receiver.endpoint("/slow", Respond(delay=0.05))
     async with engine_on(database_url) as first, engine_on(database_url) as second:
         await first.reactions.create(name="slow", url=receiver.url("/slow"), concurrency=3)
         jobs = await trigger_all(first, 24)
@@ -83,15 +83,15 @@ async def test_a_rate_is_kept_by_two_workers_together_and_uses_up_no_attempt(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url) as first, engine_on(database_url) as second:
-        await first.reactions.create(name="r", url=receiver.url("/r"), rate_limit="5/0.5s")
-        jobs = await trigger_all(first, 16)
+        await first.reactions.create(name="r", url=receiver.url("/r"), rate_limit="5/2s")
+        jobs = await trigger_all(first, 12)
         async with first.workers(), second.workers():
             done = await wait_for_all(first, jobs)
         arrivals = [request.received_at for request in receiver.received]
-        assert len(arrivals) == 16
-        # What is on its way may take a little longer or shorter than what went before it.
-        assert most_within(arrivals, 0.5 - 0.05) <= 5
-        assert max(arrivals) - min(arrivals) < 4.0, "and not much more slowly than it may"
+        assert len(arrivals) == 12
+        # A call may be on its way for longer than the one after it.
+        assert most_within(arrivals, 1.0) <= 5
+        assert max(arrivals) - min(arrivals) > 4.0 - 1.0
         assert {job.attempt for job in done} == {1}
         assert {log.attempt for log in await all_logs(first)} == {1}
 
@@ -132,13 +132,13 @@ async def test_a_rate_that_is_raised_holds_at_once(database_url: str, receiver: 
         async with engine.workers():
             await receiver.wait_for(1)
             await engine.reactions.update(reaction.id, rate_limit="10/s")
-            await wait_for_all(engine, jobs, timeout=10)
+            await wait_for_all(engine, jobs)
 
 
 async def test_an_ordered_reaction_delivers_one_at_a_time_in_order_by_any_worker(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/ordered", Answer(delay=0.01))
+    receiver.endpoint("/ordered", Respond(delay=0.01))
     async with engine_on(database_url) as first, engine_on(database_url) as second:
         await first.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         jobs = await trigger_all(first, 30)
@@ -170,7 +170,7 @@ async def test_a_failing_job_of_an_ordered_reaction_holds_up_those_behind_it(
 async def test_an_ordered_reaction_goes_on_when_a_job_has_failed_for_good(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/ordered", Answer(400))
+    receiver.endpoint("/ordered", Respond(400))
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         jobs = await trigger_all(engine, 5)
@@ -195,11 +195,11 @@ async def test_a_job_delayed_on_purpose_does_not_hold_up_an_ordered_reaction(
 async def test_killed_workers_neither_leak_slots_nor_break_the_order(database_url: str) -> None:
     settings = {
         "WORKER_HEARTBEAT_INTERVAL": 0.3,
-        "WORKER_DEAD_AFTER": 1.5,
+        "WORKER_DEAD_AFTER": 3.0,
         "WORKER_POLL_MAX": 0.2,
         "WORKER_MAX_STALLS": 100,
     }
-    async with Receiver(default=Answer(delay=0.02)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="o", url=receiver.url("/ordered"), ordered=True)
         await engine.reactions.create(name="c", url=receiver.url("/capped"), concurrency=2)
         jobs = await trigger_all(engine, 60)
@@ -208,9 +208,9 @@ async def test_killed_workers_neither_leak_slots_nor_break_the_order(database_ur
             for kill in range(3):
                 workers.append(WorkerProcess(database_url, **settings))
                 await workers[0].ready()
-                await receiver.wait_for((kill + 1) * 20, timeout=30)
+                await receiver.wait_for((kill + 1) * 20, timeout=60)
                 workers.pop(0).kill()
-            done = await wait_for_all(engine, jobs, timeout=60)
+            done = await wait_for_all(engine, jobs)
         finally:
             for worker in workers:
                 worker.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import orjson
 import pytest
 
 from delivery import JobStatus, Outcome
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on
+from tests.support.raw_servers import answering_after, serving
+from tests.support.raw_servers import until as turns_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,15 +29,15 @@ RETRY = {"strategy": "constant", "base": 0.1, "jitter": 0, "max_attempts": 9, "m
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
 async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUID:
     """A job after a failed first attempt, with no worker running any more."""
-    receiver.endpoint("/x", Answer(503, body=b"busy"))
+    receiver.endpoint("/x", Respond(503, body=b"busy"))
     await engine.reactions.create(
-        name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 5}
+        name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 60}
     )
     await engine.reactions.create(
         name="told", event_types=["job.exhausted"], url=receiver.url("/told")
@@ -47,7 +50,7 @@ async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUI
 
     async with engine.workers():
         await until(has_failed)
-    receiver.endpoint("/x", Answer())
+    receiver.endpoint("/x", Respond())
     return job_id
 
 
@@ -64,7 +67,7 @@ async def _age(engine: Engine, job_id: UUID, seconds: float) -> None:
 
 async def _finished(engine: Engine, job_id: UUID) -> Job:
     async with engine.workers():
-        return await engine.jobs.wait(job_id, timeout=10)
+        return await engine.jobs.wait(job_id, timeout=60)
 
 
 async def test_a_retry_that_comes_too_late_is_not_made_and_the_job_is_exhausted(
@@ -74,7 +77,7 @@ async def test_a_retry_that_comes_too_late_is_not_made_and_the_job_is_exhausted(
         job_id = await failed_once(engine, receiver)
         await _age(engine, job_id, 101)
         async with engine.workers():
-            job = await engine.jobs.wait(job_id, timeout=10)
+            job = await engine.jobs.wait(job_id, timeout=60)
             await receiver.wait_for(1, path="/told")
         assert (job.status, job.exhausted, job.attempt) == (JobStatus.FAILED, True, 1)
         assert (job.failure_kind, job.status_code) == ("http_status", 503)
@@ -124,7 +127,7 @@ async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
     places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2, "shutdown_timeout": 0}
     async with engine_on(database_url, worker=places) as engine:
         job_id = await failed_once(engine, receiver)
-        receiver.endpoint("/slow", Answer(delay=30))
+        receiver.endpoint("/slow", Respond(delay=30))
         await engine.jobs.create(url=receiver.url("/slow"))
         before = await engine.jobs.get(job_id)
         async with engine.workers() as worker:
@@ -154,12 +157,15 @@ async def test_a_job_that_waits_in_the_worker_is_judged_again_right_before_its_c
     places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2}
     # No heartbeat sets the clock right again.
     places |= {"heartbeat_interval": 60, "dead_after": 300}
-    async with engine_on(database_url, worker=places) as engine:
+    opened = asyncio.Event()
+    async with (
+        serving(answering_after(opened)) as server,
+        engine_on(database_url, worker=places) as engine,
+    ):
         job_id = await failed_once(engine, receiver)
-        receiver.endpoint("/slow", Answer(delay=0.5))
-        await engine.jobs.create(url=receiver.url("/slow"))
+        await engine.jobs.create(url=server.url)
         async with engine.workers():
-            await receiver.wait_for(1, path="/slow")
+            await turns_until(lambda: server.requests)
             await _age(engine, job_id, 90)
 
             async def is_claimed() -> bool:
@@ -167,6 +173,7 @@ async def test_a_job_that_waits_in_the_worker_is_judged_again_right_before_its_c
 
             await until(is_claimed)
             engine._clock.offset += 50
-            job = await engine.jobs.wait(job_id, timeout=10)
+            opened.set()
+            job = await engine.jobs.wait(job_id, timeout=60)
         assert (job.status, job.exhausted) == (JobStatus.FAILED, True)
         assert receiver.count("/x") == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery import InvalidReaction, JobStatus, ReactionState
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on
 from tests.support.settling import rig
@@ -29,7 +29,7 @@ NUL_IN_QUERY = (
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(default=Answer()) as running:
+    async with Receiver(default=Respond()) as running:
         yield running
 
 
@@ -45,7 +45,7 @@ async def reaction_of(
 async def assert_delivers(engine: Engine, tenant_id: str) -> None:
     """One more trigger of the tenant is delivered."""
     trigger = await engine.trigger("x", {"n": 1}, tenant_id=tenant_id)
-    job = await engine.jobs.wait(trigger.jobs[0], timeout=10, tenant_id=tenant_id)
+    job = await engine.jobs.wait(trigger.jobs[0], timeout=60, tenant_id=tenant_id)
     assert job.status is JobStatus.SUCCEEDED
 
 
@@ -79,7 +79,7 @@ async def test_jobs_due_at_any_time_stop_no_others(
             await assert_delivers(engine, "good")
             for run_at, is_due in DUE.items():
                 if is_due:
-                    done = await engine.jobs.wait(jobs[run_at], timeout=10, tenant_id=run_at)
+                    done = await engine.jobs.wait(jobs[run_at], timeout=60, tenant_id=run_at)
                     assert done.status is JobStatus.SUCCEEDED
             await assert_delivers(engine, "good")
         for run_at, job_id in jobs.items():
@@ -176,7 +176,7 @@ async def assert_ends(
 ) -> None:
     page = await engine.jobs.list(trigger_id=trigger_id, tenant_id=tenant_id)
     (job_id,) = [job.id for job in page.items if job.reaction_id == reaction_id]
-    job = await engine.jobs.wait(job_id, timeout=10, tenant_id=tenant_id)
+    job = await engine.jobs.wait(job_id, timeout=60, tenant_id=tenant_id)
     assert (job.status is JobStatus.SUCCEEDED) is delivers, tenant_id
     assert delivers or "the call cannot be made" in str(job.error)
 
@@ -203,8 +203,8 @@ JOB_ROWS = {
     "a payload that is not JSON": (
         r"UPDATE delivery.triggers SET payload = '\xff00' WHERE tenant_id = $1"
     ),
-    "a payload sealed by nobody": (
-        "UPDATE delivery.triggers SET payload = 'sealed:1:zz:zz' WHERE tenant_id = $1"
+    "a payload encrypted by nobody": (
+        "UPDATE delivery.triggers SET payload = 'encrypted:1:zz:zz' WHERE tenant_id = $1"
     ),
     "made at an infinite time": (
         "UPDATE delivery.jobs SET created_at = 'infinity' WHERE tenant_id = $1"
@@ -284,7 +284,7 @@ async def test_a_lane_that_cannot_be_claimed_from_is_set_aside(
 async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counted(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
+    receiver.endpoint("/fails", Respond(500))
     retry = {**QUICK_RETRIES, "max_attempts": 30}
     async with engine_on(database_url) as engine:
         bad = await reaction_of(engine, receiver, "bad", "/fails", retry=retry)
@@ -307,7 +307,7 @@ async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counte
 async def test_nul_in_the_calls_of_one_tenant_keeps_no_health_from_being_counted(
     database_url: str, receiver: Receiver
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
+    receiver.endpoint("/fails", Respond(500))
     retry = {**QUICK_RETRIES, "max_attempts": 30}
     async with engine_on(database_url) as engine:
         bad = await reaction_of(engine, receiver, "bad", "/fails", retry=retry)
@@ -336,8 +336,8 @@ async def test_nul_in_the_calls_of_one_tenant_keeps_no_health_from_being_counted
 async def test_an_announcement_that_cannot_be_written_fails_no_result(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.endpoint("/fails", Answer(500))
-    receiver.endpoint("/gone", Answer(410))
+    receiver.endpoint("/fails", Respond(500))
+    receiver.endpoint("/gone", Respond(410))
     once = {**QUICK_RETRIES, "max_attempts": 1}
     async with engine_on(database_url) as engine:
         for tenant_id in ("bad", "good"):
@@ -350,9 +350,9 @@ async def test_an_announcement_that_cannot_be_written_fails_no_result(
         await _failing_for(engine, "triggers", "INSERT", "NEW.tenant_id = 'bad'")
         async with engine.workers():
             failed = [
-                await engine.jobs.wait(bad.jobs[0], timeout=10, tenant_id="bad"),
-                await engine.jobs.wait(good.jobs[0], timeout=10, tenant_id="good"),
-                await engine.jobs.wait(gone.jobs[0], timeout=10, tenant_id="bad"),
+                await engine.jobs.wait(bad.jobs[0], timeout=60, tenant_id="bad"),
+                await engine.jobs.wait(good.jobs[0], timeout=60, tenant_id="good"),
+                await engine.jobs.wait(gone.jobs[0], timeout=60, tenant_id="bad"),
             ]
             await receiver.wait_for(1, path="/told")
         assert {job.status for job in failed} == {JobStatus.FAILED}
@@ -366,7 +366,7 @@ async def test_an_update_of_a_call_that_cannot_be_read_is_refused_with_advice(
     async with engine_on(database_url) as engine:
         reaction = await reaction_of(engine, receiver, "default")
         await engine._pool.execute("UPDATE delivery.reaction_versions SET params = 'x'")
-        with pytest.raises(InvalidReaction, match="cannot be read; delete it"):
+        with pytest.raises(InvalidReaction, match="is unreadable; delete it"):
             await engine.reactions.update(reaction.id, timeout=5)
 
 
@@ -390,4 +390,4 @@ async def test_a_noted_announcement_with_any_time_stops_no_others(
                 "SELECT count(*) FROM delivery.untold WHERE subject = $1", reaction
             )
 
-        await until(is_taken, timeout=5)
+        await until(is_taken)

@@ -28,7 +28,7 @@ URL = "https://example.test/hook"
     [
         ({"url": "nonsense"}, InvalidReaction, "scheme must be http or https"),
         ({"url": "ftp://example.test/"}, InvalidReaction, "scheme must be http or https"),
-        ({"url": "http:///path"}, InvalidReaction, "names no host"),
+        ({"url": "http:///path"}, InvalidReaction, "has no host"),
         ({"url": "http://exa mple.test/"}, InvalidReaction, "space"),
         ({"url": "http://example.test:99999/"}, InvalidReaction, "[Pp]ort"),
         ({"url": "http://user:pw@example.test/"}, InvalidReaction, "credentials"),

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from delivery import InvalidReaction, JobStatus, Redirect
 from delivery.message.storage.encryption import generate_key
 from delivery.models import FailureKind, TlsOptions
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 from tests.support.raw_servers import answering, serving
 from tests.support.tls_servers import pem, server_context
@@ -51,9 +51,9 @@ async def delivered(
 async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
     database_url: str, transport: str
 ) -> None:
-    async with Receiver(default=Answer(200, body=b"thanks")) as target, Receiver() as moved:
+    async with Receiver(default=Respond(200, body=b"thanks")) as target, Receiver() as moved:
         moved.endpoint(
-            "/old", Answer(301, headers=(("Location", target.url("/new?token=hunter2")),))
+            "/old", Respond(301, headers=(("Location", target.url("/new?token=hunter2")),))
         )
         job, (log,) = await delivered(
             database_url, moved.url("/old"), redirects=1, transport=transport
@@ -77,7 +77,7 @@ async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
 
 async def test_without_the_option_a_redirect_is_a_failure_as_it_stands(database_url: str) -> None:
     async with Receiver() as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(302, headers=(("Location", target.url("/new")),)))
+        moved.endpoint("/old", Respond(302, headers=(("Location", target.url("/new")),)))
         job, (log,) = await delivered(database_url, moved.url("/old"), redirects=0)
         assert not target.received
     assert job.status is JobStatus.FAILED
@@ -86,7 +86,7 @@ async def test_without_the_option_a_redirect_is_a_failure_as_it_stands(database_
 
 
 async def test_a_redirect_to_a_private_address_fails_the_job_at_once(database_url: str) -> None:
-    async with Receiver(default=Answer(302, headers=(("Location", "http://10.0.0.1/"),))) as moved:
+    async with Receiver(default=Respond(302, headers=(("Location", "http://10.0.0.1/"),))) as moved:
         job, (log,) = await delivered(database_url, moved.url("/old"), redirects=3)
     assert job.status is JobStatus.FAILED
     assert job.failure_kind is FailureKind.BLOCKED
@@ -108,8 +108,8 @@ async def test_a_body_with_secrets_is_sent_to_no_other_origin(
     database_url: str, body: dict[str, Any], compression: str | None
 ) -> None:
     async with Receiver() as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(307, headers=(("Location", "/here"),)))
-        moved.endpoint("/here", Answer(307, headers=(("Location", target.url("/there")),)))
+        moved.endpoint("/old", Respond(307, headers=(("Location", "/here"),)))
+        moved.endpoint("/here", Respond(307, headers=(("Location", target.url("/there")),)))
         job, (log,) = await delivered(
             database_url, moved.url("/old"), redirects=2, body=body, compression=compression
         )
@@ -117,7 +117,7 @@ async def test_a_body_with_secrets_is_sent_to_no_other_origin(
         assert [each.target for each in moved.received] == ["/old", "/here"]
     assert job.failure_kind is FailureKind.BLOCKED
     assert log.error is not None
-    assert f"the body has secrets, and {target.url('/there')} is of another origin" in log.error
+    assert f"the body contains secrets, and {target.url('/there')} has another origin" in log.error
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ async def test_a_secret_looking_value_in_an_event_decides_no_redirect(
     database_url: str, event: dict[str, Any], params: dict[str, Any], keys: int
 ) -> None:
     settings: dict[str, Any] = {"secrets": {"keys": [generate_key()] * keys}}
-    async with Receiver(default=Answer(200)) as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+    async with Receiver(default=Respond(200)) as target, Receiver() as moved:
+        moved.endpoint("/old", Respond(307, headers=(("Location", target.url("/new")),)))
         async with engine_on(database_url, **settings) as engine:
             await engine.reactions.create(
                 name="moved",
@@ -178,7 +178,7 @@ async def test_a_body_that_repeats_a_credential_of_the_call_is_sent_to_no_other_
     database_url: str, params: dict[str, Any]
 ) -> None:
     async with Receiver() as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+        moved.endpoint("/old", Respond(307, headers=(("Location", target.url("/new")),)))
         async with engine_on(database_url) as engine:
             await engine.reactions.create(
                 name="moved", url=moved.url("/old"), redirects=1, retry=QUICK_RETRIES, **params
@@ -192,8 +192,8 @@ async def test_a_body_that_repeats_a_credential_of_the_call_is_sent_to_no_other_
 
 async def test_an_exempted_name_changes_nothing_about_redirects(database_url: str) -> None:
     settings: dict[str, Any] = {"redaction": {"exempt": ["x-traded-token"]}}
-    async with Receiver(default=Answer(200)) as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(307, headers=(("Location", target.url("/new")),)))
+    async with Receiver(default=Respond(200)) as target, Receiver() as moved:
+        moved.endpoint("/old", Respond(307, headers=(("Location", target.url("/new")),)))
         async with engine_on(database_url, **settings) as engine:
             reaction = await engine.reactions.create(
                 name="moved",
@@ -209,8 +209,8 @@ async def test_an_exempted_name_changes_nothing_about_redirects(database_url: st
 
 
 async def test_a_test_call_follows_redirects_too(database_url: str) -> None:
-    async with Receiver(default=Answer(204)) as target, Receiver() as moved:
-        moved.endpoint("/old", Answer(308, headers=(("Location", target.url("/new")),)))
+    async with Receiver(default=Respond(204)) as target, Receiver() as moved:
+        moved.endpoint("/old", Respond(308, headers=(("Location", target.url("/new")),)))
         async with engine_on(database_url) as engine:
             reaction = await engine.reactions.create(
                 name="moved", event_types=["*"], url=moved.url("/old"), redirects=2

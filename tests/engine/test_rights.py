@@ -19,7 +19,7 @@ from delivery.service.database import migrate_database
 from delivery.settings import load_settings
 from delivery.store import partitions
 from delivery.store.grants import renew_grants
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.cli.running import call
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
@@ -85,9 +85,9 @@ async def test_a_role_with_granted_rights_can_do_everything_that_a_worker_does(
 ) -> None:
     key, newer = generate_key(), generate_key()
     health = {"open_failures": 2, "open_after": 0, "probe_after": 0.1}
-    async with Receiver(default=Answer()) as receiver:
-        receiver.endpoint("/fails", FailFirst(3, Answer(500)))
-        receiver.endpoint("/gone", Answer(410))
+    async with Receiver(default=Respond()) as receiver:
+        receiver.endpoint("/fails", FailFirst(3, Respond(500)))
+        receiver.endpoint("/gone", Respond(410))
         async with (
             engine_on(granted.worker.url, health=health, secrets={"keys": [key]}) as engine,
             engine.workers(),
@@ -172,7 +172,7 @@ async def test_names_in_the_callers_schemas_do_not_reach_the_owners_function(
 async def test_a_role_that_may_only_read_can_read_everything_and_write_nothing(
     granted: Granted,
 ) -> None:
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         async with engine_on(granted.worker.url) as engine, engine.workers():
             reaction = await engine.reactions.create(name="r", url=receiver.url("/r"))
             trigger = await engine.trigger("x", 1)
@@ -218,7 +218,7 @@ async def test_a_producer_makes_the_partitions_that_nobody_has_made(granted: Gra
         await granted.run(f"DROP TABLE delivery.triggers_{day}")
         connection = await asyncpg.connect(granted.worker.url)
         try:
-            with pytest.raises(DatabaseError, match="begin it again"):
+            with pytest.raises(DatabaseError, match="restart it"):
                 async with connection.transaction():
                     await engine.trigger("x", 2, connection=connection)
             async with connection.transaction():
@@ -246,7 +246,7 @@ async def test_a_keeper_without_rights_stops_nothing_and_logs_once(
         "REVOKE EXECUTE ON FUNCTION delivery.ensure_partitions(integer)"
         f" FROM {quoted(granted.worker.name)}"
     )
-    async with Receiver(default=Answer()) as receiver, engine_on(granted.worker.url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(granted.worker.url) as engine:
         keeper = Maintenance(engine._pool, days_ahead=1)
         assert not await keeper.round()
         assert not await keeper.round()

@@ -15,7 +15,7 @@ from delivery.message.signing import generate_secret
 from delivery.message.storage.encryption import generate_key
 from delivery.observe.logs import configure_logging
 from delivery.settings import load_settings
-from delivery.testing import Answer, Drop, Receiver
+from delivery.testing import Drop, Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 
@@ -95,19 +95,19 @@ async def plant(engine: Engine, receiver: Receiver, signing: str) -> list[Any]:
     """Make and run what has a secret in each place; the jobs."""
     receiver.endpoint(
         "/echo",
-        Answer(
+        Respond(
             200,
             (("Set-Cookie", f"sid={IN_COOKIE}"), ("X-Seen", IN_HEADER), ("Customer-No", IN_OWN)),
             echo(IN_HEADER, IN_QUERY, IN_PAIR, IN_BODY, signing)
             + f'{{"access_token": "{IN_ANSWER}", "n": {{"Password": ["{IN_ANSWER}"]}}}}'.encode(),
         ),
     )
-    receiver.endpoint("/moved", Answer(302, (("Location", f"https://a.test/?token={IN_ANSWER}"),)))
-    receiver.endpoint("/form", Answer(200, (), f"a=1&access_token={IN_ANSWER}".encode()))
+    receiver.endpoint("/moved", Respond(302, (("Location", f"https://a.test/?token={IN_ANSWER}"),)))
+    receiver.endpoint("/form", Respond(200, (), f"a=1&access_token={IN_ANSWER}".encode()))
     receiver.endpoint("/drop", Drop())
-    receiver.endpoint("/templated", Answer(500, (), echo(IN_TEMPLATE, signing)))
-    receiver.endpoint("/payload", Answer(500, (), echo(IN_PAYLOAD)))
-    receiver.endpoint("/direct", Answer(200, (), echo(IN_DIRECT)))
+    receiver.endpoint("/templated", Respond(500, (), echo(IN_TEMPLATE, signing)))
+    receiver.endpoint("/payload", Respond(500, (), echo(IN_PAYLOAD)))
+    receiver.endpoint("/direct", Respond(200, (), echo(IN_DIRECT)))
     common: dict[str, Any] = {"event_types": ["x"], "retry": QUICK_RETRIES, "secret": signing}
     for path in ("/echo", "/moved", "/drop", "/form"):
         basic = base64.b64encode(f"user:{IN_BASIC}".encode()).decode()
@@ -155,7 +155,7 @@ async def test_planted_secrets_are_found_neither_in_the_database_nor_in_the_logs
         "redaction": {"names": ["customer_number", "Customer-No"]},
     }
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, **settings) as engine,
     ):
         with pytest.raises(InvalidReaction) as refused:
@@ -193,7 +193,7 @@ async def test_planted_secrets_are_found_neither_in_the_database_nor_in_the_logs
 async def test_what_is_not_secret_is_kept_byte_for_byte(database_url: str) -> None:
     payload = b'{ "key": "a/b.txt", "monkey": 1.10,\n "password": null, "tokens_used": [ ] }'
     async with (
-        Receiver(default=Answer(body=b'{"design": "shipping"}')) as receiver,
+        Receiver(default=Respond(body=b'{"design": "shipping"}')) as receiver,
         engine_on(database_url, secrets={"keys": [generate_key()]}) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/"))
@@ -209,12 +209,12 @@ async def test_what_is_not_secret_is_kept_byte_for_byte(database_url: str) -> No
         assert receiver.received[0].body == payload
 
 
-async def test_a_payload_with_a_secret_is_sealed_delivered_and_shown_without_it(
+async def test_a_payload_with_a_secret_is_encrypted_delivered_and_shown_without_it(
     database_url: str,
 ) -> None:
     payload = b'{"user": "ann", "password": "hunter2", "n": 1.10}'
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, secrets={"keys": [generate_key()]}) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/"))
@@ -233,10 +233,10 @@ async def test_a_payload_with_a_secret_is_sealed_delivered_and_shown_without_it(
         assert b"hunter2" not in await dump(engine)
 
 
-async def test_a_payload_that_was_sealed_with_a_key_that_is_not_here_waits_for_it(
+async def test_a_payload_that_was_encrypted_with_a_key_that_is_not_here_waits_for_it(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer()) as receiver:
+    async with Receiver(default=Respond()) as receiver:
         async with engine_on(database_url, secrets={"keys": [generate_key()]}) as engine:
             await engine.reactions.create(name="r", url=receiver.url("/"))
             trigger = await engine.trigger("x", {"password": "hunter2"})
@@ -258,7 +258,7 @@ async def test_a_secret_of_the_payload_is_hidden_wherever_a_placeholder_put_it(
     event = {"password": "hunter2-of-payload"}
     for keys in ([generate_key()], []):
         async with (
-            Receiver(default=Answer()) as receiver,
+            Receiver(default=Respond()) as receiver,
             engine_on(database_url, secrets={"keys": keys}) as engine,
         ):
             reaction = await engine.reactions.create(

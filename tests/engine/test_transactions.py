@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from delivery import InvalidInput, JobStatus, NotFound, NoTransaction
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.engines import engine_on, wait_for_all
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ async def test_a_committed_trigger_is_delivered_after_the_commit(
     database_url: str, *, notifications: bool
 ) -> None:
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(database_url, notifications=notifications) as engine,
     ):
         await _reaction(engine, receiver.url("/r"))

@@ -14,7 +14,7 @@ from delivery import CircuitState, JobStatus, JobTimeout, NotFound, ReactionHeal
 from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.models import Job
 from delivery.service.wait_reasons import explain_delay
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, engine_on
 
@@ -63,7 +63,7 @@ async def test_a_wait_on_a_failing_endpoint_says_the_last_error_and_the_next_att
     database_url: str,
 ) -> None:
     async with Receiver() as receiver, engine_on(database_url) as engine:
-        url = receiver.endpoint("/bad", Answer(503))
+        url = receiver.endpoint("/bad", Respond(503))
         await engine.reactions.create(name="r", url=url, retry=SLOW_RETRIES)
         trigger = await engine.trigger("a", {})
         (job_id,) = trigger.jobs
@@ -98,14 +98,14 @@ async def test_a_trigger_is_waited_for_until_all_of_its_jobs_are_finished(
     database_url: str,
 ) -> None:
     async with Receiver() as receiver, engine_on(database_url) as engine:
-        good = receiver.endpoint("/good", Answer(200, delay=0.1))
-        bad = receiver.endpoint("/bad", Answer(500))
+        good = receiver.endpoint("/good", Respond(200, delay=0.1))
+        bad = receiver.endpoint("/bad", Respond(500))
         for name, url in (("a", good), ("b", bad), ("c", good)):
             await engine.reactions.create(name=name, url=url, retry=QUICK_RETRIES)
         trigger = await engine.trigger("x", {})
         before = await engine.triggers.status(trigger.id)
         async with engine.workers():
-            jobs = await engine.triggers.wait(trigger.id, timeout=20)
+            jobs = await engine.triggers.wait(trigger.id, timeout=60)
         after = await engine.triggers.status(trigger.id)
     assert (before.state, before.jobs, dict(before.counts)) == (
         TriggerState.PENDING,
@@ -128,7 +128,7 @@ async def test_a_trigger_that_another_process_delivers_is_waited_for(database_ur
         url = receiver.endpoint("/")
         await waiting.reactions.create(name="r", url=url)
         trigger = await waiting.trigger("x", {})
-        wait = asyncio.create_task(waiting.triggers.wait(trigger.id, timeout=20))
+        wait = asyncio.create_task(waiting.triggers.wait(trigger.id, timeout=60))
         async with working.workers():
             (job,) = await wait
     assert job.status is JobStatus.SUCCEEDED
@@ -141,7 +141,7 @@ async def test_a_trigger_of_more_jobs_than_a_page_is_waited_for(database_url: st
             await engine.reactions.create(name=str(number), url=url)
         trigger = await engine.trigger("x", {})
         async with engine.workers():
-            jobs = await engine.triggers.wait(trigger.id, timeout=30)
+            jobs = await engine.triggers.wait(trigger.id, timeout=60)
     assert tuple(each.id for each in jobs) == trigger.jobs
     assert len(jobs) == 205
 
@@ -149,7 +149,7 @@ async def test_a_trigger_of_more_jobs_than_a_page_is_waited_for(database_url: st
 async def test_a_trigger_without_jobs_is_finished_at_once(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         trigger = await engine.trigger("x", {})
-        assert await engine.triggers.wait(trigger.id, timeout=1) == ()
+        assert await engine.triggers.wait(trigger.id, timeout=30) == ()
         status = await engine.triggers.status(trigger.id)
     assert (status.state, status.jobs, dict(status.counts)) == (TriggerState.NO_JOBS, 0, {})
 
@@ -172,7 +172,7 @@ async def test_the_id_of_a_trigger_in_place_of_a_job_is_recognised(database_url:
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url="https://example.com/")
         trigger = await engine.trigger("x", {})
-        for reading in (engine.jobs.get(trigger.id), engine.jobs.wait(trigger.id, timeout=1)):
+        for reading in (engine.jobs.get(trigger.id), engine.jobs.wait(trigger.id, timeout=30)):
             with pytest.raises(NotFound, match=r"it is the id of a trigger: use triggers\.wait"):
                 await reading
         with pytest.raises(NotFound, match="there is no trigger"):
@@ -197,7 +197,7 @@ def test_the_state_of_a_trigger_follows_from_its_jobs() -> None:
     ("late", "living", "health", "text"),
     [
         (job(), 0, None, "no worker is running; start one with `delivery worker`"),
-        (job(), 2, None, "the first attempt is due, and waits for its turn"),
+        (job(), 2, None, "the first attempt is due and waits for a worker"),
         (
             job(run_at=NOW + timedelta(seconds=90)),
             1,

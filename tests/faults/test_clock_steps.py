@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from delivery import JobStatus
-from delivery.testing import Answer, FailFirst, Receiver
+from delivery.testing import FailFirst, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, SECRET, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -47,8 +47,8 @@ async def test_a_worker_signs_and_retries_at_the_right_time_after_its_clock_is_s
 ) -> None:
     clock = tmp_path / "clock"
     set_clock(clock, 0)
-    async with Receiver(default=Answer()) as receiver, engine_on(database_url) as engine:
-        receiver.endpoint("/r", FailFirst(1, Answer(500)))
+    async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
+        receiver.endpoint("/r", FailFirst(1, Respond(500)))
         await engine.reactions.create(
             name="r", url=receiver.url("/r"), secret=SECRET, retry={**QUICK_RETRIES, "base": 0.2}
         )
@@ -63,9 +63,9 @@ async def test_a_worker_signs_and_retries_at_the_right_time_after_its_clock_is_s
             assert abs(job.finished_at.timestamp() - time.time()) < 30
         for request in receiver.received:
             signed_at = float(dict(request.headers)["webhook-timestamp"])
-            assert abs(signed_at - request.received_at) < 2
+            assert abs(signed_at - request.received_at) < 30
         for log in await all_logs(engine):
-            assert abs((log.id.int >> 80) / 1000 - log.created_at.timestamp()) < 2
+            assert abs((log.id.int >> 80) / 1000 - log.created_at.timestamp()) < 30
 
 
 @pytest.mark.parametrize("step", [864_000.0, -864_000.0])
@@ -79,6 +79,6 @@ async def test_a_producer_writes_the_right_times_and_ids_after_its_clock_is_set(
         now = datetime.fromtimestamp(right(), UTC)
         trigger = await engine.trigger("x", 1, delay=60, deadline=now + timedelta(seconds=90))
         job = await engine.jobs.get(trigger.jobs[0])
-        assert abs((job.run_at - now).total_seconds() - 60) < 2
-        assert abs((trigger.id.int >> 80) / 1000 - right()) < 2
+        assert abs((job.run_at - now).total_seconds() - 60) < 20
+        assert abs((trigger.id.int >> 80) / 1000 - right()) < 30
         assert trigger.created_at.date() == job.created_at.date()

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Hang, Receiver
+from delivery.testing import Hang, Receiver, Respond
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
 from tests.support.worker_processes import WorkerProcess
 
@@ -21,16 +21,17 @@ pytestmark = pytest.mark.anyio
 KILLS = 20
 PROCESS = {
     "WORKER_HEARTBEAT_INTERVAL": 0.3,
-    "WORKER_DEAD_AFTER": 2.0,
+    "WORKER_DEAD_AFTER": 4.0,
     "WORKER_POLL_MAX": 0.2,
     "WORKER_MAX_STALLS": 100,
 }
 
 
+@pytest.mark.timeout(900)
 async def test_twenty_killed_workers_lose_none_of_five_thousand_deliveries(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer(delay=0.01)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(delay=0.01)) as receiver, engine_on(database_url) as engine:
         for number in range(10):
             await engine.reactions.create(name=str(number), url=receiver.url(f"/{number}"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(500)])
@@ -43,10 +44,10 @@ async def test_twenty_killed_workers_lose_none_of_five_thousand_deliveries(
             for kill in range(KILLS):
                 workers.append(WorkerProcess(database_url, **settings))
                 await workers[0].ready()
-                await receiver.wait_for((kill + 1) * len(jobs) // (KILLS + 2), timeout=60)
+                await receiver.wait_for((kill + 1) * len(jobs) // (KILLS + 2), timeout=120)
                 workers.pop(0).kill()
             assert receiver.count() < len(jobs), "all of them died in the middle"
-            await wait_for_all(engine, jobs, timeout=60)
+            await wait_for_all(engine, jobs, timeout=120)
         finally:
             for worker in workers:
                 worker.kill()
@@ -83,10 +84,10 @@ async def test_a_job_whose_workers_keep_dying_fails_as_stalled(database_url: str
     async with Receiver(default=Hang()) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="deadly", url=receiver.url("/deadly"))
         trigger = await engine.trigger("x", 1)
-        settings = {**PROCESS, "WORKER_DEAD_AFTER": 0.7, "WORKER_MAX_STALLS": 1}
+        settings = {**PROCESS, "WORKER_DEAD_AFTER": 3.0, "WORKER_MAX_STALLS": 1}
         for deaths in (1, 2):
             with WorkerProcess(database_url, **settings) as worker:
-                await receiver.wait_for(deaths, timeout=20)
+                await receiver.wait_for(deaths, timeout=60)
                 worker.kill()
         with WorkerProcess(database_url, **settings):
             (job,) = await wait_for_all(engine, trigger.jobs)
@@ -103,12 +104,12 @@ async def test_a_lost_attempt_does_not_use_up_an_attempt(database_url: str) -> N
         await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
         trigger = await engine.trigger("x", 1)
         with WorkerProcess(database_url, **PROCESS) as worker:
-            await receiver.wait_for(1, timeout=20)
+            await receiver.wait_for(1, timeout=60)
             running = await engine.jobs.get(trigger.jobs[0])
             assert running.status is JobStatus.RUNNING
             assert running.locked_by is not None
             worker.kill()
-        receiver.endpoint("/r", Answer(500))
+        receiver.endpoint("/r", Respond(500))
         with WorkerProcess(database_url, **PROCESS):
             (job,) = await wait_for_all(engine, trigger.jobs)
         assert job.exhausted
@@ -118,21 +119,21 @@ async def test_a_lost_attempt_does_not_use_up_an_attempt(database_url: str) -> N
 async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun(
     database_url: str,
 ) -> None:
-    slow = Answer(delay=0.5)
+    slow = Respond(delay=0.5)
     async with Receiver(default=slow) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(12)])
         jobs = [job for trigger in triggers for job in trigger.jobs]
-        settings = {**PROCESS, "WORKER_DEAD_AFTER": 1.0}
+        settings = {**PROCESS, "WORKER_DEAD_AFTER": 3.0}
         with WorkerProcess(database_url, **settings, WORKER_CONCURRENCY=2) as sleeper:
-            await receiver.wait_for(2, timeout=20)
+            await receiver.wait_for(2, timeout=60)
             sleeper.suspend()
-            receiver.endpoint("/r", Answer())
+            receiver.endpoint("/r", Respond())
             with WorkerProcess(database_url, **settings):
                 await wait_for_all(engine, jobs)
                 sleeper.resume()
                 # The two calls that were under way end, and are recorded as what they are.
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     while not any(log.outcome is Outcome.LATE for log in await all_logs(engine)):
                         await anyio.sleep(0.05)
                 assert await sleeper.terminate() == 0
@@ -143,13 +144,13 @@ async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun
 
 async def test_sigterm_lets_a_worker_end_in_good_order(database_url: str) -> None:
     async with (
-        Receiver(default=Answer(delay=0.3)) as receiver,
+        Receiver(default=Respond(delay=0.3)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         trigger = await engine.trigger("x", 1)
         with WorkerProcess(database_url, **PROCESS) as worker:
-            await receiver.wait_for(1, timeout=20)
+            await receiver.wait_for(1, timeout=60)
             assert await worker.terminate() == 0
         job = await engine.jobs.get(trigger.jobs[0])
         assert job.status is JobStatus.SUCCEEDED

@@ -11,7 +11,7 @@ import pytest
 
 from delivery import JobStatus, ReactionState, TriggerRequest
 from delivery.store.notifications import listening
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.databases import DatabaseServer, PrivateServer
 from tests.support.engines import QUICK_RETRIES, engine_on, wait_for_all
@@ -62,10 +62,10 @@ async def full_queue(url: str) -> AsyncIterator[None]:
 async def test_triggers_callers_transactions_and_results_do_not_need_notifications(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Receiver(default=Answer()) as receiver, engine_on(url) as engine:
+    async with Receiver(default=Respond()) as receiver, engine_on(url) as engine:
         await engine.reactions.create(name="r", event_types=["x"], url=receiver.url("/x"))
         for path, status in (("/gone", 410), ("/fails", 500)):
-            receiver.endpoint(path, Answer(status))
+            receiver.endpoint(path, Respond(status))
         retry = {**QUICK_RETRIES, "max_attempts": 2}
         gone = await engine.reactions.create(
             name="gone", event_types=["gone"], url=receiver.url("/gone")
@@ -120,6 +120,6 @@ async def test_other_processes_are_notified_again_once_the_queue_has_room(url: s
         async def has_heard() -> bool:
             return bool(heard)
 
-        async with listening(url, heard.append, timeout=5):
+        async with listening(url, heard.append, timeout=30):
             await engine.trigger("x", 2)
             await until(has_heard)

@@ -12,7 +12,7 @@ from delivery.engine.announcements import Announcements
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
 from delivery.engine.events import EventBus
 from delivery.engine.operational_triggers import OperationalTriggers
-from delivery.policy.endpoint_health import Answer
+from delivery.policy.endpoint_health import CallResult
 from delivery.queue.wakeups import Waker
 from delivery.settings import HealthSettings
 from tests.support.conditions import until
@@ -67,7 +67,7 @@ async def test_failures_are_counted_once_if_a_poisoned_reaction_and_an_outage_me
         keeper = keeper_on(bench)
         for reaction_id in (good, poisoned, late):
             for _ in range(NOTED):
-                keeper.note(reaction_id, 1, Answer.FAILED, 0.1, lambda: None, early=False)
+                keeper.note(reaction_id, 1, CallResult.FAILED, 0.1, lambda: None, early=False)
 
         async def has_failed_twice() -> bool:
             return caplog.text.count("cannot write the health") >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ import asyncpg
 import pytest
 
 from delivery import JobStatus, Outcome, TriggerRequest
-from delivery.testing import Answer, Receiver
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.queues import opened
+from tests.support.raw_servers import answering_after, serving
+from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 from tests.support.settling import owning, rig
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SLOW = Answer(delay=0.4, body=b"thanks")
+THANKS = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks"
 MANY = 50
 
 
@@ -54,7 +57,7 @@ async def test_a_result_with_a_nul_is_stored_with_its_exchange_and_holds_up_no_o
     async with rig(database_url) as (_, running):
         results = await running.claimed(MANY, response_body=b"\0thanks")
         results[17] = results[17]._replace(endpoint="http://127.0.0.1:9/\0ü", status_code=10**6)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             running.add(*results)
             await running.settler.drained()
         assert await running.is_settled(*results)
@@ -76,7 +79,7 @@ async def test_an_exchange_that_cannot_be_stored_is_left_out_once(
         results = await running.claimed(MANY, response_body=b"thanks")
         results[3] = results[3]._replace(response_body=b"poison")
         results[40] = results[40]._replace(response_body=b"poison")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             running.add(*results)
             await running.settler.drained()
         assert await running.is_settled(*results)
@@ -112,7 +115,7 @@ async def test_a_result_refused_without_its_exchange_is_reported_once(
         assert len([each for each in loud if "without its exchange" in each]) == 1
         assert len([each for each in loud if "results (" in each and "cannot write" in each]) == 1
         assert await running.is_settled(results[0])
-        await bench.pool.execute("ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
+        await change_schema(bench.pool, "ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
         await running.settler.drained()
         assert (await running.log_of(guilty.job_id))["response_body"] is None
 
@@ -122,7 +125,7 @@ async def test_results_that_are_all_refused_for_their_values_are_all_recorded(
 ) -> None:
     async with rig(database_url) as (_, running):
         results = await running.claimed(600, error="\0")
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             running.add(*results)
             await running.settler.drained()
         assert await running.is_settled(*results)
@@ -134,19 +137,24 @@ async def test_results_that_are_all_refused_for_their_values_are_all_recorded(
 async def test_a_partition_dropped_during_a_call_is_made_again_and_the_result_is_whole(
     database_url: str,
 ) -> None:
-    async with Receiver(default=SLOW) as receiver, engine_on(database_url) as engine:
-        await engine.reactions.create(name="r", url=receiver.url("/r"))
+    opened = asyncio.Event()
+    async with (
+        serving(answering_after(opened, THANKS)) as server,
+        engine_on(database_url) as engine,
+    ):
+        await engine.reactions.create(name="r", url=server.url)
         trigger = await engine.trigger("x", 1)
         async with engine.workers():
-            await receiver.wait_for(1)
-            await engine._pool.execute(f"DROP TABLE {partition_of_today()}")
-            (job,) = await wait_for_all(engine, trigger.jobs, timeout=5)
+            await turns_until(lambda: server.requests)
+            await change_schema(engine._pool, f"DROP TABLE {partition_of_today()}")
+            opened.set()
+            (job,) = await wait_for_all(engine, trigger.jobs)
         assert job.status is JobStatus.SUCCEEDED
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.SUCCEEDED
         assert log.response is not None
         assert log.response.body == b"thanks"
-        assert receiver.count() == 1
+        assert len(server.requests) == 1
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
 
 
@@ -156,7 +164,7 @@ async def test_log_ids_of_days_without_a_partition_are_made_again(database_url: 
         ahead = time.time() + 10 * 86_400
         wild = [result._replace(log_id=id_of_day(10), finished_at=ahead) for result in results[:20]]
         old = [result._replace(log_id=id_of_day(-10)) for result in results[20:30]]
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             running.add(*wild, *old, *results[30:])
             await running.settler.drained()
         assert await running.is_settled(*results)
@@ -170,11 +178,11 @@ async def test_results_wait_for_a_partition_that_the_role_may_not_make(
     database_url: str, role_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(database_url) as owner, rig(role_url) as (_, running):
-        await owner.pool.execute(f"DROP TABLE {partition_of_today()}")
+        await change_schema(owner.pool, f"DROP TABLE {partition_of_today()}")
         results = await running.claimed(MANY)
         unlogged = await running.claimed(5, log_id=None, status="skipped")
         running.add(*results, *unlogged)
-        await until(lambda: settled_as(owner, "skipped", 5), timeout=5)
+        await until(lambda: settled_as(owner, "skipped", 5))
         assert running.settler.unwritten == MANY
         more = await running.claimed(MANY)
         running.add(*more)
@@ -184,7 +192,7 @@ async def test_results_wait_for_a_partition_that_the_role_may_not_make(
         assert len(loud) == 1, "logged once"
         assert len(running.held.known()) == 2, "leases with parked results stay held"
         await owner.pool.execute("SELECT delivery.ensure_partitions(1)")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert await running.is_settled(*results, *more)
         assert running.held.known() == set()
@@ -201,32 +209,30 @@ async def test_a_role_that_loses_a_right_writes_everything_whole_once_it_has_it_
     database_url: str, role_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = {"max_unsettled": 20, "concurrency": 20, "batch_size": 10}
+    opened = asyncio.Event()
     async with (
         owning(database_url) as owner,
-        Receiver(default=Answer(delay=0.02, body=b"thanks")) as receiver,
+        serving(answering_after(opened, THANKS, first=20)) as server,
         engine_on(role_url, worker=settings) as engine,
     ):
         role = await engine._pool.fetchval("SELECT current_user")
-        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        await engine.reactions.create(name="r", url=server.url)
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(200)])
-        async with engine.workers():
-            await receiver.wait_for(20)
+        async with engine.workers() as worker:
+            await turns_until(lambda: len(server.requests) > 20)
             await owner.execute(f"REVOKE INSERT ON delivery.delivery_logs FROM {role}")
-
-            async def stands_still() -> bool:
-                before = receiver.count()
-                await anyio.sleep(0.5)
-                return receiver.count() == before
-
-            await until(stands_still)
-            assert receiver.count() < 200, "claiming stops while results cannot be written"
+            opened.set()
+            await turns_until(lambda: worker._settler.unwritten >= 20)
+            await turns_until(lambda: not list(worker._executor.jobs()))
+            await anyio.sleep(0.5)
+            assert len(server.requests) < 200, "claiming stops while results cannot be written"
             await owner.execute(f"GRANT INSERT ON delivery.delivery_logs TO {role}")
             jobs = await wait_for_all(engine, [job for each in triggers for job in each.jobs])
         assert {job.status for job in jobs} == {JobStatus.SUCCEEDED}
         logs = await all_logs(engine)
         assert len(logs) == 200
         assert all(log.response and log.response.body == b"thanks" for log in logs)
-        assert receiver.count() == 200
+        assert len(server.requests) == 200
         loud = [each for each in caplog.messages if "results (" in each and "cannot write" in each]
         assert len(loud) == 1
         assert "lacks rights" in loud[0]
@@ -247,13 +253,13 @@ async def test_a_result_refused_by_a_user_trigger_waits_and_holds_up_no_other(
             results[place] = results[place]._replace(method="PUT", response_body=b"thanks")
         innocent = [result for result in results if result.method != "PUT"]
         running.add(*results)
-        await until(lambda: running.is_settled(*innocent), timeout=5)
+        await until(lambda: running.is_settled(*innocent))
         assert running.settler.unwritten == 4
         more = await running.claimed(MANY)
         running.add(*more)
-        await until(lambda: running.is_settled(*more), timeout=2)
-        await bench.pool.execute("DROP TRIGGER refuse ON delivery.delivery_logs")
-        with anyio.fail_after(10):
+        await until(lambda: running.is_settled(*more))
+        await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert (await running.log_of(results[7].job_id))["response_body"] == b"thanks"
 
@@ -271,7 +277,7 @@ async def test_results_without_any_chance_cost_a_bounded_number_of_statements(
         assert running.settler.unwritten == 500
         assert 1 <= len(executed) <= 20
         await bench.pool.execute("ALTER TABLE delivery.elsewhere RENAME TO dead_letters")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert await running.is_settled(*results)
 
@@ -295,7 +301,7 @@ async def test_a_deadlock_costs_nothing_but_a_moment(database_url: str) -> None:
             await other.execute("COMMIT")
         finally:
             await other.close()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert await running.is_settled(*results)
 
@@ -322,15 +328,15 @@ async def test_a_row_that_somebody_keeps_locked_holds_up_only_its_own_result(
             )
             running.add(*results)
             innocent = [result for result in results if result is not results[20]]
-            await until(lambda: running.is_settled(*innocent), timeout=8)
+            await until(lambda: running.is_settled(*innocent))
             assert running.settler.unwritten == 1
             more = await running.claimed(MANY)
             running.add(*more)
-            await until(lambda: running.is_settled(*more), timeout=2)
+            await until(lambda: running.is_settled(*more))
             await other.execute("COMMIT")
         finally:
             await other.close()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert await running.is_settled(*results)
 
@@ -354,7 +360,7 @@ async def test_connections_ended_every_moment_lose_no_result(database_url: str) 
                 running.add(*results[start : start + 10])
                 await anyio.sleep(0.005)
             group.cancel_scope.cancel()
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert await running.is_settled(*results)
         assert len(running.written) == 1000
@@ -370,4 +376,4 @@ async def test_waiting_results_are_tried_again_when_another_statement_succeeds(
         assert not await running.is_settled(*results)
         assert running.settler.unwritten == MANY
         running.settler.try_again()
-        await until(lambda: running.is_settled(*results), timeout=5)
+        await until(lambda: running.is_settled(*results))

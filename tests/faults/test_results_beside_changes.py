@@ -9,9 +9,12 @@ import anyio
 import pytest
 
 from delivery import JobStatus, Outcome, ReactionState, TriggerRequest
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import QUICK_RETRIES, all_logs, engine_on, wait_for_all
+from tests.support.raw_servers import answering_after, serving
+from tests.support.raw_servers import until as turns_until
+from tests.support.schema_changes import change_schema
 from tests.support.settling import owning, rig
 
 if TYPE_CHECKING:
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SLOW = Answer(delay=0.4, body=b"thanks")
+THANKS = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks"
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
 
 # --- somebody else's decision
@@ -31,20 +35,25 @@ SLOW = Answer(delay=0.4, body=b"thanks")
 async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
     database_url: str, decision: str
 ) -> None:
-    async with Receiver(default=SLOW) as receiver, engine_on(database_url) as engine:
-        await engine.reactions.create(name="r", url=receiver.url("/r"), concurrency=2)
+    opened = asyncio.Event()
+    async with (
+        serving(answering_after(opened, THANKS)) as server,
+        engine_on(database_url) as engine,
+    ):
+        await engine.reactions.create(name="r", url=server.url, concurrency=2)
         triggers = await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
         decided, other = (each.jobs[0] for each in triggers)
         async with engine.workers():
-            await receiver.wait_for(2)
+            await turns_until(lambda: len(server.requests) == 2)
             await engine._pool.execute(
                 "UPDATE delivery.jobs SET status = $2::text::delivery.job_status,"
                 " error = 'decided', finished_at = now() WHERE id = $1",
                 decided,
                 decision,
             )
-            await wait_for_all(engine, [other], timeout=5)
-            await until(lambda: _no_leases(engine), timeout=5)
+            opened.set()
+            await wait_for_all(engine, [other])
+            await until(lambda: _no_leases(engine))
         job = await engine.jobs.get(decided)
         assert (job.status, job.error, job.attempt) == (decision, "decided", 1)
         (log,) = await all_logs(engine, job_id=decided)
@@ -58,23 +67,22 @@ async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
 async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
     database_url: str,
 ) -> None:
-    async with (
-        Receiver(default=Answer(503, delay=0.4)) as receiver,
-        engine_on(database_url) as engine,
-    ):
-        await engine.reactions.create(name="r", url=receiver.url("/r"), retry=QUICK_RETRIES)
+    opened = asyncio.Event()
+    async with serving(answering_after(opened, BUSY)) as server, engine_on(database_url) as engine:
+        await engine.reactions.create(name="r", url=server.url, retry=QUICK_RETRIES)
         (job_id,) = (await engine.trigger("x", 1)).jobs
         async with engine.workers():
-            await receiver.wait_for(1)
+            await turns_until(lambda: server.requests)
             await engine._pool.execute(
                 "UPDATE delivery.jobs SET status = 'canceled' WHERE id = $1", job_id
             )
-            await until(lambda: _no_leases(engine), timeout=5)
+            opened.set()
+            await until(lambda: _no_leases(engine))
         assert (await engine.jobs.get(job_id)).status is JobStatus.CANCELED
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.FAILED
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 0
-        assert receiver.count() == 1
+        assert len(server.requests) == 1
 
 
 async def test_a_result_of_a_deleted_job_is_logged_as_late(database_url: str) -> None:
@@ -82,7 +90,7 @@ async def test_a_result_of_a_deleted_job_is_logged_as_late(database_url: str) ->
         results = await running.claimed(2)
         await bench.pool.execute("DELETE FROM delivery.jobs WHERE id = $1", results[0].job_id)
         running.add(*results)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await running.settler.drained()
         assert (await running.log_of(results[0].job_id))["outcome"] == "late"
         assert (await running.log_of(results[1].job_id))["outcome"] == "succeeded"
@@ -99,17 +107,19 @@ async def _no_leases(engine: Engine) -> bool:
 async def test_parked_results_are_tried_again_when_the_worker_stops(
     database_url: str, role_url: str
 ) -> None:
+    opened = asyncio.Event()
     async with (
         owning(database_url) as owner,
-        Receiver(default=Answer(delay=0.1)) as receiver,
+        serving(answering_after(opened)) as server,
         engine_on(role_url) as engine,
     ):
         role = await engine._pool.fetchval("SELECT current_user")
-        await engine.reactions.create(name="r", url=receiver.url("/r"))
+        await engine.reactions.create(name="r", url=server.url)
         trigger = await engine.trigger("x", 1)
         async with engine.workers() as worker:
-            await receiver.wait_for(1)
+            await turns_until(lambda: server.requests)
             await owner.execute(f"REVOKE INSERT ON delivery.delivery_logs FROM {role}")
+            opened.set()
             await until(lambda: _is_parked(worker))
             asyncio.get_running_loop().call_later(
                 0.3,
@@ -137,7 +147,7 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
     database_url: str,
 ) -> None:
     async with (
-        Receiver(default=Answer(500)) as receiver,
+        Receiver(default=Respond(500)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine._pool.execute(_REFUSE_OWN)
@@ -146,12 +156,14 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
         )
         (job_id,) = (await engine.trigger("x", 1)).jobs
         async with engine.workers():
-            (job,) = await wait_for_all(engine, [job_id], timeout=5)
+            (job,) = await wait_for_all(engine, [job_id])
             assert job.status is JobStatus.FAILED
             assert job.exhausted
             assert len(await all_logs(engine)) == 1
-            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
-            await until(lambda: _told(engine, "job.exhausted"), timeout=10)
+            await change_schema(
+                engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
+            )
+            await until(lambda: _told(engine, "job.exhausted"))
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.untold") == 0
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.dead_letters") == 1
 
@@ -159,23 +171,25 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
 async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_later(
     database_url: str,
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         await engine._pool.execute(_REFUSE_OWN)
         reaction = await engine.reactions.create(name="r", url=receiver.url("/r"))
         trigger = await engine.trigger("x", 1)
         async with engine.workers():
-            (job,) = await wait_for_all(engine, trigger.jobs, timeout=5)
+            (job,) = await wait_for_all(engine, trigger.jobs)
             assert job.status is JobStatus.FAILED
             state = (await engine.reactions.get(reaction.id)).state
             assert state is ReactionState.DISABLED
-            await engine._pool.execute("ALTER TABLE delivery.triggers DROP CONSTRAINT no_own")
-            await until(lambda: _told(engine, "reaction.disabled"), timeout=10)
+            await change_schema(
+                engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
+            )
+            await until(lambda: _told(engine, "reaction.disabled"))
 
 
 async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Receiver(default=Answer(410)) as receiver, engine_on(database_url) as engine:
+    async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:
         good, bad = [
             await engine.reactions.create(name=name, event_types=["x"], url=receiver.url("/r"))
             for name in ("good", "bad")
@@ -186,10 +200,10 @@ async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
         )
         async with engine.workers() as worker:
             trigger = await engine.trigger("x", 1)
-            await wait_for_all(engine, trigger.jobs, timeout=5)
+            await wait_for_all(engine, trigger.jobs)
             await until(lambda: _is_disabled(engine, good.id))
             assert not await _is_disabled(engine, bad.id)
-            await wait_for_all(engine, (await engine.trigger("x", 2)).jobs, timeout=5)
+            await wait_for_all(engine, (await engine.trigger("x", 2)).jobs)
             refusals = [each for each in caplog.messages if "cannot be disabled" in each]
             assert len(refusals) == 1
             assert str(bad.id) in refusals[0]
@@ -197,7 +211,7 @@ async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
             await engine._pool.execute("ALTER TABLE delivery.reactions DROP CONSTRAINT enabled")
             # As if its minute were over.
             worker._disabling._refused[bad.id] = 0.0
-            await wait_for_all(engine, (await engine.trigger("x", 3)).jobs, timeout=5)
+            await wait_for_all(engine, (await engine.trigger("x", 3)).jobs)
             await until(lambda: _is_disabled(engine, bad.id))
             assert worker._disabling._refused == {}
 

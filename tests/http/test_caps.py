@@ -1,4 +1,4 @@
-"""No response makes the engine read, keep or unfold more than it may."""
+"""The limits of responses hold: for reading, storing and decompressing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEGABYTE = b"x" * 1_000_000
 
 
 async def exchange_with(*parts: bytes, close: bool = False) -> Exchange:
-    """One exchange with caps of 4 KiB for the head and 1,000 bytes for the body."""
+    """Make one exchange with limits of 4 KiB for the head and 1,000 bytes for the body."""
     async with (
         serving(answering(*parts, close=close)) as server,
         native(max_head=4096, max_body=1000) as transport,
@@ -61,7 +61,7 @@ def with_body(body: bytes, *headers: bytes) -> bytes:
         ),
     ],
 )
-async def test_a_head_over_the_cap_is_a_transport_failure(parts: tuple[bytes, ...]) -> None:
+async def test_a_head_above_the_limit_is_a_transport_failure(parts: tuple[bytes, ...]) -> None:
     exchange = await exchange_with(*parts)
     assert exchange.failure_kind is FailureKind.TRANSPORT
     assert exchange.error == "the response's headers are longer than 4096 bytes"
@@ -71,22 +71,22 @@ async def test_a_head_over_the_cap_is_a_transport_failure(parts: tuple[bytes, ..
 async def test_too_many_informational_responses_are_a_transport_failure() -> None:
     exchange = await exchange_with(b"HTTP/1.1 102 Wait\r\n\r\n" * 101, OK)
     assert exchange.failure_kind is FailureKind.TRANSPORT
-    assert exchange.error == "more than 100 informational responses (1xx) came first"
+    assert exchange.error == "the server sent more than 100 informational responses (1xx)"
 
 
-async def test_as_many_informational_responses_as_may_be_are_passed_over() -> None:
+async def test_the_maximum_number_of_informational_responses_is_accepted() -> None:
     exchange = await exchange_with(b"HTTP/1.1 102 Wait\r\n\r\n" * 100, OK)
     assert exchange.status_code == 200
 
 
-async def test_a_body_of_exactly_the_cap_is_whole() -> None:
+async def test_a_body_at_the_limit_is_complete() -> None:
     exchange = await exchange_with(with_body(b"x" * 1000))
     assert exchange.response_body == b"x" * 1000
     assert not exchange.truncated
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(with_body(b"x" * 1001), id="a byte more"),
         pytest.param(with_body(MEGABYTE), id="a megabyte"),
@@ -97,8 +97,10 @@ async def test_a_body_of_exactly_the_cap_is_whole() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + MEGABYTE, id="without length"),
     ],
 )
-async def test_a_body_over_the_cap_is_cut_and_counts_as_an_answer(answer: bytes) -> None:
-    exchange = await exchange_with(answer)
+async def test_a_body_above_the_limit_is_truncated_and_counts_as_a_response(
+    response: bytes,
+) -> None:
+    exchange = await exchange_with(response)
     assert exchange.failure_kind is None
     assert exchange.status_code == 200
     assert exchange.response_body == b"x" * 1000
@@ -116,7 +118,7 @@ async def test_a_body_over_the_cap_is_cut_and_counts_as_an_answer(answer: bytes)
         (b"deflate", zlib.compress(b"hello")[2:-4]),
     ],
 )
-async def test_compressed_bodies_are_unfolded(coding: bytes, compressed: bytes) -> None:
+async def test_compressed_bodies_are_decompressed(coding: bytes, compressed: bytes) -> None:
     exchange = await exchange_with(with_body(compressed, b"Content-Encoding: " + coding))
     assert exchange.response_body == b"hello"
     assert not exchange.truncated
@@ -124,7 +126,7 @@ async def test_compressed_bodies_are_unfolded(coding: bytes, compressed: bytes) 
 
 @pytest.mark.parametrize("piece", [1, 3, 1000])
 @pytest.mark.parametrize("body", [gzip.compress(b"hello", mtime=0), zlib.compress(b"hello")[2:-4]])
-async def test_compressed_bodies_may_come_in_pieces(body: bytes, piece: int) -> None:
+async def test_compressed_bodies_may_arrive_in_pieces(body: bytes, piece: int) -> None:
     pieces = [body[start : start + piece] for start in range(0, len(body), piece)]
     chunks = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in pieces]
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -133,7 +135,7 @@ async def test_compressed_bodies_may_come_in_pieces(body: bytes, piece: int) -> 
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
-async def test_a_decompression_bomb_is_cut_at_the_cap(
+async def test_a_decompression_bomb_is_truncated_at_the_limit(
     compress: Callable[[bytes], bytes],
 ) -> None:
     bomb = compress(b"\0" * 500_000)
@@ -149,13 +151,15 @@ async def test_a_decompression_bomb_is_cut_at_the_cap(
     ("coding", "body"),
     [(b"br", b"\x0b\x02\x80hello\x03"), (b"gzip", b"not gzip at all"), (b"gzip, br", b"whatever")],
 )
-async def test_what_cannot_be_unfolded_is_kept_as_it_came(coding: bytes, body: bytes) -> None:
+async def test_a_body_that_cannot_be_decompressed_is_stored_unchanged(
+    coding: bytes, body: bytes
+) -> None:
     exchange = await exchange_with(with_body(body, b"Content-Encoding: " + coding))
     assert exchange.response_body == body
     assert not exchange.truncated
 
 
-def test_a_compressed_body_damaged_on_its_way_is_cut_there() -> None:
+def test_a_corrupt_compressed_body_is_truncated_at_the_corruption() -> None:
     content = bytes(range(256)) * 3
     damaged = gzip.compress(content, compresslevel=0)[:-8] + bytes(8)
     body = ResponseBody(1000)
@@ -173,7 +177,7 @@ def test_a_compressed_body_damaged_on_its_way_is_cut_there() -> None:
         pytest.param(b"1;" + b"x" * 20_000 + b"\r\n", id="chunk extension"),
     ],
 )
-async def test_endless_framing_is_cut_and_counts_as_an_answer(tail: bytes) -> None:
+async def test_endless_framing_is_truncated_and_counts_as_a_response(tail: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
     exchange = await exchange_with(head, tail)
     assert exchange.failure_kind is None
@@ -182,16 +186,16 @@ async def test_endless_framing_is_cut_and_counts_as_an_answer(tail: bytes) -> No
     assert exchange.truncated
 
 
-async def test_a_cap_of_zero_keeps_no_body_at_all() -> None:
-    answer = with_body(gzip.compress(b"hello", mtime=0), b"Content-Encoding: gzip")
-    async with serving(answering(answer)) as server, native(max_body=0) as transport:
+async def test_a_limit_of_zero_stores_no_body() -> None:
+    response = with_body(gzip.compress(b"hello", mtime=0), b"Content-Encoding: gzip")
+    async with serving(answering(response)) as server, native(max_body=0) as transport:
         exchange = await transport.send(request_to(server.url))
     assert exchange.status_code == 200
     assert exchange.response_body == b""
     assert exchange.truncated
 
 
-async def test_no_more_is_read_from_a_server_that_never_ends() -> None:
+async def test_reading_stops_for_an_endless_response() -> None:
     written = 0
 
     async def handler(server: RawServer, connected: Connected) -> None:
@@ -206,5 +210,5 @@ async def test_no_more_is_read_from_a_server_that_never_ends() -> None:
         exchange = await transport.send(request_to(server.url))
     assert exchange.status_code == 200
     assert len(exchange.response_body) == 65_536
-    # What the system's buffers hold was under way.
+    # The buffers of the system are larger than the limit.
     assert written < 20_000_000

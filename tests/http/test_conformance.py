@@ -1,6 +1,6 @@
-"""Odd servers give here what they give with httpx's own transport, or there is a reason.
+"""The results with odd servers agree with those of httpx, except for documented differences.
 
-Each server of `odd_servers` is asked by both. Where they differ, its entry says how, and why.
+Each server of `odd_servers` is called by both transports. Its entry documents a difference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from delivery.message.request.head import message_headers
 from tests.http.odd_servers import ODD_SERVERS
-from tests.http.odd_servers.script import NEXT_BODY, Answer, Failure, OddServer, running
+from tests.http.odd_servers.script import NEXT_BODY, Failure, OddServer, Response, running
 from tests.support.raw_servers import native, request_to
 
 if TYPE_CHECKING:
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Made once: without one, httpx loads all authorities of the system for each transport."""
+"""Shared context: by default, httpx loads all authorities of the system for each transport."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a transport gave."""
+class Result:
+    """Result of a transport."""
 
-    outcome: Answer | Failure
+    outcome: Response | Failure
     headers: tuple[tuple[str, str], ...] = ()
 
 
-async def asked_here(odd: OddServer) -> Given:
-    """Ask by our transport, and make sure that the request after it gets its own answer."""
+async def call_native(odd: OddServer) -> Result:
+    """Call with our transport, and check that the next request receives its own response."""
     async with running(odd) as server, native() as transport:
         request = request_to(server.url, odd.body, method=odd.method, timeout=odd.timeout)
         exchange = await transport.send(request)
-        following = await transport.send(request_to(server.url))
-        assert following.failure_kind is None, following.error
-        assert following.status_code == 202
-        assert following.response_body == NEXT_BODY
-        assert odd.kept is None or following.reused == odd.kept
-    return shown(exchange)
+        next_exchange = await transport.send(request_to(server.url))
+        assert next_exchange.failure_kind is None, next_exchange.error
+        assert next_exchange.status_code == 202
+        assert next_exchange.response_body == NEXT_BODY
+        assert odd.reused is None or next_exchange.reused == odd.reused
+    return result_of(exchange)
 
 
-def shown(exchange: Exchange) -> Given:
-    """What an exchange shows."""
+def result_of(exchange: Exchange) -> Result:
+    """Convert an exchange to a result."""
     if exchange.failure_kind is not None:
         assert exchange.error is not None
-        return Given(Failure(exchange.error))
+        return Result(Failure(exchange.error))
     assert exchange.status_code is not None
-    answer = Answer(exchange.status_code, exchange.response_body, exchange.truncated)
-    return Given(answer, message_headers(exchange.response_head))
+    response = Response(exchange.status_code, exchange.response_body, exchange.truncated)
+    return Result(response, message_headers(exchange.response_head))
 
 
-async def asked_by_httpx(odd: OddServer) -> Given:
-    """Ask by httpx's own transport."""
+async def call_httpx(odd: OddServer) -> Result:
+    """Call with the transport of httpx."""
     async with running(odd) as server, httpx.AsyncHTTPTransport(verify=UNUSED) as transport:
         request = request_to(server.url, odd.body, method=odd.method)
         try:
@@ -70,16 +70,16 @@ async def asked_by_httpx(odd: OddServer) -> Given:
             finally:
                 await response.aclose()
         except (httpx.TransportError, httpx.DecodingError) as error:
-            return Given(Failure(repr(error)))
+            return Result(Failure(repr(error)))
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in response.headers.raw
         ]
-        return Given(Answer(response.status_code, body), tuple(headers))
+        return Result(Response(response.status_code, body), tuple(headers))
 
 
 def as_httpx(request: Request, timeout: float) -> httpx.Request:
-    """The same request, with a limit for each of its steps."""
+    """Convert a request, with a timeout for each step."""
     port = request.endpoint.port
     return httpx.Request(
         request.method,
@@ -91,25 +91,25 @@ def as_httpx(request: Request, timeout: float) -> httpx.Request:
 
 
 @pytest.mark.parametrize("name", ODD_SERVERS)
-async def test_an_odd_server_gives_what_it_gives_with_httpx_or_there_is_a_reason(
+async def test_an_odd_server_gives_the_same_result_as_with_httpx_or_a_documented_one(
     name: str,
 ) -> None:
     odd = ODD_SERVERS[name]
-    here, there = await asyncio.gather(asked_here(odd), asked_by_httpx(odd))
-    if isinstance(odd.gives, Failure):
-        assert isinstance(here.outcome, Failure)
-        assert odd.gives.error in here.outcome.error
+    ours, theirs = await asyncio.gather(call_native(odd), call_httpx(odd))
+    if isinstance(odd.expected, Failure):
+        assert isinstance(ours.outcome, Failure)
+        assert odd.expected.error in ours.outcome.error
     else:
-        assert here.outcome == odd.gives
-    expected_there = odd.httpx or odd.gives
-    if isinstance(expected_there, Failure):
-        assert isinstance(there.outcome, Failure)
-    elif isinstance(expected_there, Answer):
-        assert there.outcome == expected_there
-    if odd.httpx is None and isinstance(here.outcome, Answer):
-        assert (here.headers != there.headers) == odd.other_headers
+        assert ours.outcome == odd.expected
+    expected_theirs = odd.httpx or odd.expected
+    if isinstance(expected_theirs, Failure):
+        assert isinstance(theirs.outcome, Failure)
+    elif isinstance(expected_theirs, Response):
+        assert theirs.outcome == expected_theirs
+    if odd.httpx is None and isinstance(ours.outcome, Response):
+        assert (ours.headers != theirs.headers) == odd.other_headers
 
 
-def test_there_are_enough_odd_servers_and_every_difference_has_its_reason() -> None:
+def test_there_are_many_odd_servers_and_few_differences() -> None:
     assert len(ODD_SERVERS) >= 40
-    assert sum(bool(odd.because) for odd in ODD_SERVERS.values()) < len(ODD_SERVERS) / 4
+    assert sum(bool(odd.reason) for odd in ODD_SERVERS.values()) < len(ODD_SERVERS) / 4

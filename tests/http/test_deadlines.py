@@ -1,4 +1,4 @@
-"""One deadline covers the whole exchange, and tells what it interrupted."""
+"""One deadline covers the whole exchange, and its error names the interrupted step."""
 
 from __future__ import annotations
 
@@ -30,21 +30,25 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+QUICK = 1.0
+"""Timeout in which a slow machine, too, makes a connection and sends and reads some bytes."""
+
 
 async def timed_out(transport: NativeTransport, request: Request) -> Exchange:
-    """The exchange, which must end in time and for lack of it."""
+    """Make an exchange that must time out."""
     began = time.perf_counter()
     exchange = await transport.send(request)
     took = time.perf_counter() - began
     limit = min(request.timeout, request.connect_timeout)
-    assert limit * 0.9 <= took < limit + 1.0
-    assert abs(exchange.total_ms / 1000 - took) < 0.5
+    # The upper bound only tells apart a deadline that holds and one that does not.
+    assert limit * 0.9 <= took < limit + 20.0
+    assert limit * 0.9 <= exchange.total_ms / 1000 <= took
     assert exchange.failure_kind is FailureKind.TIMEOUT, exchange
     return exchange
 
 
 def dripping(*before: bytes, drip: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that answers with a byte now and then, for ever."""
+    """Create a handler that sends a byte from time to time, forever."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
@@ -60,39 +64,39 @@ async def silent(server: RawServer, connected: Connected) -> None:
     await connected.reader.read()
 
 
-async def test_connecting_is_limited_by_the_connect_timeout() -> None:
+async def test_the_connect_timeout_limits_connecting() -> None:
     with unanswering_port() as port:
         async with native() as transport:
             exchange = await timed_out(
                 transport, request_to(f"http://127.0.0.1:{port}/", connect_timeout=0.2)
             )
     assert exchange.error == (
-        f"the connect timeout of 0.2 s was over while connecting to 127.0.0.1 port {port}"
+        f"the connect timeout of 0.2 s expired while connecting to 127.0.0.1 port {port}"
     )
     assert exchange.status_code is None
     assert exchange.dns_ms is not None
     assert exchange.connect_ms is None
 
 
-async def test_connecting_is_limited_by_the_deadline_too() -> None:
+async def test_the_deadline_limits_connecting() -> None:
     with unanswering_port() as port:
         async with native() as transport:
             exchange = await timed_out(
                 transport, request_to(f"http://127.0.0.1:{port}/", timeout=0.2)
             )
-    assert (exchange.error or "").startswith("the timeout of 0.2 s was over while connecting")
+    assert (exchange.error or "").startswith("the timeout of 0.2 s expired while connecting")
 
 
-async def test_the_tls_handshake_is_limited_by_the_connect_timeout() -> None:
+async def test_the_connect_timeout_limits_the_tls_handshake() -> None:
     async with serving(silent) as server, native() as transport:
         url = server.url.replace("http:", "https:")
-        exchange = await timed_out(transport, request_to(url, connect_timeout=0.2))
-    assert "while the TLS handshake was under way" in (exchange.error or "")
+        exchange = await timed_out(transport, request_to(url, connect_timeout=QUICK))
+    assert "while performing the TLS handshake" in (exchange.error or "")
     assert exchange.connect_ms is not None
     assert exchange.tls_ms is None
 
 
-async def test_resolving_a_name_is_limited_by_the_connect_timeout(
+async def test_the_connect_timeout_limits_name_resolution(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     released = asyncio.Event()
@@ -108,47 +112,47 @@ async def test_resolving_a_name_is_limited_by_the_connect_timeout(
             transport, request_to("http://slow.example/", connect_timeout=0.2)
         )
         released.set()
-    assert "while the name slow.example was being resolved" in (exchange.error or "")
+    assert "while resolving the name slow.example" in (exchange.error or "")
     assert exchange.dns_ms is None
 
 
-async def test_waiting_for_a_response_is_limited() -> None:
+async def test_the_deadline_limits_waiting_for_a_response() -> None:
     async with serving(silent) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
-        assert exchange.error == "the timeout of 0.2 s was over while waiting for a response"
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
+        assert exchange.error == "the timeout of 1 s expired while waiting for a response"
         assert exchange.send_ms is not None
         assert exchange.first_byte_ms is None
-        # The call is stopped, not only given up.
+        # The connection is closed, too.
         await until(server.connections[0].writer.is_closing)
 
 
-async def test_sending_is_limited() -> None:
+async def test_the_deadline_limits_sending() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.Event().wait()
 
     async with serving(handler) as server, native() as transport:
         exchange = await timed_out(
-            transport, request_to(server.url, b"x" * 20_000_000, timeout=0.3)
+            transport, request_to(server.url, b"x" * 20_000_000, timeout=QUICK)
         )
-    assert "while the request was being sent" in (exchange.error or "")
+    assert "while sending the request" in (exchange.error or "")
     assert exchange.send_ms is None
 
 
-async def test_headers_that_drip_do_not_outlive_the_deadline() -> None:
+async def test_the_deadline_limits_reading_slow_headers() -> None:
     handler = dripping(b"HTTP/1.1 200 OK\r\nX: ", drip=b"x")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
-    assert "while the response's headers were being read" in (exchange.error or "")
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
+    assert "while reading the response's headers" in (exchange.error or "")
     assert exchange.status_code is None
     assert exchange.first_byte_ms is not None
 
 
-async def test_a_body_that_drips_is_cut_by_the_deadline_and_its_status_kept() -> None:
+async def test_the_deadline_truncates_a_slow_body_and_preserves_the_status() -> None:
     handler = dripping(b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n", drip=b"x")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
-    assert "while the response's body was being read" in (exchange.error or "")
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
+    assert "while reading the response's body" in (exchange.error or "")
     assert exchange.status_code == 202
     assert exchange.response_head.startswith(b"HTTP/1.1 202 Accepted")
     assert set(exchange.response_body) == set(b"x")
@@ -159,22 +163,24 @@ async def test_a_body_that_drips_is_cut_by_the_deadline_and_its_status_kept() ->
 async def test_informational_responses_do_not_prolong_the_deadline() -> None:
     handler = dripping(drip=b"HTTP/1.1 102 Processing\r\n\r\n")
     async with serving(handler) as server, native() as transport:
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.3))
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK))
     assert exchange.status_code is None
 
 
-async def test_waiting_for_a_connection_is_no_part_of_the_time_of_a_call() -> None:
+async def test_waiting_for_a_connection_does_not_count_towards_the_deadline() -> None:
     async with serving(silent) as server, native(connections=1) as transport:
-        holding = asyncio.create_task(transport.send(request_to(server.url, timeout=0.6)))
+        holding = asyncio.create_task(transport.send(request_to(server.url, timeout=60.0)))
         await until(lambda: server.connections)
-        exchange = await transport.send(request_to(server.url, timeout=0.2))
-        assert (await holding).failure_kind is FailureKind.TIMEOUT
-    assert exchange.error == "the timeout of 0.2 s was over while waiting for a response"
-    assert 180 <= exchange.total_ms < 500
-    assert exchange.waited_ms > 250
+        waiting = asyncio.create_task(transport.send(request_to(server.url, timeout=QUICK)))
+        await asyncio.sleep(QUICK * 1.5)
+        holding.cancel()
+        exchange = await waiting
+    assert exchange.error == "the timeout of 1 s expired while waiting for a response"
+    assert exchange.total_ms >= QUICK * 900
+    assert exchange.waited_ms >= QUICK * 1000
 
 
-async def test_a_connection_that_timed_out_is_not_used_again() -> None:
+async def test_a_connection_is_not_reused_after_a_timeout() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         if len(server.connections) == 1:
             await silent(server, connected)
@@ -187,31 +193,31 @@ async def test_a_connection_that_timed_out_is_not_used_again() -> None:
     assert not exchange.reused
 
 
-async def answer_once_then_only_read(server: RawServer, connected: Connected) -> None:
-    """Answer the first request of a connection, and none after it."""
+async def respond_once(server: RawServer, connected: Connected) -> None:
+    """Respond to the first request of a connection only."""
     await read_request(server, connected)
     await connected.send(OK)
     await connected.reader.read()
 
 
-async def test_a_shorter_deadline_holds_on_a_connection_with_a_longer_one_before() -> None:
-    async with serving(answer_once_then_only_read) as server, native() as transport:
+async def test_a_deadline_can_be_shorter_than_the_previous_one_of_its_connection() -> None:
+    async with serving(respond_once) as server, native() as transport:
         assert (await transport.send(request_to(server.url, timeout=60.0))).status_code == 200
         exchange = await timed_out(transport, request_to(server.url, timeout=0.2))
         assert exchange.reused
 
 
-async def test_a_longer_deadline_holds_on_a_connection_with_a_shorter_one_before() -> None:
-    async with serving(answer_once_then_only_read) as server, native() as transport:
-        assert (await transport.send(request_to(server.url, timeout=0.3))).status_code == 200
-        # The timer of the first exchange is still set, and goes off in the middle of this one.
-        exchange = await timed_out(transport, request_to(server.url, timeout=0.6))
+async def test_a_deadline_can_be_longer_than_the_previous_one_of_its_connection() -> None:
+    async with serving(respond_once) as server, native() as transport:
+        assert (await transport.send(request_to(server.url, timeout=QUICK))).status_code == 200
+        # The timer of the first exchange is still active, and fires during this one.
+        exchange = await timed_out(transport, request_to(server.url, timeout=QUICK * 1.5))
         assert exchange.reused
 
 
-async def test_a_connection_outlives_the_deadlines_of_its_exchanges() -> None:
+async def test_a_connection_remains_open_after_the_deadlines_of_its_exchanges() -> None:
     async with serving(answering(OK)) as server, native() as transport:
-        assert (await transport.send(request_to(server.url, timeout=0.2))).status_code == 200
+        assert (await transport.send(request_to(server.url, timeout=QUICK))).status_code == 200
         (connection,) = transport._open
         await until(lambda: connection._timer is None)
         assert (await transport.send(request_to(server.url))).reused

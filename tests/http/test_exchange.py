@@ -1,4 +1,4 @@
-"""An exchange brings back the final response as it was sent, whatever shape it has."""
+"""An exchange returns the final response as sent, for all forms of responses."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.raw_servers import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_head_and_body_go_out_and_status_head_and_body_come_back() -> None:
-    answer = b"HTTP/1.1 201 Made\r\nX-One: a\r\nx-one:b\r\nContent-Length: 5\r\n\r\nhello"
-    async with serving(answering(answer)) as server, native() as transport:
+async def test_an_exchange_sends_the_request_and_returns_the_response() -> None:
+    response = b"HTTP/1.1 201 Made\r\nX-One: a\r\nx-one:b\r\nContent-Length: 5\r\n\r\nhello"
+    async with serving(answering(response)) as server, native() as transport:
         request = request_to(server.url, b'{"\xc3\xa4": 1}')
         exchange = await transport.send(request)
     assert server.requests == [(request.head, request.body)]
@@ -38,7 +38,7 @@ async def test_head_and_body_go_out_and_status_head_and_body_come_back() -> None
     assert not exchange.truncated
 
 
-async def test_every_step_is_timed_and_the_address_noted() -> None:
+async def test_the_duration_of_each_step_and_the_address_are_recorded() -> None:
     async with serving(answering(OK)) as server, native() as transport:
         exchange = await transport.send(request_to(server.url))
         again = await transport.send(request_to(server.url))
@@ -57,7 +57,7 @@ async def test_every_step_is_timed_and_the_address_noted() -> None:
     assert again.total_ms > 0
 
 
-async def test_ipv6_endpoints_are_called() -> None:
+async def test_an_ipv6_endpoint_can_be_called() -> None:
     async with serving(answering(OK), host="::1") as server, native() as transport:
         exchange = await transport.send(request_to(server.url))
     assert exchange.status_code == 200
@@ -106,7 +106,7 @@ def empty(status: bytes, *headers: bytes) -> bytes:
         pytest.param((empty(b"599 Odd"),), 599, b"", id="unknown status"),
     ],
 )  # fmt: skip
-async def test_a_framed_response_is_read_to_its_end_and_the_connection_kept(
+async def test_a_framed_response_is_read_completely_and_its_connection_reused(
     parts: tuple[bytes, ...], status: int, body: bytes
 ) -> None:
     async with serving(answering(*parts)) as server, native() as transport:
@@ -123,15 +123,15 @@ async def test_a_framed_response_is_read_to_its_end_and_the_connection_kept(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nuntil the end",
     ],
 )
-async def test_a_response_without_a_length_ends_with_the_connection(answer: bytes) -> None:
-    async with serving(answering(answer, close=True)) as server, native() as transport:
+async def test_a_response_without_a_length_ends_with_the_connection(response: bytes) -> None:
+    async with serving(answering(response, close=True)) as server, native() as transport:
         exchange = await transport.send(request_to(server.url))
         assert exchange.failure_kind is None, exchange.error
         assert exchange.status_code == 200
@@ -139,9 +139,9 @@ async def test_a_response_without_a_length_ends_with_the_connection(answer: byte
         assert not (await transport.send(request_to(server.url))).reused
 
 
-async def test_the_response_to_head_has_no_body() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-    async with serving(answering(answer)) as server, native() as transport:
+async def test_a_response_to_head_has_no_body() -> None:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    async with serving(answering(response)) as server, native() as transport:
         for _ in range(2):
             exchange = await transport.send(request_to(server.url, b"", method="HEAD"))
             assert exchange.failure_kind is None, exchange.error
@@ -151,9 +151,11 @@ async def test_the_response_to_head_has_no_body() -> None:
 
 
 @pytest.mark.parametrize("header", [b"", b"Connection: upgrade\r\nUpgrade: x\r\n"])
-async def test_switching_protocols_is_a_final_answer_and_ends_the_connection(header: bytes) -> None:
-    answer = b"HTTP/1.1 101 Switching Protocols\r\n" + header + b"\r\n\x00\x01\x02"
-    async with serving(answering(answer)) as server, native() as transport:
+async def test_switching_protocols_is_a_final_response_and_ends_the_connection(
+    header: bytes,
+) -> None:
+    response = b"HTTP/1.1 101 Switching Protocols\r\n" + header + b"\r\n\x00\x01\x02"
+    async with serving(answering(response)) as server, native() as transport:
         for _ in range(2):
             exchange = await transport.send(request_to(server.url))
             assert exchange.status_code == 101
@@ -162,7 +164,7 @@ async def test_switching_protocols_is_a_final_answer_and_ends_the_connection(hea
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         (b"", "closed without a response"),
         (b"HTTP/1.1 200 OK\r\nConte", "in the middle of the headers"),
@@ -175,10 +177,8 @@ async def test_switching_protocols_is_a_final_answer_and_ends_the_connection(hea
         (b"HTTP/1.1 100 Continue\r\n\r\n", "in the middle of the headers"),
     ],
 )
-async def test_what_is_no_response_is_a_transport_failure_that_says_so(
-    answer: bytes, error: str
-) -> None:
-    async with serving(answering(answer, close=True)) as server, native() as transport:
+async def test_an_invalid_response_is_a_transport_failure(response: bytes, error: str) -> None:
+    async with serving(answering(response, close=True)) as server, native() as transport:
         exchange = await transport.send(request_to(server.url))
     assert exchange.failure_kind is FailureKind.TRANSPORT
     assert error in (exchange.error or "")
@@ -186,14 +186,14 @@ async def test_what_is_no_response_is_a_transport_failure_that_says_so(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
     ],
 )
-async def test_a_body_that_ends_early_is_a_failure_that_keeps_what_came(answer: bytes) -> None:
-    async with serving(answering(answer, close=True)) as server, native() as transport:
+async def test_an_incomplete_body_is_stored_and_is_a_failure(response: bytes) -> None:
+    async with serving(answering(response, close=True)) as server, native() as transport:
         exchange = await transport.send(request_to(server.url))
     assert exchange.failure_kind is FailureKind.TRANSPORT
     assert "before the whole body" in (exchange.error or "")
@@ -203,7 +203,7 @@ async def test_a_body_that_ends_early_is_a_failure_that_keeps_what_came(answer: 
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
-async def test_bodies_of_any_size_arrive_whole(size: int) -> None:
+async def test_bodies_of_all_sizes_arrive_completely(size: int) -> None:
     body = b"x" * size
     async with serving(answering(OK)) as server, native() as transport:
         exchange = await transport.send(request_to(server.url, body))
@@ -213,7 +213,7 @@ async def test_bodies_of_any_size_arrive_whole(size: int) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_an_answer_before_the_end_of_the_request_is_used(reset: bool) -> None:  # noqa: FBT001
+async def test_a_response_before_the_end_of_the_request_is_accepted(reset: bool) -> None:  # noqa: FBT001
     async def handler(server: RawServer, connected: Connected) -> None:
         await connected.reader.readuntil(b"\r\n\r\n")
         await connected.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
@@ -221,7 +221,7 @@ async def test_an_answer_before_the_end_of_the_request_is_used(reset: bool) -> N
             await connected.reader.read()
 
     async with serving(handler) as server, native() as transport:
-        # More than the buffers of the system hold.
+        # Larger than the buffers of the system.
         exchange = await transport.send(request_to(server.url, b"x" * 20_000_000))
         assert exchange.status_code == 413, exchange
         assert exchange.failure_kind is None
@@ -231,7 +231,7 @@ async def test_an_answer_before_the_end_of_the_request_is_used(reset: bool) -> N
         assert not again.reused
 
 
-async def test_a_reset_in_place_of_a_response_is_a_transport_failure() -> None:
+async def test_a_reset_instead_of_a_response_is_a_transport_failure() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
         connected.reset()
@@ -243,7 +243,7 @@ async def test_a_reset_in_place_of_a_response_is_a_transport_failure() -> None:
     assert len(server.connections) == 1
 
 
-async def test_a_refused_connection_is_a_transport_failure_that_names_the_address() -> None:
+async def test_a_refused_connection_is_a_transport_failure_with_the_address() -> None:
     async with serving(answering(OK)) as server, native() as transport:
         pass
     exchange = await transport.send(request_to(server.url))
@@ -254,7 +254,7 @@ async def test_a_refused_connection_is_a_transport_failure_that_names_the_addres
     assert f"127.0.0.1 port {server.port}: Connection refused" in (exchange.error or "")
 
 
-async def test_a_hundred_exchanges_at_once_do_not_mix() -> None:
+async def test_a_hundred_concurrent_exchanges_receive_their_own_responses() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
             body = server.requests[-1][1]

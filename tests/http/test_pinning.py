@@ -1,6 +1,6 @@
-"""Only addresses that were judged are connected to, whatever names and the environment say.
+"""Connections go only to checked addresses, independent of names and environment variables.
 
-What is connected to is not asked of our code: Python itself reports each `socket.connect`.
+An audit hook of Python reports each `socket.connect`, independent of our code.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 _watching: list[set[str]] = []
-"""Sets to which the addresses of new connections are added. A hook cannot be taken away again."""
+"""Sets that receive the addresses of new connections. An audit hook cannot be removed."""
 
 
 def _watch(event: str, details: tuple[Any, ...]) -> None:
@@ -47,13 +47,13 @@ sys.addaudithook(_watch)
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Without uvloop, whose connections Python does not see."""
+    """Event loop without uvloop, whose connections cause no audit events."""
     return "asyncio", {"use_uvloop": False}
 
 
 @contextmanager
 def connections() -> Iterator[set[str]]:
-    """The addresses that are connected to meanwhile."""
+    """Collect the addresses of connections inside the block."""
     addresses: set[str] = set()
     _watching.append(addresses)
     try:
@@ -64,7 +64,7 @@ def connections() -> Iterator[set[str]]:
 
 @asynccontextmanager
 async def over_httpx(guard: Guard) -> AsyncIterator[HttpxTransport]:
-    """A transport of httpx behind the guard."""
+    """Open a transport of httpx with the guard."""
     limits = httpx.Limits(max_keepalive_connections=0)
     transport = HttpxTransport(TlsAwareHttpxTransport(limits, guard), guard, 65_536, 65_536)
     try:
@@ -73,39 +73,39 @@ async def over_httpx(guard: Guard) -> AsyncIterator[HttpxTransport]:
         await transport.aclose()
 
 
-def over_our_own(guard: Guard) -> AbstractAsyncContextManager[NativeTransport]:
-    """The engine's transport, each call on a new connection."""
+def over_native(guard: Guard) -> AbstractAsyncContextManager[NativeTransport]:
+    """Open the native transport, with a new connection for each call."""
     return native(guard, keepalive=0)
 
 
 TRANSPORTS: Final = [
-    pytest.param(over_our_own, id="native"),
+    pytest.param(over_native, id="native"),
     pytest.param(over_httpx, id="httpx"),
 ]
 
 
-def lying(*answers: list[str]) -> Callable[[str], list[str]]:
-    """A resolver that gives one answer after the other, and keeps to the last."""
-    left = list(answers)
+def changing(*results: list[str]) -> Callable[[str], list[str]]:
+    """Create a resolver that returns one result after the other, and then repeats the last."""
+    left = list(results)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-async def test_a_name_that_turns_private_between_check_and_connection_reaches_nothing() -> None:
-    guard = Guard(["127.0.0.1/32"], resolver=lying(["127.0.0.1"], ["127.0.0.2"]))
+async def test_a_name_that_becomes_private_after_the_check_reaches_nothing() -> None:
+    guard = Guard(["127.0.0.1/32"], resolver=changing(["127.0.0.1"], ["127.0.0.2"]))
     async with serving(answering(OK), host="127.0.0.2") as private, native(guard) as transport:
         url = private.url.replace("127.0.0.2", "rebinding.example")
         with connections() as reached:
             first = await transport.send(request_to(url))
             second = await transport.send(request_to(url))
         assert not private.connections
-    # The answer that was judged is the one that is used; the next lookup is judged anew.
+    # The checked result is used for the connection. The next lookup is checked again.
     assert first.failure_kind is FailureKind.TRANSPORT
     assert second.failure_kind is FailureKind.BLOCKED
     assert reached == {"127.0.0.1"}
 
 
-async def test_httpx_connects_only_to_what_was_judged_when_it_connects() -> None:
-    guard = Guard(["127.0.0.1/32"], resolver=lying(["127.0.0.1"], ["127.0.0.2"]))
+async def test_httpx_connects_only_to_addresses_checked_for_the_connection() -> None:
+    guard = Guard(["127.0.0.1/32"], resolver=changing(["127.0.0.1"], ["127.0.0.2"]))
     async with (
         serving(answering(OK), host="127.0.0.2") as private,
         over_httpx(guard) as transport,
@@ -118,8 +118,8 @@ async def test_httpx_connects_only_to_what_was_judged_when_it_connects() -> None
     assert reached == set()
 
 
-async def at_once(_: RawServer, connected: Connected) -> None:
-    """Answer whatever comes first."""
+async def respond_once(_: RawServer, connected: Connected) -> None:
+    """Respond to the first data of a connection."""
     await connected.reader.read(65_536)
     await connected.send(OK)
 
@@ -129,7 +129,7 @@ async def at_once(_: RawServer, connected: Connected) -> None:
 async def test_proxies_of_the_environment_are_ignored(
     kind: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(at_once) as proxy, serving(at_once) as server:
+    async with serving(respond_once) as proxy, serving(respond_once) as server:
         monkeypatch.setenv(name, proxy.url)
         monkeypatch.setenv(name.lower(), proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -137,11 +137,11 @@ async def test_proxies_of_the_environment_are_ignored(
         chosen = HttpSettings(transport=kind, allowed_networks=LOOPBACK)  # type: ignore[arg-type]
         async with open_transport(chosen, None) as transport:
             plain = await transport.send(request_to(server.url))
-            # A proxy would be asked to CONNECT.
-            secured = await transport.send(request_to(server.url.replace("http:", "https:")))
+            # A proxy would receive a CONNECT request.
+            encrypted = await transport.send(request_to(server.url.replace("http:", "https:")))
         assert not proxy.connections
     assert plain.status_code == 200
-    assert secured.failure_kind is FailureKind.TLS
+    assert encrypted.failure_kind is FailureKind.TLS
 
 
 loopback = st.integers(1, 12).map(lambda number: f"127.0.0.{number}")
@@ -152,21 +152,21 @@ forbidden = st.sampled_from(
         *("fd00::1", "2002:7f00:1::", "::127.0.0.1"),
     ]
 )
-answers = st.lists(st.one_of(loopback, loopback, forbidden), max_size=4)
+lookups = st.lists(st.one_of(loopback, loopback, forbidden), max_size=4)
 networks = st.sampled_from([(), ("127.0.0.1/32",), ("127.0.0.0/29",), ("127.0.0.4/30", "::1/128")])
 
 
 @pytest.mark.parametrize("opened", TRANSPORTS)
 @settings(max_examples=60, deadline=None)
-@given(allowed=networks, said=st.lists(answers, min_size=1, max_size=4))
-async def test_no_address_outside_the_allowed_set_is_ever_connected_to(
+@given(allowed=networks, results=st.lists(lookups, min_size=1, max_size=4))
+async def test_no_connection_goes_to_an_address_that_is_not_allowed(
     opened: Callable[[Guard], AbstractAsyncContextManager[Transport]],
     allowed: tuple[str, ...],
-    said: list[list[str]],
+    results: list[list[str]],
 ) -> None:
-    guard = Guard(allowed, resolver=lying(*said))
+    guard = Guard(allowed, resolver=changing(*results))
     async with serving(answering(OK)) as server, opened(guard) as transport:
-        url = server.url.replace("127.0.0.1", "liar.example")
+        url = server.url.replace("127.0.0.1", "changing.example")
         with connections() as reached:
             exchanges = [await transport.send(request_to(url)) for _ in range(3)]
     for address in map(ip_address, reached):
@@ -186,12 +186,12 @@ async def test_no_address_outside_the_allowed_set_is_ever_connected_to(
             *("127.0.0.1", "127.0.0.1.", "127.0.0.2", "127.1", "2130706433", "0x7f.0.0.1"),
             *("0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::1%25lo]"),
             *("localhost", "LOCALHOST", "localhost."),
-            *("１２７.０.０.１", "①②⑦.⓪.⓪.①"),  # noqa: RUF001 - other forms of digits are the point
+            *("１２７.０.０.１", "①②⑦.⓪.⓪.①"),  # noqa: RUF001 - tests other forms of digits
             *("127。0。0。1", "[::127.0.0.1]", "0", "0.0.0.0", "user@127.0.0.1", "127.0.0.1%00.a"),
         ]
     )
 )
-async def test_no_way_to_write_a_private_address_leads_there(
+async def test_no_notation_of_a_private_address_leads_to_a_connection(
     opened: Callable[[Guard], AbstractAsyncContextManager[Transport]], host: str
 ) -> None:
     async with serving(answering(OK)) as server, opened(Guard()) as transport:
@@ -199,7 +199,7 @@ async def test_no_way_to_write_a_private_address_leads_there(
             try:
                 request = request_to(f"http://{host}:{server.port}/")
             except ValueError:
-                # Refused when the reaction is saved.
+                # The reaction cannot be saved.
                 return
             exchange = await transport.send(request)
         assert not server.connections

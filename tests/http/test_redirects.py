@@ -1,4 +1,4 @@
-"""Redirects are followed where asked for: each hop judged again, and no secret sent to another."""
+"""Redirects: the guard checks each hop, and secrets stay with their origin."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OTHERS = b"webhook-id: msg_1\r\nwebhook-signature: v1,abc\r\nX-Plain: yes\r\n"
 
 @pytest.fixture(params=["native", "httpx"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    """Each of the transports in turn, allowed to call 127.0.0.0/8 and no other private network."""
+    """Each transport. It may call 127.0.0.0/8 and no other private network."""
     settings = HttpSettings(transport=request.param, allowed_networks=LOOPBACK[:1])
     async with open_transport(settings, None) as opened:
         yield opened
@@ -51,26 +51,28 @@ async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
 def redirecting(
     location: str, status: str = "307 Temporary Redirect", extra: str = ""
 ) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that sends everything on, `{port}` standing for its own port."""
+    """Create a handler that redirects all requests. `{port}` stands for the port of the server."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
             target = location.replace("{port}", str(server.port))
-            answer = f"HTTP/1.1 {status}\r\nLocation: {target}\r\n{extra}Content-Length: 0\r\n\r\n"
-            await connected.send(answer.encode())
+            response = (
+                f"HTTP/1.1 {status}\r\nLocation: {target}\r\n{extra}Content-Length: 0\r\n\r\n"
+            )
+            await connected.send(response.encode())
 
     return handler
 
 
 def by_path(
-    answers: dict[str, bytes],
+    responses: dict[str, bytes],
 ) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler with an answer for each path."""
+    """Create a handler with a response for each path."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
             path = server.requests[-1][0].split(b" ")[1].decode()
-            await connected.send(answers[path])
+            await connected.send(responses[path])
 
     return handler
 
@@ -80,9 +82,9 @@ def to(location: str) -> bytes:
 
 
 async def follow(
-    transport: Transport, request: Request, most: int = 3, minimum: str | None = "1.2"
+    transport: Transport, request: Request, limit: int = 3, minimum: str | None = "1.2"
 ) -> Exchange:
-    return await Redirects(most, minimum).follow(transport, request)
+    return await Redirects(limit, minimum).follow(transport, request)
 
 
 def with_headers(request: Request, *headers: bytes) -> Request:
@@ -90,7 +92,7 @@ def with_headers(request: Request, *headers: bytes) -> Request:
     return request
 
 
-def seen(server: RawServer) -> list[bytes]:
+def request_lines(server: RawServer) -> list[bytes]:
     return [head.split(b"\r\n")[0] for head, _ in server.requests]
 
 
@@ -99,7 +101,7 @@ def seen(server: RawServer) -> list[bytes]:
     ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"],
 )
 @pytest.mark.parametrize("method", ["POST", "GET", "PATCH"])
-async def test_method_body_and_headers_are_kept_whatever_the_status(
+async def test_method_body_and_headers_are_preserved_for_all_statuses(
     transport: Transport, status: str, method: str
 ) -> None:
     async with (
@@ -138,19 +140,19 @@ async def test_a_relative_location_is_resolved(
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
             begins = len(server.requests) == 1
-            led = location.replace("{port}", str(server.port))
-            await connected.send(to(led) if begins else OK)
+            resolved = location.replace("{port}", str(server.port))
+            await connected.send(to(resolved) if begins else OK)
 
     async with serving(handler) as server:
         request = request_to(server.url.replace("/hooks", "/a/b"))
         exchange = await follow(transport, with_headers(request, SECRETS))
     assert exchange.status_code == 200, exchange.error
-    assert seen(server)[1] == b"POST " + target + b" HTTP/1.1"
-    # The same origin is told what it was told before.
+    assert request_lines(server)[1] == b"POST " + target + b" HTTP/1.1"
+    # The same origin receives the secrets.
     assert b"hunter2" in server.requests[1][0]
 
 
-async def test_secrets_are_not_sent_to_another_origin_nor_back_from_it(
+async def test_secrets_are_not_sent_to_another_origin_nor_back_to_the_first(
     transport: Transport,
 ) -> None:
     async with (
@@ -164,10 +166,10 @@ async def test_secrets_are_not_sent_to_another_origin_nor_back_from_it(
     assert b"hunter2" in first.requests[0][0]
     for server in (other, last):
         head = server.requests[0][0].lower()
-        for gone in (b"authorization", b"cookie", b"x-api-key", b"hunter2"):
-            assert gone not in head
-        for kept in (b"webhook-id", b"webhook-signature: v1,abc", b"x-plain"):
-            assert kept in head
+        for removed in (b"authorization", b"cookie", b"x-api-key", b"hunter2"):
+            assert removed not in head
+        for preserved in (b"webhook-id", b"webhook-signature: v1,abc", b"x-plain"):
+            assert preserved in head
     assert [each.location for each in redirects_in(exchange.earlier_heads)] == [
         other.url,
         last.url,
@@ -175,7 +177,7 @@ async def test_secrets_are_not_sent_to_another_origin_nor_back_from_it(
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "reason"),
     [
         ("http://10.0.0.1/", "10.0.0.1 is not a public address"),
         ("http://[::1]:{port}/", "::1 is not a public address"),
@@ -184,22 +186,22 @@ async def test_secrets_are_not_sent_to_another_origin_nor_back_from_it(
     ],
 )
 async def test_a_redirect_to_a_private_address_is_blocked(
-    transport: Transport, location: str, said: str
+    transport: Transport, location: str, reason: str
 ) -> None:
     async with serving(redirecting(location)) as server:
         exchange = await follow(transport, request_to(server.url))
         assert len(server.connections) == 1
     assert exchange.failure_kind is FailureKind.BLOCKED
     assert (exchange.error or "").startswith("the redirect is not followed: ")
-    assert said in (exchange.error or "")
+    assert reason in (exchange.error or "")
     assert exchange.status_code == 307
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "reason"),
     [
         ("ftp://127.0.0.1/", "its scheme must be http or https"),
-        ("http://user:hunter2@127.0.0.1:{port}/", "carries credentials"),
+        ("http://user:hunter2@127.0.0.1:{port}/", "contains credentials"),
         ("http://127.1:{port}/", "four decimal numbers"),
         ("http://[::1", "Invalid IPv6 URL"),
         ("http://127.0.0.1:{port}/\t/x", "space, control character or backslash"),
@@ -207,42 +209,42 @@ async def test_a_redirect_to_a_private_address_is_blocked(
         ("http:\\\\127.0.0.1:{port}\\", "space, control character or backslash"),
         ("http://127.0.0.1:0/", "port 0"),
         ("/" + "x" * 9000, "1 to 8192 characters"),
-        ("{port}", "in a circle"),
-        ("/hooks", "in a circle"),
-        ("#part", "in a circle"),
+        ("{port}", "redirect loop"),
+        ("/hooks", "redirect loop"),
+        ("#part", "redirect loop"),
     ],
 )
-async def test_a_redirect_that_leads_nowhere_is_a_failed_attempt_that_says_why(
-    transport: Transport, location: str, said: str
+async def test_an_invalid_redirect_is_the_last_response_with_the_reason(
+    transport: Transport, location: str, reason: str
 ) -> None:
-    # Relative to /hooks, a port number is another path, from which it goes in a circle.
+    # Relative to /hooks, a port number is another path, which redirects to itself.
     async with serving(redirecting(location)) as server:
         exchange = await follow(transport, request_to(server.url))
     assert exchange.failure_kind is None
     assert exchange.status_code == 307
-    assert said in (exchange.error or ""), exchange.error
+    assert reason in (exchange.error or ""), exchange.error
     assert "hunter2" not in (exchange.error or "")
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
-async def test_no_more_are_followed_than_asked_for(transport: Transport, most: int) -> None:
-    answers = {"/hooks": to("/1"), **{f"/{each}": to(f"/{each + 1}") for each in range(1, 9)}}
-    async with serving(by_path(answers)) as server:
-        exchange = await follow(transport, request_to(server.url), most)
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_the_number_of_redirects_is_limited(transport: Transport, limit: int) -> None:
+    responses = {"/hooks": to("/1"), **{f"/{each}": to(f"/{each + 1}") for each in range(1, 9)}}
+    async with serving(by_path(responses)) as server:
+        exchange = await follow(transport, request_to(server.url), limit)
     assert exchange.status_code == 302
     assert exchange.failure_kind is None
-    assert "no more than" in (exchange.error or "")
-    assert len(server.requests) == most + 1
-    assert len(redirects_in(exchange.earlier_heads)) == most
+    assert "at most" in (exchange.error or "")
+    assert len(server.requests) == limit + 1
+    assert len(redirects_in(exchange.earlier_heads)) == limit
     assert exchange.response_body == b"gone"
 
 
 @pytest.mark.parametrize("head", [b"304 Not Modified", b"300 Multiple Choices", b"305 Use Proxy"])
-async def test_other_statuses_are_answers_even_with_a_location(
+async def test_a_location_with_another_status_is_not_followed(
     transport: Transport, head: bytes
 ) -> None:
-    answer = b"HTTP/1.1 " + head + b"\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n"
-    async with serving(answering(answer)) as server:
+    response = b"HTTP/1.1 " + head + b"\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n"
+    async with serving(answering(response)) as server:
         exchange = await follow(transport, request_to(server.url))
         assert len(server.requests) == 1
     assert exchange.status_code == int(head[:3])
@@ -250,7 +252,7 @@ async def test_other_statuses_are_answers_even_with_a_location(
     assert not exchange.earlier_heads
 
 
-async def test_a_redirect_without_a_location_is_the_answer(transport: Transport) -> None:
+async def test_a_redirect_without_a_location_is_the_last_response(transport: Transport) -> None:
     async with serving(answering(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n")) as server:
         exchange = await follow(transport, request_to(server.url))
     assert (exchange.status_code, exchange.error) == (302, None)
@@ -259,21 +261,23 @@ async def test_a_redirect_without_a_location_is_the_answer(transport: Transport)
 async def test_one_deadline_covers_all_hops(transport: Transport) -> None:
     async def late(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.4)
         await connected.send(to(f"/{len(server.requests)}"))
         await late(server, connected)
 
     async with serving(late) as server:
-        exchange = await follow(transport, request_to(server.url, timeout=0.6))
+        exchange = await follow(transport, request_to(server.url, timeout=1.0))
     assert exchange.failure_kind is FailureKind.TIMEOUT
-    assert (exchange.error or "").startswith(f"after a redirect to {server.url[:-6]}/2: ")
-    assert "the timeout of 0.6 s was over" in (exchange.error or "")
-    assert 550 < exchange.total_ms < 2000
+    # A slow machine may follow fewer.
+    followed = len(redirects_in(exchange.earlier_heads))
+    assert followed in {1, 2}
+    assert (exchange.error or "").startswith(f"after a redirect to {server.url[:-6]}/{followed}: ")
+    assert "the timeout of 1 s expired" in (exchange.error or "")
+    assert 900 < exchange.total_ms < 20_000
     assert exchange.status_code is None
-    assert len(redirects_in(exchange.earlier_heads)) == 2
 
 
-async def test_the_times_are_those_of_all_hops_together(transport: Transport) -> None:
+async def test_the_times_are_the_sums_for_all_hops(transport: Transport) -> None:
     async def late(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
             await asyncio.sleep(0.1)
@@ -286,7 +290,7 @@ async def test_the_times_are_those_of_all_hops_together(transport: Transport) ->
     assert exchange.total_ms >= (exchange.first_byte_ms or 0)
 
 
-async def test_a_hop_that_cannot_be_reached_fails_the_attempt(transport: Transport) -> None:
+async def test_an_unreachable_hop_fails_the_attempt(transport: Transport) -> None:
     async with serving(answering(OK)) as gone:
         pass
     async with serving(redirecting(f"{gone.url}?token=hunter2")) as server:
@@ -299,7 +303,7 @@ async def test_a_hop_that_cannot_be_reached_fails_the_attempt(transport: Transpo
     assert redirects_in(exchange.earlier_heads) == (Redirect(307, f"{gone.url}?token=***"),)
 
 
-async def test_what_looks_secret_in_an_earlier_head_is_concealed(transport: Transport) -> None:
+async def test_secrets_in_an_earlier_head_are_redacted(transport: Transport) -> None:
     async with serving(answering(OK)) as target:
         handler = redirecting(target.url, extra="Set-Cookie: session=hunter2\r\n")
         async with serving(handler) as server:
@@ -313,7 +317,12 @@ async def test_what_looks_secret_in_an_earlier_head_is_concealed(transport: Tran
 async def two_origins(
     authority: trustme.CA, *, asks: bool = False
 ) -> AsyncIterator[tuple[RawServer, RawServer]]:
-    """A server on https that redirects to another one, which may ask for a client certificate."""
+    """Serve https at two origins. The first redirects to the second.
+
+    Args:
+        authority: Authority of the certificates.
+        asks: Request a client certificate at the second origin.
+    """
     contexts = []
     for _ in range(2):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -329,7 +338,7 @@ async def two_origins(
         yield first, target
 
 
-async def test_a_private_authority_is_trusted_at_its_own_origin_only(transport: Transport) -> None:
+async def test_a_private_authority_is_trusted_only_at_its_origin(transport: Transport) -> None:
     authority = trustme.CA()
     trusting = TlsOptions(ca=authority.cert_pem.bytes().decode())
     async with two_origins(authority) as (first, target):
@@ -340,13 +349,13 @@ async def test_a_private_authority_is_trusted_at_its_own_origin_only(transport: 
     assert "tls.ca" in (exchange.error or "")
 
 
-async def test_a_client_certificate_stays_with_its_origin(
+async def test_a_client_certificate_is_presented_only_to_its_origin(
     transport: Transport, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
     trusted = tmp_path_factory.mktemp("authority") / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
-    # The other origin is trusted by the system, so that only the certificate makes a difference.
+    # The system trusts the other origin, so only the client certificate makes a difference.
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     context_for.cache_clear()
     ours = authority.issue_cert("client@example.com")
@@ -359,9 +368,9 @@ async def test_a_client_certificate_stays_with_its_origin(
         directly = await transport.send(request_to(target.url, tls=options))
         exchange = await follow(transport, request_to(first.url, tls=options), minimum="1.3")
     assert directly.status_code == exchange.status_code == 200, exchange.error
-    shown = [each.writer.get_extra_info("peercert") for each in target.connections]
-    assert shown[0]
-    assert shown[1:] == [None]
+    presented = [each.writer.get_extra_info("peercert") for each in target.connections]
+    assert presented[0]
+    assert presented[1:] == [None]
 
 
 async def test_a_redirect_from_https_to_http_is_blocked(transport: Transport) -> None:
@@ -375,6 +384,6 @@ async def test_a_redirect_from_https_to_http_is_blocked(transport: Transport) ->
         assert not plain.connections
     assert exchange.failure_kind is FailureKind.BLOCKED
     assert exchange.error == (
-        f"the redirect is not followed: {plain.url} is not https, as the url before was"
+        f"the redirect is not followed: {plain.url} is not https, unlike the previous URL"
     )
     assert exchange.status_code == 307

@@ -1,4 +1,4 @@
-"""Connections are kept and used again, and one that dies idle is nobody's failure."""
+"""Reuse of connections, and repetition of requests on connections closed while idle."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.anyio
 
 
 def is_idle(transport: NativeTransport) -> bool:
-    """Whether the transport holds nothing: no connection, no place, nobody who waits."""
-    return not (transport._open or transport._free or transport._pools)
+    """Return whether the transport has no connections, no slots in use and no waiting calls."""
+    return not (transport._open or transport._idle or transport._pools)
 
 
 async def test_the_connection_used_last_is_used_next() -> None:
@@ -44,7 +44,7 @@ async def test_the_connection_used_last_is_used_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(
             b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", id="close"
@@ -54,8 +54,8 @@ async def test_the_connection_used_last_is_used_next() -> None:
         pytest.param(OK + b"{", id="junk"),
     ],
 )
-async def test_a_connection_that_cannot_be_trusted_any_more_is_closed(answer: bytes) -> None:
-    async with serving(answering(answer)) as server, native() as transport:
+async def test_a_connection_in_an_unknown_state_is_closed(response: bytes) -> None:
+    async with serving(answering(response)) as server, native() as transport:
         for _ in range(3):
             exchange = await transport.send(request_to(server.url))
             assert exchange.status_code == 200
@@ -65,7 +65,7 @@ async def test_a_connection_that_cannot_be_trusted_any_more_is_closed(answer: by
         assert len(server.connections) == 3
 
 
-async def test_a_server_that_speaks_out_of_turn_loses_the_connection() -> None:
+async def test_unrequested_data_closes_the_connection() -> None:
     async with serving(answering(OK)) as server, native() as transport:
         await transport.send(request_to(server.url))
         await server.connections[0].send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
@@ -75,7 +75,7 @@ async def test_a_server_that_speaks_out_of_turn_loses_the_connection() -> None:
     assert not exchange.reused
 
 
-async def test_a_connection_closed_while_free_is_not_used_again() -> None:
+async def test_a_connection_closed_while_idle_is_not_reused() -> None:
     async with serving(answering(OK)) as server, native() as transport:
         await transport.send(request_to(server.url))
         server.connections[0].writer.close()
@@ -84,11 +84,11 @@ async def test_a_connection_closed_while_free_is_not_used_again() -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_reused_connection_that_closes_without_an_answer_is_replaced(reset: bool) -> None:  # noqa: FBT001
+async def test_a_reused_connection_that_closes_without_a_response_is_replaced(reset: bool) -> None:  # noqa: FBT001
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
         await connected.send(OK)
-        # Reads the second request, and leaves.
+        # Read the second request, and close the connection.
         await connected.reader.readexactly(10)
         if reset:
             connected.reset()
@@ -102,7 +102,7 @@ async def test_a_reused_connection_that_closes_without_an_answer_is_replaced(res
     assert len(server.connections) == 3
 
 
-async def test_all_connections_may_have_died_at_once() -> None:
+async def test_all_connections_can_be_closed_together() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
         await connected.send(OK)
@@ -116,7 +116,7 @@ async def test_all_connections_may_have_died_at_once() -> None:
             assert {exchange.status_code for exchange in exchanges} == {200}
 
 
-async def test_a_new_connection_that_closes_without_an_answer_is_a_failure() -> None:
+async def test_a_new_connection_that_closes_without_a_response_is_a_failure() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
 
@@ -126,7 +126,7 @@ async def test_a_new_connection_that_closes_without_an_answer_is_a_failure() -> 
     assert len(server.connections) == 1
 
 
-async def test_the_request_is_repeated_once_only() -> None:
+async def test_a_request_is_repeated_only_once() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
         if len(server.connections) == 1:
@@ -141,7 +141,7 @@ async def test_the_request_is_repeated_once_only() -> None:
     assert len(server.requests) == 3
 
 
-async def test_a_reused_connection_that_breaks_off_an_answer_is_a_failure() -> None:
+async def test_an_incomplete_response_on_a_reused_connection_is_a_failure() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await read_request(server, connected)
         await connected.send(OK)
@@ -156,7 +156,7 @@ async def test_a_reused_connection_that_breaks_off_an_answer_is_a_failure() -> N
     assert len(server.requests) == 2
 
 
-async def test_free_connections_are_closed_when_their_time_is_over() -> None:
+async def test_idle_connections_are_closed_after_their_keepalive() -> None:
     async with serving(answering(OK)) as server, native(keepalive=0.05) as transport:
         await transport.send(request_to(server.url))
         await until(lambda: is_idle(transport))
@@ -164,14 +164,14 @@ async def test_free_connections_are_closed_when_their_time_is_over() -> None:
         assert not (await transport.send(request_to(server.url))).reused
 
 
-async def test_a_keepalive_of_zero_keeps_no_connection() -> None:
+async def test_a_keepalive_of_zero_disables_reuse() -> None:
     async with serving(answering(OK)) as server, native(keepalive=0.0) as transport:
         for _ in range(2):
             assert not (await transport.send(request_to(server.url))).reused
         await until(lambda: is_idle(transport))
 
 
-async def test_free_connections_are_limited_over_all_endpoints(
+async def test_idle_connections_of_all_endpoints_are_limited_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -191,12 +191,12 @@ async def test_free_connections_are_limited_over_all_endpoints(
         assert not (await transport.send(request_to(one.url))).reused
 
 
-async def test_who_waits_for_a_connection_is_served_in_order() -> None:
-    answered = asyncio.Event()
+async def test_waiting_calls_are_served_in_order() -> None:
+    released = asyncio.Event()
 
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
-            await answered.wait()
+            await released.wait()
             await connected.send(OK)
 
     async with serving(handler) as server, native(connections=1) as transport:
@@ -207,24 +207,24 @@ async def test_who_waits_for_a_connection_is_served_in_order() -> None:
             )
             await asyncio.sleep(0)
         await until(lambda: server.requests)
-        answered.set()
+        released.set()
         for exchange in await asyncio.gather(*calls):
             assert exchange.status_code == 200
         assert [body for _, body in server.requests] == [b"%d" % number for number in range(10)]
         assert len(server.connections) == 1
 
 
-async def test_a_place_goes_to_the_next_when_its_connection_closes() -> None:
+async def test_a_slot_is_granted_to_the_next_call_when_its_connection_closes() -> None:
     async with serving(answering(OK, close=True)) as server, native(connections=2) as transport:
         exchanges = await asyncio.gather(
             *[transport.send(request_to(server.url)) for _ in range(10)]
         )
-        # A connection may be given on before its end is seen; it is replaced then.
+        # A closed connection may be reused before its end is noticed. It is then replaced.
         assert {exchange.status_code for exchange in exchanges} == {200}
         await until(lambda: is_idle(transport))
 
 
-async def test_canceling_closes_the_connection_and_leaves_nothing_behind() -> None:
+async def test_cancellation_closes_the_connection_and_releases_its_slot() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await connected.reader.read()
 
@@ -242,7 +242,7 @@ async def test_canceling_closes_the_connection_and_leaves_nothing_behind() -> No
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_canceling_at_any_moment_leaves_nothing_behind(turns: int) -> None:
+async def test_cancellation_at_any_moment_releases_everything(turns: int) -> None:
     async with serving(answering(OK)) as server, native(connections=1) as transport:
         calls = [asyncio.create_task(transport.send(request_to(server.url))) for _ in range(3)]
         for _ in range(turns):
@@ -256,7 +256,7 @@ async def test_canceling_at_any_moment_leaves_nothing_behind(turns: int) -> None
         await until(lambda: is_idle(transport))
 
 
-async def test_closing_ends_exchanges_under_way_and_refuses_more() -> None:
+async def test_closing_fails_current_and_later_exchanges() -> None:
     async def handler(server: RawServer, connected: Connected) -> None:
         await connected.reader.read()
 

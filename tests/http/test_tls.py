@@ -1,4 +1,4 @@
-"""TLS is verified by default, and tells apart what is wrong."""
+"""TLS: verification, options, sessions and failures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import trustme
 
 from delivery.errors import InvalidReaction
 from delivery.http.tls.contexts import check_tls, context_for, with_minimum
+from delivery.http.tls.transport import TlsTransport
 from delivery.models import FailureKind, TlsOptions
 from tests.support.raw_servers import (
     OK,
@@ -33,17 +34,17 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """An authority that no system trusts."""
+    """Authority that the system does not trust."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="module")
 def trusting(authority: trustme.CA) -> TlsOptions:
-    """Options that trust it."""
+    """Options that trust the authority."""
     return TlsOptions(ca=pem(authority.cert_pem))
 
 
-async def test_a_certificate_of_a_private_authority_is_accepted_when_it_is_named(
+async def test_a_certificate_of_a_private_authority_is_accepted_with_tls_ca(
     authority: trustme.CA, trusting: TlsOptions
 ) -> None:
     context = server_context(authority, "127.0.0.1")
@@ -65,7 +66,7 @@ async def test_a_certificate_of_a_private_authority_is_accepted_when_it_is_named
         (["other.example"], True, "IP address mismatch"),
     ],
 )
-async def test_a_certificate_that_does_not_fit_is_a_tls_failure(
+async def test_an_untrusted_or_mismatched_certificate_is_a_tls_failure(
     authority: trustme.CA,
     trusting: TlsOptions,
     names: list[str],
@@ -84,7 +85,7 @@ async def test_a_certificate_that_does_not_fit_is_a_tls_failure(
     assert exchange.tls_ms is None
 
 
-async def test_the_certificate_is_verified_for_the_host_not_for_the_address(
+async def test_the_certificate_is_verified_for_the_host_name_not_the_address(
     authority: trustme.CA, trusting: TlsOptions
 ) -> None:
     context = server_context(authority, "localhost")
@@ -95,7 +96,7 @@ async def test_the_certificate_is_verified_for_the_host_not_for_the_address(
 
 async def test_a_server_without_tls_is_a_tls_failure() -> None:
     async def handler(server: object, connected: object) -> None:
-        """Close at once."""
+        """Close the connection immediately."""
 
     async with serving(answering(OK)) as plain, native() as transport:
         plain.scheme = "https"
@@ -108,7 +109,7 @@ async def test_a_server_without_tls_is_a_tls_failure() -> None:
     assert (exchange.error or "").startswith("the TLS handshake failed")
 
 
-async def test_tls_older_than_1_2_is_refused(authority: trustme.CA, trusting: TlsOptions) -> None:
+async def test_versions_before_1_2_are_refused(authority: trustme.CA, trusting: TlsOptions) -> None:
     context = server_context(authority, "127.0.0.1")
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1"):
@@ -121,7 +122,7 @@ async def test_tls_older_than_1_2_is_refused(authority: trustme.CA, trusting: Tl
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_client_certificate_is_shown_where_one_is_asked_for(
+async def test_a_client_certificate_is_presented_on_request(
     authority: trustme.CA, trusting: TlsOptions, version: ssl.TLSVersion
 ) -> None:
     context = server_context(authority, "127.0.0.1")
@@ -129,7 +130,7 @@ async def test_a_client_certificate_is_shown_where_one_is_asked_for(
     context.verify_mode = ssl.CERT_REQUIRED
     context.maximum_version = version
     async with refusing_server(context) as url, native() as transport:
-        # With TLS 1.3 the client learns only after the handshake that it is refused.
+        # With TLS 1.3, the server rejects the client only after the handshake.
         without = await transport.send(request_to(url, tls=trusting))
     assert without.failure_kind is FailureKind.TLS, without
     assert without.status_code is None
@@ -148,16 +149,16 @@ async def test_connections_with_different_options_are_not_shared(
     assert exchange.failure_kind is FailureKind.TLS
 
 
-async def test_options_that_cannot_be_used_are_a_misconfigured_exchange() -> None:
+async def test_invalid_options_are_a_misconfigured_exchange() -> None:
     async with serving(answering(OK)) as server, native() as transport:
         server.scheme = "https"
         exchange = await transport.send(request_to(server.url, tls=TlsOptions(ca="nonsense")))
     assert exchange.failure_kind is FailureKind.MISCONFIGURED
-    assert "tls.ca cannot be used" in (exchange.error or "")
+    assert "tls.ca is invalid" in (exchange.error or "")
 
 
 @pytest.mark.parametrize(("minimum", "accepted"), [(None, True), ("1.2", True), ("1.3", False)])
-async def test_the_minimum_version_is_kept_to(
+async def test_the_minimum_version_is_enforced(
     authority: trustme.CA,
     minimum: str | None,
     accepted: bool,  # noqa: FBT001
@@ -172,24 +173,24 @@ async def test_the_minimum_version_is_kept_to(
 
 
 @pytest.mark.parametrize("version", ["1.1", "1", "TLSv1.3", "", 1.3])
-def test_a_minimum_version_that_is_none_is_refused(version: str) -> None:
-    with pytest.raises(InvalidReaction, match=r"minimum_version is .* must be one of 1\.2, 1\.3"):
+def test_an_invalid_minimum_version_is_refused(version: str) -> None:
+    with pytest.raises(InvalidReaction, match=r"minimum_version is .*; use one of 1\.2, 1\.3"):
         check_tls(TlsOptions(minimum_version=version))
 
 
-def test_the_settings_minimum_version_holds_where_a_call_names_none() -> None:
+def test_the_minimum_version_of_the_settings_is_the_default() -> None:
     assert with_minimum(TlsOptions(), "1.3").minimum_version == "1.3"
     assert with_minimum(TlsOptions(minimum_version="1.2"), "1.3").minimum_version == "1.2"
 
 
 def resumed(server: RawServer) -> list[bool]:
-    """Of each connection, whether it resumed a session."""
+    """Return for each connection whether it resumed a session."""
     objects = (each.writer.get_extra_info("ssl_object") for each in server.connections)
     return [each.session_reused for each in objects]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_session_is_resumed_by_the_next_connections(
+async def test_later_connections_resume_the_session(
     authority: trustme.CA, trusting: TlsOptions, version: ssl.TLSVersion
 ) -> None:
     context = server_context(authority, "127.0.0.1")
@@ -215,13 +216,13 @@ async def test_a_session_is_resumed_only_for_the_same_host_and_options(
             request_to(server.url, tls=ours),
         ):
             assert (await transport.send(request)).status_code == 200
-        # Whom the system trusts is not decided by what another call trusted.
-        distrusting = await transport.send(request_to(server.url))
-    assert distrusting.failure_kind is FailureKind.TLS
+        # The trusted authorities of another call must not affect this one.
+        untrusting = await transport.send(request_to(server.url))
+    assert untrusting.failure_kind is FailureKind.TLS
     assert not any(resumed(server)[:3])
 
 
-async def test_handshakes_that_stall_hold_up_no_other(
+async def test_stalled_handshakes_do_not_block_others(
     authority: trustme.CA, trusting: TlsOptions
 ) -> None:
     async def silent(server: RawServer, connected: Connected) -> None:
@@ -236,7 +237,7 @@ async def test_handshakes_that_stall_hold_up_no_other(
         stalled.scheme = "https"
         waiting = [asyncio.create_task(transport.send(request_to(stalled.url))) for _ in range(100)]
         await until(lambda: len(stalled.connections) == 100)
-        exchange = await transport.send(request_to(server.url, tls=trusting, timeout=2.0))
+        exchange = await transport.send(request_to(server.url, tls=trusting))
         assert exchange.status_code == 200
         assert not any(task.done() for task in waiting)
         for task in waiting:
@@ -244,14 +245,14 @@ async def test_handshakes_that_stall_hold_up_no_other(
         await asyncio.wait(waiting)
 
 
-async def test_a_body_larger_than_the_systems_buffers_is_sent_and_answered(
+async def test_bodies_larger_than_the_systems_buffers_are_sent_and_received(
     authority: trustme.CA, trusting: TlsOptions
 ) -> None:
     body = bytes(range(256)) * 20_000
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
     context = server_context(authority, "127.0.0.1")
     async with (
-        serving(answering(answer), tls=context) as server,
+        serving(answering(response), tls=context) as server,
         native(max_body=400_000) as transport,
     ):
         for _ in range(2):
@@ -263,13 +264,13 @@ async def test_a_body_larger_than_the_systems_buffers_is_sent_and_answered(
 
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 5\r\n"])
-async def test_the_farewell_of_tls_ends_an_answer(
+async def test_the_close_notify_alert_ends_a_response(
     authority: trustme.CA, trusting: TlsOptions, length: bytes
 ) -> None:
     context = server_context(authority, "127.0.0.1")
-    answer = b"HTTP/1.1 200 OK\r\n" + length + b"\r\nabc"
+    response = b"HTTP/1.1 200 OK\r\n" + length + b"\r\nabc"
     async with (
-        serving(answering(answer, close=True), tls=context) as server,
+        serving(answering(response, close=True), tls=context) as server,
         native() as transport,
     ):
         exchange = await transport.send(request_to(server.url, tls=trusting))
@@ -278,21 +279,21 @@ async def test_the_farewell_of_tls_ends_an_answer(
     assert exchange.failure_kind is (FailureKind.TRANSPORT if length else None)
 
 
-def test_options_that_can_be_used_are_accepted(authority: trustme.CA) -> None:
+def test_valid_options_are_accepted(authority: trustme.CA) -> None:
     check_tls(TlsOptions())
     check_tls(client_options(authority))
 
 
-def test_options_that_cannot_be_used_are_refused_and_no_key_is_shown(authority: trustme.CA) -> None:
+def test_invalid_options_are_refused_without_the_key_in_the_error(authority: trustme.CA) -> None:
     good = client_options(authority)
     other = client_options(authority)
     for bad, message in [
-        (TlsOptions(ca=""), "tls.ca cannot be used"),
-        (TlsOptions(ca="nonsense"), "tls.ca cannot be used"),
-        (TlsOptions(ca="ü"), "tls.ca cannot be used"),
-        (TlsOptions(client_key=good.client_key), "without tls.client_certificate"),
-        (TlsOptions(client_certificate=good.client_certificate), "cannot be used"),
-        (TlsOptions(client_certificate="x", client_key=good.client_key), "cannot be used"),
+        (TlsOptions(ca=""), "tls.ca is invalid"),
+        (TlsOptions(ca="nonsense"), "tls.ca is invalid"),
+        (TlsOptions(ca="ü"), "tls.ca is invalid"),
+        (TlsOptions(client_key=good.client_key), "requires tls.client_certificate"),
+        (TlsOptions(client_certificate=good.client_certificate), "is invalid"),
+        (TlsOptions(client_certificate="x", client_key=good.client_key), "is invalid"),
         (
             TlsOptions(client_certificate=good.client_certificate, client_key=other.client_key),
             "key values mismatch|KEY_VALUES_MISMATCH",
@@ -303,7 +304,7 @@ def test_options_that_cannot_be_used_are_refused_and_no_key_is_shown(authority: 
         assert "PRIVATE KEY" not in str(refused.value)
 
 
-def test_no_file_with_a_key_is_left_behind(
+def test_the_temporary_file_with_the_key_is_deleted(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -313,9 +314,32 @@ def test_no_file_with_a_key_is_left_behind(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_context_is_made_once_for_equal_options(authority: trustme.CA) -> None:
+def test_equal_options_share_a_context(authority: trustme.CA) -> None:
     options = client_options(authority)
     same = TlsOptions(options.ca, options.client_certificate, options.client_key)
     assert context_for(options) is context_for(same)
     assert context_for(TlsOptions()).verify_mode is ssl.CERT_REQUIRED
     assert context_for(TlsOptions()).check_hostname
+
+
+async def test_canceling_while_a_connection_is_made_writes_to_no_closed_socket(
+    authority: trustme.CA, trusting: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Event loops close the socket then, and do not say so."""
+    made = TlsTransport.connection_made
+
+    def cancel_and_make(secured: TlsTransport, socket: asyncio.BaseTransport) -> None:
+        # The socket is closed before the first step of the handshake, which `made` asks for.
+        calling.cancel()
+        made(secured, socket)
+
+    monkeypatch.setattr(TlsTransport, "connection_made", cancel_and_make)
+    context = server_context(authority, "127.0.0.1")
+    async with serving(answering(OK), tls=context) as server, native() as transport:
+        calling = asyncio.create_task(transport.send(request_to(server.url, tls=trusting)))
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        # An error in a callback of the event loop would fail the test.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not transport._open

@@ -1,1 +1,1 @@
-"""Tests over generated input."""
+"""Tests with generated input."""

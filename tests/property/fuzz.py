@@ -1,8 +1,8 @@
-"""Run the properties of this package for long: `python -m tests.property.fuzz --seconds 600`.
+"""Run the properties of this package for a longer time.
 
-Each property that needs no database is tried in turn, with new examples in every round, until the
-time is over or one does not hold; then hypothesis shows the smallest example it has found, and
-keeps it in .hypothesis, where `make test` tries it first.
+Use: `python -m tests.property.fuzz --seconds 600`. Rounds of new examples run each property that
+needs no database, until the time is over or a property fails. Then hypothesis prints the smallest
+failing example and stores it in .hypothesis, where `make test` tries it first.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["main", "properties"]
 
 _HERE: Final = Path(__file__).parent
 _ROUND: Final = 500
-"""Examples of each property before the next has its turn."""
+"""Number of examples of each property in a round."""
 
 
 def main() -> int:
-    """Run what the command line names; 0 if every property held all the time."""
+    """Run the chosen properties; return 0 if all hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.property.fuzz", description=__doc__)
     modules = sorted(path.stem for path in _HERE.glob("test_*.py"))
-    parser.add_argument("--seconds", type=float, default=60.0, help="for how long (60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration (default: 60)")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(modules))
     options = parser.parse_args()
     for module in options.modules:
         if module not in modules:
-            parser.error(f"there is no {module!r}; there are {', '.join(modules)}")
+            parser.error(f"unknown module {module!r}; the modules are {', '.join(modules)}")
     chosen = dict(properties(options.modules or modules))
     ends = time.monotonic() + options.seconds
     rounds = 0
@@ -44,7 +44,7 @@ def main() -> int:
         for name, holds in chosen.items():
             try:
                 holds()
-            except Exception:  # noqa: BLE001 - whatever it is, it is what was looked for
+            except Exception:  # noqa: BLE001 - any error is a finding
                 traceback.print_exc()
                 sys.stderr.write(f"\nerror: {name} does not hold; see the example above\n")
                 return 1
@@ -60,12 +60,12 @@ def main() -> int:
 
 
 def properties(modules: list[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The properties of these modules that need nothing but hypothesis, with longer settings."""
+    """Yield the properties of these modules that need only hypothesis, with longer settings."""
     longer = settings(
         max_examples=_ROUND,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        # Without the one that shows what else would have failed: one example at a time will do.
+        # Without the phase that explains the failure: the smallest example suffices.
         phases=set(Phase) - {Phase.explain},
     )
     for module in modules:
@@ -75,7 +75,7 @@ def properties(modules: list[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def _needs_more(found: Any) -> bool:
-    """Whether a test takes fixtures, or parameters of pytest, besides what hypothesis gives it."""
+    """Return True if a test needs fixtures or parameters of pytest."""
     code = found.__code__
     return bool(code.co_argcount or code.co_kwonlyargcount or hasattr(found, "pytestmark"))
 

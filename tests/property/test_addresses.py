@@ -1,4 +1,4 @@
-"""No address that is not public passes, however it is wrapped."""
+"""Properties of the guard against private addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.http.addresses import is_public
 
-# Written out from the IANA registries and the manuals of clouds, independently of the code.
+# Copied from the IANA registries and the manuals of clouds, independently of the code.
 SPECIAL_4: Final = tuple(
     map(
         IPv4Network,
@@ -43,17 +43,17 @@ special_6 = st.sampled_from(SPECIAL_6).flatmap(
 
 
 @given(special_4)
-def test_no_special_ipv4_address_passes(address: IPv4Address) -> None:
+def test_special_ipv4_addresses_are_not_public(address: IPv4Address) -> None:
     assert not is_public(address)
 
 
 @given(special_6)
-def test_no_special_ipv6_address_passes(address: IPv6Address) -> None:
+def test_special_ipv6_addresses_are_not_public(address: IPv6Address) -> None:
     assert not is_public(address)
 
 
 @given(special_4, st.integers(0, 2**64 - 1), st.integers(0, 2**16 - 1))
-def test_no_special_ipv4_address_passes_within_an_ipv6_address(
+def test_special_ipv4_addresses_within_ipv6_addresses_are_not_public(
     address: IPv4Address, prefix: int, rest: int
 ) -> None:
     inner = int(address)
@@ -74,14 +74,14 @@ def test_no_special_ipv4_address_passes_within_an_ipv6_address(
 
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
-def test_an_ipv4_address_is_public_unless_it_is_special(address: IPv4Address) -> None:
+def test_all_other_ipv4_addresses_are_public(address: IPv4Address) -> None:
     special = any(address in network for network in SPECIAL_4)
     assert is_public(address) == (not special)
     assert is_public(IPv6Address(0xFFFF << 32 | int(address))) == (not special)
 
 
 @given(st.integers(0, 2**128 - 1).map(IPv6Address))
-def test_an_ipv6_address_that_passes_is_global_unicast_or_leads_to_ipv4(
+def test_public_ipv6_addresses_are_global_unicast_or_contain_ipv4(
     address: IPv6Address,
 ) -> None:
     if is_public(address):

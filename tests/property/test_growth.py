@@ -1,8 +1,8 @@
-"""Whatever takes texts of strangers does work in proportion to their length.
+"""Linear time of functions that process untrusted text.
 
-Calls are counted, which does not depend on the machine. The work of a single call, such as a search
-by a pattern, is bounded by CPU time with a wide margin: each of these takes some hundredths of a
-second, and what grows with the square of the length takes minutes.
+The tests count calls, which does not depend on the machine. They also limit the CPU time with a
+wide margin, because a single call, such as a regex search, can be slow. Linear functions take some
+hundredths of a second, quadratic functions take minutes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from delivery.errors import DeliveryError
-from delivery.http.body import is_unfolded
-from delivery.http.framing import announces_body, is_framed, with_one_length
+from delivery.http.body import is_decompressed
+from delivery.http.framing import declares_body, is_framed, merge_content_lengths
 from delivery.message.redaction.bodies import redact_body
 from delivery.message.redaction.by_name import (
     has_secret_keys,
@@ -25,7 +25,7 @@ from delivery.message.redaction.by_name import (
     redact_query,
     redact_url,
 )
-from delivery.message.redaction.calls import conceal
+from delivery.message.redaction.calls import redact_call
 from delivery.message.redaction.scrubber import Scrubber, secrets_in_value
 from delivery.message.request.head import cut_head, message_headers, redirects_in
 from delivery.message.request.payload import decode_payload, encode_payload
@@ -34,7 +34,7 @@ from delivery.message.request.validation import validate_params
 from delivery.message.storage.exact_json import decode_exactly
 from delivery.message.template.parsing import compile_template
 from delivery.models import Body, BodyKind, HttpParams
-from delivery.observe.secret_filter import hide
+from delivery.observe.secret_filter import scrub_secrets
 from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_event_type
 from delivery.policy.retry_after import retry_after_of
@@ -69,13 +69,16 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "head: folded": (redact_head, lambda n: b"H\r\nCookie: a" + b"\r\n a" * (n // 4)),
     "head: URLs": (redact_head, lambda n: b"H\r\n" + b"Location: //@\r\n" * (n // 15)),
     "head: cut": (lambda head: cut_head(head, 1_024), lambda n: b"H" + b"\r\nX: a" * (n // 6)),
-    "head: shown": (message_headers, lambda n: b"H\r\nX: a" + b"\r\n a" * (n // 4)),
+    "head: headers": (message_headers, lambda n: b"H\r\nX: a" + b"\r\n a" * (n // 4)),
     "head: redirects": (redirects_in, lambda n: b"H 300\nlocation: a\r\n\r\n" * (n // 22)),
     "framing: codings": (is_framed, lambda n: b"H\r\ntransfer-encoding: " + b"a," * (n // 2)),
     "framing: spaces": (is_framed, lambda n: b"H" + b"\r\ncontent-length    " * (n // 20)),
-    "framing: zeros": (announces_body, lambda n: b"H\r\ncontent-length:" + b"0" * n),
-    "framing: lengths": (with_one_length, lambda n: b"H" + b"\r\ncontent-length: 1" * (n // 19)),
-    "framing: folded": (is_unfolded, lambda n: b"H\r\ncontent-encoding:" + b"\r\n " * (n // 3)),
+    "framing: zeros": (declares_body, lambda n: b"H\r\ncontent-length:" + b"0" * n),
+    "framing: lengths": (
+        merge_content_lengths,
+        lambda n: b"H" + b"\r\ncontent-length: 1" * (n // 19),
+    ),
+    "framing: folded": (is_decompressed, lambda n: b"H\r\ncontent-encoding:" + b"\r\n " * (n // 3)),
     "retry-after": (
         lambda head: retry_after_of(head, 0.0),
         lambda n: b"H\r\nRetry-After: " + b"Mon, " * (n // 5),
@@ -88,7 +91,7 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "scrub: many found": (MANY.scrub, lambda n: b"aaaaaaaaab1" * (n // 11)),
     "secrets: wide": (lambda v: list(secrets_in_value(v)), lambda n: [{"token": 1}] * (n // 10)),
     "secrets: names": (has_secret_keys, lambda n: [{f"k{i}": 1} for i in range(n // 10)]),
-    "log line": (hide, lambda n: "://:" * (n // 4)),
+    "log line": (scrub_secrets, lambda n: "://:" * (n // 4)),
     "payload: deep": (
         lambda data: encode_payload(data, 1 << 30),
         lambda n: b"[" * (n // 2) + b"]" * (n // 2),
@@ -113,8 +116,8 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
         validate_params,
         lambda n: in_json(["{{ event.a }}" for _ in range(n // 13)]),
     ),
-    "call: concealed": (conceal, lambda n: in_json([{"token": i} for i in range(n // 10)])),
-    "call: form": (conceal, lambda n: in_form("token=1&" * (n // 8))),
+    "call: redacted": (redact_call, lambda n: in_json([{"token": i} for i in range(n // 10)])),
+    "call: form": (redact_call, lambda n: in_form("token=1&" * (n // 8))),
     "call: deep text": (
         validate_params,
         lambda n: HttpParams(
@@ -129,14 +132,14 @@ CASES: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
 
 
 def calls_of(function: Callable[[Any], object], given: Any) -> int:
-    """How many calls the function makes; an error of ours is as good as a result."""
+    """Count the calls of the function; errors of delivery are ignored."""
     calls = 0
 
     def count(*_: object) -> None:
         nonlocal calls
         calls += 1
 
-    # A collection in the middle would run finalizers of other tests' objects, which count too.
+    # A garbage collection would call finalizers of other tests' objects.
     gc.disable()
     sys.setprofile(count)
     try:
@@ -150,7 +153,7 @@ def calls_of(function: Callable[[Any], object], given: Any) -> int:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_work_grows_no_faster_than_the_text(name: str) -> None:
+def test_work_is_linear_in_the_length_of_the_text(name: str) -> None:
     function, made_of = CASES[name]
     short, long = calls_of(function, made_of(SHORT)), calls_of(function, made_of(LONG))
     assert long <= 5 * short + 1_000
@@ -158,4 +161,4 @@ def test_work_grows_no_faster_than_the_text(name: str) -> None:
     began = time.process_time()
     with suppress(DeliveryError):
         function(given)
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 10

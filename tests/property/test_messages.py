@@ -1,4 +1,4 @@
-"""Properties of what is sent and stored."""
+"""Properties of payloads, signatures and heads."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ keys = st.binary(min_size=24, max_size=64)
 
 
 def secret_of(key: bytes) -> str:
-    """The text of a secret."""
+    """Return the text form of a secret."""
     return "whsec_" + base64.b64encode(key).decode()
 
 
 @given(json_values)
-def test_values_come_back_from_their_bytes(value: object) -> None:
-    """Integers of any size, lone surrogates, key order."""
+def test_payload_values_round_trip(value: object) -> None:
+    """This covers integers of any size, lone surrogates and key order."""
     data = encode_payload(value, LIMIT)
     read = json.loads(data)
     assert read == value
@@ -55,8 +55,8 @@ def test_values_come_back_from_their_bytes(value: object) -> None:
 
 
 @given(json_values, st.sampled_from([None, 1, "\t"]), st.sampled_from(["ascii", "utf-8"]))
-def test_any_json_text_is_kept(value: object, indent: int | str | None, writer: str) -> None:
-    """As it was written by any writer."""
+def test_any_json_text_is_unchanged(value: object, indent: int | str | None, writer: str) -> None:
+    """Encoders of JSON differ in spaces and escapes."""
     text = json.dumps(value, indent=indent, ensure_ascii=writer == "ascii")
     data = text.encode("utf-8", "backslashreplace")
     assert encode_payload(data, LIMIT) is data
@@ -67,8 +67,8 @@ def test_any_json_text_is_kept(value: object, indent: int | str | None, writer: 
     st.binary(max_size=30)
     | st.text(st.sampled_from([*'[]{}",:\\ntrue-1e.+09 \nN/u']), max_size=30).map(str.encode)
 )
-def test_text_is_accepted_exactly_where_a_strict_parser_accepts_it(data: bytes) -> None:
-    """The judge is the standard library on strict UTF-8, without NaN and Infinity."""
+def test_payloads_are_accepted_exactly_if_a_strict_parser_accepts_them(data: bytes) -> None:
+    """The reference is the standard library with strict UTF-8, without NaN and Infinity."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)
@@ -94,7 +94,7 @@ def test_text_is_accepted_exactly_where_a_strict_parser_accepts_it(data: bytes) 
 def test_signatures_are_hmacs_of_the_message(
     given_keys: list[bytes], message_id: str, timestamp: int, body: bytes
 ) -> None:
-    """By the standard library's own HMAC, and by our receiver."""
+    """The references are the HMAC of the standard library and `verify`."""
     secrets = [secret_of(key) for key in given_keys]
     value = Signer(secrets).sign(message_id, timestamp, body)
     message = f"{message_id}.{timestamp}.".encode() + body
@@ -114,26 +114,26 @@ def test_signatures_are_hmacs_of_the_message(
 
 @given(keys, st.integers(0, 2))
 def test_secrets_encode_their_key(key: bytes, dropped: int) -> None:
-    """With any of their padding."""
+    """The padding is optional."""
     text = secret_of(key)
     padding = len(text) - len(text.rstrip("="))
     assert parse_secret(text[: len(text) - min(dropped, padding)]) == key
 
 
 @given(st.text())
-def test_any_text_is_a_secret_or_refused(text: str) -> None:
-    """Without another exception, and without repeating it."""
+def test_any_text_is_parsed_as_a_secret_or_rejected(text: str) -> None:
+    """No other exception is raised. The message does not contain the text."""
     for prefix in ("", "whsec_", "whsk_"):
         for candidate in (prefix + text, f"{prefix}hunter2{text}"):
             try:
                 parse_secret(candidate)
             except InvalidSecret as error:
-                assert "hunter2" not in str(error)  # noqa: PT017 - either is right
+                assert "hunter2" not in str(error)  # noqa: PT017 - both results are valid
 
 
 @given(any_text)
-def test_any_text_may_be_redacted(text: str) -> None:
-    """URLs in messages about wrong URLs, too; and a second time changes nothing."""
+def test_redaction_of_any_text_is_idempotent(text: str) -> None:
+    """The text can be an invalid URL."""
     for redact in (redact_url, redact_query):
         once = redact(text)
         assert redact(once) == once
@@ -141,8 +141,8 @@ def test_any_text_may_be_redacted(text: str) -> None:
 
 
 @given(st.binary())
-def test_any_head_may_be_read(head: bytes) -> None:
-    """Servers send anything."""
+def test_any_head_can_be_parsed_and_redacted(head: bytes) -> None:
+    """Servers can send arbitrary bytes."""
     message_headers(head)
     find_header(head, b"a")
     assert redact_head(redact_head(head)) == redact_head(head)
@@ -159,10 +159,10 @@ def test_any_head_may_be_read(head: bytes) -> None:
     ),
     st.sampled_from([Body(), Body(BodyKind.ENVELOPE), Body(BodyKind.RAW, "x")]),
 )
-def test_valid_headers_can_neither_be_lost_nor_injected(
+def test_valid_headers_are_neither_lost_nor_injected(
     method: str, headers: list[tuple[str, str]], body: Body
 ) -> None:
-    """What is accepted is read back as it was given, and nothing else is."""
+    """Parsing the request yields exactly the accepted headers."""
     params = HttpParams(url="", method=method, headers=tuple(headers), body=body)
     try:
         params = validate_params(params)
@@ -171,18 +171,18 @@ def test_valid_headers_can_neither_be_lost_nor_injected(
     made = RequestTemplate(params, host="e", target="/", user_agent="d")
     rendered = made.render("msg_1", 1, "a.b", 0.0, b"{}")
     assert rendered.head.count(b"\r\n\r\n") == 1
-    shown = message_headers(rendered.head)
-    assert shown[len(shown) - len(params.headers) :] == params.headers
+    parsed = message_headers(rendered.head)
+    assert parsed[len(parsed) - len(params.headers) :] == params.headers
     assert find_header(rendered.head, b"host") == b"e"
     length = find_header(rendered.head, b"content-length")
     assert int(length or 0) == len(rendered.body)
 
 
 @given(st.floats(0, 4e9), any_text, json_values)
-def test_envelope_holds_the_payload_byte_for_byte(
+def test_the_envelope_contains_the_unchanged_payload(
     created_at: float, event_type: str, value: object
 ) -> None:
-    """And is JSON itself."""
+    """The envelope is valid JSON."""
     try:
         event_type.encode()
     except UnicodeEncodeError:

@@ -45,7 +45,7 @@ def test_verdicts_are_consistent(
     now = 1.7e9
     deadline = None if left is None else now + left
     policy = RetryPolicy(max_elapsed=max_elapsed)
-    verdict = decide(
+    decision = decide(
         status_code=status_code,
         failure_kind=failure_kind,
         attempt=attempt,
@@ -58,28 +58,28 @@ def test_verdicts_are_consistent(
         deadline=deadline,
         draw=lambda: draw,
     )
-    if verdict.status is JobStatus.SUCCEEDED:
-        assert verdict is SUCCESS
+    if decision.status is JobStatus.SUCCEEDED:
+        assert decision is SUCCESS
         assert status_code is not None
         assert failure_kind in {None, FailureKind.HTTP_STATUS}
-    elif verdict.status is JobStatus.RETRYING:
-        assert verdict.outcome is Outcome.RETRIED
-        assert verdict.run_at is not None
+    elif decision.status is JobStatus.RETRYING:
+        assert decision.outcome is Outcome.RETRIED
+        assert decision.run_at is not None
         assert attempt < max_attempts
-        assert now <= verdict.run_at <= now + policy.max + 1e-3
-        assert deadline is None or verdict.run_at < deadline
-        assert max_elapsed is None or verdict.run_at <= now - age + max_elapsed
-        assert verdict.failure_kind not in NEVER_RETRIED
+        assert now <= decision.run_at <= now + policy.max + 1e-3
+        assert deadline is None or decision.run_at < deadline
+        assert max_elapsed is None or decision.run_at <= now - age + max_elapsed
+        assert decision.failure_kind not in NEVER_RETRIED
     else:
-        assert (verdict.status, verdict.outcome) == (JobStatus.FAILED, Outcome.FAILED)
-    if verdict.status is not JobStatus.SUCCEEDED:
-        assert verdict.failure_kind is not None
-    if verdict.status is not JobStatus.RETRYING:
-        assert verdict.run_at is None
-    if verdict.disable_reaction:
-        assert (status_code, verdict.failure_kind) == (410, FailureKind.GONE)
-    if verdict.exhausted:
-        assert verdict.status is JobStatus.FAILED
+        assert (decision.status, decision.outcome) == (JobStatus.FAILED, Outcome.FAILED)
+    if decision.status is not JobStatus.SUCCEEDED:
+        assert decision.failure_kind is not None
+    if decision.status is not JobStatus.RETRYING:
+        assert decision.run_at is None
+    if decision.disable_reaction:
+        assert (status_code, decision.failure_kind) == (410, FailureKind.GONE)
+    if decision.exhausted:
+        assert decision.status is JobStatus.FAILED
         assert attempt >= max_attempts or max_elapsed is not None
 
 

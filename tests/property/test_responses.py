@@ -1,4 +1,4 @@
-"""However a response is cut into packets, and whatever it holds, it is read the same way."""
+"""Properties of the parser of responses."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ pieces = st.sampled_from(
         gzip.compress(b"hello", mtime=0), zlib.compress(b"\0" * 3000),
     ]
 )  # fmt: skip
-odd = st.lists(st.one_of(pieces, st.binary(max_size=8)), max_size=14).map(b"".join)
-"""Likely pieces of responses and unlikely ones, in any order."""
+invalid = st.lists(st.one_of(pieces, st.binary(max_size=8)), max_size=14).map(b"".join)
+"""Valid and invalid pieces of responses in any order."""
 
 
 def head_of(status: bytes, informational: int, headers: list[bytes], *more: bytes) -> bytes:
@@ -76,23 +76,25 @@ chunked = st.builds(
     st.sampled_from([b"", b";a=b", b";c", b"  "]),
     st.sampled_from([b"", b"X-T: u\r\n"]),
 )
-proper = st.one_of(sized, chunked)
-"""Whole responses, and the bodies they carry."""
+valid = st.one_of(sized, chunked)
+"""Complete responses with their bodies."""
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A proper response, or two, in which some bytes were changed, left out, doubled or put in."""
-    data = bytearray(b"".join(whole for whole, _ in draw(st.lists(proper, min_size=1, max_size=2))))
+    """Generate one or two valid responses, then change, remove, repeat or insert bytes."""
+    data = bytearray(b"".join(whole for whole, _ in draw(st.lists(valid, min_size=1, max_size=2))))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(data)))
         end = min(start + draw(st.integers(0, 12)), len(data))
-        put_in = draw(st.one_of(st.binary(max_size=4), pieces, st.just(bytes(data[start:end]) * 2)))
-        data[start:end] = put_in
+        inserted = draw(
+            st.one_of(st.binary(max_size=4), pieces, st.just(bytes(data[start:end]) * 2))
+        )
+        data[start:end] = inserted
     return bytes(data)
 
 
-anything = st.one_of(odd, mutated(), st.binary(max_size=200))
+any_bytes = st.one_of(invalid, mutated(), st.binary(max_size=200))
 places = st.lists(st.integers(0, 2000), max_size=8)
 
 
@@ -114,8 +116,8 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [packet for packet in packets if packet]
 
 
-@given(anything, places, st.booleans())
-def test_no_bytes_make_the_reader_raise_or_keep_more_than_it_may(
+@given(any_bytes, places, st.booleans())
+def test_the_reader_accepts_any_bytes_and_respects_its_limits(
     data: bytes,
     at: list[int],
     is_head_request: bool,  # noqa: FBT001
@@ -133,8 +135,8 @@ def test_no_bytes_make_the_reader_raise_or_keep_more_than_it_may(
     assert b"\r\n\r\n" not in exchange.response_head
 
 
-@given(anything, places, st.booleans())
-def test_packets_do_not_change_what_is_read(
+@given(any_bytes, places, st.booleans())
+def test_the_packets_do_not_affect_the_result(
     data: bytes,
     at: list[int],
     is_head_request: bool,  # noqa: FBT001
@@ -148,8 +150,8 @@ def test_packets_do_not_change_what_is_read(
     assert parts.truncated == whole.truncated
 
 
-@given(proper, places)
-def test_a_proper_response_is_whole_and_the_connection_can_be_used_again(
+@given(valid, places)
+def test_a_valid_response_is_complete_and_the_connection_reusable(
     response: tuple[bytes, bytes], at: list[int]
 ) -> None:
     data, body = response
@@ -162,11 +164,11 @@ def test_a_proper_response_is_whole_and_the_connection_can_be_used_again(
     assert not exchange.truncated
 
 
-@given(proper, st.binary(min_size=1, max_size=40))
-def test_what_follows_a_response_is_not_read_as_the_next(
+@given(valid, st.binary(min_size=1, max_size=40))
+def test_bytes_after_a_response_are_not_read_as_the_next_response(
     response: tuple[bytes, bytes], junk: bytes
 ) -> None:
-    """The connection is not used again, unless what follows are empty lines."""
+    """The connection is reusable only after empty lines."""
     data, body = response
     exchange, progress, reusable = read([data + junk])
     assert progress is Progress.DONE
@@ -174,7 +176,7 @@ def test_what_follows_a_response_is_not_read_as_the_next(
     assert not reusable or not junk.strip(b"\r\n")
 
 
-@given(st.lists(proper, min_size=2, max_size=4), places)
+@given(st.lists(valid, min_size=2, max_size=4), places)
 def test_responses_on_one_connection_do_not_leak_into_each_other(
     responses: list[tuple[bytes, bytes]], at: list[int]
 ) -> None:
@@ -191,8 +193,8 @@ def test_responses_on_one_connection_do_not_leak_into_each_other(
         reader.forget()
 
 
-@given(anything, places)
-def test_a_connection_that_may_be_used_again_reads_the_next_response_rightly(
+@given(any_bytes, places)
+def test_a_reusable_connection_reads_the_next_response_correctly(
     data: bytes, at: list[int]
 ) -> None:
     reader = ResponseReader(MAX_HEAD, MAX_BODY)

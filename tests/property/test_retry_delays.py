@@ -151,7 +151,7 @@ def test_verdict_and_claim_agree_on_max_elapsed(
     created_at = now - age
     due_at = None if delay is None else created_at + delay
     policy = RetryPolicy(max_elapsed=max_elapsed)
-    verdict = decide(
+    decision = decide(
         status_code=500,
         failure_kind=None,
         attempt=1,
@@ -165,6 +165,6 @@ def test_verdict_and_claim_agree_on_max_elapsed(
         draw=lambda: draw,
         due_at=due_at,
     )
-    start = verdict.run_at if verdict.run_at is not None else now + backoff(policy, 1, draw)
+    start = decision.run_at if decision.run_at is not None else now + backoff(policy, 1, draw)
     is_over = elapsed(policy, attempts=1, created_at=created_at, due_at=due_at, now=start)
-    assert is_over == verdict.exhausted
+    assert is_over == decision.exhausted

@@ -1,4 +1,4 @@
-"""Templates of any text, with values of any kind: they work or say why, and nothing else."""
+"""Properties of templates."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ fragments = st.sampled_from(
 @given(st.lists(fragments, max_size=25).map("".join) | st.text())
 @example("{{ event" + "[0]" * 500 + "}}")
 @example('{{ "\\ud800" }}')
-def test_any_text_compiles_or_is_refused_with_a_place(text: str) -> None:
+def test_any_text_compiles_or_is_rejected_with_a_position(text: str) -> None:
     try:
         template = compile_template(text, "body")
     except InvalidReaction as error:
-        assert str(error).startswith("body")  # noqa: PT017 - both ways are right
+        assert str(error).startswith("body")  # noqa: PT017 - both results are valid
         return
     try:
         template.fill({"event": decode_exactly(b'{"a": [1, {"a": null}]}')}, "it", 999)
@@ -71,7 +71,7 @@ def test_any_text_compiles_or_is_refused_with_a_place(text: str) -> None:
 
 
 @given(json_values)
-def test_a_document_read_and_written_exactly_is_the_same_document(value: object) -> None:
+def test_exact_decoding_and_encoding_round_trips(value: object) -> None:
     text = orjson.dumps(value)
     assert orjson.loads(encode_exactly(decode_exactly(text))) == orjson.loads(text)
 
@@ -81,7 +81,7 @@ def test_a_document_read_and_written_exactly_is_the_same_document(value: object)
 @example("../../admin")
 @example("..;v=1\\x")
 @example("a/b?c#d&e=f@g:h%2e%2e")
-def test_a_text_in_the_url_arrives_as_one_part_of_it(text: str) -> None:
+def test_a_value_in_a_url_is_one_segment_or_query_value(text: str) -> None:
     call = compile_call(HttpParams("https://example.test/a/{{ event }}/b?q={{ event }}&z=1#f"))
     assert call is not None
     try:
@@ -104,7 +104,7 @@ def test_a_text_in_the_url_arrives_as_one_part_of_it(text: str) -> None:
 )
 @example('["\\ud800"]', "", {})
 @example("", "", "x" * 9_000)
-def test_a_call_with_any_template_and_event_is_made_or_says_why_and_keeps_to_its_lines(
+def test_any_template_and_payload_yield_a_valid_request_or_an_error(
     inside: str, around: str, value: object
 ) -> None:
     text = f"{around}{{{{ event{inside} }}}}{around}"
@@ -123,8 +123,8 @@ def test_a_call_with_any_template_and_event_is_made_or_says_why_and_keeps_to_its
         assert call is not None
         filled = call.fill(FACTS, DecodedPayload(orjson.dumps(value)))
     except (InvalidReaction, TemplateError) as error:
-        # What is said of it can be stored.
-        assert len(str(error).encode()) < 1_500  # noqa: PT017 - both ways are right
+        # The message can be stored.
+        assert len(str(error).encode()) < 1_500  # noqa: PT017 - both results are valid
         return
     assert endpoint.host == "example.test"
     assert filled.target.startswith("/p/")
@@ -135,7 +135,7 @@ def test_a_call_with_any_template_and_event_is_made_or_says_why_and_keeps_to_its
 
 
 @given(json_values)
-def test_a_whole_value_in_json_arrives_as_it_is_and_a_header_never_ends_its_line(
+def test_any_value_is_unchanged_in_json_and_cannot_end_the_line_of_a_header(
     value: object,
 ) -> None:
     payload = orjson.dumps({"v": value})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def refused(url: str, timeout: float = 5.0) -> str:
+async def refused(url: str, timeout: float = 30.0) -> str:
     with pytest.raises(DatabaseUnavailable) as caught:
         await connect(url, timeout)
     return str(caught.value)

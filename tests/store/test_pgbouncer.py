@@ -13,7 +13,7 @@ import pytest
 from delivery import JobStatus, TriggerRequest
 from delivery.errors import PreparedStatementsLost
 from delivery.store.driver.connection import connect
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 from tests.cli.running import call
 from tests.support.engines import all_logs, engine_on, wait_for_all
 from tests.support.poolers import PGBOUNCER, pooled
@@ -46,7 +46,7 @@ def single_session_url(database_url: str) -> Iterator[str]:
 async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: str) -> None:
     """With more connections to it than it has sessions, without notifications or cache."""
     async with (
-        Receiver(default=Answer(delay=0.005)) as receiver,
+        Receiver(default=Respond(delay=0.005)) as receiver,
         engine_on(pooled_url, notifications=False, database=WITHOUT_CACHE) as engine,
         engine_on(pooled_url, notifications=False, database=WITHOUT_CACHE) as other,
     ):
@@ -59,7 +59,7 @@ async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: 
             )
             many = await engine.trigger_many([TriggerRequest("x", n) for n in range(100)])
             jobs = [job for trigger in (*written, *many) for job in trigger.jobs]
-            done = await wait_for_all(engine, jobs, timeout=30)
+            done = await wait_for_all(engine, jobs)
         assert len(jobs) == 600
         assert {job.status for job in done} == {JobStatus.SUCCEEDED}
         assert set(receiver.counts.values()) == {1}
@@ -69,7 +69,7 @@ async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: 
 async def test_notifications_are_not_missed_behind_a_pooler(pooled_url: str) -> None:
     """A worker that listens where nothing is to be heard finds its work by polling."""
     async with (
-        Receiver(default=Answer()) as receiver,
+        Receiver(default=Respond()) as receiver,
         engine_on(pooled_url, notifications=True, database=WITHOUT_CACHE) as engine,
         engine_on(pooled_url, notifications=True, database=WITHOUT_CACHE) as producer,
     ):
@@ -84,8 +84,8 @@ async def test_prepared_statements_behind_an_old_pooler_are_an_error_that_names_
     pooled_url: str,
 ) -> None:
     """PgBouncer before 1.21, or without max_prepared_statements, does not keep them."""
-    one = await connect(pooled_url, 5.0)
-    two = await connect(pooled_url, 5.0)
+    one = await connect(pooled_url, 30.0)
+    two = await connect(pooled_url, 30.0)
     try:
         assert await one.fetchval("SELECT 1 + 1") == 2
         # The session that knows the statement is the other's from now on.

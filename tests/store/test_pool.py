@@ -27,6 +27,7 @@ from delivery.store.driver.failures import text_of
 from delivery.store.driver.transaction import savepoint, transaction
 from delivery.store.driver.urgency import urgent
 from tests.support.proxies import Proxy
+from tests.support.raw_servers import until
 
 if TYPE_CHECKING:
     from delivery.store.driver.connection import Session
@@ -140,7 +141,7 @@ async def test_a_session_that_becomes_idle_while_another_is_refused_is_used(
         if pool.get_size() > 1 + others:
             trying.set()
             await free.wait()
-        return await connect(role_url, 10)
+        return await connect(role_url, 30)
 
     pool = Pool(open_session, size=3, acquire_timeout=30)
     admin = await asyncpg.connect(database_url)
@@ -154,7 +155,7 @@ async def test_a_session_that_becomes_idle_while_another_is_refused_is_used(
         await trying.wait()
         await pool.release(one)
         free.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await waiting == 1
 
 
@@ -198,7 +199,7 @@ async def test_a_session_that_was_unused_for_long_is_asked_first(database_url: s
             pass
         session.heard_at -= 60
         proxy.swallow(new=False)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await pool.fetchval("SELECT 1") == 1
 
 
@@ -207,7 +208,7 @@ async def test_a_session_that_was_closed_meanwhile_is_replaced(database_url: str
         async with pool.acquire(), pool.acquire():
             pass
         proxy.cut()
-        await anyio.sleep(0.05)
+        await until(lambda: all(session.is_closed() for session in pool._idle))
         assert await pool.fetchval("SELECT 1") == 1
 
 
@@ -216,7 +217,7 @@ async def test_a_session_that_is_cut_off_in_a_statement_says_that_its_end_is_unk
 ) -> None:
     async with Proxy(database_url) as proxy, await pool_of(proxy.url, 2) as pool:
         waiting = asyncio.create_task(pool.fetchval("SELECT pg_sleep(10)"))
-        await anyio.sleep(0.1)
+        await until(lambda: any(session.is_occupied() for session in pool._busy))
         proxy.cut()
         with pytest.raises(ConnectionLost, match="is not known") as caught:
             await waiting

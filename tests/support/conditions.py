@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["until"]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 15.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 30.0) -> None:
     """Ask again and again until the condition holds.
 
     Raises:

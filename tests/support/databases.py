@@ -140,7 +140,7 @@ class PrivateServer:
             for process in family:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGKILL)
-            psutil.wait_procs(family, timeout=10)
+            psutil.wait_procs(family, timeout=60)
 
 
 class DatabaseServer:

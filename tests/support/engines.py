@@ -22,22 +22,29 @@ QUICK_RETRIES: Final = {"strategy": "constant", "base": 0.02, "jitter": 0, "max_
 async def engine_on(
     url: str, *, notifications: bool = True, **sections: Any
 ) -> AsyncIterator[delivery.Engine]:
-    """An engine that may call loopback and takes a worker for dead after a second."""
+    """An engine that may call loopback.
+
+    On a slow machine, workers are not reaped and calls do not time out: tests of dead workers and
+    timeouts set `dead_after` and `timeout`.
+    """
     worker = {
         "poll_max": 0.2,
         "heartbeat_interval": 0.2,
-        "dead_after": 1.0,
+        "dead_after": 30.0,
         "notifications": notifications,
         **sections.pop("worker", {}),
     }
-    http = {**LOOPBACK, **sections.pop("http", {})}
+    http = {**LOOPBACK, "timeout": 60.0, "connect_timeout": 60.0, **sections.pop("http", {})}
+    database = {"connect_timeout": 30.0, **sections.pop("database", {})}
     sections.setdefault("partitions", {"days_ahead": 1})
-    async with delivery.connect(url, worker=worker, http=http, **sections) as engine:
+    async with delivery.connect(
+        url, worker=worker, http=http, database=database, **sections
+    ) as engine:
         yield engine
 
 
 async def wait_for_all(
-    engine: delivery.Engine, jobs: Iterable[UUID], timeout: float = 20.0
+    engine: delivery.Engine, jobs: Iterable[UUID], timeout: float = 60.0
 ) -> list[delivery.Job]:
     """Wait until all of these jobs are terminal."""
     return [await engine.jobs.wait(job, timeout=timeout) for job in jobs]

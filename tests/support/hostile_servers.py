@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
-import struct
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,7 +18,6 @@ __all__ = ["HOSTILE", "Hostile", "serving_hostile"]
 
 _BLOCK: Final = 262_144
 _TICK: Final = 0.02
-_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED: Final = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _BOMB: Final = gzip.compress(bytes(50_000_000))
@@ -86,10 +83,7 @@ def _resetting(said: bytes | None) -> Callable[[RawServer, Connected], Awaitable
             await connected.reader.readuntil(b"\r\n\r\n")
             await connected.send(said)
             await asyncio.sleep(_TICK)
-        connected.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
-        )
-        connected.reset()
+        connected.send_reset()
 
     return handler
 
@@ -107,25 +101,31 @@ async def _redirecting(server: RawServer, connected: Connected) -> None:
 _TIMEOUT: Final = FailureKind.TIMEOUT
 _TRANSPORT: Final = FailureKind.TRANSPORT
 _LONG: Final = "the response's headers are longer than"
-_MANY: Final = "more than 100 informational responses (1xx) came first"
+_MANY: Final = "the server sent more than 100 informational responses (1xx)"
 _CUT: Final = "the connection was closed before the whole body had arrived"
 
 HOSTILE: Final = {
     "never answers": Hostile(_saying(), _TIMEOUT, "while waiting for a response"),
-    "drips headers": Hostile(_dripping(_OK + b"X: ", b"x"), _TIMEOUT, "headers were being read"),
+    "drips headers": Hostile(
+        _dripping(_OK + b"X: ", b"x"), _TIMEOUT, "reading the response's headers"
+    ),
     "drips a body": Hostile(
-        _dripping(_OK + b"\r\n", b"x"), _TIMEOUT, "body was being read", 200, truncated=True
+        _dripping(_OK + b"\r\n", b"x"), _TIMEOUT, "reading the response's body", 200, truncated=True
     ),
     "drips 1xx": Hostile(
-        _dripping(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), _TIMEOUT, "headers were being read"
+        _dripping(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), _TIMEOUT, "reading the response's headers"
     ),
     "drips chunks": Hostile(
-        _dripping(_CHUNKED, b"1\r\nx\r\n"), _TIMEOUT, "body was being read", 200, truncated=True
+        _dripping(_CHUNKED, b"1\r\nx\r\n"),
+        _TIMEOUT,
+        "reading the response's body",
+        200,
+        truncated=True,
     ),
     "declares 1 GB and sends none of it": Hostile(
         _saying(_OK + b"Content-Length: 1000000000\r\n\r\n"),
         _TIMEOUT,
-        "body was being read",
+        "reading the response's body",
         200,
         truncated=True,
     ),
@@ -196,9 +196,9 @@ HOSTILE: Final = {
     "resets at the end of a body": Hostile(
         _resetting(_OK + b"\r\nok"), _TRANSPORT, _CUT, 200, truncated=True
     ),
-    "never speaks TLS": Hostile(_saying(), _TIMEOUT, "the TLS handshake was under way", tls=True),
+    "never speaks TLS": Hostile(_saying(), _TIMEOUT, "performing the TLS handshake", tls=True),
     "half a ServerHello": Hostile(
-        _saying(_SERVER_HELLO), _TIMEOUT, "the TLS handshake was under way", tls=True
+        _saying(_SERVER_HELLO), _TIMEOUT, "performing the TLS handshake", tls=True
     ),
     "speaks HTTP where TLS is expected": Hostile(
         _saying(_OK + b"\r\n"), FailureKind.TLS, "the TLS handshake failed", tls=True

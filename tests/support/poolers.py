@@ -71,7 +71,7 @@ def pooled(
             yield pooled_url
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def _account(directory: Path, host: str) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def _account(directory: Path, host: str) -> dict[str, Any]:
 
 
 async def _ready(url: str) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while True:
             try:
-                connection = await asyncpg.connect(url, timeout=5, statement_cache_size=0)
+                connection = await asyncpg.connect(url, timeout=30, statement_cache_size=0)
             except OSError:
                 await anyio.sleep(0.02)
             else:

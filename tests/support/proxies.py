@@ -95,7 +95,7 @@ class Proxy:
         self._server.close()
         self.cut()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5.0)
+            await asyncio.wait(self._tasks, timeout=30.0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -129,6 +129,9 @@ class Proxy:
 async def _pump(link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65_536):
         if not link.silent:
+            # Writing would raise a RuntimeError under uvloop.
+            if writer.is_closing():
+                return
             writer.write(data)
             await writer.drain()
     if not link.silent:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.clock import Clock, IdFactory, job_id_for
 from delivery.errors import MissingRights
 from delivery.message.storage.calls import encode_params
-from delivery.message.storage.encryption import Sealer
+from delivery.message.storage.encryption import Cipher
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
 from delivery.store import queue, reactions
@@ -34,7 +34,7 @@ __all__ = ["CALL", "Bench", "opened", "succeeded"]
 _PARAMS = HttpParams("http://127.0.0.1:9/")
 CALL: dict[str, Any] = {
     "params": _PARAMS,
-    "call": encode_params(_PARAMS, Sealer()),
+    "call": encode_params(_PARAMS, Cipher()),
     "signing": "[]",
 }
 """What `reactions.insert` takes for a call with nothing secret in it."""

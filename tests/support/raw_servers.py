@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ __all__ = [
     "Connected",
     "RawServer",
     "answering",
+    "answering_after",
     "native",
     "read_request",
     "request_to",
@@ -36,6 +38,7 @@ __all__ = [
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _LENGTH: Final = re.compile(rb"\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
@@ -47,10 +50,30 @@ class Connected:
     writer: asyncio.StreamWriter
 
     async def send(self, *parts: bytes) -> None:
-        """Write each part by itself."""
+        """Write each part by itself.
+
+        Raises:
+            ConnectionResetError: if the client has closed the connection.
+        """
         for part in parts:
+            # Writing would raise a RuntimeError under uvloop.
+            if self.writer.is_closing():
+                raise ConnectionResetError
             self.writer.write(part)
             await self.writer.drain()
+
+    def send_end(self) -> None:
+        """Send the end of the stream, unless the client has closed the connection."""
+        if not self.writer.is_closing():
+            self.writer.write_eof()
+
+    def send_reset(self) -> None:
+        """Close with a TCP reset, unless the client has closed the connection."""
+        if not self.writer.is_closing():
+            self.writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+            )
+        self.reset()
 
     def reset(self) -> None:
         """Close at once, losing what is under way."""
@@ -147,6 +170,20 @@ def answering(
     return handler
 
 
+def answering_after(
+    opened: asyncio.Event, *parts: bytes, first: int = 0
+) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """Return a handler that responds to the first requests immediately, and to later ones after."""
+
+    async def handler(server: RawServer, connected: Connected) -> None:
+        while await read_request(server, connected):
+            if len(server.requests) > first:
+                await opened.wait()
+            await connected.send(*parts or (OK,))
+
+    return handler
+
+
 @contextmanager
 def unanswering_port() -> Iterator[int]:
     """A port of 127.0.0.1 on which connecting never ends: its queue is full."""
@@ -194,8 +231,8 @@ def request_to(
     body: bytes = b"{}",
     *,
     method: str = "POST",
-    timeout: float = 5.0,
-    connect_timeout: float = 5.0,
+    timeout: float = 30.0,
+    connect_timeout: float = 30.0,
     tls: TlsOptions | None = None,
 ) -> Request:
     """A request as the engine would make it."""
@@ -207,7 +244,7 @@ def request_to(
     return Request(endpoint, method, head.encode(), body, timeout, connect_timeout)
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for a condition, asked again in every turn of the event loop."""
     async with asyncio.timeout(seconds):
         while not condition():

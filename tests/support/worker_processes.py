@@ -38,6 +38,9 @@ class WorkerProcess:
             "DELIVERY_DATABASE_URL": url,
             "DELIVERY_HTTP_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "DELIVERY_PARTITIONS_DAYS_AHEAD": "1",
+            "DELIVERY_DATABASE_CONNECT_TIMEOUT": "30",
+            "DELIVERY_HTTP_TIMEOUT": "60",
+            "DELIVERY_HTTP_CONNECT_TIMEOUT": "60",
             **{f"DELIVERY_{name}": str(value) for name, value in settings.items()},
         }
         self._process = subprocess.Popen(

@@ -1,1 +1,1 @@
-"""Tests of what the package offers for its users' tests."""
+"""Tests of `delivery.testing`."""

@@ -1,4 +1,4 @@
-"""Only public unicast addresses may be called without being asked for."""
+"""Only public unicast addresses may be called by default."""
 
 from __future__ import annotations
 
@@ -110,9 +110,11 @@ def test_special_addresses_may_not_be_called(address: str) -> None:
         "5f00::1",
     ],
 )
-def test_what_is_global_to_some_versions_of_python_may_still_not_be_called(address: str) -> None:
+def test_special_addresses_that_some_versions_of_python_consider_global_may_not_be_called(
+    address: str,
+) -> None:
     assert not is_public(ip_address(address))
 
 
-def test_the_zone_of_a_resolved_address_is_left_out() -> None:
+def test_the_zone_of_a_resolved_address_is_dropped() -> None:
     assert parse_address("fe80::1%eth0") == ip_address("fe80::1")

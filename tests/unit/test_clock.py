@@ -1,4 +1,4 @@
-"""The clock follows the database's, whatever the machine's clock does; ids follow the clock."""
+"""The clock follows the database's clock, not the machine's, and ids follow the clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_ids_are_of_version_7_and_carry_the_clocks_time() -> None:
+def test_ids_are_of_version_7_and_contain_the_clocks_time() -> None:
     made = IdFactory(Clock(offset=86_400.0)).new()
     assert made.version == 7
     assert made.variant == "specified in RFC 4122"
@@ -23,7 +23,7 @@ def test_ids_are_of_version_7_and_carry_the_clocks_time() -> None:
 
 
 class Machine:
-    """A machine's two clocks, and the database's, moved by the test."""
+    """Simulated clocks: the machine's two clocks, and the database's."""
 
     def __init__(self) -> None:
         self.steady = 1_000.0
@@ -32,20 +32,20 @@ class Machine:
         self.clock = Clock(steady=lambda: self.steady, wall=lambda: self.wall)
 
     def pass_time(self, seconds: float) -> None:
-        """Let all clocks run on."""
+        """Advance all clocks."""
         self.steady += seconds
         self.wall += seconds
         self.database += seconds
 
     def read(self, trip: float = 0.002) -> None:
-        """Read the database's clock at the end of the way there, the worst case."""
+        """Read the database's clock at the end of the round trip, the worst case."""
         sent_at = self.steady
         self.pass_time(trip)
         self.clock.synchronise(self.database, sent_at, self.steady)
 
     @property
     def error(self) -> float:
-        """How far the clock is from the database's."""
+        """Difference between the clock and the database's clock."""
         return abs(self.clock.now() - self.database)
 
 
@@ -53,7 +53,7 @@ def milliseconds(made: UUID) -> int:
     return made.int >> 80
 
 
-def test_a_step_of_the_machines_clock_changes_nothing() -> None:
+def test_a_step_of_the_machines_clock_has_no_effect() -> None:
     machine = Machine()
     machine.read()
     machine.wall += 3_600
@@ -63,7 +63,7 @@ def test_a_step_of_the_machines_clock_changes_nothing() -> None:
     assert machine.error < 0.01
 
 
-def test_a_step_of_the_machines_clock_asks_for_another_reading() -> None:
+def test_a_step_of_the_machines_clock_requires_another_reading() -> None:
     machine = Machine()
     machine.read()
     assert not machine.clock.is_stale(60.0)
@@ -75,7 +75,7 @@ def test_a_step_of_the_machines_clock_asks_for_another_reading() -> None:
     assert machine.clock.is_stale(60.0)
 
 
-def test_a_sleep_that_the_steady_clock_does_not_count_is_noticed() -> None:
+def test_a_suspension_that_the_steady_clock_excludes_is_detected() -> None:
     machine = Machine()
     machine.read()
     machine.wall += 28_800
@@ -93,24 +93,24 @@ def test_a_step_of_the_databases_clock_is_followed_and_logged(
     machine.database -= 600
     machine.read()
     assert machine.error < 0.01
-    assert "600.0 s behind where it was expected" in caplog.text
+    assert "has jumped back by 600.0 s" in caplog.text
     caplog.clear()
     machine.pass_time(3)
     machine.read()
     assert not caplog.text
 
 
-def test_a_reading_over_a_long_round_trip_does_not_replace_a_better_one() -> None:
+def test_a_reading_with_a_long_round_trip_does_not_replace_a_more_accurate_one() -> None:
     machine = Machine()
     machine.read(trip=0.002)
     machine.read(trip=8.0)
     assert machine.error < 0.01
     machine.database += 60
     machine.read(trip=8.0)
-    assert machine.error < 5, "the two cannot both be right, so the new one counts"
+    assert machine.error < 5, "the readings contradict each other, so the new one is accepted"
 
 
-def test_an_old_reading_is_replaced_by_one_as_good() -> None:
+def test_an_old_reading_is_replaced_by_an_equally_accurate_one() -> None:
     machine = Machine()
     machine.read(trip=0.01)
     machine.pass_time(3_600)
@@ -130,12 +130,12 @@ steps = st.lists(
 
 
 @given(steps)
-def test_after_every_reading_time_and_ids_are_right(
-    happenings: list[tuple[str, float, float]],
+def test_time_and_ids_are_correct_after_each_reading(
+    events: list[tuple[str, float, float]],
 ) -> None:
     machine = Machine()
     factory = IdFactory(machine.clock)
-    for kind, seconds, trip in happenings:
+    for kind, seconds, trip in events:
         if kind == "wall":
             machine.wall += seconds
         elif kind == "database":
@@ -149,7 +149,7 @@ def test_after_every_reading_time_and_ids_are_right(
             assert -2 * trip - 2.0 <= ahead <= 2 * trip + 2.0
 
 
-def test_ids_of_one_factory_grow_even_if_the_clock_goes_back_a_little() -> None:
+def test_ids_of_one_factory_increase_even_if_the_clock_goes_back_slightly() -> None:
     clock = Clock()
     factory = IdFactory(clock)
     first = [factory.new() for _ in range(1000)]
@@ -158,7 +158,7 @@ def test_ids_of_one_factory_grow_even_if_the_clock_goes_back_a_little() -> None:
     assert both == sorted(set(both))
 
 
-def test_a_wild_reading_dates_no_ids_after_it() -> None:
+def test_a_wrong_reading_does_not_affect_later_ids() -> None:
     machine = Machine()
     factory = IdFactory(machine.clock)
     machine.read()
@@ -173,7 +173,7 @@ def test_a_wild_reading_dates_no_ids_after_it() -> None:
     assert right < after
 
 
-def test_the_clock_counts_on_by_a_clock_that_is_never_set() -> None:
+def test_the_default_steady_clock_is_monotonic() -> None:
     clock = Clock()
     if hasattr(time, "CLOCK_BOOTTIME"):
         assert abs(clock.steady() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
@@ -181,7 +181,9 @@ def test_the_clock_counts_on_by_a_clock_that_is_never_set() -> None:
 
 
 @given(st.integers(0, 2**62 - 1), st.integers(0, 2**62 - 1))
-def test_a_jobs_id_is_a_uuid7_in_its_triggers_range(trigger_bits: int, reaction_bits: int) -> None:
+def test_the_id_of_a_job_is_a_uuid7_in_the_range_of_its_trigger(
+    trigger_bits: int, reaction_bits: int
+) -> None:
     prefix = IdFactory(Clock()).new().int >> 62 << 62
     trigger_id, reaction_id = UUID(int=prefix | trigger_bits), UUID(int=prefix | reaction_bits)
     job_id = job_id_for(trigger_id, reaction_id)
@@ -192,7 +194,7 @@ def test_a_jobs_id_is_a_uuid7_in_its_triggers_range(trigger_bits: int, reaction_
 
 
 @given(st.sets(st.integers(0, 2**62 - 1), min_size=2, max_size=2))
-def test_two_reactions_of_one_trigger_never_share_a_job(bits: set[int]) -> None:
+def test_two_reactions_to_one_trigger_have_different_jobs(bits: set[int]) -> None:
     factory = IdFactory(Clock())
     trigger_id = factory.new()
     prefix = factory.new().int >> 62 << 62

@@ -1,4 +1,4 @@
-"""Known secrets are found however the language of a receiver escapes them."""
+"""Scrubbing of secrets that the language of a receiver escapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from delivery.message.redaction.escapes import Unescaped, unescaped_forms
 from delivery.message.redaction.scrubber import Scrubber
-from delivery.message.storage.exchanges import kept_body
+from delivery.message.storage.exchanges import storable_body
 from tests.support.escaping import ENCODERS
 
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=6, max_size=24)
@@ -19,8 +19,8 @@ likely = st.text("aZ9+/=&<>\"'\\%#@ é€😀{}[]_-.:;?u0041", min_size=6, max_s
 encoders = st.sampled_from(sorted(ENCODERS))
 
 
-def is_hidden(secret: str, text: str) -> bool:
-    """Whether the text, in which the secret was hidden, has it in no form any more."""
+def is_scrubbed(secret: str, text: str) -> bool:
+    """Return True if a scrubbed text contains the secret in no form."""
     data = text.encode()
     layers = (data, *Unescaped(data).layers)
     plain = secret.encode()
@@ -31,18 +31,20 @@ def is_hidden(secret: str, text: str) -> bool:
 @given(secrets | likely, encoders, encoders)
 @example("a/b+c&d<e", "php", "json")
 @example("pass+word/1", ".net", "encodeURIComponent")
-def test_a_secret_is_hidden_as_any_language_writes_it(secret: str, first: str, second: str) -> None:
+def test_a_secret_is_scrubbed_with_the_escapes_of_any_language(
+    secret: str, first: str, second: str
+) -> None:
     scrubber = Scrubber([secret])
-    # A secret that has escapes in it itself is recognised by its decoded form, if that is long.
+    # A secret that contains escapes is found by its unescaped form, if that is long enough.
     assume("{{" not in secret and min(map(len, unescaped_forms(secret.encode()))) >= 6)
     if {first, second} & {"escape", "python"}:
-        # They write characters by their numbers, which may look like the bytes of others.
+        # They escape code points, which can look like the bytes of other characters.
         assume(not re.search("[\u0080-\u00ff]{2}", secret))
     for written in (ENCODERS[first](secret), ENCODERS[second](ENCODERS[first](secret))):
-        text = f'{{"got": "{written}", "kept": 1}}'
+        text = f'{{"got": "{written}", "other": 1}}'
         for scrubbed in (scrubber.scrub_text(text), scrubber.scrub(text.encode()).decode()):
             assert "***" in scrubbed
-            assert is_hidden(secret, scrubbed)
+            assert is_scrubbed(secret, scrubbed)
             assert written not in scrubbed
 
 
@@ -56,29 +58,29 @@ def test_only_the_secret_is_replaced(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))
-def test_a_secret_that_is_cut_off_is_hidden_up_to_the_cut(name: str) -> None:
+def test_a_secret_that_is_cut_off_is_scrubbed_up_to_the_cut(name: str) -> None:
     secret = "sk/live+4242&é<hunter>2"
     scrubber = Scrubber([secret])
     written = f"some text {ENCODERS[name](ENCODERS['json'](secret))}".encode()
     for end in range(len(written)):
-        kept = kept_body(written[:end], scrubber, 4_096, cut=True)
-        for layer in (kept, *Unescaped(kept).layers):
+        stored = storable_body(written[:end], scrubber, 4_096, cut=True)
+        for layer in (stored, *Unescaped(stored).layers):
             assert b"sk/live" not in layer.replace(b" ", b"+")
-        assert kept.startswith(b"some text"[:end])
+        assert stored.startswith(b"some text"[:end])
 
 
-def test_the_beginning_of_a_secret_is_hidden_where_a_body_is_too_long_to_keep() -> None:
+def test_the_beginning_of_a_secret_is_scrubbed_at_the_limit_of_a_body() -> None:
     secret = "hunter2/" * 5
     scrubber = Scrubber([secret])
     for written in (secret, "".join(f"\\u{ord(each):04x}" for each in secret)):
         for before in range(300):
             body = f"{'.' * before}{written}{'.' * 500}".encode()
-            kept = kept_body(body, scrubber, 100)
-            assert len(kept) <= 100
-            assert all(b"hunter" not in each for each in (kept, *Unescaped(kept).layers))
+            stored = storable_body(body, scrubber, 100)
+            assert len(stored) <= 100
+            assert all(b"hunter" not in each for each in (stored, *Unescaped(stored).layers))
 
 
-def test_base64_is_found_under_escapes_too() -> None:
+def test_escaped_base64_is_scrubbed() -> None:
     secret = "???hunter2>>>"
     scrubber = Scrubber([secret])
     encoded = base64.b64encode(f"me:{secret}".encode()).decode()
@@ -89,11 +91,11 @@ def test_base64_is_found_under_escapes_too() -> None:
         assert "***" in scrubber.scrub_text(f"x {written} y")
 
 
-def test_a_text_in_which_nothing_secret_is_escaped_is_the_same_object() -> None:
+def test_scrubbing_text_without_secrets_returns_the_same_object() -> None:
     scrubber = Scrubber(["a/secret&here"])
     body = b'{"a": "b\\/c \\u0041 %41 &amp;"}'
     assert scrubber.scrub(body) is body
-    assert kept_body(body, scrubber, 4_096, cut=True) == body
+    assert storable_body(body, scrubber, 4_096, cut=True) == body
 
 
 @pytest.mark.parametrize(
@@ -110,17 +112,17 @@ def test_a_text_in_which_nothing_secret_is_escaped_is_the_same_object() -> None:
         b"a" * 1_000_000 + b"\\",
     ],
 )
-def test_a_million_hostile_bytes_are_read_a_few_times_only(body: bytes) -> None:
-    """If each byte were read again for each escape, the test would not end in its time."""
+def test_hostile_escapes_take_linear_time(body: bytes) -> None:
+    """With quadratic time, the test would exceed its timeout."""
     scrubber = Scrubber(["AAAAAAAAAA-hunter2"])
     assert scrubber.scrub(body) is body
-    scrubber.hide_cut_end(body)
+    scrubber.scrub_cut_end(body)
     Scrubber(["AAAAAA"]).scrub(body)
 
 
 @given(st.binary(max_size=40), st.binary(min_size=6, max_size=10))
-def test_any_bytes_can_be_looked_through(data: bytes, secret: bytes) -> None:
+def test_any_bytes_can_be_scrubbed(data: bytes, secret: bytes) -> None:
     scrubber = Scrubber([secret.decode("utf-8", "surrogateescape"), secret.hex()])
     scrubber.scrub(data)
-    scrubber.hide_cut_end(data)
+    scrubber.scrub_cut_end(data)
     scrubber.scrub_text(data.decode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Calls leave files for the rest of a process, and shortages are no fault of endpoints."""
+"""The budget of open files, and shortages of this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from delivery.http.local_shortage import (
     is_shortage,
 )
 from delivery.http.open_files import FileShares, share_files
-from delivery.http.resolver import Names
+from delivery.http.resolver import NameResolver
 from delivery.settings import WorkerSettings
 from tests.support.conditions import until
 
 
 @given(st.integers(16, 2_000_000), st.integers(3, 500), st.integers(0, 110))
-def test_calls_and_lookups_leave_files_for_the_rest(
+def test_calls_and_lookups_leave_files_for_the_rest_of_the_process(
     limit: int, open_now: int, reserved: int
 ) -> None:
     shares = share_files(limit, open_now=open_now, reserved=reserved)
@@ -39,7 +39,7 @@ def test_calls_and_lookups_leave_files_for_the_rest(
 
 
 @given(st.integers(1, 2_000), st.integers(1, 500), st.integers(0, 5_000))
-def test_no_more_calls_are_made_than_there_are_sockets(
+def test_the_number_of_calls_is_limited_to_the_number_of_sockets(
     sockets: int, concurrency: int, slow: int
 ) -> None:
     given_settings = WorkerSettings(concurrency=concurrency, slow_concurrency=slow)
@@ -49,7 +49,7 @@ def test_no_more_calls_are_made_than_there_are_sockets(
     assert bounded.slow_concurrency <= slow
 
 
-def test_a_bound_that_lowers_concurrency_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reduction_of_concurrency_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     settings = WorkerSettings(concurrency=200, slow_concurrency=1000)
     assert within_files(settings, share_files(None, open_now=9, reserved=9)) is settings
     assert not caplog.text
@@ -79,7 +79,7 @@ def test_a_bound_that_lowers_concurrency_is_logged(caplog: pytest.LogCaptureFixt
         (UnicodeError(), False),
     ],
 )
-def test_a_shortage_of_this_machine_is_distinguished_from_a_fault_of_the_endpoint(
+def test_a_shortage_of_this_machine_is_distinguished_from_a_failure_of_the_endpoint(
     *, error: Exception, local: bool
 ) -> None:
     assert is_shortage(error) is local
@@ -88,7 +88,7 @@ def test_a_shortage_of_this_machine_is_distinguished_from_a_fault_of_the_endpoin
     assert is_shortage(wrapped) is local
 
 
-def test_ports_are_not_used_up_where_there_is_no_address_to_call_from() -> None:
+def test_the_probes_for_ports_and_files_work() -> None:
     assert is_out_of_ports(socket.AF_INET, "127.0.0.1", 9)
     assert not is_out_of_files()
 
@@ -105,26 +105,26 @@ async def test_a_lookup_without_a_thread_is_a_shortage(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(resolver, "Thread", NoThread)
     with pytest.raises(LocalShortage, match="can't start new thread"):
-        await Names().addresses("some.example")
+        await NameResolver().addresses("some.example")
 
 
 @pytest.mark.anyio
-async def test_a_name_that_cannot_be_resolved_for_want_of_files_is_a_shortage(
+async def test_a_failed_lookup_without_files_is_a_shortage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def failing(name: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, f"temporary failure: {name}")
 
     with pytest.raises(socket.gaierror):
-        await Names(failing).addresses("some.example")
+        await NameResolver(failing).addresses("some.example")
     monkeypatch.setattr(resolver, "is_out_of_files", lambda: True)
     with pytest.raises(LocalShortage):
-        await Names(failing).addresses("some.example")
+        await NameResolver(failing).addresses("some.example")
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("ports_used_up", "kind"), [(True, LocalShortage), (False, OSError)])
-async def test_an_address_that_cannot_be_assigned_is_a_shortage_if_ports_are_used_up(
+async def test_an_unassignable_address_is_a_shortage_if_the_ports_are_used_up(
     monkeypatch: pytest.MonkeyPatch, *, ports_used_up: bool, kind: type[OSError]
 ) -> None:
     def no_port(*_: object) -> socket.socket:
@@ -138,7 +138,7 @@ async def test_an_address_that_cannot_be_assigned_is_a_shortage_if_ports_are_use
 
 
 @pytest.mark.anyio
-async def test_a_shortage_halves_the_load_once_a_burst_and_quiet_restores_it(
+async def test_a_burst_of_shortages_halves_the_load_once_and_the_load_recovers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("delivery.engine.concurrency_limit._QUIET", 0.01)

@@ -1,4 +1,4 @@
-"""Payloads: what is JSON, and that it stays as it is."""
+"""Validation and encoding of payloads."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ ODD_TEXTS = [
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=lambda text: repr(text[:20]))
-def test_json_text_is_kept_byte_for_byte(text: bytes) -> None:
-    """Whatever a parser would make of it; and it can be decoded for conditions."""
+def test_json_text_is_unchanged(text: bytes) -> None:
+    """Parsers would change some of it. All of it can be decoded for conditions."""
     assert encode_payload(text, LIMIT) == text
     assert encode_payload(bytearray(text), LIMIT) == text
     decode_payload(text)
@@ -79,15 +79,15 @@ def test_json_text_is_kept_byte_for_byte(text: bytes) -> None:
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_anything_else_is_refused_with_its_position(text: bytes, message: str) -> None:
-    """No exception but ours, at any depth."""
+def test_invalid_json_is_rejected_with_its_position(text: bytes, message: str) -> None:
+    """No other exception is raised, at any depth of nesting."""
     with pytest.raises(InvalidPayload, match=message):
         encode_payload(text, LIMIT)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_nesting_is_allowed_to_its_limit(opening: str, closing: str) -> None:
-    """And not one level further, as text or as value."""
+    """One level more is rejected, both in text and in values."""
     for depth in (DEEPEST_NESTING, DEEPEST_NESTING + 1):
         text = opening * depth + "1" + closing * depth
         for given in (text.encode(), json.loads(text)):
@@ -118,20 +118,20 @@ def test_nesting_is_allowed_to_its_limit(opening: str, closing: str) -> None:
         ([JobStatus.QUEUED, None, 2**70], b'["queued",null,1180591620717411303424]'),
     ],
 )
-def test_values_are_written_compactly_in_their_order(value: object, text: bytes) -> None:
-    """Also where orjson alone could not."""
+def test_values_are_encoded_compactly_in_their_order(value: object, text: bytes) -> None:
+    """Some of the values are not supported by orjson."""
     assert encode_payload(value, LIMIT) == text
 
 
 class Unit(Enum):
-    """An enumeration whose values are not texts."""
+    """Enumeration with values that are not strings."""
 
     HALF = 0.5
     NOT_A_NUMBER = float("nan")
 
 
 def test_members_of_enumerations_become_their_values() -> None:
-    """Whichever way they are written."""
+    """Both encoders do this."""
     assert encode_payload([Unit.HALF, None], LIMIT) == b"[0.5,null]"
     assert encode_payload([Unit.HALF, 2**70], LIMIT) == b"[0.5,1180591620717411303424]"
     with pytest.raises(InvalidPayload, match="nan"):
@@ -142,8 +142,8 @@ def test_members_of_enumerations_become_their_values() -> None:
     ("value", "message"),
     [
         ({"a": [1, float("nan")]}, r"nan at \.a\[1\]"),
-        (float("inf"), "inf at its top"),
-        ({1: 2}, "key of type int at its top"),
+        (float("inf"), "inf at the top level"),
+        ({1: 2}, "key of type int at the top level"),
         ({"a": {None: 2}}, r"key of type NoneType at \.a"),
         ({"a": {1, 2}}, r"a set at \.a"),
         ({"a": b"bytes"}, r"a bytes at \.a"),
@@ -152,28 +152,28 @@ def test_members_of_enumerations_become_their_values() -> None:
         ([1j], r"a complex at \[0\]"),
     ],
 )
-def test_values_that_json_does_not_have_are_refused(value: object, message: str) -> None:
-    """The message says what and where."""
+def test_values_without_a_json_type_are_rejected(value: object, message: str) -> None:
+    """The message contains the type and the position."""
     with pytest.raises(InvalidPayload, match=message):
         encode_payload(value, LIMIT)
 
 
-def test_value_that_contains_itself_is_refused() -> None:
-    """Without a RecursionError."""
+def test_a_value_that_contains_itself_is_rejected() -> None:
+    """No RecursionError is raised."""
     value: list[object] = [1]
     value.append(value)
     with pytest.raises(InvalidPayload, match="contains itself"):
         encode_payload(value, LIMIT)
 
 
-def test_integer_too_long_for_python_to_write_is_refused() -> None:
-    """As bytes it could be sent."""
-    with pytest.raises(InvalidPayload, match="cannot be written"):
+def test_an_integer_with_too_many_digits_for_python_is_rejected() -> None:
+    """Callers can send it as JSON text."""
+    with pytest.raises(InvalidPayload, match="cannot be encoded"):
         encode_payload(10 ** (sys.get_int_max_str_digits() + 1), LIMIT)
 
 
-def test_size_limit_counts_bytes() -> None:
-    """Exactly the limit is allowed, for text and for values."""
+def test_the_size_limit_counts_bytes() -> None:
+    """The limit itself is allowed, both for text and for values."""
     assert len(encode_payload(b'"12345678"', 10)) == 10
     assert len(encode_payload("é" * 4, 10)) == 10
     for value in (b'"123456789"', "é" * 5):
@@ -182,22 +182,22 @@ def test_size_limit_counts_bytes() -> None:
 
 
 def test_messages_do_not_quote_values() -> None:
-    """They go to logs, and the payload may hold personal data."""
+    """Messages are logged, and payloads can contain personal data."""
     for value in (b'{"a": "hunter2" "b"}', {"a": "hunter2", "b": {1}}):
         with pytest.raises(InvalidPayload) as caught:
             encode_payload(value, LIMIT)
         assert "hunter2" not in str(caught.value)
 
 
-def test_decoded_numbers_keep_64_bits() -> None:
-    """What conditions compare."""
+def test_decoded_integers_have_at_least_64_bits() -> None:
+    """Conditions compare decoded numbers."""
     assert decode_payload(b"18446744073709551615") == 2**64 - 1
     assert decode_payload(b'[1e400, "\\ud800"]') == [float("inf"), "\ud800"]
     assert decode_payload(b"[1e400, " + b"9" * 5_000 + b"]") == [float("inf"), float("inf")]
 
 
-def test_dataclasses_are_not_taken_apart() -> None:
-    """What of them is meant to be sent is for the caller to say."""
+def test_dataclasses_are_rejected() -> None:
+    """The caller must choose the fields to send."""
     with pytest.raises(InvalidPayload, match="RetryPolicy"):
         encode_payload({"policy": RetryPolicy()}, LIMIT)
     encode_payload(dataclasses.asdict(RetryPolicy()), LIMIT)

@@ -1,4 +1,4 @@
-"""Who has the places at an endpoint, and who is next."""
+"""Slots of an endpoint: reservations, waiting calls and their order."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.http.pool import Pool
+from delivery.http.pool import EndpointPool
 
 pytestmark = pytest.mark.anyio
 
 
 class Call:
-    """One call of a lane."""
+    """Call of a lane."""
 
     def __init__(self, tenant: str, lane: int) -> None:
         self.tenant: str | None = tenant
         self.lane: UUID | None = UUID(int=lane)
 
 
-def may_enter(pool: Pool, call: Call) -> bool:
+def admits(pool: EndpointPool, call: Call) -> bool:
     return pool.admits(call.tenant, call.lane)
 
 
-def fill(pool: Pool, tenant: str, lanes: int, calls: int) -> int:
-    """Take as many places as a tenant may have with so many calls of each lane."""
+def fill(pool: EndpointPool, tenant: str, lanes: int, calls: int) -> int:
+    """Take as many slots as a tenant gets with a number of calls in each lane."""
     taken = 0
     for _ in range(calls):
         for lane in range(lanes):
             call = Call(tenant, lane)
-            if may_enter(pool, call):
+            if admits(pool, call):
                 pool.enter(call)
                 taken += 1
     return taken
 
 
-def test_one_lane_leaves_places_for_others() -> None:
-    pool = Pool(80, set())
+def test_one_lane_leaves_slots_for_other_lanes() -> None:
+    pool = EndpointPool(80, set())
     assert fill(pool, "busy", lanes=1, calls=100) == 70
-    assert may_enter(pool, Call("busy", 999))
-    assert may_enter(pool, Call("quiet", 1_000))
+    assert admits(pool, Call("busy", 999))
+    assert admits(pool, Call("quiet", 1_000))
 
 
-def test_many_lanes_of_one_tenant_leave_places_for_others() -> None:
-    pool = Pool(80, set())
+def test_many_lanes_of_one_tenant_leave_slots_for_other_tenants() -> None:
+    pool = EndpointPool(80, set())
     assert fill(pool, "busy", lanes=100, calls=10) == 75
-    assert not may_enter(pool, Call("busy", 999))
-    assert may_enter(pool, Call("quiet", 1_000))
+    assert not admits(pool, Call("busy", 999))
+    assert admits(pool, Call("quiet", 1_000))
     pool.enter(Call("quiet", 1_000))
-    assert not may_enter(pool, Call("quiet", 1_000))
+    assert not admits(pool, Call("quiet", 1_000))
 
 
-def test_few_places_are_kept_for_nobody() -> None:
-    pool = Pool(7, set())
+def test_few_slots_are_not_reserved() -> None:
+    pool = EndpointPool(7, set())
     assert fill(pool, "busy", lanes=1, calls=10) == 7
-    assert not may_enter(pool, Call("quiet", 1_000))
+    assert not admits(pool, Call("quiet", 1_000))
 
 
-async def test_who_waits_is_served_in_turns() -> None:
-    pool = Pool(1, set())
+async def test_waiting_calls_are_served_round_robin() -> None:
+    pool = EndpointPool(1, set())
     first = Call("busy", 0)
     pool.enter(first)
     served: list[Call] = []
     for tenant, lane in [("busy", 1)] * 3 + [("busy", 2)] * 3 + [("quiet", 3)] * 2:
         call = Call(tenant, lane)
-        pool.ask(call).add_done_callback(lambda _, call=call: served.append(call))  # type: ignore[misc]
+        pool.request(call).add_done_callback(lambda _, call=call: served.append(call))  # type: ignore[misc]
     pool.leave(first)
     for number in range(8):
         while len(served) <= number:
@@ -77,76 +77,76 @@ async def test_who_waits_is_served_in_turns() -> None:
     assert pool.is_unused
 
 
-async def test_waiting_that_is_given_up_leaves_no_place_taken() -> None:
-    pool = Pool(1, set())
+async def test_a_withdrawn_request_takes_no_slot() -> None:
+    pool = EndpointPool(1, set())
     first = Call("t", 1)
     pool.enter(first)
-    given_up = pool.ask(Call("t", 2))
+    withdrawn = pool.request(Call("t", 2))
     late = asyncio.create_task(pool.wait(Call("t", 3)))
     await asyncio.sleep(0)
-    given_up.cancel()
+    withdrawn.cancel()
     pool.leave(first)
-    # It has a place now, and is cancelled before it can notice.
+    # The slot is granted, and the task is cancelled before it runs.
     late.cancel()
     await asyncio.gather(late, return_exceptions=True)
     assert pool.is_unused
-    assert may_enter(pool, Call("t", 4))
+    assert admits(pool, Call("t", 4))
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=120)
 
 
-class Users:
-    """Those who have places, and those who wait."""
+class Model:
+    """Model of the calls with slots and the waiting calls."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.crowded: set[Pool] = set()
-        self.pool = Pool(limit, self.crowded)
-        self.held: list[Call] = []
+        self.saturated: set[EndpointPool] = set()
+        self.pool = EndpointPool(limit, self.saturated)
+        self.running: list[Call] = []
         self.waiting: list[tuple[Call, asyncio.Future[None]]] = []
 
-    def asks(self, call: Call) -> None:
-        """One more wants a place."""
-        if may_enter(self.pool, call):
+    def add(self, call: Call) -> None:
+        """Add a call."""
+        if admits(self.pool, call):
             self.pool.enter(call)
-            self.held.append(call)
+            self.running.append(call)
         else:
-            self.waiting.append((call, self.pool.ask(call)))
-        self.look()
+            self.waiting.append((call, self.pool.request(call)))
+        self.check()
 
-    def give_back(self, number: int) -> None:
-        """One of them is done."""
-        if self.held:
-            self.pool.leave(self.held.pop(number % len(self.held)))
-        self.look()
+    def end(self, number: int) -> None:
+        """End a call."""
+        if self.running:
+            self.pool.leave(self.running.pop(number % len(self.running)))
+        self.check()
 
-    def look(self) -> None:
-        """Compare with the state of the pool."""
-        self.held += [call for call, waiter in self.waiting if waiter.done()]
+    def check(self) -> None:
+        """Compare the model with the pool."""
+        self.running += [call for call, waiter in self.waiting if waiter.done()]
         self.waiting = [entry for entry in self.waiting if not entry[1].done()]
-        assert len(self.held) <= self.limit
-        assert (self.pool in self.crowded) == (self.limit - len(self.held) <= self.limit // 8)
+        assert len(self.running) <= self.limit
+        assert (self.pool in self.saturated) == (self.limit - len(self.running) <= self.limit // 8)
         for call, _ in self.waiting:
-            assert not may_enter(self.pool, call), "nobody waits for a free place"
+            assert not admits(self.pool, call), "no call waits for a free slot"
 
 
 @given(st.integers(1, 40), steps)
-def test_places_are_never_too_many_and_never_idle(
+def test_slots_never_exceed_the_limit_and_never_idle(
     limit: int, steps: list[tuple[int, int, bool]]
 ) -> None:
-    """Whatever is asked and given back in whatever order."""
+    """The order of requests and releases is arbitrary."""
 
     async def run() -> None:
-        users = Users(limit)
-        for tenant, lane, gives_back in steps:
-            if gives_back:
-                users.give_back(lane)
+        model = Model(limit)
+        for tenant, lane, ends in steps:
+            if ends:
+                model.end(lane)
             else:
-                users.asks(Call(str(tenant), 10 * tenant + lane))
-        while users.held:
-            users.give_back(0)
-        assert not users.waiting
-        assert users.pool.is_unused
+                model.add(Call(str(tenant), 10 * tenant + lane))
+        while model.running:
+            model.end(0)
+        assert not model.waiting
+        assert model.pool.is_unused
 
     asyncio.run(run())

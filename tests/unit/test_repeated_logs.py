@@ -1,4 +1,4 @@
-"""Repeated log messages are written once, or once in a while."""
+"""The rate limit for repeated log messages."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_a_message_is_due_again_after_its_interval(monkeypatch: pytest.MonkeyPat
     assert not logs.is_due("b")
 
 
-def test_a_message_is_due_again_after_its_cause_has_ended() -> None:
+def test_a_message_is_due_again_after_a_reset() -> None:
     logs = RepeatedLogs(LOGGER)
     assert logs.is_due("a")
     logs.forget()
     assert logs.is_due("a")
 
 
-def test_only_the_latest_subjects_are_remembered() -> None:
+def test_only_the_latest_subjects_are_stored() -> None:
     logs = RepeatedLogs(LOGGER)
     assert all(logs.is_due(number) for number in range(10_001))
     assert not logs.is_due(1)

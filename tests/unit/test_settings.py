@@ -224,7 +224,7 @@ def test_keys_are_neither_printed_nor_shown_nor_repeated_in_errors(
         assert first[:8] not in text
 
 
-def test_another_key_opens_and_seals_only_if_it_is_the_only_one() -> None:
+def test_another_key_decrypts_and_encrypts_only_if_it_is_the_only_one() -> None:
     first, other = generate_key(), generate_key()
     assert Settings().with_key(other).secrets.texts() == (other,)
     settings = load_settings(secrets={"keys": [first]})

@@ -74,7 +74,7 @@ async def running(
     )
     run = asyncio.create_task(supervisor.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield supervisor, run
     finally:
         run.cancel()

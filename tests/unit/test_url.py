@@ -1,4 +1,4 @@
-"""A URL names one endpoint, the same to every reader, or is refused."""
+"""Parsing of URLs."""
 
 from __future__ import annotations
 
@@ -35,27 +35,29 @@ def endpoint(scheme: str, host: str, port: int) -> Endpoint:
          "/%22%3C%3E%7C%7B%7D%5E%60"),
     ],
 )  # fmt: skip
-def test_a_url_names_an_endpoint_and_a_target(url: str, expected: Endpoint, target: str) -> None:
+def test_a_url_is_parsed_into_endpoint_and_target(
+    url: str, expected: Endpoint, target: str
+) -> None:
     assert parse_url(url) == (expected, target)
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        (None, "must be a text"),
-        (7, "must be a text"),
-        ("", "must be a text"),
-        ("http://example.com/" + "x" * 9000, "must be a text"),
+        (None, "must be a string"),
+        (7, "must be a string"),
+        ("", "must be a string"),
+        ("http://example.com/" + "x" * 9000, "must be a string"),
         ("example.com/hooks", "scheme must be http or https"),
         ("ftp://example.com/", "scheme must be http or https"),
         ("file:///etc/passwd", "scheme must be http or https"),
         ("gopher://example.com:70/_", "scheme must be http or https"),
-        ("http:example.com", "names no host"),
-        ("http:///path", "names no host"),
-        ("http://:80/", "names no host"),
-        ("http://user:secret@example.com/", "carries credentials"),
-        ("http://example.com@127.0.0.1/", "carries credentials"),
-        ("http://@example.com/", "carries credentials"),
+        ("http:example.com", "has no host"),
+        ("http:///path", "has no host"),
+        ("http://:80/", "has no host"),
+        ("http://user:secret@example.com/", "contains credentials"),
+        ("http://example.com@127.0.0.1/", "contains credentials"),
+        ("http://@example.com/", "contains credentials"),
         ("http://example.com:0/", "port 0"),
         ("http://example.com:65536/", "ort out of range"),
         ("http://example.com:abc/", "ort could not be cast"),
@@ -94,7 +96,9 @@ def test_a_url_names_an_endpoint_and_a_target(url: str, expected: Endpoint, targ
         ("http://☃︎\u200d.example/", ""),
     ],
 )
-def test_an_ambiguous_or_malformed_url_is_refused_with_its_reason(url: object, reason: str) -> None:
+def test_an_ambiguous_or_malformed_url_is_rejected_with_the_reason(
+    url: object, reason: str
+) -> None:
     with pytest.raises(InvalidReaction, match="cannot be called") as refused:
         parse_url(url)
     assert reason in str(refused.value)
@@ -111,23 +115,23 @@ def test_an_ambiguous_or_malformed_url_is_refused_with_its_reason(url: object, r
         ("https://[::1]:8443/", "[::1]:8443"),
     ],
 )
-def test_the_host_header_names_the_port_unless_it_is_the_schemes_own(url: str, header: str) -> None:
+def test_the_host_header_omits_the_default_port(url: str, header: str) -> None:
     assert parse_url(url)[0].host_header == header
 
 
-def test_tls_options_belong_to_https_endpoints_only() -> None:
+def test_only_https_endpoints_have_tls_options() -> None:
     options = TlsOptions(ca="PEM")
     assert parse_url("https://example.com/", tls=options)[0].tls == options
     assert parse_url("http://example.com/", tls=options)[0].tls == TlsOptions()
 
 
-def test_endpoints_that_differ_in_tls_options_share_no_connections() -> None:
+def test_endpoints_with_different_tls_options_differ() -> None:
     one, _ = parse_url("https://example.com/", tls=TlsOptions(ca="one"))
     other, _ = parse_url("https://example.com/", tls=TlsOptions(ca="other"))
     assert one != other
 
 
-def test_host_names_have_one_form() -> None:
+def test_host_names_have_a_canonical_form() -> None:
     assert ascii_host("EXAMPLE.com.") == "example.com"
     assert ascii_host("faß.example") == "xn--fa-hia.example"
     assert ascii_host("::0001") == "::1"
@@ -135,14 +139,14 @@ def test_host_names_have_one_form() -> None:
         ascii_host("")
 
 
-def test_a_host_is_a_literal_address_only_in_its_ordinary_form() -> None:
+def test_only_canonical_addresses_are_literal_addresses() -> None:
     assert str(literal_address("127.0.0.1")) == "127.0.0.1"
     assert str(literal_address("::1")) == "::1"
     assert literal_address("example.com") is None
     assert literal_address("127.1") is None
 
 
-def test_a_refused_url_is_named_without_what_is_secret_in_it() -> None:
+def test_the_error_about_an_invalid_url_is_redacted() -> None:
     for url in ("https://e.com:99999/?token=hunter2", "ftp://e.com/?a=1&api_key=hunter2#x"):
         with pytest.raises(InvalidReaction) as caught:
             parse_url(url)
@@ -160,13 +164,13 @@ def test_a_refused_url_is_named_without_what_is_secret_in_it() -> None:
         ("http://[::1]/", "::1"),
     ],
 )
-def test_a_trailing_dot_is_kept_for_resolution_alone(url: str, name: str) -> None:
+def test_a_trailing_dot_affects_only_resolution(url: str, name: str) -> None:
     found, _ = parse_url(url)
     assert found.name == name
     assert found.host == found.host_header.strip("[]") == name.removesuffix(".")
 
 
-def test_a_name_with_a_trailing_dot_shares_no_connections_with_the_one_without() -> None:
+def test_names_with_and_without_a_trailing_dot_differ() -> None:
     assert parse_url("http://example.com./")[0] != parse_url("http://example.com/")[0]
 
 
@@ -179,7 +183,9 @@ def test_a_name_with_a_trailing_dot_shares_no_connections_with_the_one_without()
         ("💩.la", "xn--ls8h.la"),
     ],
 )
-def test_a_host_that_idna_2008_refuses_is_named_in_the_form_to_use(host: str, form: str) -> None:
+def test_the_error_about_a_host_that_idna_2008_rejects_suggests_a_form(
+    host: str, form: str
+) -> None:
     with pytest.raises(InvalidReaction, match=f"write it as {form}"):
         parse_url(f"http://{host}/")
     assert parse_url(f"http://{form}/")[0].host == form

@@ -1,4 +1,4 @@
-"""Numbers in messages are plain, and nouns agree with them."""
+"""The wording of numbers in messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.cli.layout import short_reason
-from delivery.wording import counted, is_or_are, plain_number, sensible_milliseconds
+from delivery.wording import counted, is_or_are, plain_number, round_milliseconds
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_number_is_written_without_an_exponent(value: float, text: str) -> Non
 
 
 @given(st.floats(min_value=1e-9, max_value=1e14))
-def test_a_number_is_still_the_number(value: float) -> None:
+def test_a_number_is_written_precisely(value: float) -> None:
     text = plain_number(value)
     assert "e" not in text
     assert float(text) == pytest.approx(value, rel=1e-8)
@@ -48,8 +48,10 @@ def test_nouns_and_verbs_agree_with_their_number() -> None:
     ("value", "rounded"),
     [(1234.5678, 1234.6), (12.345678, 12.3), (1.2345, 1.23), (0.12345, 0.123), (None, None)],
 )
-def test_milliseconds_have_sensible_digits(value: float | None, rounded: float | None) -> None:
-    assert sensible_milliseconds(value) == rounded
+def test_milliseconds_are_rounded_to_three_digits(
+    value: float | None, rounded: float | None
+) -> None:
+    assert round_milliseconds(value) == rounded
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_milliseconds_have_sensible_digits(value: float | None, rounded: float |
             "Name or service not known",
         ),
         ("a.example: closed the connection", "https://a.example/x", "closed the connection"),
-        ("the timeout of 5 s was over", "https://a.example/x", "the timeout of 5 s was over"),
+        ("the timeout of 5 s expired", "https://a.example/x", "the timeout of 5 s expired"),
         ("a.example is not allowed", "https://a.example/x", "a.example is not allowed"),
         (None, "https://a.example/x", ""),
     ],

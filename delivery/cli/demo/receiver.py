@@ -17,7 +17,7 @@ import uvloop
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from delivery.cli.demo.scenario import ENDPOINTS
-from delivery.testing import Answer, Receiver
+from delivery.testing import Receiver, Respond
 
 if TYPE_CHECKING:
     from delivery.testing import ReceivedRequest, Step
@@ -42,7 +42,7 @@ class Tally:
     def count(self, request: ReceivedRequest, step: Step) -> None:
         """Take note of a request and of what it is answered."""
         path = request.path
-        status = step.status if isinstance(step, Answer) else 0
+        status = step.status if isinstance(step, Respond) else 0
         self._requests[path, request.webhook_id, status] += 1
         self._by_path[path] += 1
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from delivery.service import TriggerRequest
-from delivery.testing import Answer, FailFirst
+from delivery.testing import FailFirst, Respond
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,12 @@ class Endpoint:
 
 
 ENDPOINTS: Final = (
-    Endpoint("healthy", "answers 200", Answer()),
-    Endpoint("healthy-too", "answers 202", Answer(202)),
-    Endpoint("flaky", "fails twice, then 200", FailFirst(2, Answer(500)), calls=3),
-    Endpoint("slow", "200 after 100 ms", Answer(delay=0.1)),
-    Endpoint("failing", "always 500", Answer(500), calls=ATTEMPTS, succeeds=False),
-    Endpoint("gone", "410: disables its reaction", Answer(410), calls=None, succeeds=False),
+    Endpoint("healthy", "answers 200", Respond()),
+    Endpoint("healthy-too", "answers 202", Respond(202)),
+    Endpoint("flaky", "fails twice, then 200", FailFirst(2, Respond(500)), calls=3),
+    Endpoint("slow", "200 after 100 ms", Respond(delay=0.1)),
+    Endpoint("failing", "always 500", Respond(500), calls=ATTEMPTS, succeeds=False),
+    Endpoint("gone", "410: disables its reaction", Respond(410), calls=None, succeeds=False),
 )
 
 RETRY: Final = {"max_attempts": ATTEMPTS, "schedule": [0.5, 1.0], "jitter": 0.2}

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from delivery.cli.doctor.loopback import check_delivery
 from delivery.cli.options import COMMON, Common, load
 from delivery.errors import InvalidSetting
-from delivery.service.doctor import CHECKS, Finding, Verdict, examine
+from delivery.service.doctor import CHECKS, CheckStatus, Finding, examine
 from delivery.wording import counted
 
 __all__ = ["doctor"]
@@ -31,7 +31,7 @@ async def doctor(
         findings.append(finding)
         if not common.json:
             output.marked(finding.verdict.mark, finding.check, finding.detail, finding.advice)
-    failed = [finding for finding in findings if finding.verdict is Verdict.FAILED]
+    failed = [finding for finding in findings if finding.verdict is CheckStatus.FAILED]
     if common.json:
         output.json({"ok": not failed, "checks": findings})
     else:
@@ -49,12 +49,12 @@ async def _examine(common: Common, *, skip_delivery: bool) -> AsyncIterator[Find
     try:
         settings = load(common)
     except InvalidSetting as error:
-        yield Finding("settings", Verdict.FAILED, str(error), "see `delivery config show`")
+        yield Finding("settings", CheckStatus.FAILED, str(error), "see `delivery config show`")
         for name in CHECKS:
-            yield Finding(name, Verdict.SKIPPED, "not without the settings")
+            yield Finding(name, CheckStatus.SKIPPED, "not without the settings")
         return
     changed = len(settings.model_fields_set)
     detail = f"valid; {counted(changed, 'section')} changed" if changed else "all are defaults"
-    yield Finding("settings", Verdict.OK, detail)
+    yield Finding("settings", CheckStatus.OK, detail)
     async for finding in examine(settings, None if skip_delivery else check_delivery):
         yield finding

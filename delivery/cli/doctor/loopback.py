@@ -13,8 +13,8 @@ from delivery.http.native import NativeTransport
 from delivery.message.signing import generate_secret, verify
 from delivery.models import FailureKind, JobStatus
 from delivery.service import connect
-from delivery.service.doctor import Finding, Verdict
-from delivery.testing import Answer, Receiver
+from delivery.service.doctor import CheckStatus, Finding
+from delivery.testing import Receiver, Respond
 from delivery.wording import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def check_delivery(url: str, settings: Settings) -> Finding:
     try:
         async with AsyncExitStack() as stack:
             receiver = await stack.enter_async_context(Receiver())
-            receiver.endpoint(_PATH, Answer())
+            receiver.endpoint(_PATH, Respond())
             transport = NativeTransport(
                 _LoopbackGuard(settings, receiver.port),
                 settings.http.keepalive,
@@ -84,7 +84,7 @@ async def check_delivery(url: str, settings: Settings) -> Finding:
             took = (time.perf_counter() - started) * 1000
             logs = await engine.logs.list(job_id=job.id, tenant_id="delivery-doctor")
     except DeliveryError as error:
-        return Finding(_NAME, Verdict.FAILED, str(error))
+        return Finding(_NAME, CheckStatus.FAILED, str(error))
     return _judge(job, receiver, secret, len(logs.items), took)
 
 
@@ -92,23 +92,23 @@ def _judge(job: Job, receiver: Receiver, secret: str, logged: int, took: float) 
     if job.failure_kind is FailureKind.BLOCKED and receiver.count() == 0:
         return Finding(
             _NAME,
-            Verdict.WARNING,
+            CheckStatus.WARNING,
             "another process took the job, and may not call this machine",
             "workers run elsewhere; to see a delivery from here, stop them for a moment",
         )
     if job.status is not JobStatus.SUCCEEDED:
-        return Finding(_NAME, Verdict.FAILED, f"the job {job.status}: {job.error}")
+        return Finding(_NAME, CheckStatus.FAILED, f"the job {job.status}: {job.error}")
     if not receiver.received or logged != 1:
         detail = (
             f"{counted(receiver.count(), 'request')} arrived and {logged} logged, but 1 is right"
         )
-        return Finding(_NAME, Verdict.FAILED, detail)
+        return Finding(_NAME, CheckStatus.FAILED, detail)
     request = receiver.received[0]
     try:
         verify(request.body, request.headers, secret)
     except InvalidSignature as error:
-        return Finding(_NAME, Verdict.FAILED, f"the signature was refused: {error}")
-    return Finding(_NAME, Verdict.OK, f"sent, verified and logged in {took:.0f} ms")
+        return Finding(_NAME, CheckStatus.FAILED, f"the signature was refused: {error}")
+    return Finding(_NAME, CheckStatus.OK, f"sent, verified and logged in {took:.0f} ms")
 
 
 def _modest(settings: Settings, port: int) -> Settings:

@@ -215,7 +215,7 @@ CALL = Call()
 
 
 def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":
-    """Return the current options with those that were given; a concealed key stays as it is."""
+    """Return the current options with those that were given; a redacted key stays as it is."""
     from dataclasses import fields, replace
 
     named = {each.name: getattr(given, each.name) for each in fields(given)}

@@ -85,16 +85,16 @@ async def show_secrets(
     reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
     """Show the secrets of a reaction: signing secrets, TLS key, and values hidden elsewhere."""
-    from delivery.message.redaction.calls import conceal, hidden_parts
+    from delivery.message.redaction.calls import redact_call, secret_parts
     from delivery.rendering import to_json
 
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         reaction = await engine.reactions.get(key, reveal=True, tenant_id=tenant)
-    visible = hidden_parts(conceal(reaction.params))
+    visible = secret_parts(redact_call(reaction.params))
     hidden = {
         part: value
-        for part, value in hidden_parts(reaction.params).items()
+        for part, value in secret_parts(reaction.params).items()
         if value != visible[part] and part != "secrets"
     }
     secrets = [to_json(each) | {"secret": each.secret} for each in reaction.secrets]

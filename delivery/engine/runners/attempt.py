@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.engine.runners.prepared_calls import PreparedCall
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.message.request.template import Rendered
     from delivery.models import Exchange, FailureKind
     from delivery.store.queue import ClaimedJob
@@ -28,8 +28,8 @@ class Attempt:
     lease_id: UUID
     job: ClaimedJob
     call: PreparedCall
-    place: Place | None = None
-    """Place at the endpoint that the job waited for. The runner hands it to the transport."""
+    slot: Slot | None = None
+    """Slot at the endpoint that the job waited for. The runner hands it to the transport."""
     rendered: Rendered | None = None
     """Request. None until it is complete; the call begins immediately after that."""
     exchange: Exchange | None = None

@@ -23,9 +23,14 @@ _SHORT: Final = 0.0005
 
 
 class Computations:
-    """Queue of computations. Times are of the monotonic clock."""
+    """Queue of computations.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds of a clock that is never set. Tests replace it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._waiting: Rounds[asyncio.Future[None]] = Rounds()
         self._given = False
         """True if a turn was given whose computation has not begun."""
@@ -35,7 +40,7 @@ class Computations:
 
     async def begin(self, tenant: Hashable, lane: Hashable) -> None:
         """Wait for the turn; `end` must follow in the same turn of the event loop."""
-        now = time.monotonic()
+        now = self._clock()
         if self._waiting or self._given or now < self._free_at:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(tenant, lane, turn)
@@ -47,7 +52,7 @@ class Computations:
                     self._given = False
                     self._schedule()
                 raise
-            now = time.monotonic()
+            now = self._clock()
         self._began = now
 
     async def run(self, tenant: Hashable, lane: Hashable, work: Callable[[], None]) -> None:
@@ -64,7 +69,7 @@ class Computations:
 
     def end(self) -> None:
         """Note the end of the computation."""
-        now = time.monotonic()
+        now = self._clock()
         took = now - self._began
         self._free_at = now + took if took > _SHORT else now
         self._given = False
@@ -73,11 +78,15 @@ class Computations:
     def _schedule(self) -> None:
         """Schedule the next turn."""
         if self._waiting and not self._given and self._timer is None:
-            delay = max(self._free_at - time.monotonic(), 0.0)
+            delay = max(self._free_at - self._clock(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(delay, self._next)
 
     def _next(self) -> None:
         self._timer = None
+        # Timers of uvloop count whole milliseconds, and can fire up to one too early.
+        if self._clock() < self._free_at:
+            self._schedule()
+            return
         while not self._given:
             taken = self._waiting.take()
             if taken is None:

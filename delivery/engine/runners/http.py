@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from delivery.engine.runners.computations import Computations
-from delivery.engine.runners.place_waiters import PlaceWaiters
+from delivery.engine.runners.slot_waiters import SlotWaiters
 from delivery.http.request import Request
 from delivery.message.template.parsing import TemplateError
 from delivery.models import LONG_RESPONSE, FailureKind
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from delivery.clock import Clock
     from delivery.engine.runners.attempt import Attempt
     from delivery.engine.runners.prepared_calls import PreparedCall
-    from delivery.http.pool import Place
+    from delivery.http.pool import Slot
     from delivery.http.transport import Transport
     from delivery.message.request.template import Rendered
     from delivery.models import Exchange
@@ -37,8 +37,8 @@ class HttpRunner:
     def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
         self._clock = clock
-        self.waiters = PlaceWaiters(transport)
-        """Jobs that wait for a place at their endpoint."""
+        self.waiters = SlotWaiters(transport)
+        """Jobs that wait for a slot at their endpoint."""
         self.computations = Computations()
         """Turns of the computations that may take long."""
 
@@ -46,22 +46,22 @@ class HttpRunner:
         """Make the call of a claimed job, and fill in the attempt.
 
         Returns:
-            False if the job has to wait for a place at its endpoint. It then runs again with it.
+            False if the job has to wait for a slot at its endpoint. It then runs again with it.
 
         Raises:
             MissingKey: The payload is encrypted with a key that is missing here.
             CancelledError: The call was cut off; `attempt.rendered` shows whether it had begun.
         """
         job, call = attempt.job, attempt.call
-        # An encrypted payload begins with `sealed:`.
-        computes = call.computes or job.payload[:1] == b"s"  # type: ignore[index]
+        # An encrypted payload begins with `encrypted:`.
+        computes = call.computes or job.payload[:1] == b"e"  # type: ignore[index]
         if computes and not await self._begin_computation(attempt):
             return False
         try:
             attempt.rendered = rendered = call.render(job, self._clock.now())
         except BaseException as error:
-            if attempt.place is not None:
-                attempt.place.release()
+            if attempt.slot is not None:
+                attempt.slot.release()
             if not isinstance(error, TemplateError):
                 raise
             attempt.fail(FailureKind.MISCONFIGURED, str(error))
@@ -69,7 +69,7 @@ class HttpRunner:
         finally:
             if computes:
                 self.computations.end()
-        exchange = await self.send(call, rendered, job.tenant_id, job.lane, attempt.place)
+        exchange = await self.send(call, rendered, job.tenant_id, job.lane, attempt.slot)
         attempt.exchange = exchange
         attempt.is_long = (
             computes
@@ -84,7 +84,7 @@ class HttpRunner:
         rendered: Rendered,
         tenant_id: str | None = None,
         lane: UUID | None = None,
-        place: Place | None = None,
+        slot: Slot | None = None,
     ) -> Coroutine[Any, Any, Exchange]:
         """Return the exchange of a request, with its redirects, to be awaited.
 
@@ -93,7 +93,7 @@ class HttpRunner:
             rendered: Request.
             tenant_id: Tenant and lane of the job. They take turns where calls have to wait.
             lane: See `tenant_id`.
-            place: Place at the endpoint that the job waited for.
+            slot: Slot at the endpoint that the job waited for.
         """
         request = Request(
             call.endpoint,
@@ -104,7 +104,7 @@ class HttpRunner:
             call.connect_timeout,
             tenant_id,
             lane,
-            place,
+            slot,
         )
         if call.redirects is None:
             return self._transport.send(request)
@@ -113,11 +113,11 @@ class HttpRunner:
     async def _begin_computation(self, attempt: Attempt) -> bool:
         """Wait for the turn to make a request that may take long; `computations.end` must follow.
 
-        Meanwhile other jobs may have taken the places at the endpoint. Then the job waits for a
-        place outside of any call, and the result is False.
+        Meanwhile other jobs may have taken the slots at the endpoint. Then the job waits for a
+        slot outside of any call, and the result is False.
         """
         await self.computations.begin(attempt.job.tenant_id, attempt.job.lane)
-        if attempt.place is None and self.waiters.take(attempt):
+        if attempt.slot is None and self.waiters.take(attempt):
             self.computations.end()
             return False
         return True

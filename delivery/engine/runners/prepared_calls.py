@@ -16,20 +16,20 @@ from delivery.engine.yielding import LoopYielder
 from delivery.errors import MissingKey
 from delivery.http.redirects import Redirects
 from delivery.http.tls.contexts import with_minimum
-from delivery.message.redaction.by_name import redact_query, redact_url, tells_secret_names
+from delivery.message.redaction.by_name import may_have_secret_names, redact_query, redact_url
 from delivery.message.redaction.declared_credentials import declared_secrets, declares_secret_body
 from delivery.message.redaction.scrubber import Scrubber, secrets_in_call, secrets_in_value
 from delivery.message.request.template import RequestTemplate
 from delivery.message.request.url import add_query, parse_url
 from delivery.message.signing.stored_secrets import decode_signing, signer_for
 from delivery.message.storage.calls import StoredCall, decode_params
-from delivery.message.storage.encryption import Sealer
-from delivery.message.storage.payloads import open_payload
+from delivery.message.storage.encryption import Cipher
+from delivery.message.storage.payloads import decrypt_payload
 from delivery.message.template.decoded_payload import DecodedPayload
 from delivery.message.template.filling import compile_call, plain_url
 from delivery.message.template.parsing import has_placeholders
 from delivery.observe.repeated_logs import RepeatedLogs
-from delivery.observe.secret_filter import hide_secrets_of
+from delivery.observe.secret_filter import register_scrubber
 from delivery.policy.outcome import OutcomeRules, compile_actions
 from delivery.policy.retry import validate_policy
 from delivery.store import reactions
@@ -59,7 +59,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _KEPT: Final = 20_000
-_NO_KEYS: Final = Sealer()
+_NO_KEYS: Final = Cipher()
 
 
 class UnreadableCall(Exception):
@@ -72,7 +72,7 @@ class PreparedCall:
 
     endpoint: Endpoint
     method: str
-    shown_url: str
+    redacted_url: str
     """Redacted URL, for storage."""
     template: RequestTemplate
     rules: OutcomeRules
@@ -82,7 +82,7 @@ class PreparedCall:
     concurrency: int | None
     scrubber: Scrubber | None = None
     """Scrubber of the secrets in the call. None without secrets."""
-    sealer: Sealer = _NO_KEYS
+    cipher: Cipher = _NO_KEYS
     """Decrypts encrypted payloads."""
     redirects: Redirects | None = None
     """Follows redirects. None if redirects are not followed."""
@@ -100,15 +100,15 @@ class PreparedCall:
         """
         message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
         payload = job.payload or b""
-        # Encrypted payloads begin with `sealed:`, and no JSON with this letter.
-        sealed = payload[:1] == b"s"
-        if not sealed and self.templated is None:
+        # Encrypted payloads begin with `encrypted:`, and no JSON with this letter.
+        encrypted = payload[:1] == b"e"
+        if not encrypted and self.templated is None:
             # Nearly all calls end here.
             return self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
-        if sealed:
-            payload = open_payload(payload, self.sealer)
+        if encrypted:
+            payload = decrypt_payload(payload, self.cipher)
         decoded = DecodedPayload(payload)
         if self.templated is not None:
             facts = facts_of(job, self.templated.about)
@@ -132,7 +132,7 @@ class PreparedCall:
 
     def _scrubbed(self, rendered: Rendered, payload: bytes, decoded: DecodedPayload) -> Rendered:
         """Return the request with the secrets of the payload scrubbed in all stored parts."""
-        if not decoded.is_decoded and not tells_secret_names(payload):
+        if not decoded.is_decoded and not may_have_secret_names(payload):
             return rendered
         scrubber = Scrubber(secrets_in_value(decoded.value))
         if not scrubber:
@@ -140,11 +140,11 @@ class PreparedCall:
         known = rendered.scrubber or self.scrubber
         if known is not None:
             scrubber = known.plus(scrubber)
-        shown_url = rendered.shown_url or self.shown_url
+        redacted_url = rendered.redacted_url or self.redacted_url
         return rendered._replace(
             scrubber=scrubber,
             stored_head=scrubber.scrub(rendered.stored_head),
-            shown_url=scrubber.scrub_text(shown_url),
+            redacted_url=scrubber.scrub_text(redacted_url),
         )
 
 
@@ -155,7 +155,7 @@ def prepare(
     *,
     about: About | None = None,
     secrets: Iterable[str] = (),
-    sealer: Sealer = _NO_KEYS,
+    cipher: Cipher = _NO_KEYS,
 ) -> PreparedCall:
     """Prepare a call.
 
@@ -165,7 +165,7 @@ def prepare(
         signer: Signs the requests.
         about: Fields of the reaction for placeholders. None for a direct job.
         secrets: Secrets that are not in `params`: those that `signer` signs with.
-        sealer: Decrypts the payloads of jobs.
+        cipher: Decrypts the payloads of jobs.
 
     Raises:
         DeliveryError: The call cannot be made with these parameters.
@@ -175,7 +175,7 @@ def prepare(
     endpoint, target = parse_url(plain_url(params.url), tls=tls)
     known = [*secrets, *secrets_in_call(params)]
     scrubber = Scrubber(known) if known else None
-    shown_url = redact_url(params.url)
+    redacted_url = redact_url(params.url)
     call = compile_call(params)
     templated = None
     if call is not None:
@@ -187,17 +187,17 @@ def prepare(
             signer,
             about or About(),
             scrubber,
-            has_secrets=any(map(has_placeholders, known)) or _may_contain_secrets(params.body),
+            has_secrets=any(map(has_placeholders, known)) or _may_have_secrets(params.body),
             secrets=tuple(known),
         )
     elif params.query:
         target = add_query(target, params.query)
-        shown_url = f"{endpoint.scheme}://{endpoint.host_header}{redact_query(target)}"
+        redacted_url = f"{endpoint.scheme}://{endpoint.host_header}{redact_query(target)}"
     timeout, connect_timeout = _timeouts(params, settings)
     return PreparedCall(
         endpoint=endpoint,
         method=params.method,
-        shown_url=shown_url if scrubber is None else scrubber.scrub_text(shown_url),
+        redacted_url=redacted_url if scrubber is None else scrubber.scrub_text(redacted_url),
         template=RequestTemplate(
             params,
             host=endpoint.host_header,
@@ -214,7 +214,7 @@ def prepare(
         connect_timeout=connect_timeout,
         concurrency=params.concurrency,
         scrubber=scrubber,
-        sealer=sealer,
+        cipher=cipher,
         redirects=_redirects(params, tls.minimum_version, secrets) if params.redirects else None,
         templated=templated,
         computes=templated is not None or params.compression is not None,
@@ -233,37 +233,37 @@ def _redirects(params: HttpParams, oldest_tls: str | None, secrets: Iterable[str
     return Redirects(params.redirects, oldest_tls, declared, declares_secret_body(params.body))
 
 
-def prepare_stored(stored: StoredVersion, settings: HttpSettings, sealer: Sealer) -> PreparedCall:
+def prepare_stored(stored: StoredVersion, settings: HttpSettings, cipher: Cipher) -> PreparedCall:
     """Prepare the call of a reaction's version, with the reaction's signing secrets.
 
     Raises:
         DeliveryError: The call cannot be made with its parameters, or a key is missing.
         KeyError, TypeError, ValueError: The stored form is invalid.
     """
-    signing = decode_signing(stored.signing, sealer)
+    signing = decode_signing(stored.signing, cipher)
     return prepare(
-        decode_params(stored.call, sealer),
+        decode_params(stored.call, cipher),
         settings,
         signer_for(signing),
         about=About(stored.name, stored.area_id),
         secrets=[each.secret for each in signing],
-        sealer=sealer,
+        cipher=cipher,
     )
 
 
-def _may_contain_secrets(body: Body) -> bool:
+def _may_have_secrets(body: Body) -> bool:
     """Return whether a body may contain secrets once its placeholders are filled in."""
     text = body.content
-    return isinstance(text, str) and has_placeholders(text) and tells_secret_names(text.encode())
+    return isinstance(text, str) and has_placeholders(text) and may_have_secret_names(text.encode())
 
 
 class PreparedCalls:
     """Cache of the prepared calls of reaction versions."""
 
-    def __init__(self, executor: Executor, settings: HttpSettings, sealer: Sealer) -> None:
+    def __init__(self, executor: Executor, settings: HttpSettings, cipher: Cipher) -> None:
         self._executor = executor
         self._settings = settings
-        self._sealer = sealer
+        self._cipher = cipher
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
         self._failures = RepeatedLogs(logger)
         self._yielder = LoopYielder()
@@ -331,17 +331,17 @@ class PreparedCalls:
         return self._calls[key]
 
     def _attempt(
-        self, prepare_it: Callable[[T, HttpSettings, Sealer], PreparedCall], stored: T
+        self, prepare_it: Callable[[T, HttpSettings, Cipher], PreparedCall], stored: T
     ) -> PreparedCall | Exception:
         # A row that cannot be read must fail its own jobs, not the worker.
         try:
-            call = prepare_it(stored, self._settings, self._sealer)
+            call = prepare_it(stored, self._settings, self._cipher)
         except Exception as error:  # noqa: BLE001
             return error
         if call.scrubber is not None:
-            hide_secrets_of(call.scrubber, of_one_job=prepare_it is _prepare_direct)
+            register_scrubber(call.scrubber, of_one_job=prepare_it is _prepare_direct)
         return call
 
 
-def _prepare_direct(stored: StoredCall, settings: HttpSettings, sealer: Sealer) -> PreparedCall:
-    return prepare(decode_params(stored, sealer), settings, sealer=sealer)
+def _prepare_direct(stored: StoredCall, settings: HttpSettings, cipher: Cipher) -> PreparedCall:
+    return prepare(decode_params(stored, cipher), settings, cipher=cipher)

@@ -81,10 +81,10 @@ class TemplatedRequest:
         )
         event_type = facts.trigger_type or ""
         rendered = template.render(message_id, timestamp, event_type, facts.created_at, payload)
-        shown_url = origin + redact_query(filled.target)
+        redacted_url = origin + redact_query(filled.target)
         if scrubber is not None:
-            shown_url = scrubber.scrub_text(shown_url)
-        return rendered._replace(shown_url=shown_url, scrubber=scrubber)
+            redacted_url = scrubber.scrub_text(redacted_url)
+        return rendered._replace(redacted_url=redacted_url, scrubber=scrubber)
 
 
 def facts_from(

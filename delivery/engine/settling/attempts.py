@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from delivery.engine.endpoint_health import EndpointHealthTracker
     from delivery.engine.runners.attempt import Attempt
     from delivery.engine.settling.settler import Settler
-    from delivery.policy.outcome import Verdict
+    from delivery.policy.outcome import Decision
     from delivery.settings import LogSettings
     from delivery.store.queue import ClaimedJob
 
@@ -86,17 +86,17 @@ class AttemptRecorder:
         number = job.attempt + 1 - job.uncounted
         if attempt.call.rules.is_success(exchange.status_code, exchange.failure_kind):
             # Nearly all calls succeed. `decide` would return the same.
-            verdict = SUCCESS
+            decision = SUCCESS
             if self._health.observed:
-                self._note(job, verdict, exchange, number, now)
+                self._note(job, decision, exchange, number, now)
         else:
-            verdict = self._judge(attempt, exchange, number, now)
+            decision = self._judge(attempt, exchange, number, now)
         self._settler.add(
             results.delivered(
-                attempt, exchange, verdict, now, self._ids.new(now), self._max_body, self._max_head
+                attempt, exchange, decision, now, self._ids.new(now), self._max_body, self._max_head
             )
         )
-        self._on_finished(job.lane, end_of(exchange, verdict, number))
+        self._on_finished(job.lane, end_of(exchange, decision, number))
 
     def cut_off(self, attempt: Attempt) -> None:
         """Return the job of a cancelled call to the queue, and log the attempt as lost."""
@@ -125,10 +125,10 @@ class AttemptRecorder:
         self._settler.add(result)
         self._on_finished(attempt.job.lane, CallEnd.NOT_CALLED)
 
-    def _judge(self, attempt: Attempt, exchange: Exchange, number: int, now: float) -> Verdict:
+    def _judge(self, attempt: Attempt, exchange: Exchange, number: int, now: float) -> Decision:
         """Decide on a job whose call did not succeed, and report it to the endpoint's health."""
         job, call = attempt.job, attempt.call
-        verdict = decide(
+        decision = decide(
             status_code=exchange.status_code,
             failure_kind=exchange.failure_kind,
             attempt=number,
@@ -142,27 +142,27 @@ class AttemptRecorder:
             draw=random.random,
             due_at=job.due_at,
         )
-        self._note(job, verdict, exchange, number, now)
-        if verdict.disable_reaction and job.reaction_id is not None:
+        self._note(job, decision, exchange, number, now)
+        if decision.disable_reaction and job.reaction_id is not None:
             reason = f"the endpoint responded with {exchange.status_code} (gone)"
             self._settler.disable(job.reaction_id, reason)
-        return verdict
+        return decision
 
     def _note(
-        self, job: ClaimedJob, verdict: Verdict, exchange: Exchange, number: int, now: float
+        self, job: ClaimedJob, decision: Decision, exchange: Exchange, number: int, now: float
     ) -> None:
         """Report a reaction's call to the health of its endpoint, if it says anything about it."""
-        observation = classify(verdict, exchange.status_code, exchange.failure_kind)
+        call_result = classify(decision, exchange.status_code, exchange.failure_kind)
         if (
             job.reaction_id is not None
             and job.reaction_version is not None
-            and observation is not None
+            and call_result is not None
         ):
             self._health.note(
                 job.reaction_id,
                 job.reaction_version,
-                observation,
+                call_result,
                 exchange.total_ms / 1000,
                 lambda: retry_after_of(exchange.response_head, now),
-                early=is_early(verdict, number),
+                early=is_early(decision, number),
             )

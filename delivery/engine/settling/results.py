@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Final
 from delivery.engine.runners.prepared_calls import UnreadableCall
 from delivery.errors import MissingKey
 from delivery.message.request.head import cut_head
-from delivery.message.storage.exchanges import is_cut_off, kept_body, kept_head, kept_text
+from delivery.message.storage.exchanges import (
+    is_cut_off,
+    storable_body,
+    storable_head,
+    storable_text,
+)
 from delivery.models import FailureKind, JobStatus, Outcome, ReactionState
-from delivery.policy.outcome import Verdict
+from delivery.policy.outcome import Decision
 from delivery.policy.retry import elapsed
 from delivery.store.settlements import Settlement
 
@@ -53,7 +58,7 @@ _ABORTED: Final = "the call was aborted ({}); the request may have been received
 def delivered(
     attempt: Attempt,
     exchange: Exchange,
-    verdict: Verdict,
+    decision: Decision,
     now: float,
     log_id: UUID,
     max_body: int,
@@ -64,17 +69,17 @@ def delivered(
     Args:
         attempt: Attempt.
         exchange: Exchange of the attempt, or an empty one for an attempt that failed without.
-        verdict: Decision on the job.
+        decision: Decision on the job.
         now: Time of the end.
         log_id: Id of the log row.
         max_body: Number of bytes of a body that are stored.
         max_head: Number of bytes of a head that are stored.
     """
     job, call, rendered = attempt.job, attempt.call, attempt.rendered
-    scrubber, shown_url = call.scrubber, call.shown_url
-    head = body = size = None
+    scrubber, redacted_url, head, body, size = call.scrubber, call.redacted_url, None, None, None
     if rendered is not None:
-        scrubber, shown_url = rendered.scrubber or scrubber, rendered.shown_url or shown_url
+        scrubber = rendered.scrubber or scrubber
+        redacted_url = rendered.redacted_url or redacted_url
         head = rendered.stored_head
         if len(head) > max_head:
             head = cut_head(head, max_head)
@@ -88,22 +93,22 @@ def delivered(
         job.claim,
         job.lane,
         job.priority,
-        verdict.status,
+        decision.status,
         job.attempt + 1,
         job.uncounted,
-        verdict.run_at,
-        verdict.exhausted,
-        verdict.failure_kind,
-        None if exchange.error is None else kept_text(exchange.error, scrubber),
+        decision.run_at,
+        decision.exhausted,
+        decision.failure_kind,
+        None if exchange.error is None else storable_text(exchange.error, scrubber),
         exchange.status_code,
         now,
         log_id,
         job.trigger_id,
         job.reaction_id,
         job.tenant_id,
-        verdict.outcome,
+        decision.outcome,
         call.method,
-        shown_url,
+        redacted_url,
         exchange.total_ms,
         exchange.dns_ms,
         exchange.connect_ms,
@@ -116,8 +121,8 @@ def delivered(
         head,
         body,
         size,
-        kept_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
-        kept_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
+        storable_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
+        storable_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
     )
 
@@ -128,7 +133,7 @@ def _request_body(
     """Return the body to store, or None if it is the job's payload, which is stored already."""
     if call.template.sends_payload and rendered.plain_body is job.payload:
         return None
-    return kept_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
+    return storable_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
 
 
 def _unlogged(
@@ -222,7 +227,7 @@ def cut_off(attempt: Attempt, now: float, log_id: UUID, max_body: int, max_head:
     job, call, rendered = attempt.job, attempt.call, attempt.rendered
     error = _CUT_OFF
     if attempt.abort_reason is not None:
-        error = _ABORTED.format(kept_text(attempt.abort_reason, call.scrubber))
+        error = _ABORTED.format(storable_text(attempt.abort_reason, call.scrubber))
     return _unlogged(attempt.lease_id, job, now, JobStatus.QUEUED)._replace(
         attempt=job.attempt + 1,
         uncounted=job.uncounted + 1,
@@ -230,7 +235,7 @@ def cut_off(attempt: Attempt, now: float, log_id: UUID, max_body: int, max_head:
         outcome=Outcome.LOST.value,
         error=error,
         method=call.method,
-        endpoint=call.shown_url,
+        endpoint=call.redacted_url,
         request_head=None if rendered is None else cut_head(rendered.stored_head, max_head),
         request_body=None if rendered is None else _request_body(job, call, rendered, max_body),
         request_size=None if rendered is None else len(rendered.plain_body),
@@ -250,11 +255,11 @@ def interrupted(
 
     The attempt is logged like one that was cut off, together with the exchange up to that point.
     """
-    verdict = Verdict(JobStatus.QUEUED, Outcome.LOST, run_at)
+    decision = Decision(JobStatus.QUEUED, Outcome.LOST, run_at)
     exchange.error = (
         f"the request may have been received, but the call could not be completed: {exchange.error}"
     )
-    result = delivered(attempt, exchange, verdict, now, log_id, max_body, max_head)
+    result = delivered(attempt, exchange, decision, now, log_id, max_body, max_head)
     return result._replace(uncounted=attempt.job.uncounted + 1)
 
 

@@ -1,4 +1,4 @@
-"""httpx's own transport, made to connect to nothing but addresses that the guard has judged."""
+"""Transport of httpx that connects only to addresses that the guard has checked."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
     from delivery.http.guard import Guard
 
-__all__ = ["PinnedHttpxTransport"]
+__all__ = ["GuardedHttpxTransport"]
 
 
-class PinnedHttpxTransport(httpx.AsyncHTTPTransport):
-    """Like its parent, without proxies, and with the guard between it and the network."""
+class GuardedHttpxTransport(httpx.AsyncHTTPTransport):
+    """Transport of httpx with the guard, and without proxies."""
 
     def __init__(self, guard: Guard, context: ssl.SSLContext, limits: httpx.Limits) -> None:
         super().__init__(verify=context, limits=limits, trust_env=False)
-        # httpx has no argument for what connects; the pool, which is httpcore's, has one.
+        # httpx has no argument for the network backend, but the pool of httpcore has one.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_Pinned(guard),
+            network_backend=_GuardedBackend(guard),
         )
 
 
-class _Pinned(httpcore.AsyncNetworkBackend):
-    """Resolves by the guard, and connects to one of the addresses that it gives."""
+class _GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Network backend that connects to an address checked by the guard."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -50,12 +50,12 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection; see the parent.
+        """Connect to a host; see `httpcore.AsyncNetworkBackend`.
 
         Raises:
             AddressBlocked: as `Guard.resolve_name`.
             socket.gaierror, UnicodeError: as `Guard.resolve_name`.
-            httpcore.ConnectError, httpcore.ConnectTimeout: if none of the addresses answers.
+            httpcore.ConnectError, httpcore.ConnectTimeout: if no address accepts the connection.
         """
         failure: Exception = httpcore.ConnectError("the name has no addresses")
         for address in await self._guard.resolve_name(host):
@@ -66,5 +66,5 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         raise failure
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep."""
+        """Sleep; see `httpcore.AsyncNetworkBackend`."""
         await asyncio.sleep(seconds)

@@ -1,8 +1,8 @@
-"""Connections for httpcore that never pass stray bytes off as the response to a request.
+"""Connections for httpcore that detect unrequested bytes.
 
 httpcore buffers bytes after a response in a private queue and reads them as the next response. Here
-a request is written to a used connection only if nothing has arrived on it since the last response;
-otherwise httpcore is sent to another one.
+a request is written to a reused connection only if no bytes have arrived since the last response.
+Otherwise httpcore uses another connection.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkStream", "open_stream"]
 
-_MOST_BUFFERED: Final = 262_144
-"""Bytes that may wait to be read before the socket is no longer read."""
+_MAX_BUFFERED: Final = 262_144
+"""Number of buffered bytes above which the socket is not read."""
 
 
 async def open_stream(
@@ -38,7 +38,7 @@ async def open_stream(
     """Connect to an IP address.
 
     Raises:
-        httpcore.ConnectError, httpcore.ConnectTimeout: if that fails.
+        httpcore.ConnectError, httpcore.ConnectTimeout: if the connection fails.
     """
     with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
         async with asyncio.timeout(timeout):
@@ -55,28 +55,28 @@ async def open_stream(
 
 
 class NetworkStream(httpcore.AsyncNetworkStream):
-    """A connection of httpcore's, plain or with TLS."""
+    """Connection for httpcore, with or without TLS."""
 
     def __init__(self, transport: asyncio.Transport, buffer: _Buffer) -> None:
         self._transport = transport
         self._buffer = buffer
         self._unread: select.poll | None = None
         self._has_read = False
-        """Whether anything was read since the last write: a response came before it."""
+        """True if data were read since the last write, so a response has arrived."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return some bytes, at most so many; none: the other side has closed."""
+        """Read at most `max_bytes`. An empty result means that the server has closed."""
         self._has_read = True
         with _mapped(httpcore.ReadTimeout, httpcore.ReadError):
             async with asyncio.timeout(timeout):
                 return await self._buffer.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it.
+        """Write all bytes.
 
         Raises:
-            httpcore.ConnectionNotAvailable: if a request would begin although something has
-                arrived since the last response; httpcore then uses another connection.
+            httpcore.ConnectionNotAvailable: if bytes have arrived since the last response and a
+                new request would begin. httpcore then uses another connection.
         """
         if not buffer:
             return
@@ -91,9 +91,9 @@ class NetworkStream(httpcore.AsyncNetworkStream):
                 await self._buffer.drain()
 
     async def aclose(self) -> None:
-        """Close at once."""
+        """Close the connection immediately."""
         self._transport.abort()
-        # Lets the event loop run the callback that releases the socket.
+        # Let the event loop run the callback that releases the socket.
         await asyncio.sleep(0)
 
     async def start_tls(
@@ -102,7 +102,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Return the connection with TLS on it.
+        """Start TLS on the connection.
 
         Raises:
             httpcore.ConnectError, httpcore.ConnectTimeout: if the handshake fails.
@@ -114,7 +114,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         except BaseException:
             self._transport.abort()
             raise
-        # An event loop calls `connection_made` of an upgraded connection or does not.
+        # Not all event loops call `connection_made` again after the upgrade.
         self._buffer.transport = secured
         return NetworkStream(secured, self._buffer)
 
@@ -134,7 +134,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         return secured
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore asks for: whether something can be read, or facts of the socket."""
+        """Return information for httpcore: readability, or facts about the socket."""
         if info == "is_readable":
             return self._is_readable()
         names = {"server_addr": "peername", "client_addr": "sockname"}
@@ -149,7 +149,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
 
 
 class _Buffer(asyncio.Protocol):
-    """Keeps what arrived until it is read."""
+    """Buffer of received bytes."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -164,11 +164,11 @@ class _Buffer(asyncio.Protocol):
 
     @property
     def is_readable(self) -> bool:
-        """Whether a read would return at once."""
+        """True if a read would return immediately."""
         return self._readable.is_set()
 
     def raise_if_lost(self) -> None:
-        """Raise the error that the connection was lost by.
+        """Raise the error by which the connection was lost.
 
         Raises:
             OSError: if it is lost.
@@ -178,7 +178,7 @@ class _Buffer(asyncio.Protocol):
             raise self._error or ConnectionError(message)
 
     async def read(self, max_bytes: int) -> bytes:
-        """Return some bytes; none at the end."""
+        """Wait for bytes. Return an empty result at the end of the stream."""
         await self._readable.wait()
         data = bytes(self._data[:max_bytes])
         del self._data[:max_bytes]
@@ -186,50 +186,50 @@ class _Buffer(asyncio.Protocol):
             raise self._error
         if not self._data and not self._has_ended:
             self._readable.clear()
-        if self._is_paused and len(self._data) < _MOST_BUFFERED:
+        if self._is_paused and len(self._data) < _MAX_BUFFERED:
             self._is_paused = False
             self.transport.resume_reading()
         return data
 
     async def drain(self) -> None:
-        """Wait until more may be written."""
+        """Wait until the transport accepts more data."""
         await self._writable.wait()
         self.raise_if_lost()
 
-    # What follows is called by the event loop.
+    # The event loop calls the following methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over a connection that was just made."""
-        # uvloop's transports are not subclasses of asyncio.Transport, so no isinstance here.
+        """Store the transport of the new connection."""
+        # No isinstance: uvloop's transports are not subclasses of asyncio.Transport.
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Keep what arrived."""
+        """Buffer the received bytes."""
         self._data += data
         self._readable.set()
-        if len(self._data) >= _MOST_BUFFERED and not self._is_paused:
+        if len(self._data) >= _MAX_BUFFERED and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Note the end; the connection is closed."""
+        """Record the end of the stream, and close the connection."""
         self._has_ended = True
         self._readable.set()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake those who read or write."""
+        """Wake waiting reads and writes."""
         self._has_ended = self._is_lost = True
         self._error = exc
         self._readable.set()
         self._writable.set()
 
     def pause_writing(self) -> None:
-        """Hold up those who write."""
+        """Block further writes."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let them go on."""
+        """Resume blocked writes."""
         self._writable.set()
 
 
@@ -237,7 +237,7 @@ class _Buffer(asyncio.Protocol):
 def _mapped(
     timed_out: type[httpcore.TimeoutException], failed: type[httpcore.NetworkError]
 ) -> Iterator[None]:
-    """Turn the errors of the event loop into those that httpcore expects."""
+    """Convert errors of the event loop to errors of httpcore."""
     try:
         yield
     except TimeoutError as error:

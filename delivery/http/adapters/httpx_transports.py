@@ -1,8 +1,9 @@
-"""Between httpx and the engine's transport, in both directions.
+"""Adapters between httpx and the engine's transport, in both directions.
 
-`HttpxTransport` lets any `httpx.AsyncBaseTransport` make the engine's calls: httpx's own for HTTP/2
-and proxies, `httpx.MockTransport` in tests of users. `DeliveryHttpxTransport` lets users' own httpx
-clients make their calls over the engine's transport, guard included.
+`HttpxTransport` makes the engine's calls over any `httpx.AsyncBaseTransport`: over
+`httpx.AsyncHTTPTransport` for HTTP/2 and proxies, over `httpx.MockTransport` in users' tests.
+`DeliveryHttpxTransport` makes the calls of a user's httpx client over the engine's transport,
+including the guard.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from delivery.errors import InvalidReaction
-from delivery.http.adapters.guarded_httpx import PinnedHttpxTransport
-from delivery.http.body import ResponseBody, is_unfolded
+from delivery.http.adapters.guarded_httpx import GuardedHttpxTransport
+from delivery.http.body import ResponseBody, is_decompressed
 from delivery.http.guard import AddressBlocked
 from delivery.http.local_shortage import is_shortage
 from delivery.http.request import Request
@@ -37,35 +38,37 @@ if TYPE_CHECKING:
 __all__ = ["DeliveryHttpxTransport", "HttpxTransport", "TlsAwareHttpxTransport"]
 
 _TLS: Final = "delivery_tls"
-"""The extension of an httpx request that carries our TLS options."""
-_NOT_PASSED_ON: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
-"""Headers about the connection, which is not the caller's but the transport's."""
-_UNCHUNKED: Final = frozenset({"transfer-encoding"})
-_UNFOLDED: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Extension of an httpx request that contains our TLS options."""
+_HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+"""Headers of the connection, which belongs to the transport."""
+_CHANGED_BY_DECHUNKING: Final = frozenset({"transfer-encoding"})
+_CHANGED_BY_DECOMPRESSION: Final = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding"}
+)
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN_IN_VALUE: Final = re.compile(rb"[\x00\r\n]")
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NO_TIMEOUT: Final = 365 * 86_400.0
 _STEPS: Final = (
     (httpx.ConnectTimeout, "connecting"),
-    (httpx.WriteTimeout, "the request was being sent"),
+    (httpx.WriteTimeout, "sending the request"),
     (httpx.PoolTimeout, "waiting for a connection"),
-    (httpx.ReadTimeout, "the response was being read"),
+    (httpx.ReadTimeout, "reading the response"),
 )
 
 
 class HttpxTransport:
-    """Makes the engine's exchanges over a transport of httpx.
+    """Transport of the engine over a transport of httpx.
 
-    The guard is asked before each call, but a transport of httpx resolves the name again when it
-    connects, and may use proxies: only the engine's own and `TlsAwareHttpxTransport` are sure to
-    connect to the very address that was judged. TLS options too are known to these two only.
+    The guard checks the addresses before each call, but a transport of httpx resolves the name
+    again when it connects, and may use proxies. Only the native transport and
+    `TlsAwareHttpxTransport` guarantee a connection to the checked address, and support TLS options.
 
     Args:
-        transport: Any transport of httpx; it is closed with this one.
-        guard: Says which addresses may be called.
-        max_response_head: Bytes of headers above which a response is a failure.
-        max_response_body: Bytes of a body that are read, as it arrives and as it unfolds.
+        transport: Any transport of httpx. It is closed together with this one.
+        guard: Decides which addresses may be called.
+        max_response_head: Maximum bytes of headers. A longer head is a failure.
+        max_response_body: Maximum bytes of a body before and after decompression.
     """
 
     def __init__(
@@ -125,7 +128,7 @@ class HttpxTransport:
             await response.aclose()
 
     async def _read_body(self, response: httpx.Response, exchange: Exchange) -> None:
-        # The stream itself, since a response decompresses what it hands out without a limit.
+        # Read the raw stream, because `httpx.Response` decompresses without a limit.
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body = ResponseBody(self._max_body)
         body.begin(exchange.response_head)
@@ -134,7 +137,7 @@ class HttpxTransport:
                 if not body.feed(chunk):
                     exchange.truncated = True
                     return
-            await _close_if_more_came(response)
+            await _close_after_unrequested_bytes(response)
         except BaseException:
             exchange.truncated = True
             raise
@@ -145,56 +148,55 @@ class HttpxTransport:
     @staticmethod
     def _timed_out(exchange: Exchange, request: Request, step: str) -> None:
         exchange.failure_kind = FailureKind.TIMEOUT
-        exchange.error = f"the timeout of {request.timeout:g} s was over while {step}"
+        exchange.error = f"the timeout of {request.timeout:g} s expired while {step}"
 
 
 class TlsAwareHttpxTransport(httpx.AsyncBaseTransport):
-    """httpx's own transport, one for each set of TLS options that endpoints ask for.
+    """Transport of httpx for each set of TLS options.
 
-    Like the engine's own it trusts the authorities of the system, ignores proxy variables, and
-    connects only to addresses that the guard has judged.
+    Like the native transport, it trusts the authorities of the system, ignores proxy variables, and
+    connects only to addresses that the guard has checked.
 
     Args:
         limits: See httpx.
-        guard: Says which addresses may be called.
+        guard: Decides which addresses may be called.
     """
 
     def __init__(self, limits: httpx.Limits, guard: Guard) -> None:
         self._limits = limits
         self._guard = guard
-        self._transports: dict[TlsOptions, PinnedHttpxTransport] = {}
+        self._transports: dict[TlsOptions, GuardedHttpxTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange.
 
         Raises:
-            httpx.TransportError: the subclass that says what failed.
-            InvalidReaction: if the TLS options cannot be used.
+            httpx.TransportError: as the subclass for the failure.
+            InvalidReaction: if the TLS options are invalid.
         """
         options: TlsOptions = request.extensions.get(_TLS) or TlsOptions()
         transport = self._transports.get(options)
         if transport is None:
-            transport = self._transports[options] = PinnedHttpxTransport(
+            transport = self._transports[options] = GuardedHttpxTransport(
                 self._guard, context_for(options), self._limits
             )
         return await transport.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close all of them."""
+        """Close the transports of all TLS options."""
         for transport in self._transports.values():
             await transport.aclose()
 
 
 class DeliveryHttpxTransport(httpx.AsyncBaseTransport):
-    """Makes the exchanges of an `httpx.AsyncClient` over the engine's transport.
+    """Transport of an `httpx.AsyncClient` over the engine's transport.
 
-    The whole response is read before it is returned, up to the transport's caps; a body that was
-    cut is an error here, since httpx has no word for it. Timeouts of httpx are taken as one
-    deadline: the connect timeout for connecting, and the sum of those for connecting, writing and
-    reading for the whole.
+    The response is read completely before it is returned, up to the limits of the transport. A
+    truncated body is an error, because httpx cannot represent it. The sum of httpx's timeouts for
+    connecting, writing and reading is the deadline of the exchange.
 
     Args:
-        transport: The engine's transport; it is closed with this one.
+        transport: Transport of the engine. It is closed together with this one.
         tls: Private authorities and client certificate for https.
     """
 
@@ -206,17 +208,17 @@ class DeliveryHttpxTransport(httpx.AsyncBaseTransport):
         """Make one exchange.
 
         Raises:
-            httpx.TransportError: the subclass that says what failed.
+            httpx.TransportError: as the subclass for the failure.
         """
         exchange = await self._transport.send(await self._own_request(request))
         if exchange.failure_kind is not None or exchange.status_code is None:
             raise _httpx_error(exchange, request)
         if exchange.truncated:
-            message = f"the body was cut after {len(exchange.response_body)} bytes"
+            message = f"the body was truncated after {len(exchange.response_body)} bytes"
             raise httpx.ReadError(message, request=request)
         return httpx.Response(
             exchange.status_code,
-            headers=_shown_headers(exchange.response_head),
+            headers=_headers_of(exchange.response_head),
             stream=httpx.ByteStream(exchange.response_body),
             request=request,
             extensions={"http_version": b"HTTP/1.1"},
@@ -234,9 +236,7 @@ class DeliveryHttpxTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol(str(error), request=request) from None
         body = await request.aread()
         pairs = [
-            (name, value)
-            for name, value in request.headers.raw
-            if name.lower() not in _NOT_PASSED_ON
+            (name, value) for name, value in request.headers.raw if name.lower() not in _HOP_BY_HOP
         ]
         names = {name.lower() for name, _ in pairs}
         if b"host" not in names:
@@ -245,10 +245,10 @@ class DeliveryHttpxTransport(httpx.AsyncBaseTransport):
             pairs.append((b"Content-Length", b"%d" % len(body)))
         for name, value in pairs:
             if not _FIELD.fullmatch(name) or _FORBIDDEN_IN_VALUE.search(value):
-                message = f"the header {name!r} cannot be sent: illegal character"
+                message = f"the header {name!r} contains an illegal character"
                 raise httpx.LocalProtocolError(message, request=request)
         if not _METHOD.fullmatch(request.method):
-            message = f"the method {request.method!r} cannot be sent"
+            message = f"the method {request.method!r} is invalid"
             raise httpx.LocalProtocolError(message, request=request)
         lines = [b"%b %b HTTP/1.1" % (request.method.encode(), url.raw_path)]
         lines += [b"%b: %b" % pair for pair in pairs]
@@ -262,7 +262,7 @@ def _httpx_request(request: Request) -> httpx.Request:
     endpoint = request.endpoint
     line, _, _ = request.head.partition(b"\r\n")
     target = line.split(b" ")[1].decode("latin-1")
-    # httpx resolves the host of the URL; the head that was made before has the Host header.
+    # httpx resolves the host of the URL; the Host header is part of the head.
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.name
     connect = min(request.connect_timeout, request.timeout)
     return httpx.Request(
@@ -299,35 +299,35 @@ def _remote_address(response: httpx.Response) -> str | None:
     return f"{host}:{peer[1]}"
 
 
-async def _close_if_more_came(response: httpx.Response) -> None:
-    """Close the connection if bytes came with the response that are not part of it.
+async def _close_after_unrequested_bytes(response: httpx.Response) -> None:
+    """Close the connection if unrequested bytes arrived with the response.
 
-    httpcore keeps them for the next response. They are looked for where httpcore 1 has them; if
-    they cannot be found there, the connection is closed as well. HTTP/2 numbers its responses.
+    httpcore would read them as the next response. This reads a private attribute of httpcore 1. If
+    it is missing, the connection is closed as well. HTTP/2 is not affected: its streams have ids.
     """
     stream = response.extensions.get("network_stream")
     version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
     if stream is None or not version.startswith(b"HTTP/1"):
         return
-    held: Any = response.stream
+    attribute: Any = response.stream
     for name in ("_httpcore_stream", "_stream", "_connection", "_h11_state", "trailing_data"):
-        held = getattr(held, name, None)
-    if held is None or held[0]:
+        attribute = getattr(attribute, name, None)
+    if attribute is None or attribute[0]:
         await stream.aclose()
 
 
 def _step(exchange: Exchange) -> str:
     if exchange.dns_ms is None:
-        return "the name was being resolved"
+        return "resolving the name"
     if exchange.first_byte_ms is None:
         return "waiting for a response"
-    return "the response's body was being read"
+    return "reading the response's body"
 
 
 def _failure(error: Exception, request: Request) -> tuple[FailureKind, str]:
-    """What failed, which httpx tells by what its errors were caused by."""
+    """Classify an error of httpx by its causes."""
     causes = list(_causes(error))
-    # Once the request was being sent, it may have arrived, and that has to be recorded.
+    # A shortage while sending is not a local failure: the request may have arrived.
     was_connecting = isinstance(error, httpx.ConnectError) or not isinstance(error, httpx.HTTPError)
     if was_connecting and is_shortage(error):
         return FailureKind.LOCAL, next(filter(None, map(str, reversed(causes))), "")
@@ -344,20 +344,20 @@ def _failure(error: Exception, request: Request) -> tuple[FailureKind, str]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
-def _shown_headers(head: bytes) -> list[tuple[str, str]]:
-    """The headers, without those about a form of the body in which it is not handed over."""
-    left_out = _UNFOLDED if is_unfolded(head) else _UNCHUNKED
-    return [pair for pair in message_headers(head) if pair[0].lower() not in left_out]
+def _headers_of(head: bytes) -> list[tuple[str, str]]:
+    """Return the headers, without codings and lengths that do not match the returned body."""
+    omitted = _CHANGED_BY_DECOMPRESSION if is_decompressed(head) else _CHANGED_BY_DECHUNKING
+    return [pair for pair in message_headers(head) if pair[0].lower() not in omitted]
 
 
 def _timeouts(given: Any) -> tuple[float, float]:
-    """The connect timeout and the deadline; None in httpx's means no limit."""
+    """Compute the connect timeout and the deadline. None means no limit in httpx."""
     if not given:
         return _NO_TIMEOUT, _NO_TIMEOUT
     parts = [given.get(name) for name in ("connect", "write", "read")]

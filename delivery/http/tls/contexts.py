@@ -1,4 +1,4 @@
-"""TLS settings, verified by default, one context for each set of options."""
+"""TLS contexts, cached by their options. Certificates are always verified."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 __all__ = ["check_tls", "context_for", "has_authorities", "with_minimum"]
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")
-"""How OpenSSL names certificates in a directory."""
+"""Pattern of the names of certificates in a directory of OpenSSL."""
 _MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def with_minimum(options: TlsOptions, version: str) -> TlsOptions:
-    """The options with this minimum version, unless they name one."""
+    """Set the minimum version, unless the options have one."""
     if options.minimum_version is not None:
         return options
     return replace(options, minimum_version=version)
 
 
 def check_tls(options: TlsOptions) -> None:
-    """Refuse certificates and keys that cannot be used.
+    """Validate certificates, key and minimum version.
 
     Raises:
-        InvalidReaction: if one of the PEM texts cannot be read, key and certificate do not belong
-            together, or the minimum version is none of those spoken.
+        InvalidReaction: if a PEM text is invalid, the key does not match the certificate, or the
+            minimum version is not supported.
     """
     context_for(options)
 
 
 @lru_cache(maxsize=1024)
 def context_for(options: TlsOptions) -> ssl.SSLContext:
-    """The client's context: TLS 1.2 or later, or as the options say; host name and chain verified.
+    """Return the client context: TLS 1.2 or later by default; host name and chain are verified.
 
     Raises:
         InvalidReaction: as `check_tls`.
@@ -55,16 +55,16 @@ def context_for(options: TlsOptions) -> ssl.SSLContext:
     if options.client_certificate is not None:
         _load_client_certificate(context, options.client_certificate, options.client_key or "")
     elif options.client_key is not None:
-        message = "tls.client_key is of no use without tls.client_certificate; give both or neither"
+        message = "tls.client_key requires tls.client_certificate; set both or neither"
         raise InvalidReaction(message)
     return context
 
 
 def has_authorities() -> bool:
-    """Return whether this machine has certificates of authorities, without which https fails."""
+    """Return whether this machine has CA certificates. Without them, https fails."""
     if ssl.create_default_context().cert_store_stats()["x509_ca"]:
         return True
-    # Those of a directory are loaded only when they are needed.
+    # OpenSSL loads the certificates of a directory only when it needs them.
     directory = ssl.get_default_verify_paths().capath
     if not directory:
         return False
@@ -76,25 +76,25 @@ def _minimum(version: str) -> ssl.TLSVersion:
     try:
         return _MINIMUM[version]
     except (KeyError, TypeError):
-        message = f"tls.minimum_version is {version!r}, but must be one of {', '.join(_MINIMUM)}"
+        message = f"tls.minimum_version is {version!r}; use one of {', '.join(_MINIMUM)}"
         raise InvalidReaction(message) from None
 
 
 def _trusting(ca: str | None) -> ssl.SSLContext:
     if ca is None:
         return ssl.create_default_context()
-    # Replaces the system's authorities: whoever names one wants to trust no other.
+    # Replace the system's authorities: an endpoint with a private CA needs no other.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=ca)
     except (ssl.SSLError, ValueError, TypeError) as error:
-        message = f"tls.ca cannot be used: {error}; give certificates in PEM"
+        message = f"tls.ca is invalid: {error}; use certificates in PEM format"
         raise InvalidReaction(message) from None
     return context
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    # OpenSSL reads a chain only from a file: one that only this user can read, for a moment.
+    # OpenSSL reads a chain only from a file. Only this user can read it, and it is deleted below.
     descriptor, name = tempfile.mkstemp(prefix="delivery-", suffix=".pem")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -102,8 +102,8 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
         context.load_cert_chain(name, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
         message = (
-            f"tls.client_certificate and tls.client_key cannot be used: {error}; give both in PEM,"
-            " the key without a password"
+            f"tls.client_certificate or tls.client_key is invalid: {error}; use PEM format, and a"
+            " key without a password"
         )
         raise InvalidReaction(message) from None
     finally:

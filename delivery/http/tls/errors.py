@@ -1,4 +1,4 @@
-"""What went wrong in TLS, in words that say what to do about it.
+"""Descriptions of TLS errors, with advice.
 
 Numbers of verification errors: OpenSSL's `X509_V_ERR_…` (man page `X509_STORE_CTX_get_error`).
 Names of alerts: RFC 8446, section 6.2, as OpenSSL spells them.
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 __all__ = ["describe_tls_error"]
 
 _UNKNOWN_ISSUER: Final = (
-    "if its authority is a private one, give the authority's certificate as tls.ca; otherwise the"
-    " server must send its whole chain"
+    "for a private authority, set tls.ca to its certificate; otherwise configure the server to send"
+    " its whole chain"
 )
-_NOT_FOR_HOST: Final = "call it by a name that its certificate has, or give it one for this name"
+_NOT_FOR_HOST: Final = "use a host name of the certificate, or install a certificate for this name"
 _VERIFICATION: Final = {
-    9: "it is not valid yet: the clock of this machine or the certificate must be put right",
-    10: "it must be renewed on the server",
-    18: "it is signed by itself: give it as tls.ca if it is to be trusted",
+    9: "it is not valid yet: check the clock of this machine and the certificate",
+    10: "renew it on the server",
+    18: "it is self-signed: to trust it, set tls.ca to it",
     19: _UNKNOWN_ISSUER,
     20: _UNKNOWN_ISSUER,
     21: _UNKNOWN_ISSUER,
-    23: "it was revoked: the server needs another one",
+    23: "it was revoked: install another one on the server",
     62: _NOT_FOR_HOST,
     64: _NOT_FOR_HOST,
 }
 
-_NOT_TLS: Final = "the server does not speak TLS on this port; is http:// meant, or another port?"
+_NOT_TLS: Final = "the server does not speak TLS on this port; use http:// or another port"
 _VERSION: Final = (
-    "server and client have no version of TLS in common: the server must speak"
+    "server and client have no version of TLS in common: the server must support"
     " TLS {minimum} or later (tls.minimum_version)"
 )
 _NO_COMMON_CIPHER: Final = (
-    "the server found nothing in common with what this client offers; the versions and ciphers"
-    " that it allows must include modern ones"
+    "the server supports none of the versions and ciphers of this client; enable modern ones on the"
+    " server"
 )
 _NEEDS_CERTIFICATE: Final = (
-    "the server wants a client certificate: give one as tls.client_certificate and tls.client_key"
+    "the server requires a client certificate: set tls.client_certificate and tls.client_key"
 )
-_REFUSES_CERTIFICATE: Final = (
-    "the server does not accept our client certificate: tls.client_certificate must be one that it"
-    " trusts, with its chain, and still valid"
+_REJECTS_CERTIFICATE: Final = (
+    "the server rejects the client certificate: set tls.client_certificate to a valid certificate"
+    " that the server trusts, with its chain"
 )
 _REASONS: Final = {
     "HTTP_REQUEST": _NOT_TLS,
@@ -59,7 +59,7 @@ _REASONS: Final = {
     "WRONG_SSL_VERSION": _VERSION,
     "TLSV1_UNRECOGNIZED_NAME": "the server does not know the host name {host}",
 }
-_ABOUT_OUR_CERTIFICATE: Final = frozenset(
+_CERTIFICATE_ALERTS: Final = frozenset(
     {
         "SSLV3_ALERT_BAD_CERTIFICATE",
         "SSLV3_ALERT_CERTIFICATE_EXPIRED",
@@ -73,30 +73,30 @@ _ABOUT_OUR_CERTIFICATE: Final = frozenset(
         "TLSV1_ALERT_UNKNOWN_CA",
     }
 )
-"""By these a server refuses a client. `handshake failure` is what servers with TLS 1.2 say of a
-missing certificate, and also when they find no cipher in common."""
+"""Alerts by which a server rejects a client certificate. Servers with TLS 1.2 send `handshake
+failure` for a missing certificate, but also for a missing common cipher."""
 
 
 def describe_tls_error(error: ssl.SSLError, endpoint: Endpoint) -> str:
-    """What went wrong, and what to do about it."""
+    """Describe a TLS error and its remedy."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = error.verify_message.rstrip(".")
+        reason = error.verify_message.rstrip(".")
         advice = _VERIFICATION.get(error.verify_code)
-        return _joined(f"the server's certificate is not accepted: {said}", advice)
-    reason = error.reason
-    advice = _REASONS.get(reason or "")
-    if reason in _ABOUT_OUR_CERTIFICATE:
+        return _joined(f"the server's certificate is not accepted: {reason}", advice)
+    alert = error.reason
+    advice = _REASONS.get(alert or "")
+    if alert in _CERTIFICATE_ALERTS:
         if endpoint.tls.client_certificate is not None:
-            advice = _REFUSES_CERTIFICATE
+            advice = _REJECTS_CERTIFICATE
         else:
             advice = _NEEDS_CERTIFICATE
-        if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
+        if alert == "SSLV3_ALERT_HANDSHAKE_FAILURE":
             advice = f"either {advice}; or {_NO_COMMON_CIPHER}"
     if advice is not None:
         minimum = endpoint.tls.minimum_version or "1.2"
         advice = advice.format(minimum=minimum, host=endpoint.host)
-    return _joined(f"the TLS handshake failed: {reason or error}", advice)
+    return _joined(f"the TLS handshake failed: {alert or error}", advice)
 
 
-def _joined(what: str, advice: str | None) -> str:
-    return what if advice is None else f"{what}; {advice}"
+def _joined(problem: str, advice: str | None) -> str:
+    return problem if advice is None else f"{problem}; {advice}"

@@ -1,4 +1,4 @@
-"""TLS sessions to be resumed: a handshake that resumes one costs half, for both sides."""
+"""Cache of TLS sessions. Resuming a session halves the cost of a handshake for both sides."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
     from delivery.message.request.url import Endpoint
 
-__all__ = ["Sessions"]
+__all__ = ["SessionCache"]
 
-_MOST: Final = 1_000
-_LONGEST: Final = 300.0
-"""Seconds after the last whole handshake. A certificate is not looked at again when a session is
-resumed, so not for long."""
+_MAX_SESSIONS: Final = 1_000
+_LIFETIME: Final = 300.0
+"""Lifetime of a session in seconds after its full handshake. It is short because a resumed session
+does not verify the certificate again."""
 
 
-class Sessions:
-    """The last session with each endpoint.
+class SessionCache:
+    """Cache of the last session with each endpoint.
 
-    A session holds the verdict on the server's certificate, which is for one host and one set of
-    TLS options. Both are part of an endpoint, and no other is given the session.
+    A session implies that the server's certificate was verified, for one host and one set of TLS
+    options. Both are part of the key, so no other endpoint gets the session.
     """
 
     def __init__(self) -> None:
@@ -31,20 +31,20 @@ class Sessions:
             OrderedDict()
         )
 
-    def find(self, endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSession | None:
-        """The session to resume with this context; None: there is none."""
-        kept = self._sessions.get(endpoint)
-        if kept is None:
+    def get(self, endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSession | None:
+        """Return the session to resume with this context, if any."""
+        entry = self._sessions.get(endpoint)
+        if entry is None:
             return None
-        made_with, session, ends = kept
-        if made_with is not context or ends < time.monotonic():
+        made_with, session, expires_at = entry
+        if made_with is not context or expires_at < time.monotonic():
             del self._sessions[endpoint]
             return None
         return session
 
-    def keep(self, endpoint: Endpoint, context: ssl.SSLContext, session: ssl.SSLSession) -> None:
-        """Keep a session that may be resumed, in place of the one before."""
+    def store(self, endpoint: Endpoint, context: ssl.SSLContext, session: ssl.SSLSession) -> None:
+        """Store a session that may be resumed, and replace the previous one."""
         self._sessions.pop(endpoint, None)
-        self._sessions[endpoint] = (context, session, time.monotonic() + _LONGEST)
-        if len(self._sessions) > _MOST:
+        self._sessions[endpoint] = (context, session, time.monotonic() + _LIFETIME)
+        if len(self._sessions) > _MAX_SESSIONS:
             self._sessions.popitem(last=False)

@@ -1,8 +1,8 @@
-"""Bodies as they may be stored: values under names that look like secrets become `***`.
+"""Redaction of bodies: values under secret names become `***`.
 
-JSON is not parsed and written anew: only the bytes of such values change, and all others stay as
-they are. A text that is cut off, or is not quite JSON, is treated the same way as far as it goes;
-so are JSON in a string of JSON, and forms and URLs in any text.
+JSON is not parsed and encoded again: only the bytes of redacted values change. Redaction also works
+for JSON that is cut off or slightly invalid, for JSON in a string of JSON, and for forms and URLs
+in any text.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from delivery.message.redaction.by_name import (
     REDACTED,
     is_certain,
     is_secret_key,
+    may_have_secret_names,
     redact_pairs_in,
     redact_query,
-    tells_secret_names,
 )
 from delivery.message.redaction.plain_values import is_plain
 
 __all__ = ["redact_body", "redact_text"]
 
 _MEMBER: Final = re.compile(
-    # A name. Any quote may be the one before it: a stray one must not turn strings inside out.
+    # A name. Any quote can precede it: a stray quote must not swap strings and gaps.
     rb'(?<=")((?:[^"\\\r\n]|\\++[^"\\\r\n])*+)'
-    # The quote behind it, with the backslashes that it has in JSON within a string of JSON.
+    # The closing quote, with backslashes if the JSON is in a string of JSON.
     rb'(\\*)"[ \t\r\n]*:[ \t\r\n]*'
 )
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-"""A string, or an unclosed one up to the end."""
+"""A string, or an unclosed string up to the end."""
 _ESCAPED_SCALAR: Final = re.compile(rb"-?[0-9][0-9.eE+-]*|true|false")
 _SCALAR: Final = re.compile(rb"[^,\]}\s\"]+")
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -42,16 +42,16 @@ _COLON: Final = re.compile(rb"[ \t\r\n]*:")
 _MARK: Final = REDACTED.encode()
 _LONGEST_NAME: Final = 256
 _LONGEST_ESCAPE: Final = 63
-"""Backslashes before a quote: JSON within JSON, six times over."""
+"""Maximum number of backslashes before a quote: six levels of JSON within JSON."""
 
 
 def redact_body(data: bytes) -> bytes:
-    """The body with `***` for what must not be stored; without any, the same object.
+    """Redact a body; return the same object if nothing is secret.
 
-    A form is known by what it looks like: names and values joined by `=` and `&`.
+    A body is treated as a form if it looks like names and values joined by `=` and `&`.
     """
-    # A short answer such as `ok` has no names.
-    if not (b'"' in data or b"=" in data or b"%" in data) or not tells_secret_names(data):
+    # A short response such as `ok` has no names.
+    if not (b'"' in data or b"=" in data or b"%" in data) or not may_have_secret_names(data):
         return data
     spans = _spans(data)
     if not spans and _looks_like_form(data):
@@ -66,7 +66,7 @@ def redact_body(data: bytes) -> bytes:
 
 
 def redact_text(text: str) -> str:
-    """The same with a text, which may be a body of its own: a value of JSON, or of a header."""
+    """Redact a string, such as a JSON value or the value of a header, like a body."""
     if '"' not in text and "=" not in text and "%" not in text:
         return text
     data = text.encode("utf-8", "surrogatepass")
@@ -83,7 +83,7 @@ def _looks_like_form(data: bytes) -> bool:
 
 
 def _spans(data: bytes) -> list[tuple[int, int, bytes]]:
-    """From where to where the values are that must not be stored; and what escapes their quotes."""
+    """Return the spans of secret values, with the backslashes before their quotes."""
     found: list[tuple[int, int, bytes]] = []
     position = textless = 0
     while True:
@@ -99,7 +99,7 @@ def _spans(data: bytes) -> list[tuple[int, int, bytes]]:
             continue
         is_nested = data[start : start + 1] in {b"{", b"["}
         if is_nested and start < textless and not is_certain(name):
-            # Within one that has no text in it; each is to be read once only.
+            # It is inside a value without strings, which was read already.
             continue
         end = _end_of_value(data, start, escape)
         if end > start and _is_secret(name, data, start, end, escape):
@@ -110,7 +110,7 @@ def _spans(data: bytes) -> list[tuple[int, int, bytes]]:
 
 
 def _is_secret(name: str, data: bytes, start: int, end: int, escape: bytes) -> bool:
-    """Whether the value from `start` to `end` is secret under a name that looks so."""
+    """Return True if the value from `start` to `end` is secret under a secret name."""
     if _NOTHING.fullmatch(data, start, end):
         return False
     certain = is_certain(name)
@@ -129,7 +129,7 @@ def _is_secret(name: str, data: bytes, start: int, end: int, escape: bytes) -> b
 
 
 def _has_text(data: bytes, start: int, end: int, escape: bytes) -> bool:
-    """Whether an object or list has a text in it that is no name and not plain."""
+    """Return True if an object or list contains a string that is not a name and not plain."""
     if escape:
         return b'"' in _ESCAPED_NAME.sub(b"", data[start:end])
     for string in _STRING.finditer(data, start, end):
@@ -145,7 +145,7 @@ def _name(written: bytes) -> str:
         try:
             return str(json.loads(b'"%b"' % written))
         except ValueError:
-            # No JSON string; what can be read of it tells enough.
+            # For an invalid JSON string, the raw text is precise enough.
             return written.decode("utf-8", "replace")
     return written.decode("utf-8", "replace")
 
@@ -164,7 +164,7 @@ def _end_of_value(data: bytes, start: int, escape: bytes) -> int:
 
 
 def _end_of_escaped(data: bytes, start: int, escape: bytes) -> int:
-    """The same for JSON in a string, whose quotes have backslashes before them."""
+    """Return the end of a value of JSON in a string, whose quotes follow backslashes."""
     quote = escape + b'"'
     if data.startswith(quote, start):
         end = start
@@ -172,7 +172,7 @@ def _end_of_escaped(data: bytes, start: int, escape: bytes) -> int:
             end = data.find(quote, end + len(quote))
             if end < 0:
                 return len(data)
-            # With more backslashes it is a quote within the value.
+            # After more backslashes, the quote is a part of the value.
             if data[end - 1 : end] != b"\\":
                 return end + len(quote)
     if data[start : start + 1] in {b"{", b"["}:
@@ -194,14 +194,14 @@ def _end_of_nested(data: bytes, start: int, escape: bytes = b"") -> int:
             if depth == 0:
                 return token.end()
         elif mark == b'"':
-            # The end of the string that contains all this.
+            # The end of the string that contains the value.
             return token.start()
     return len(data)
 
 
 @lru_cache(maxsize=_LONGEST_ESCAPE + 1)
 def _tokens(escape: bytes) -> re.Pattern[bytes]:
-    """Strings and brackets of JSON with these backslashes before their quotes."""
+    """Return a regex for strings and brackets of JSON with these backslashes before quotes."""
     if not escape:
         return _STRING_OR_BRACKET
     quote = rb"(?<!\\)" + re.escape(escape) + b'"'

@@ -1,7 +1,7 @@
-"""What of a request or response may be stored: values that look like secrets become `***`.
+"""Redaction of headers, queries and URLs: values under secret names become `***`.
 
-A header or a query key looks like a secret by its name. `webhook-signature` does not: it is of no
-use without the message it belongs to, and worth reading when a receiver refuses it.
+`webhook-signature` is not secret: it is useless without its message, and helps to find the reason
+when a receiver rejects it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-from delivery.message.redaction.name_value_pairs import hide_pairs
+from delivery.message.redaction.name_value_pairs import redact_pairs
 from delivery.message.redaction.plain_values import has_text, is_plain, names_its_value
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "add_secret_names",
     "exempt_names",
     "has_secret_keys",
-    "hide_names",
     "is_certain",
     "is_credential",
     "is_secret_header",
     "is_secret_key",
     "is_secret_query_key",
     "may_be_secret",
+    "may_have_secret_names",
     "redact_head",
     "redact_headers",
     "redact_pairs_in",
     "redact_query",
     "redact_url",
-    "tells_secret_names",
 ]
 
 REDACTED: Final = "***"
@@ -54,7 +54,7 @@ _PARTS: Final = (
     "signature",
     "token",
 )
-"""Anywhere in a name from which everything but letters and digits was taken."""
+"""Secret parts of names, which are searched in the letters and digits of a name."""
 
 _WORDS: Final = frozenset(
     {
@@ -62,10 +62,10 @@ _WORDS: Final = frozenset(
         *("sessionid", "sig"),
     }
 )
-"""As a whole word of a name."""
+"""Secret words of names."""
 
 _QUERY_WORDS: Final = frozenset({"code", "sid"})
-"""The same in a query only: `code` authorises Azure Functions and OAuth redirects."""
+"""Secret words only in a query: `code` authorizes Azure Functions and OAuth redirects."""
 
 _OWNERS_OF_KEYS: Final = frozenset(
     {
@@ -73,19 +73,19 @@ _OWNERS_OF_KEYS: Final = frozenset(
         *("private", "secret", "service", "shared", "signing", "ssh", "subscription"),
     }
 )
-"""Before the word `key` in JSON, where it may also be that of an object, a row or a cache."""
+"""Words that make a following `key` in JSON secret. Others are keys of objects, rows or caches."""
 
-_own_names: set[str] = set()
-"""Names that settings add, without case and separators. They are never taken back: of several
-engines in one process each hides what any of them is to hide."""
+_added_names: set[str] = set()
+"""Normalized names that the settings add. They are never removed: each engine of a process redacts
+the names of all engines."""
 
 _exempt_names: set[str] = set()
-"""Names that settings exempt, as `_own_names` are kept; a name in both is secret."""
+"""Normalized names that the settings exempt. A name in both sets is secret."""
 
-_open_keys: set[str] = set()
-"""Keys of JSON that were judged to be no secrets: whole objects are compared with them at once."""
+_harmless_keys: set[str] = set()
+"""Cache of JSON keys that are not secret, which makes the check of an object one set operation."""
 
-_OPEN_HEADERS: Final = frozenset(
+_HARMLESS_HEADERS: Final = frozenset(
     {
         "cache-key",
         "idempotency-key",
@@ -96,15 +96,15 @@ _OPEN_HEADERS: Final = frozenset(
         "x-idempotency-key",
     }
 )
-"""Look like secrets, but are none."""
+"""Headers that look secret by their names but are not."""
 
 _SHORT: Final = 1_024
-_KEYS_KEPT: Final = 20_000
-_LONGEST_KEPT: Final = 64
+_MOST_CACHED_KEYS: Final = 20_000
+_LONGEST_CACHED: Final = 64
 
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _URL_HEADERS: Final = frozenset({"content-location", "link", "location", "refresh"})
-"""Their values have URLs in them."""
+"""Headers whose values contain URLs."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
@@ -119,52 +119,53 @@ _hints: tuple[bytes, ...] = tuple(
         *("secret", "session", "sig", "token"),
     )
 )
-"""One of these stands in each name that looks like a secret."""
+"""Strings of which each secret name contains at least one."""
 
 _FIELD_LINE: Final = re.compile(rb"(\n)([^:\r\n]*)(:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether the value of a header with this name must not be stored."""
-    return _judged(_is_secret_header, name)
+    """Return True if the values of this header must be redacted."""
+    return _cached(_is_secret_header, name)
 
 
 def is_secret_query_key(key: str) -> bool:
-    """Whether the value of a query key (decoded) must not be stored."""
-    return _judged(_is_secret_query_key, key)
+    """Return True if the values of this decoded query key must be redacted."""
+    return _cached(_is_secret_query_key, key)
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether the value of a key in JSON must not be stored.
+    """Return True if the values of this JSON key must be redacted.
 
-    As with headers, but a `key` alone, or that of an object or a row, is no secret there.
+    The rules are those of headers, except that `key` alone is not secret, nor the key of an object
+    or row.
     """
-    return _judged(_is_secret_key, key)
+    return _cached(_is_secret_key, key)
 
 
 def is_credential(name: str, value: object) -> bool:
-    """Whether a header, query pair or field of a call is a credential, for one origin only.
+    """Return True if a header, query pair or field of a call is a credential of one origin.
 
-    It is judged by the name and by `redaction.names`. `redaction.exempt` only decides which values
-    may be stored, and so has no part in it.
+    The name and `redaction.names` decide. `redaction.exempt` has no effect here, because it only
+    allows values to be stored.
     """
-    looks_secret = name.lower() not in _OPEN_HEADERS and _looks_secret(name, _WORDS)
+    looks_secret = name.lower() not in _HARMLESS_HEADERS and _looks_secret(name, _WORDS)
     return looks_secret and may_be_secret(name, value)
 
 
 def is_certain(name: str) -> bool:
-    """Return whether a name that looks secret names the kind of its value, such as `apiKey`.
+    """Return True if a secret name names the kind of its value, such as `apiKey`.
 
-    A name such as `total_tokens` or `signature_required` only has such a word in it.
+    Names such as `total_tokens` or `signature_required` only contain a secret word.
     """
-    return _judged(_is_certain, name)
+    return _cached(_is_certain, name)
 
 
 def may_be_secret(name: str, value: object) -> bool:
-    """Whether a value is secret, under a name that looks so.
+    """Return True if a value under a secret name is secret.
 
-    Booleans and null never are. Numbers, dates and lists or objects of these are if the name is
-    certain.
+    Booleans and null never are. Numbers, dates, and lists or objects of these are secret if the
+    name is certain.
     """
     if value is None or isinstance(value, bool):
         return False
@@ -177,20 +178,22 @@ def may_be_secret(name: str, value: object) -> bool:
     return True
 
 
-def _judged(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
-    # Names come from servers too, and the caches must not be filled with long ones.
-    return judgement(name) if len(name) <= _LONGEST_KEPT else judgement.__wrapped__(name)
+def _cached(judgement: _lru_cache_wrapper[bool], name: str) -> bool:
+    # Servers choose names too, and long names must not fill the caches.
+    return judgement(name) if len(name) <= _LONGEST_CACHED else judgement.__wrapped__(name)
 
 
 @lru_cache(maxsize=4_096)
 def _is_certain(name: str) -> bool:
-    squashed, words = _squashed(name), _WORD.findall(name)
-    return squashed in _own_names or names_its_value(squashed, words[-1].lower() if words else "")
+    normalized, words = _normalized(name), _WORD.findall(name)
+    return normalized in _added_names or names_its_value(
+        normalized, words[-1].lower() if words else ""
+    )
 
 
 @lru_cache(maxsize=4_096)
 def _is_secret_header(name: str) -> bool:
-    if name.lower() in _OPEN_HEADERS or _is_exempt(name):
+    if name.lower() in _HARMLESS_HEADERS or _is_exempt(name):
         return False
     return _looks_secret(name, _WORDS)
 
@@ -211,13 +214,13 @@ def _is_secret_key(key: str) -> bool:
 
 
 def has_secret_keys(value: object) -> bool:
-    """Whether a JSON value has a value under a key that looks like a secret."""
+    """Return True if a JSON value contains a secret value under a secret key."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            # Most objects have the keys that others before them had.
-            if not _open_keys.issuperset(item) and _any_secret(item):
+            # Most objects have the same keys as earlier objects.
+            if not _harmless_keys.issuperset(item) and _any_secret(item):
                 return True
             children: Iterable[object] = item.values()
         elif isinstance(item, (list, tuple)):
@@ -235,65 +238,65 @@ def _any_secret(item: dict[Any, object]) -> bool:
         if is_secret_key(key):
             if may_be_secret(key, value):
                 return True
-        elif len(key) <= _LONGEST_KEPT:
-            if len(_open_keys) >= _KEYS_KEPT:
-                _open_keys.clear()
-            _open_keys.add(key)
+        elif len(key) <= _LONGEST_CACHED:
+            if len(_harmless_keys) >= _MOST_CACHED_KEYS:
+                _harmless_keys.clear()
+            _harmless_keys.add(key)
     return False
 
 
-def hide_names(names: Iterable[str]) -> None:
-    """Take names of headers, query keys and JSON keys for secret ones from now on."""
-    global _hints  # noqa: PLW0603 - settings of a process; see `_own_names`
-    added = {_squashed(name) for name in names} - _own_names - {""}
+def add_secret_names(names: Iterable[str]) -> None:
+    """Add secret names of headers, query keys and JSON keys, from now on."""
+    global _hints  # noqa: PLW0603 - settings of a process; see `_added_names`
+    added = {_normalized(name) for name in names} - _added_names - {""}
     if not added:
         return
-    _own_names.update(added)
-    # The longest part without a separator is sure to stand in each spelling of a name.
+    _added_names.update(added)
+    # Each spelling of a name contains its longest part without a separator.
     parts = (max(_NOT_ALPHANUMERIC.split(name.lower()), key=len) for name in names)
     _hints = (*_hints, *(part.encode() for part in parts))
-    _forget_judgements()
+    _clear_caches()
 
 
 def exempt_names(names: Iterable[str]) -> None:
-    """Take names for no secret ones from now on, whatever words they have in them."""
-    added = {_squashed(name) for name in names} - _exempt_names - {""}
+    """Add names that are exempt from redaction, from now on."""
+    added = {_normalized(name) for name in names} - _exempt_names - {""}
     if added:
         _exempt_names.update(added)
-        _forget_judgements()
+        _clear_caches()
 
 
-def _forget_judgements() -> None:
+def _clear_caches() -> None:
     for judgement in (_is_secret_header, _is_secret_query_key, _is_secret_key, _is_certain):
         judgement.cache_clear()
     _redact_short_head.cache_clear()
-    _open_keys.clear()
+    _harmless_keys.clear()
 
 
-def tells_secret_names(data: bytes) -> bool:
-    """Whether a name that looks like a secret may stand in the data; a quick first test."""
+def may_have_secret_names(data: bytes) -> bool:
+    """Return True if the data may contain a secret name; a fast first test."""
     lowered = data.lower()
     for hint in _hints:
         if hint in lowered:
             return True
-    # Names may be written with escapes.
+    # Names can contain escapes.
     return b"\\u" in data
 
 
 def _is_exempt(name: str) -> bool:
     if not _exempt_names:
         return False
-    squashed = _squashed(name)
-    return squashed in _exempt_names and squashed not in _own_names
+    normalized = _normalized(name)
+    return normalized in _exempt_names and normalized not in _added_names
 
 
-def _squashed(name: str) -> str:
+def _normalized(name: str) -> str:
     return _NOT_ALPHANUMERIC.sub("", name.lower())
 
 
 def _has_secret_part(name: str) -> bool:
-    squashed = _squashed(name)
-    return squashed in _own_names or any(part in squashed for part in _PARTS)
+    normalized = _normalized(name)
+    return normalized in _added_names or any(part in normalized for part in _PARTS)
 
 
 def _looks_secret(name: str, words: frozenset[str]) -> bool:
@@ -304,7 +307,7 @@ def _looks_secret(name: str, words: frozenset[str]) -> bool:
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers, with `***` for the values that must not be stored."""
+    """Redact the values of secret headers."""
     return tuple((name, _redact_header(name, value)) for name, value in headers)
 
 
@@ -317,13 +320,13 @@ def _redact_header(name: str, value: str) -> str:
 
 
 def redact_pairs_in(data: bytes) -> bytes:
-    """Any text, with `***` for secret values of `name=value` in it; see `secret_pairs`.
+    """Redact secret values of `name=value` in any text; see `name_value_pairs`.
 
-    Without any, the same object.
+    Returns the same object if there are none.
     """
     if not (b"=" in data or b"%" in data or b"\\u" in data):
         return data
-    return hide_pairs(data, _is_secret_pair)
+    return redact_pairs(data, _is_secret_pair)
 
 
 def _is_secret_pair(name: str, value: str) -> bool:
@@ -331,11 +334,11 @@ def _is_secret_pair(name: str, value: str) -> bool:
 
 
 def redact_head(head: bytes) -> bytes:
-    """The head of a request or response, with `***` for the header values that must not be stored.
+    """Redact the values of secret headers in the head of a request or response.
 
-    The first line stays as it is. Without such headers the result is the same object.
+    The first line is unchanged. Without secret headers the result is the same object.
     """
-    # Asked once per delivery, and answers of one server differ in little but the second they name.
+    # Called for each delivery. The heads of a server often differ only in the second of their Date.
     return _redact_short_head(head) if len(head) <= _SHORT else _redact_head(head)
 
 
@@ -345,8 +348,8 @@ def _redact_short_head(head: bytes) -> bytes:
 
 
 def _redact_head(head: bytes) -> bytes:
-    # The sign is behind the user and password that a URL may have.
-    if b"@" not in head and not tells_secret_names(head):
+    # An @ follows the user and password of a URL.
+    if b"@" not in head and not may_have_secret_names(head):
         return head
     return _FIELD_LINE.sub(_redact_line, head)
 
@@ -355,15 +358,15 @@ def _redact_line(line: re.Match[bytes]) -> bytes:
     name = line[2].decode("latin-1").strip()
     if not (is_secret_header(name) and may_be_secret(name, line[4].decode("latin-1").strip())):
         if name.lower() in _URL_HEADERS:
-            shown = redact_url(line[4].decode("latin-1")).encode("latin-1")
+            redacted = redact_url(line[4].decode("latin-1")).encode("latin-1")
         else:
-            shown = redact_pairs_in(line[4])
-        return line[1] + line[2] + line[3] + shown
+            redacted = redact_pairs_in(line[4])
+        return line[1] + line[2] + line[3] + redacted
     return line[1] + line[2] + line[3] + REDACTED.encode()
 
 
 def redact_query(target: str) -> str:
-    """A path with its query, with `***` for the query values that must not be stored."""
+    """Redact the secret query values of a path with a query."""
     path, mark, query = target.partition("?")
     return path + mark + _redact_pairs(query) if query else target
 
@@ -374,18 +377,18 @@ def _redact_pairs(query: str) -> str:
         key, mark, value = parts[place].partition("=")
         if mark and _is_secret_pair(unquote_plus(key), unquote_plus(value)):
             parts[place] = f"{key}={REDACTED}"
-    shown = "".join(parts)
-    if "%" not in shown and shown.count("=") <= len(parts) // 2 + 1:
-        return shown
-    # A value may be a URL or a form itself.
-    data = shown.encode("utf-8", "surrogatepass")
+    redacted = "".join(parts)
+    if "%" not in redacted and redacted.count("=") <= len(parts) // 2 + 1:
+        return redacted
+    # A value can be a URL or a form.
+    data = redacted.encode("utf-8", "surrogatepass")
     return redact_pairs_in(data).decode("utf-8", "surrogatepass")
 
 
 def redact_url(url: str) -> str:
-    """A URL as it may be stored: userinfo and secret values in query and fragment are `***`.
+    """Redact the user info, and the secret values in query and fragment, of a URL.
 
-    Takes any text, also one that is not a valid URL.
+    Accepts any text, including invalid URLs.
     """
     rest, mark, fragment = url.partition("#")
     rest = _USERINFO.sub(rf"\g<1>{REDACTED}@", rest, count=1)

@@ -1,8 +1,8 @@
-"""The credentials that a call declares, which decide whether another origin may receive it.
+"""Credentials that a call declares, which decide if a redirect to another origin may receive them.
 
-Logs hide values that look secret, also in events. That is a guess, and must not change requests.
-The decision uses only the credentials that the call declares: signing secrets, the TLS key,
-credentials in headers and query, and fields of its own body that are named as secrets.
+Logs redact values that look secret, also in payloads. That is a guess and must not change requests.
+This decision therefore uses only the credentials that the call declares: signing secrets, the TLS
+key, credentials in headers and query, and secret fields of a fixed body.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLACEHOLDER: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def declared_secrets(params: HttpParams) -> Iterator[str]:
-    """Yield the secrets that a call has, whatever the event is."""
+    """Yield the secrets of a call that do not depend on the payload."""
     yield from params.secrets
     query = parse_qsl(urlsplit(params.url).query, keep_blank_values=True)
     yield from _credentials(params.headers, (*params.query, *query))
@@ -37,27 +37,27 @@ def declared_secrets(params: HttpParams) -> Iterator[str]:
 
 
 def credentials_in(head: bytes) -> Iterator[str]:
-    """Yield the credentials in the head of a request, some of which placeholders may have given."""
+    """Yield the credentials in the head of a request, including values of placeholders."""
     target = head.split(b" ", 2)[1].decode("latin-1")
     query = parse_qsl(target.partition("?")[2], keep_blank_values=True)
     return _credentials(message_headers(head), query)
 
 
 def declares_secret_body(body: Body) -> bool:
-    """Whether a body of the call's own has a field that is named as a secret.
+    """Return True if the fixed body of a call has a field with a secret name.
 
-    A payload or an envelope is the event's, and declares nothing.
+    A payload or an envelope declares no credentials.
     """
     content = body.content
     if not isinstance(content, str):
         return _declares(content)
     try:
-        # A placeholder is replaced by a value, or by a part of a text.
+        # A placeholder is a whole value or a part of a string; 0 fits both.
         return _declares(json.loads(_PLACEHOLDER.sub("0", content)))
     except (ValueError, RecursionError):
         pass
     if content.lstrip()[:1] in {"{", "["}:
-        # Not quite JSON: as logs judge it, since nothing better is known.
+        # For text that is almost JSON, the redaction of logs is the best guess.
         data = content.encode("utf-8", "surrogatepass")
         return redact_body(data) != data
     return _declares(dict(parse_qsl(content, keep_blank_values=True)))

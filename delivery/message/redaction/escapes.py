@@ -1,11 +1,11 @@
-r"""Text with its escapes undone, and the position of each part in the original text.
+r"""Unescaping of text in layers, with the position of each part in the original text.
 
-A secret that a receiver repeats comes back as the receiver's language writes it: `\/` from PHP,
-`\u0026` from Go and Rails, `\u002B` from .NET, `%2f`, `&#x2F;`, or several of these over each
-other. So secrets are looked for in the text with its escapes undone, layer by layer, rather than in
-ever more forms.
+The language of a receiver decides how a repeated secret is escaped: `\/` in PHP, `\u0026` in Go and
+Rails, `\u002B` in .NET, `%2f`, `&#x2F;`, or nested combinations. Instead of searching for all these
+forms, `Unescaped` removes the escapes layer by layer and searches each layer.
 
-Each layer is read once, so the work is linear in the size of the text, and the layers are few.
+Each layer is read once and the number of layers is limited, so the time is linear in the size of
+the text.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EscapedNeedles", "Unescaped", "has_escapes", "replace_spans", "unescaped_forms"]
+__all__ = ["EscapedTextSearch", "Unescaped", "has_escapes", "replace_spans", "unescaped_forms"]
 
 Span = tuple[int, int]
 
 _COMPLEX: Final = (b"%", b"&#", *(b"\\" + bytes([each]) for each in b"uUx01234567"))
-"""Each escape has one of these, except HTML names and a backslash before a character."""
+"""Strings of which each escape has one, except HTML names and a backslash before a character."""
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _DEEPEST: Final = 5
-"""Escapes over escapes that are undone."""
+"""Maximum number of layers."""
 _SHORTEST: Final = 6
-"""Characters by which a secret, or at the end of a text its beginning, is recognised."""
+"""Minimum length of a secret, or of its beginning at the end of a text."""
 _LONGEST_PARTIAL: Final = 48
 
 
 def _bytes_of_utf8(sign: str, leads: tuple[str, str, str], following: str, other: str) -> str:
-    """Return a pattern for the escapes of the bytes of one character in UTF-8, or of one byte."""
+    """Return a regex for the escaped bytes of one UTF-8 character, or for one escaped byte."""
     two, three, four = leads
     after = sign + following
     return (
@@ -60,7 +60,7 @@ _TOKEN: Final = re.compile(
         r"|&[A-Za-z][A-Za-z0-9]{1,31};)"
     ).encode()
 )
-"""One character as it is escaped in JSON, JavaScript, PHP, Perl, Java, C#, a URL or HTML."""
+"""One escaped character of JSON, JavaScript, PHP, Perl, Java, C#, a URL or HTML."""
 _PARTIAL: Final = re.compile(
     (
         rf"(?:(?:\\x[89a-fA-F]{_HEX}|%[89a-fA-F]{_HEX}|\\[23][0-7]{{2}}){{0,3}}"
@@ -70,7 +70,7 @@ _PARTIAL: Final = re.compile(
         rf"|&\#?[0-9A-Za-z]{{0,31}})?)\Z"
     ).encode()
 )
-"""An escape that is cut off at the end of a text, or may go on behind it."""
+"""An escape at the end of a text that is cut off or may continue."""
 _DIGITS: Final = re.compile(rb"[0-9a-fA-F]+")
 _UNITS: Final = re.compile(rb"[0-9a-fA-F]{4}(?=[\\%]u|\Z)")
 _LETTERS: Final = {
@@ -85,22 +85,22 @@ _LETTERS: Final = {
 
 
 def has_escapes(data: bytes) -> bool:
-    """Whether there may be an escape in the data; a quick first test."""
+    """Return True if the data may contain an escape; a fast first test."""
     return b"\\" in data or b"%" in data or (b"&" in data and (b";" in data or b"&#" in data))
 
 
 def unescaped_forms(text: bytes) -> list[bytes]:
-    """Return a text, and the forms that it has when its own escapes are undone.
+    """Return a text and its unescaped forms.
 
-    A secret may contain a sequence that looks like an escape. It may also end with the beginning of
-    one, and be undone together with the next bytes: the last of the forms have no such end.
+    A secret can contain a sequence that looks like an escape. It can also end with the start of
+    one, which is unescaped together with the following bytes. The last forms have no such end.
     """
     forms = [_normal(text), *Unescaped(text).layers]
     return [*forms, *(each.rstrip(b"\\%&") for each in forms)]
 
 
 def replace_spans(data: bytes, spans: Iterable[Span], mark: bytes) -> bytes:
-    """Return the data with a mark for each span, or for several that touch each other."""
+    """Replace each span of the data by a mark; one mark for adjacent spans."""
     parts: list[bytes] = []
     done = 0
     for start, end in sorted(spans):
@@ -110,11 +110,11 @@ def replace_spans(data: bytes, spans: Iterable[Span], mark: bytes) -> bytes:
     return b"".join([*parts, data[done:]])
 
 
-class EscapedNeedles:
-    """Secrets to find in texts with their escapes undone.
+class EscapedTextSearch:
+    """Search for secrets in texts with escapes.
 
     Args:
-        secrets: As they are.
+        secrets: Secrets without added escapes.
     """
 
     __slots__ = ("_bare", "forms")
@@ -122,19 +122,19 @@ class EscapedNeedles:
     def __init__(self, secrets: Iterable[bytes]) -> None:
         forms = {form for secret in secrets for form in unescaped_forms(secret)}
         self.forms = tuple(form for form in forms if len(form) >= _SHORTEST)
-        # A backslash before a character never yields a removed one, except a control character.
+        # A backslash with a character is unescaped to the character or to a control character.
         has_controls = any(map(_CONTROL.search, self.forms))
         bare = {form.replace(b"\\", b"") for form in self.forms}
         self._bare = None if has_controls else tuple(bare)
 
     def find(self, data: bytes) -> list[Span]:
-        """Return the spans of escaped needles in the data."""
+        """Return the spans of escaped secrets in the data."""
         if not has_escapes(data) or (self._bare is not None and not self._may_find(data)):
             return []
         return Unescaped(data).find(self.forms)
 
     def _may_find(self, data: bytes) -> bool:
-        """Whether it is worth to undo the escapes; a quick test, as most are of quotes in JSON."""
+        """Return True if unescaping may find a secret; most escapes are only quotes in JSON."""
         if (b"&" in data and b";" in data) or any(sign in data for sign in _COMPLEX):
             return True
         bare = _normal(data.replace(b"\\", b""))
@@ -142,11 +142,11 @@ class EscapedNeedles:
 
 
 class Unescaped:
-    """A text with its escapes undone, as often as there are some in it.
+    """Text that is unescaped until it has no more escapes.
 
     Args:
-        data: The text as it is.
-        is_cut: Whether it may end in the middle of an escape, which is then left out.
+        data: Original text.
+        is_cut: True if the text may end within an escape, which is then omitted.
     """
 
     __slots__ = ("_data", "_plain", "_steps", "layers")
@@ -168,48 +168,48 @@ class Unescaped:
             layers.append(data)
         self._plain = tuple(layers)
         self.layers: tuple[bytes, ...] = tuple(map(_normal, layers))
-        """The searched text after each layer of escapes is undone. A `+` becomes a space, as it may
-        be one in a URL; needles are changed in the same way."""
+        """Searched text after the removal of each layer of escapes. Each `+` becomes a space, which
+        it can be in a URL; patterns are changed in the same way."""
 
-    def find(self, needles: Sequence[bytes], *, plain: bool = False) -> list[Span]:
-        """Return the spans of escaped needles in the original text.
+    def find(self, patterns: Sequence[bytes], *, plain: bool = False) -> list[Span]:
+        """Return the spans of escaped patterns in the original text.
 
         Args:
-            needles: What to look for.
-            plain: Whether a `+` is nothing but a `+`, also in the needles.
+            patterns: Byte strings to find.
+            plain: True if the text and the patterns have their original `+`.
         """
         found: list[Span] = []
         for depth, layer in enumerate(self._plain if plain else self.layers):
-            for needle in needles:
-                start = layer.find(needle)
+            for pattern in patterns:
+                start = layer.find(pattern)
                 while start >= 0:
-                    end = start + len(needle)
+                    end = start + len(pattern)
                     found.append((self._place(depth, start), self._place(depth, end, is_end=True)))
-                    start = layer.find(needle, end)
+                    start = layer.find(pattern, end)
         return found
 
-    def find_start_at_end(self, needles: Sequence[bytes]) -> int | None:
-        """Return from where on the text as it is ends with the beginning of a needle.
+    def find_start_at_end(self, patterns: Sequence[bytes]) -> int | None:
+        """Return the position at which the beginning of a pattern ends the original text.
 
-        None: it does not.
+        Returns None if the text does not end with such a beginning.
         """
         found = (
             self._place(depth, start)
             for depth, layer in enumerate((self._data, *self.layers), start=-1)
-            for needle in needles
-            if (start := _start_at_end(layer, needle)) is not None
+            for pattern in patterns
+            if (start := _start_at_end(layer, pattern)) is not None
         )
         return min(found, default=None)
 
     def _place(self, depth: int, place: int, *, is_end: bool = False) -> int:
-        """Where a place of a layer is in the text as it is; -1 is that text itself."""
+        """Return the original position of a position in a layer; layer -1 is the original text."""
         for step in reversed(self._steps[: depth + 1]):
             place = step.place_before(place, is_end=is_end)
         return place
 
 
 class _Step:
-    """From one layer to the next: its pieces, every other of which is an escape."""
+    """Step from a layer to the next, as a list of pieces; every second piece is an escape."""
 
     __slots__ = ("_after", "_before", "_ends_after", "_ends_before")
 
@@ -223,7 +223,7 @@ class _Step:
         if not self._ends_after:
             self._ends_before = list(accumulate(map(len, self._before)))
             self._ends_after = list(accumulate(map(len, self._after)))
-        # The end of a span belongs to the byte before it.
+        # The end of a span belongs to the preceding byte.
         index = min(bisect_right(self._ends_after, place - is_end), len(self._after) - 1)
         end = self._ends_before[index]
         if index % 2:
@@ -236,11 +236,11 @@ def _whole_part(text: bytes) -> bytes:
     return text if partial is None else text[: partial.start()]
 
 
-def _start_at_end(text: bytes, needle: bytes) -> int | None:
-    beginning = needle[:_SHORTEST]
-    start = text.find(beginning, max(0, len(text) - len(needle)))
+def _start_at_end(text: bytes, pattern: bytes) -> int | None:
+    beginning = pattern[:_SHORTEST]
+    start = text.find(beginning, max(0, len(text) - len(pattern)))
     while start >= 0:
-        if needle.startswith(text[start:]):
+        if pattern.startswith(text[start:]):
             return start
         start = text.find(beginning, start + 1)
     return None
@@ -251,7 +251,7 @@ def _normal(text: bytes) -> bytes:
 
 
 class _Undone(dict[bytes, bytes]):
-    """The decoded bytes of escapes; the same few occur again and again."""
+    """Cache of the bytes of escapes, because the same escapes occur again and again."""
 
     __slots__ = ()
     _MOST: Final = 20_000
@@ -264,7 +264,7 @@ class _Undone(dict[bytes, bytes]):
 
 
 def _undo(token: bytes) -> bytes:
-    """Return the bytes that one escape decodes to."""
+    """Return the bytes of one escape."""
     kind, digits = token[1:2], token[2:]
     if token.startswith(b"&#"):
         number = digits.rstrip(b";").lower()
@@ -283,16 +283,16 @@ def _undo(token: bytes) -> bytes:
 
 
 def _of_bytes(token: bytes, base: int) -> bytes:
-    """Return the bytes that a token has by their numbers.
+    """Return the bytes of an escape that gives their numbers.
 
-    A single one above 127 is no UTF-8, but a character by its number, as in JavaScript and Python.
+    A single byte above 127 is not UTF-8 but the code of a character, as in JavaScript and Python.
     """
     undone = bytes(int(each, base) for each in _DIGITS.findall(token))
     return undone.decode("latin-1").encode() if len(undone) == 1 else undone
 
 
 def _character(digits: bytes) -> bytes:
-    """Return the character of a code point, or of two surrogates with an escape between them."""
+    """Return the character of a code point, or of an escaped pair of surrogates."""
     units = _UNITS.findall(digits)
     if len(units) == 2:  # noqa: PLR2004 - a high and a low surrogate
         return bytes.fromhex(b"".join(units).decode()).decode("utf-16-be").encode()

@@ -1,8 +1,7 @@
-r"""Values of `name=value` within any text: in URLs, in forms, and in URLs within these.
+r"""Redaction of `name=value` in any text: in URLs, in forms, and in URLs within them.
 
-A pair is found where a separator of pairs precedes its name. The signs may be
-percent-encoded, several times over, or escaped as in JSON (`\u0026`). Only the bytes of values that
-are hidden change; nothing else is decoded and encoded again.
+The name of a pair follows a separator. The signs can be percent-encoded several times, or escaped
+as in JSON (`\u0026`). Only the redacted bytes change; nothing is decoded and encoded again.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from urllib.parse import unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["hide_pairs"]
+__all__ = ["redact_pairs"]
 
 _MARK: Final = b"***"
 _LONGEST_NAME: Final = 256
 _DEEPEST: Final = 4
-"""How many times a name may be percent-encoded."""
+"""Maximum number of times a name is percent-encoded."""
 
 _EQUALS: Final = re.compile(
-    # Of a pair, or following a name in percent-encoded JSON.
+    # The sign of a pair, or the colon after a name in percent-encoded JSON.
     rb"(=)|%((?:25)*)3[dD]|(\\u003[dD])|%((?:25)*)22(?:%(?:25)*20)*%(?:25)*3[aA]"
 )
 _BEFORE_NAME: Final = re.compile(
@@ -38,12 +37,12 @@ _ENDS: Final = tuple(
 _END_OF_TEXT: Final = re.compile(_END)
 
 
-def hide_pairs(data: bytes, is_secret: Callable[[str, str], bool]) -> bytes:
-    """Return the data with `***` for the values of secret pairs; without any, the same object.
+def redact_pairs(data: bytes, is_secret: Callable[[str, str], bool]) -> bytes:
+    """Replace the values of secret pairs by `***`; return the same object if there are none.
 
     Args:
         data: Any text.
-        is_secret: Whether the value of this name is secret, both decoded.
+        is_secret: Function that decides by the decoded name and value if the value is secret.
     """
     parts: list[bytes] = []
     done = after = 0

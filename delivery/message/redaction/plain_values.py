@@ -1,4 +1,4 @@
-"""Values that are no secrets, whatever words there are in their names: booleans, numbers, dates."""
+"""Values that are not secret under most secret names: booleans, short numbers, dates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CERTAIN_ENDS: Final = (
 _CERTAIN_WORDS: Final = frozenset(
     {"code", "cvc", "cvv", "jwt", "otp", "pass", "pin", "pwd", "sessionid", "sid", "sig"}
 )
-"""At the end of a name, these name the kind of value; elsewhere they may name its subject."""
+"""Words that name the kind of the value at the end of a name, and elsewhere its subject."""
 
 _PLAIN: Final = re.compile(
     r"true|false|null|none|yes|no|on|off|-?[0-9][0-9.]{0,4}"
@@ -27,23 +27,23 @@ _PLAIN: Final = re.compile(
 _LONGEST_PLAIN: Final = 40
 
 
-def names_its_value(squashed: str, last_word: str) -> bool:
-    """Return whether a name that looks secret names the kind of its value, and not its subject.
+def names_its_value(normalized: str, last_word: str) -> bool:
+    """Return True if a secret name names the kind of its value and not its subject.
 
     Args:
-        squashed: The name's letters and digits, in lower case.
-        last_word: The last of its words, in lower case.
+        normalized: Letters and digits of the name, in lower case.
+        last_word: Last word of the name, in lower case.
     """
-    return squashed.endswith(_CERTAIN_ENDS) or last_word in _CERTAIN_WORDS
+    return normalized.endswith(_CERTAIN_ENDS) or last_word in _CERTAIN_WORDS
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is empty, a boolean, a short number or a date."""
+    """Return True if a string is empty, a boolean, a short number or a date."""
     return not text or (len(text) <= _LONGEST_PLAIN and _PLAIN.fullmatch(text) is not None)
 
 
 def has_text(value: object) -> bool:
-    """Whether there is a text in a JSON value that is not plain."""
+    """Return True if a JSON value contains a string that is not plain."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

@@ -1,9 +1,9 @@
-"""Removes secrets that are known from texts in which they have no business: `***` instead.
+"""Scrubbing: replacement of known secrets by `***` in any text.
 
-A secret is looked for as it is and in the forms in which programs like to repeat it: in base64,
-percent-encoded, escaped as in JSON, and in the text with all its escapes undone (see `escapes`).
-One of fewer than six characters is not looked for, since it would be found everywhere. Where there
-are more secrets than can be looked for, or longer ones, nothing is shown at all.
+The search covers the plain secret, base64, percent-encoding, JSON escapes, and the unescaped text
+(see `escapes`). Secrets of fewer than six characters are not searched, because they occur
+everywhere by chance. If there are too many secrets to search, or they are too long, the whole text
+becomes `***`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ from delivery.message.redaction.by_name import (
     may_be_secret,
     redact_head,
 )
-from delivery.message.redaction.escapes import EscapedNeedles, Unescaped, has_escapes, replace_spans
+from delivery.message.redaction.escapes import (
+    EscapedTextSearch,
+    Unescaped,
+    has_escapes,
+    replace_spans,
+)
 from delivery.message.redaction.plain_values import is_plain
-from delivery.message.redaction.text_search import Needles
+from delivery.message.redaction.text_search import TextSearch
 from delivery.message.request.payload import decode_payload
 
 if TYPE_CHECKING:
@@ -47,75 +52,75 @@ __all__ = [
 FEWEST_CHARACTERS: Final = 6
 
 _MOST: Final = 500
-"""Secrets that are looked for; each in about nine forms."""
+"""Maximum number of secrets; each has about nine forms."""
 _MOST_CHARACTERS: Final = 32_768
-"""Characters of all secrets together: each costs about half a microsecond."""
+"""Maximum total length of the secrets; each character costs about half a microsecond."""
 
 _DEEPEST: Final = 5
-"""Texts within texts that are looked into: JSON in a string of JSON, a URL in a URL."""
+"""Maximum nesting of texts: JSON in a string of JSON, a URL in a URL."""
 _MARK: Final = REDACTED.encode()
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(\S.*)", re.DOTALL)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
-"""Texts that percent-encoding and JSON leave as they are."""
+"""Strings that percent-encoding and JSON do not change."""
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _COOKIES: Final = frozenset({"cookie", "set-cookie"})
 _PREFIXES: Final = ("whsec_", "whsk_")
 
 
 class Scrubber:
-    """Finds some secrets, in any of their forms.
+    """Replacement of known secrets in any of their forms.
 
     Args:
-        secrets: What is secret, as texts.
+        secrets: Known secrets.
     """
 
     __slots__ = (
-        *("_escaped", "_head", "_hides_all", "_kept_head", "_needles", "_secrets"),
+        *("_escaped", "_head", "_scrubs_all", "_scrubbed_head", "_patterns", "_secrets"),
         "longest",
     )
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = set(islice(secrets, _MOST + 1))
-        self._hides_all = len(known) > _MOST or sum(map(len, known)) > _MOST_CHARACTERS
-        if self._hides_all:
+        self._scrubs_all = len(known) > _MOST or sum(map(len, known)) > _MOST_CHARACTERS
+        if self._scrubs_all:
             known.clear()
         forms = {form for secret in known for form in _forms(secret)}
-        self._set(Needles(form.encode("utf-8", "surrogatepass") for form in forms), tuple(known))
+        self._set(TextSearch(form.encode("utf-8", "surrogatepass") for form in forms), tuple(known))
 
-    def _set(self, needles: Needles, secrets: tuple[str, ...]) -> None:
-        self._needles = needles
+    def _set(self, patterns: TextSearch, secrets: tuple[str, ...]) -> None:
+        self._patterns = patterns
         self._secrets = secrets
-        self._escaped: EscapedNeedles | None = None
-        self.longest = needles.longest
-        """Bytes of the longest form: how much more than is kept must be looked through."""
-        self._head = self._kept_head = b""
+        self._escaped: EscapedTextSearch | None = None
+        self.longest = patterns.longest
+        """Length of the longest form, in bytes. A search must read so far after the stored part."""
+        self._head = self._scrubbed_head = b""
 
     def plus(self, other: Scrubber) -> Scrubber:
-        """One that finds what both find."""
+        """Return a scrubber of the secrets of both."""
         both = Scrubber(())
-        both._hides_all = self._hides_all or other._hides_all
-        both._set(self._needles.plus(other._needles), (*self._secrets, *other._secrets))
+        both._scrubs_all = self._scrubs_all or other._scrubs_all
+        both._set(self._patterns.plus(other._patterns), (*self._secrets, *other._secrets))
         return both
 
     def __bool__(self) -> bool:
-        return bool(self._needles) or self._hides_all
+        return bool(self._patterns) or self._scrubs_all
 
     def scrub(self, data: bytes) -> bytes:
-        """The data without the secrets; without any in it, the same object."""
-        if self._hides_all and data:
+        """Replace the secrets in the data; return the same object if it contains none."""
+        if self._scrubs_all and data:
             return _MARK
-        data = self._needles.hide(data, _MARK)
+        data = self._patterns.replace(data, _MARK)
         if self._secrets and has_escapes(data):
-            spans = self._in_escapes.find(data)
+            spans = self._escaped_patterns.find(data)
             if spans:
                 data = replace_spans(data, spans, _MARK)
         return data
 
     @property
-    def _in_escapes(self) -> EscapedNeedles:
-        """What to look for where escapes are undone; made when there are some."""
+    def _escaped_patterns(self) -> EscapedTextSearch:
+        """Search of unescaped text, created on first use."""
         if self._escaped is None:
-            self._escaped = EscapedNeedles(
+            self._escaped = EscapedTextSearch(
                 bare for each in self._secrets for bare in _bare_forms(each)
             )
         return self._escaped
@@ -125,48 +130,48 @@ class Scrubber:
 
         Unlike `scrub`, this builds no index, because thousands of scrubbers examine each log line.
         """
-        return text.find(self._needles.texts, plain=True)
+        return text.find(self._patterns.patterns, plain=True)
 
-    def hide_cut_end(self, data: bytes) -> bytes:
-        """Return data that was cut off, without the beginning of a secret at its end."""
-        if self._hides_all or not self._needles:
+    def scrub_cut_end(self, data: bytes) -> bytes:
+        """Replace the beginning of a secret at the end of data that was cut off."""
+        if self._scrubs_all or not self._patterns:
             return data
         text = Unescaped(data, is_cut=True)
-        start = text.find_start_at_end((*self._needles.texts, *self._in_escapes.forms))
+        start = text.find_start_at_end((*self._patterns.patterns, *self._escaped_patterns.forms))
         return data if start is None else data[:start] + _MARK
 
     def scrub_head(self, head: bytes) -> bytes:
-        """A response's head, redacted and scrubbed.
+        """Redact and scrub the head of a response.
 
-        The last one is remembered: those of one server differ in little but the second they name.
+        The last head is cached: heads of a server often differ only in the second of their Date.
         """
         if head != self._head:
-            self._head, self._kept_head = head, self.scrub(redact_head(head))
-        return self._kept_head
+            self._head, self._scrubbed_head = head, self.scrub(redact_head(head))
+        return self._scrubbed_head
 
     def scrub_text(self, text: str) -> str:
-        """The same with a text."""
+        """Replace the secrets in a string."""
         text = self.scrub_plain(text)
         if self._secrets and (
             "\\" in text or "%" in text or ("&" in text and ("&#" in text or ";" in text))
         ):
             data = text.encode("utf-8", "surrogatepass")
-            spans = self._in_escapes.find(data)
+            spans = self._escaped_patterns.find(data)
             if spans:
                 return replace_spans(data, spans, _MARK).decode("utf-8", "replace")
         return text
 
     def scrub_plain(self, text: str) -> str:
-        """The same without a search for escaped secrets; see `find_in`."""
-        if self._hides_all and text:
+        """Replace the secrets in a string, except escaped secrets; see `find_in`."""
+        if self._scrubs_all and text:
             return REDACTED
         data = text.encode("utf-8", "surrogatepass")
-        scrubbed = self._needles.hide(data, _MARK)
+        scrubbed = self._patterns.replace(data, _MARK)
         return text if scrubbed is data else scrubbed.decode("utf-8", "surrogatepass")
 
 
 def secrets_in_call(params: HttpParams) -> Iterator[str]:
-    """Everything in a call that looks like a secret, or is one."""
+    """Yield all secrets of a call, and values that look secret."""
     yield from params.secrets
     yield from secrets_in_pairs(params.headers, params.query)
     for text in (params.url, *(value for _, value in (*params.headers, *params.query))):
@@ -180,7 +185,7 @@ def secrets_in_call(params: HttpParams) -> Iterator[str]:
 def secrets_in_pairs(
     headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """The values of headers and query pairs whose names look secret."""
+    """Yield the values of headers and query pairs with secret names."""
     for name, value in headers:
         if is_secret_header(name) and may_be_secret(name, value):
             yield from secrets_in_header(name, value)
@@ -190,7 +195,7 @@ def secrets_in_pairs(
 
 
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
-    """The value of a header that is secret, and the parts of it that are."""
+    """Yield the value of a secret header, and its secret parts."""
     yield value
     found = _SCHEME.fullmatch(value)
     if found:
@@ -218,14 +223,14 @@ def _body_value(content: Any) -> Any:
     try:
         return decode_payload(content.encode())
     except (ValueError, RecursionError):
-        # Of a form; any other text gives no pairs, or none with such a name.
+        # Treat it as a form; other text yields no pairs with secret names.
         pairs = (pair.partition("=") for pair in content.split("&"))
         named = ((unquote_plus(name), value) for name, mark, value in pairs if mark)
         return [{name: unquote_plus(value)} for name, value in named if is_secret_key(name)]
 
 
 def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
-    """Values under keys that look secret in a JSON value, also in texts that are JSON."""
+    """Yield the values under secret keys of a JSON value, also from JSON in strings."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -242,12 +247,12 @@ def secrets_in_value(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _may_nest(value: object) -> bool:
-    """Whether a value is a text that may be JSON, a form or a URL with members of its own."""
+    """Return True if a value is a string that may be JSON, a form or a URL."""
     return isinstance(value, str) and ("=" in value or '"' in value)
 
 
 def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
-    """The secrets in a text that may be JSON, a form or a URL."""
+    """Yield the secrets in a string that may be JSON, a form or a URL."""
     if '"' in text and text.lstrip()[:1] in {"{", "["}:
         try:
             value = json.loads(text)
@@ -264,7 +269,7 @@ def _secrets_in_text(text: str, depth: int) -> Iterator[str]:
 
 
 def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
-    """The texts in a value that is secret, and the numbers if its name is certain."""
+    """Yield the strings in a secret value, and the numbers if its name is certain."""
     if isinstance(value, str):
         if certain or not is_plain(value):
             yield value
@@ -281,13 +286,13 @@ def _texts_in(value: Any, *, certain: bool) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     for prefix in _PREFIXES:
         if secret.startswith(prefix):
-            # Who repeats a key may leave out what says of which kind it is, and the padding.
+            # A repeated key can lack the prefix and the padding.
             secret = secret.removeprefix(prefix).rstrip("=")
     if len(secret) < FEWEST_CHARACTERS or "{{" in secret:
         return
     yield secret
     data = secret.encode("utf-8", "surrogatepass")
-    # At each of the three places that it can have in what is encoded as a whole.
+    # The secret has three possible alignments in a longer base64 text.
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + data).decode()
         start = (0, 2, 3)[before]
@@ -305,7 +310,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _bare_forms(secret: str) -> Iterator[bytes]:
-    """The forms that have no escapes in them, to be looked for in a text without any."""
+    """Yield the forms without escapes, for the search of unescaped text."""
     for number, form in enumerate(_forms(secret)):
         data = form.encode("utf-8", "surrogatepass")
         if number == 0 or not has_escapes(data):

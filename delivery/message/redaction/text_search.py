@@ -1,4 +1,4 @@
-"""A search for many texts at once."""
+"""Search for many byte strings in one pass."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Needles"]
+__all__ = ["TextSearch"]
 
 _FEW: Final = 24
-"""Up to so many needles are looked for one after the other: each search is one quick call."""
+"""Number of patterns up to which each has its own search, which is one fast call."""
 _WIDTH: Final = 6
-"""Bytes at the start of a needle by which it is found; no more than the shortest needle has."""
+"""Maximum length of the prefixes in the table, limited by the shortest pattern."""
 _COMPARISON: Final = 64
-"""Bytes that could be compared in the time that a comparison takes by itself."""
+"""Fixed cost of a comparison, in compared bytes."""
 _MOST_COMPARED: Final = 4_000_000
-"""Bytes that are compared at most, besides eight for each byte of the data. This is exceeded only
-where many needles begin alike and the data consists of their beginnings."""
+"""Maximum number of compared bytes, in addition to eight for each byte of the data. Only data that
+consists of common prefixes of many patterns exceeds it."""
 
 
-class Needles:
-    """Finds some byte strings in others.
+class TextSearch:
+    """Replacement of byte strings (patterns) in data.
 
-    With many needles, the data is gone through once, whatever their number is: at each place a
-    few bytes are looked up in a table of how needles begin. Where that takes too long, all of the
-    data is hidden.
+    With many patterns, one pass over the data looks up the bytes at each position in a table of
+    prefixes. The time does not depend on the number of patterns. If the pass takes too long, all
+    data is replaced.
     """
 
     __slots__ = ("_longest_first", "_table", "_width", "longest")
 
-    def __init__(self, needles: Iterable[bytes]) -> None:
-        self._longest_first = tuple(sorted(set(needles) - {b""}, key=len, reverse=True))
+    def __init__(self, patterns: Iterable[bytes]) -> None:
+        self._longest_first = tuple(sorted(set(patterns) - {b""}, key=len, reverse=True))
         self.longest = len(self._longest_first[0]) if self._longest_first else 0
-        """Bytes of the longest one."""
+        """Length of the longest pattern, in bytes."""
         self._width = 0
         self._table: dict[bytes, dict[int, set[bytes]]] | None = None
-        """By the first bytes of needles: their lengths, longest first, and the needles."""
+        """Table from prefixes to lengths, longest first, and from lengths to patterns."""
 
     def __bool__(self) -> bool:
         return bool(self._longest_first)
 
     @property
-    def texts(self) -> tuple[bytes, ...]:
-        """The needles, the longest first."""
+    def patterns(self) -> tuple[bytes, ...]:
+        """All patterns, longest first."""
         return self._longest_first
 
-    def plus(self, other: Needles) -> Needles:
-        """Return one that finds what both find."""
-        return Needles((*self._longest_first, *other._longest_first))
+    def plus(self, other: TextSearch) -> TextSearch:
+        """Return a search for the patterns of both."""
+        return TextSearch((*self._longest_first, *other._longest_first))
 
-    def hide(self, data: bytes, mark: bytes) -> bytes:
-        """Return the data with the mark for each needle; without any in it, the same object.
+    def replace(self, data: bytes, mark: bytes) -> bytes:
+        """Replace each occurrence of a pattern by the mark; return the same object without any.
 
-        Needles that overlap are hidden together, so that no part of one is left.
+        One mark replaces overlapping patterns, so that no part of a pattern remains.
         """
         if len(self._longest_first) <= _FEW:
-            found = [needle for needle in self._longest_first if needle in data]
+            found = [pattern for pattern in self._longest_first if pattern in data]
             if not found:
                 return data
-            spans = sorted(span for needle in found for span in _spans(data, needle))
+            spans = sorted(span for pattern in found for span in _spans(data, pattern))
         else:
             spans = self._search(data)
             if not spans:
@@ -74,7 +74,7 @@ class Needles:
         return b"".join(parts)
 
     def _search(self, data: bytes) -> list[tuple[int, int]]:
-        """Return from where to where the needles are, in the order of their starts."""
+        """Return the spans of the patterns, ordered by their starts."""
         if self._table is None:
             self._table = self._index()
         table, width = self._table, self._width
@@ -84,9 +84,9 @@ class Needles:
         spans: list[tuple[int, int]] = []
         left = _MOST_COMPARED + 8 * len(data)
         for place in places:
-            for length, needles in table[data[place : place + width]].items():
+            for length, patterns in table[data[place : place + width]].items():
                 left -= _COMPARISON + length
-                if data[place : place + length] in needles:
+                if data[place : place + length] in patterns:
                     spans.append((place, place + length))
                     break
             if left < 0:
@@ -96,24 +96,24 @@ class Needles:
     def _index(self) -> dict[bytes, dict[int, set[bytes]]]:
         self._width = width = min(_WIDTH, len(self._longest_first[-1]))
         table: dict[bytes, dict[int, set[bytes]]] = {}
-        for needle in self._longest_first:
-            table.setdefault(needle[:width], {}).setdefault(len(needle), set()).add(needle)
+        for pattern in self._longest_first:
+            table.setdefault(pattern[:width], {}).setdefault(len(pattern), set()).add(pattern)
         return table
 
 
-def _spans(data: bytes, needle: bytes) -> Iterable[tuple[int, int]]:
-    """Return where a needle is; one span for several that overlap by a constant shift.
+def _spans(data: bytes, pattern: bytes) -> Iterable[tuple[int, int]]:
+    """Yield the spans of a pattern; one span for occurrences that overlap by a constant shift.
 
-    A needle such as `aaaa` may begin at every place of the data, so these are not visited one by
-    one: the time is linear in the size of the data.
+    A pattern such as `aaaa` can occur at every position of the data. Joining these occurrences
+    makes the time linear in the size of the data.
     """
-    size = len(needle)
-    place = data.find(needle)
+    size = len(pattern)
+    place = data.find(pattern)
     while place >= 0:
-        following = data.find(needle, place + 1, place + 2 * size)
+        following = data.find(pattern, place + 1, place + 2 * size)
         if following < 0:
             yield place, place + size
-            place = data.find(needle, place + size)
+            place = data.find(pattern, place + size)
             continue
         shift = following - place
         repeats = (_end_of_repetition(data, following + size, shift) - place - size) // shift
@@ -123,7 +123,7 @@ def _spans(data: bytes, needle: bytes) -> Iterable[tuple[int, int]]:
 
 
 def _end_of_repetition(data: bytes, end: int, shift: int) -> int:
-    """Return up to where each byte equals the one `shift` bytes before it, at least `end`."""
+    """Return the end, from `end` on, of bytes that equal the byte `shift` positions before."""
     step, grows = shift, True
     while step:
         stop = min(end + step, len(data))

@@ -1,1 +1,1 @@
-"""The request that is sent: URL, head, body, payload."""
+"""Parts of an HTTP request: URL, head, body, payload."""

@@ -1,4 +1,4 @@
-"""The bytes of a request's body, by its kind."""
+"""Encoding of a request's body, by its kind."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _CONTENT_TYPES: Final = {
 }
 
 _NO_LIMIT: Final = 1 << 62
-_LONE_SURROGATE: Final = "the body has a lone surrogate in it, which has no UTF-8; remove it"
+_LONE_SURROGATE: Final = "the body has a lone surrogate, which UTF-8 cannot encode; remove it"
 
 
 def content_type_of(body: Body) -> str | None:
-    """The Content-Type of a body: its own, or by its kind; None for no body."""
+    """Return the given Content-Type of a body, or the default of its kind; None: no body."""
     if body.kind is BodyKind.NONE:
         return None
     return body.content_type or _CONTENT_TYPES[body.kind]
 
 
 def encode_envelope(event_type: str, created_at: float, payload: bytes) -> bytes:
-    """`{"type", "timestamp", "data"}` with the payload, byte for byte, as `data`.
+    """Return `{"type", "timestamp", "data"}` with the unchanged bytes of the payload as `data`.
 
     The timestamp is `created_at` (seconds since the epoch) in UTC, such as
     `2026-01-02T03:04:05.678901Z`.
@@ -50,10 +50,10 @@ def encode_envelope(event_type: str, created_at: float, payload: bytes) -> bytes
 
 
 def encode_fixed(body: Body, limit: int = _NO_LIMIT) -> bytes:
-    """The bytes of a body that is the same for every message: kinds json, form, raw and none.
+    """Encode a body that is the same for every message: kinds json, form, raw and none.
 
     Raises:
-        InvalidReaction: if the content is not what the kind asks for, or longer than `limit` bytes.
+        InvalidReaction: if the content does not fit the kind, or is longer than `limit` bytes.
     """
     if body.kind is BodyKind.JSON:
         data = _encode_json(body.content)
@@ -76,16 +76,16 @@ def encode_fixed(body: Body, limit: int = _NO_LIMIT) -> bytes:
 
 def _encode_json(content: object) -> bytes:
     if isinstance(content, (bytes, bytearray)):
-        message = 'the content of a "json" body must be a value, not JSON text in bytes; decode it'
+        message = 'the content of a "json" body must be a JSON value, not encoded JSON; decode it'
         raise InvalidReaction(message)
     try:
         data = encode_payload(content, _NO_LIMIT)
     except ValueError as error:
         reason = str(error).replace("the payload", "it", 1)
-        message = f'the content of the "json" body is not usable: {reason}'
+        message = f'the content of the "json" body is invalid: {reason}'
         raise InvalidReaction(message) from None
     try:
-        # A reaction's call is stored as JSON by orjson, so the content must survive that.
+        # orjson encodes the stored call.
         orjson.dumps(content)
     except TypeError as error:
         message = f'the content of the "json" body cannot be stored: {error}; use a "raw" body'
@@ -95,14 +95,14 @@ def _encode_json(content: object) -> bytes:
 
 def _encode_form(content: object) -> bytes:
     if not isinstance(content, Mapping):
-        message = f'the content of a "form" body must be an object, not {_kind(content)}'
+        message = f'the content of a "form" body must be a mapping, not {_kind(content)}'
         raise InvalidReaction(message)
     fields: list[tuple[str, str]] = []
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
             message = (
-                f'the field {name!r} of the "form" body has {_kind(value)} for its value;'
-                " names are texts, and values are texts, numbers or booleans"
+                f'the value of field {name!r} of the "form" body is {_kind(value)};'
+                " names must be strings, and values strings, numbers or booleans"
             )
             raise InvalidReaction(message)
         fields.append((name, form_text(value)))
@@ -113,22 +113,20 @@ def _encode_form(content: object) -> bytes:
 
 
 def form_text(value: str | float) -> str:
-    """A form field's value as text."""
+    """Return the value of a form field as a string."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _encode_raw(content: object) -> bytes:
     if not isinstance(content, str):
-        message = f'the content of a "raw" body must be a text, not {_kind(content)}'
+        message = f'the content of a "raw" body must be a string, not {_kind(content)}'
         raise InvalidReaction(message)
     try:
         data = content.encode()
     except UnicodeEncodeError:
         raise InvalidReaction(_LONE_SURROGATE) from None
     if content.lstrip()[:1] in {"{", "["} and is_deep_json(data):
-        message = (
-            f"the body is JSON that is nested deeper than {DEEPEST_NESTING} levels; send it flatter"
-        )
+        message = f"the body is JSON nested deeper than {DEEPEST_NESTING} levels; flatten it"
         raise InvalidReaction(message)
     return data
 

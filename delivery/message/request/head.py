@@ -1,4 +1,4 @@
-"""Reading the head of a request or response as sent or received: first line, then headers."""
+"""Parsing and shortening of heads: the first line and the headers of a request or response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from delivery.models import Redirect
 __all__ = ["cut_head", "find_header", "last_head", "message_headers", "redirects_in"]
 
 _NEXT_FIELD: Final = re.compile(rb"\n(?![ \t])")
-"""Where a field ends: lines that begin with a blank continue the one before."""
+"""End of a field. Lines that begin with a space or tab continue the previous line."""
 _LONGEST_NOTE: Final = 80
 _STATUS_LINE: Final = re.compile(rb"[^ \r\n]+ +([0-9]{3})")
 
@@ -18,24 +18,24 @@ _STATUS_LINE: Final = re.compile(rb"[^ \r\n]+ +([0-9]{3})")
 def cut_head(heads: bytes, limit: int) -> bytes:
     """Return heads in at most `limit` bytes, with a note of the omitted headers in each.
 
-    Only whole fields are left out, those that do not fit; of a first line that is longer than there
-    is room for, the end is. The Location of a redirect is kept before others. Without anything to
-    leave out the result is the same object.
+    Fields that do not fit are omitted as a whole, and a long first line is cut off. The Location of
+    a redirect takes precedence over other fields. If nothing is omitted, the result is the same
+    object.
 
     Args:
-        heads: One head, or several with an empty line behind all but the last.
-        limit: Bytes; 1,024 at least.
+        heads: One head, or several that are separated by empty lines.
+        limit: Maximum size in bytes; at least 1,024.
     """
     if len(heads) <= limit:
         return heads
     each = heads.split(b"\r\n\r\n")
-    kept: list[bytes] = []
+    stored: list[bytes] = []
     room = limit - 4 * (len(each) - 1)
-    # The last one is the response itself; the redirects before it share the remaining bytes.
+    # The last head is the response; the redirects before it share the remaining bytes.
     for left, head in zip(range(len(each), 0, -1), reversed(each), strict=True):
-        kept.append(_cut(head, room // left))
-        room -= len(kept[-1])
-    return b"\r\n\r\n".join(reversed(kept))
+        stored.append(_cut(head, room // left))
+        room -= len(stored[-1])
+    return b"\r\n\r\n".join(reversed(stored))
 
 
 def _cut(head: bytes, limit: int) -> bytes:
@@ -43,19 +43,19 @@ def _cut(head: bytes, limit: int) -> bytes:
         return head
     room = limit - _LONGEST_NOTE
     first, *fields = _NEXT_FIELD.split(head)
-    kept = [first[:room]]
-    room -= len(kept[0])
-    fields_kept: dict[int, bytes] = {}
+    stored = [first[:room]]
+    room -= len(stored[0])
+    stored_fields: dict[int, bytes] = {}
     order = sorted(range(len(fields)), key=lambda index: not _is_location(fields[index]))
     for index in order:
         size = len(fields[index]) + 1
         if size <= room:
-            fields_kept[index] = fields[index]
+            stored_fields[index] = fields[index]
             room -= size
-    kept += [fields_kept[index] for index in sorted(fields_kept)]
-    shown = b"\n".join(kept).removesuffix(b"\r")
-    note = f"({len(head) - len(shown):,} more bytes of this head were not stored)"
-    return shown + b"\r\n" + note.encode()
+    stored += [stored_fields[index] for index in sorted(stored_fields)]
+    stored_head = b"\n".join(stored).removesuffix(b"\r")
+    note = f"({len(head) - len(stored_head):,} more bytes of this head were not stored)"
+    return stored_head + b"\r\n" + note.encode()
 
 
 def _is_location(field: bytes) -> bool:
@@ -63,10 +63,10 @@ def _is_location(field: bytes) -> bool:
 
 
 def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
-    """The headers of a head, in order, for showing; each byte of them one character (latin-1).
+    """Return the headers of a head in order, for display, decoded as Latin-1.
 
-    A line that continues the one before is joined to it; a line without a colon is shown as a name
-    without a value.
+    Continuation lines are joined to the previous line. A line without a colon becomes a name
+    with an empty value.
     """
     headers: list[tuple[str, str]] = []
     for field in _NEXT_FIELD.split(head)[1:]:
@@ -81,7 +81,7 @@ def message_headers(head: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def find_header(head: bytes, name: bytes) -> bytes | None:
-    """The value of the first header with this name, in any case of letters; or None."""
+    """Return the value of the first header with this name, ignoring case; None without one."""
     mark = b"\n%b:" % name.lower()
     start = head.lower().find(mark)
     if start < 0:
@@ -92,15 +92,15 @@ def find_header(head: bytes, name: bytes) -> bytes | None:
 
 
 def last_head(heads: bytes) -> bytes:
-    """The last of the heads that are stored of an exchange; empty if its answer never came.
+    """Return the last head stored for an exchange; empty if no response arrived.
 
-    Those before it are of redirects, each with an empty line behind it, as `curl -iL` shows them.
+    The heads of redirects precede it, each followed by an empty line, as in `curl -iL`.
     """
     return heads.rpartition(b"\r\n\r\n")[2]
 
 
 def redirects_in(heads: bytes) -> tuple[Redirect, ...]:
-    """The redirects among the heads that are stored of an exchange."""
+    """Return the redirects among the heads stored for an exchange."""
     found = []
     for head in heads.split(b"\r\n\r\n")[:-1]:
         status = _STATUS_LINE.match(head)

@@ -1,9 +1,8 @@
-r"""The payload of a trigger: JSON bytes, checked once when it is taken, and never changed after.
+r"""Validation, encoding and decoding of payloads: JSON bytes that never change after validation.
 
-Bytes are taken as JSON text and kept byte for byte, whatever a parser would make of them: key
-order, double keys, `1e400`, integers of any size, `\u0000` and lone surrogate escapes. Other
-values are written compactly, in their own key order, by orjson, or by the standard library where
-orjson cannot.
+Given bytes are JSON text and stay unchanged, including key order, duplicate keys, `1e400`, integers
+of any size, `\u0000` and lone surrogate escapes. Other values are encoded compactly in their key
+order, by orjson, or by the standard library for values that orjson does not support.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["DEEPEST_NESTING", "decode_payload", "encode_payload", "is_deep_json"]
 
 DEEPEST_NESTING: Final = 200
-"""Lists and objects within each other. Parsers of receivers allow from 64 (.NET) to 512 (PHP)."""
+"""Maximum nesting of lists and objects. Parsers of receivers allow from 64 (.NET) to 512 (PHP)."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-"""A string, or an unclosed one up to the end: so that a search never goes over it twice."""
+"""A string, or an unclosed string up to the end, so that a search reads each byte once."""
 
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _STRING_OR_CONSTANT: Final = re.compile(_STRING + rb"|(-?(?:NaN|Infinity))", re.DOTALL)
@@ -42,19 +41,19 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def encode_payload(value: object, limit: int) -> bytes:
-    """The bytes of a payload.
+    """Validate a payload and return its bytes.
 
     Args:
-        value: `bytes` or `bytearray`: JSON text, kept as it is. Anything else: a JSON value, made
-            of dicts with str keys, lists, tuples, str, int, float, bool and None; also datetime,
-            date, time and UUID, which become their ISO text, and enum members, which become their
-            value. A str is a JSON string, not JSON text.
-        limit: Bytes the payload may have.
+        value: JSON text as `bytes` or `bytearray`, which stays unchanged. Or a JSON value of dicts
+            with str keys, lists, tuples, str, int, float, bool and None. It can also contain
+            datetime, date, time and UUID, which become ISO strings, and enum members, which become
+            their values. A str is a JSON string, not JSON text.
+        limit: Maximum size in bytes.
 
     Raises:
         InvalidPayload: if it is not JSON (NaN and Infinity are not), nested deeper than
-            `DEEPEST_NESTING`, or longer than `limit`. The text says where; it may name keys, but
-            quotes no values.
+            `DEEPEST_NESTING`, or longer than `limit`. The message gives the position. It can
+            contain keys, but no values.
     """
     if isinstance(value, (bytes, bytearray)):
         data = bytes(value)
@@ -68,10 +67,10 @@ def encode_payload(value: object, limit: int) -> bytes:
 
 
 def decode_payload(data: bytes) -> object:
-    """The value of a payload that `encode_payload` gave, for conditions.
+    """Decode a payload that `encode_payload` returned, for conditions.
 
-    Numbers beyond 64 bits may become floats, and those beyond a float infinity; of double keys the
-    last one counts.
+    Numbers beyond 64 bits can become floats, or infinity if a float cannot hold them. The last of
+    duplicate keys counts.
     """
     try:
         return orjson.loads(data)
@@ -86,7 +85,7 @@ def decode_payload(data: bytes) -> object:
 
 
 def is_deep_json(data: bytes) -> bool:
-    """Return whether this is JSON that is nested deeper than `DEEPEST_NESTING`."""
+    """Return True if this is JSON nested deeper than `DEEPEST_NESTING`."""
     try:
         _check_nesting(data)
     except InvalidPayload:
@@ -99,14 +98,14 @@ def is_deep_json(data: bytes) -> bool:
 
 
 def _integer(digits: str) -> int | float:
-    # Python refuses to convert integers of more than some thousand digits.
+    # Python does not convert integers of more than a few thousand digits.
     return int(digits) if len(digits) < 100 else float(digits)  # noqa: PLR2004
 
 
 def _check_size(data: bytes, limit: int) -> None:
     if len(data) > limit:
         message = (
-            f"the payload has {len(data):,} bytes; limits.max_payload_bytes allows {limit:,}:"
+            f"the payload has {len(data):,} bytes; limits.max_payload_bytes allows {limit:,};"
             " send a reference to the data, or raise the limit"
         )
         raise InvalidPayload(message)
@@ -117,7 +116,7 @@ def _check_text(data: bytes) -> None:
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
-        # orjson refuses some numbers and escapes that are JSON; the standard library decides.
+        # orjson rejects some valid numbers and escapes; the standard library accepts them.
         _check_slowly(data)
 
 
@@ -131,7 +130,7 @@ def _check_slowly(data: bytes) -> None:
         message = f"the payload is not UTF-8: byte {error.start} is not ({error.reason})"
         raise InvalidPayload(message) from None
     if not text.strip(" \t\r\n"):
-        message = "the payload is empty; for JSON's null give b'null' or None"
+        message = "the payload is empty; to send null, give b'null' or None"
         raise InvalidPayload(message)
     try:
         json.loads(text, parse_int=float, parse_constant=_refuse_constant)
@@ -144,13 +143,13 @@ def _check_slowly(data: bytes) -> None:
     except _ConstantError:
         raise InvalidPayload(_about_constant(data)) from None
     except RecursionError:
-        # Only where the caller is itself nearly as deep as Python allows.
-        message = "the payload is nested too deep for this point of the program"
+        # Happens only if the caller's stack is nearly as deep as Python allows.
+        message = "the payload is too deeply nested for the present depth of the call stack"
         raise InvalidPayload(message) from None
 
 
 class _ConstantError(Exception):
-    """NaN, Infinity or -Infinity stands in a JSON text."""
+    """NaN, Infinity or -Infinity in a JSON text."""
 
 
 def _refuse_constant(_name: str) -> NoReturn:
@@ -160,8 +159,8 @@ def _refuse_constant(_name: str) -> NoReturn:
 def _about_constant(data: bytes) -> str:
     found = next(match for match in _STRING_OR_CONSTANT.finditer(data) if match[1])
     return (
-        f"the payload is not JSON: {found[1].decode()} at byte {found.start()} is no JSON number;"
-        " send null or a string"
+        f"the payload is not JSON: {found[1].decode()} at byte {found.start()} is not a JSON"
+        " number; send null or a string"
     )
 
 
@@ -170,12 +169,12 @@ def _check_nesting(data: bytes) -> None:
         return
     brackets = _STRINGS.sub(b"", data).translate(_ONE_KIND_OF_BRACKET, _NO_BRACKETS)
     for _ in range(_PASSES):
-        # Each pass takes away the innermost level; few payloads have more than these.
+        # Each pass removes the innermost level; few payloads have more levels.
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
     if _PASSES + max(accumulate(map(_STEPS.__getitem__, brackets))) > DEEPEST_NESTING:
-        message = f"the payload is nested deeper than {DEEPEST_NESTING} levels; send it flatter"
+        message = f"the payload is nested deeper than {DEEPEST_NESTING} levels; flatten it"
         raise InvalidPayload(message)
 
 
@@ -197,9 +196,9 @@ def _encode_slowly(value: object) -> bytes:
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
         )
     except (RecursionError, TypeError, ValueError) as error:
-        message = f"the payload cannot be written as JSON: {error}"
+        message = f"the payload cannot be encoded as JSON: {error}"
         raise InvalidPayload(message) from None
-    # A lone surrogate has no UTF-8, but the escape that this writes for it is JSON.
+    # UTF-8 cannot encode a lone surrogate, but its escape is valid JSON.
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -233,7 +232,7 @@ def _check_values(value: object) -> None:
             waiting += [(child, path + step, depth + 1) for step, child in _children(item, path)]
         elif not _is_scalar(item):
             message = (
-                f"the payload has a {type(item).__name__} {_at(path)}, which JSON does not have;"
+                f"the payload has a {type(item).__name__} {_at(path)}, which is not a JSON type;"
                 " convert it to a str, number, list or dict"
             )
             raise InvalidPayload(message)
@@ -249,7 +248,7 @@ def _children(
         if not isinstance(key, str):
             message = (
                 f"the payload has a key of type {type(key).__name__} {_at(path)};"
-                " JSON's keys are strings"
+                " use strings as keys"
             )
             raise InvalidPayload(message)
         yield f".{key}", child
@@ -260,6 +259,6 @@ def _is_scalar(item: object) -> bool:
 
 
 def _at(path: str) -> str:
-    # ASCII, because the message may go where a lone surrogate cannot.
-    shown = path.encode("ascii", "backslashreplace").decode()
-    return f"at {shown[:200]}" if shown else "at its top"
+    # ASCII, because the output of the message may not accept a lone surrogate.
+    text = path.encode("ascii", "backslashreplace").decode()
+    return f"at {text[:200]}" if text else "at the top level"

@@ -1,4 +1,4 @@
-"""The request of a call: what its messages share is made once, the rest for each message."""
+"""Rendering of a call's requests. The parts that all messages share are rendered once."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 __all__ = ["Rendered", "RequestTemplate", "find_header", "message_headers"]
 
 _METHODS_WITHOUT_PAYLOAD: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS"})
-"""With these a body has no defined meaning (RFC 9110, 9.3), so only one asked for is sent."""
+"""Methods whose body has no defined meaning (RFC 9110, 9.3). They send no payload by default."""
 
 
 class Rendered(NamedTuple):
-    """One request, ready to send, and what of it may be stored."""
+    """Request that is ready to send, with its storable form."""
 
     head: bytes
-    """Request line and headers, with the empty line."""
+    """Request line and headers, including the empty line."""
     stored_head: bytes
-    """The same with secrets as `***`; the same object as `head` if it has none."""
+    """Head with secrets as `***`; the same object as `head` if it has no secrets."""
     body: bytes
     plain_body: bytes
-    """The body before it was compressed."""
+    """Body before compression."""
     scrubber: Scrubber | None = None
-    """Finds what is secret in this request only."""
-    shown_url: str | None = None
-    """The URL as it may be stored, where that is not the same for all jobs."""
+    """Scrubber of the secrets that only this request has."""
+    redacted_url: str | None = None
+    """Redacted URL, if it differs between jobs."""
 
 
 class RequestTemplate:
-    """The request of a reaction's version or of a direct job.
+    """Request of a reaction version or of a direct job.
 
     Args:
-        params: A valid call.
-        host: The value of Host.
-        target: Path and query, as sent.
-        stored_target: Path and query as they may be stored; None: `target` redacted.
-        user_agent: The User-Agent, unless `params` has one.
-        signer: Signs; None: the secrets of `params` do, if there are any.
-        scrubber: Takes known secrets out of what may be stored.
-        fixed_body: The body, where `params.body` has placeholders that were filled in.
+        params: Valid call.
+        host: Value of the Host header.
+        target: Path and query to send.
+        stored_target: Redacted path and query; None: redact `target`.
+        user_agent: User-Agent, unless `params` has one.
+        signer: Signer of the requests; None: sign with the secrets of `params`, if any.
+        scrubber: Scrubber of known secrets in the stored head.
+        fixed_body: Filled-in body, if `params.body` has placeholders.
 
     Raises:
-        InvalidSecret, InvalidReaction: if `params` has a secret or body that cannot be used.
+        InvalidSecret, InvalidReaction: if `params` has an invalid secret or body.
     """
 
     __slots__ = (
@@ -83,7 +83,7 @@ class RequestTemplate:
         if kind is BodyKind.PAYLOAD and without_payload:
             kind = BodyKind.NONE
         self.sends_payload: bool = kind is BodyKind.PAYLOAD
-        """Whether the body is exactly the payload."""
+        """True if the body is exactly the payload."""
         self._is_envelope = kind is BodyKind.ENVELOPE
         if fixed_body is None:
             varies = self.sends_payload or self._is_envelope
@@ -92,17 +92,17 @@ class RequestTemplate:
         self.is_compressed: bool = (
             params.compression is Compression.GZIP and kind is not BodyKind.NONE
         )
-        """Whether the body is compressed for each message."""
-        # A POST without a body says so; a GET says nothing (RFC 9110, 8.6).
+        """True if the body is compressed for each message."""
+        # A POST without a body sends Content-Length: 0, a GET does not (RFC 9110, 8.6).
         self._has_length = kind is not BodyKind.NONE or not without_payload
         self._signer = signer or (Signer(params.secrets) if params.secrets else None)
         if stored_target is None:
             stored_target = redact_query(target)
         content_type = None if kind is BodyKind.NONE else content_type_of(params.body)
-        own = _own_headers(params, host, user_agent, content_type)
+        default_headers = _default_headers(params, host, user_agent, content_type)
         if self.is_compressed:
-            own.append(("Content-Encoding", "gzip"))
-        self._start = _lines(f"{params.method} {target} HTTP/1.1", own)
+            default_headers.append(("Content-Encoding", "gzip"))
+        self._start = _lines(f"{params.method} {target} HTTP/1.1", default_headers)
         self._end = _lines("", params.headers) + "\r\n"
         stored_headers = redact_headers(params.headers)
         if scrubber is not None:
@@ -113,7 +113,9 @@ class RequestTemplate:
         self._stored_start: str | None = None
         self._stored_end = ""
         if stored_target != target or stored_headers != params.headers:
-            self._stored_start = _lines(f"{params.method} {stored_target} HTTP/1.1", own)
+            self._stored_start = _lines(
+                f"{params.method} {stored_target} HTTP/1.1", default_headers
+            )
             self._stored_end = _lines("", stored_headers) + "\r\n"
 
     def render(
@@ -124,16 +126,15 @@ class RequestTemplate:
         created_at: float,
         payload: bytes,
     ) -> Rendered:
-        """One request.
+        """Render one request.
 
         Args:
-            message_id: The `webhook-id`, the same over all attempts; ASCII.
-            timestamp: The `webhook-timestamp`: when this attempt is made, in seconds since the
-                epoch.
-            event_type: The trigger's type, for an envelope.
-            created_at: When the trigger or direct job was made, in seconds since the epoch, for an
-                envelope.
-            payload: JSON, sent as it is.
+            message_id: `webhook-id` of all attempts; ASCII.
+            timestamp: `webhook-timestamp`: time of this attempt, in seconds since the epoch.
+            event_type: Event type of the trigger, for an envelope.
+            created_at: Creation time of the trigger or direct job, in seconds since the epoch, for
+                an envelope.
+            payload: JSON, sent unchanged.
         """
         if self.sends_payload:
             body = payload
@@ -143,7 +144,7 @@ class RequestTemplate:
             body = self._fixed_body
         plain_body = body
         if self.is_compressed:
-            # No time in it: the same message has the same bytes each time it is sent.
+            # Without a time in the gzip header, each attempt sends the same bytes.
             body = gzip.compress(body, mtime=0)
         varying = f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}"
         if self._has_length:
@@ -158,20 +159,20 @@ class RequestTemplate:
         return Rendered(head, stored, body, plain_body)
 
 
-def _own_headers(
+def _default_headers(
     params: HttpParams, host: str, user_agent: str, content_type: str | None
 ) -> list[tuple[str, str]]:
-    """The headers that the engine sets, but for those that vary, without what the user set."""
+    """Return the constant default headers, except those that the call sets itself."""
     given = {name.lower() for name, _ in params.headers}
-    own = [
+    default_headers = [
         ("Host", host),
         ("User-Agent", user_agent),
         ("Accept", "*/*"),
         ("Accept-Encoding", "gzip, deflate"),
     ]
     if content_type is not None:
-        own.append(("Content-Type", content_type))
-    return [(name, value) for name, value in own if name.lower() not in given]
+        default_headers.append(("Content-Type", content_type))
+    return [(name, value) for name, value in default_headers if name.lower() not in given]
 
 
 def _lines(first: str, headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:

@@ -1,4 +1,4 @@
-"""Whether a call can be made as it is given; all of it but its URL and its PEM texts."""
+"""Validation of a call, except its URL and PEM texts."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ _NO_LETTER_OR_DIGIT: Final = re.compile(r"[^0-9a-z]")
 _FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _RESERVED: Final = {
-    "connection": "the connection is the engine's to manage",
-    "content-length": "the engine counts the body",
-    "expect": "the body is sent at once",
-    "host": "it follows from the url",
-    "http2-settings": "the connection is the engine's to manage",
-    "keep-alive": "the connection is the engine's to manage",
-    "proxy-connection": "the connection is the engine's to manage",
-    "te": "the connection is the engine's to manage",
-    "trailer": "the body is sent in one piece",
-    "transfer-encoding": "the body is sent in one piece",
-    "upgrade": "the connection is the engine's to manage",
+    "connection": "the engine manages connections",
+    "content-length": "the engine sets the length of the body",
+    "expect": "the engine sends the body immediately",
+    "host": "the engine takes it from the url",
+    "http2-settings": "the engine manages connections",
+    "keep-alive": "the engine manages connections",
+    "proxy-connection": "the engine manages connections",
+    "te": "the engine manages connections",
+    "trailer": "the engine sends the body in one piece",
+    "transfer-encoding": "the engine sends the body in one piece",
+    "upgrade": "the engine manages connections",
 }
 
-_ONCE: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+_NOT_REPEATABLE: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 
 
 def validate_params(params: HttpParams) -> HttpParams:
-    """The call in the form in which it is stored: method in capitals, header values trimmed.
+    """Return the call in canonical form: method in capitals, header values trimmed.
 
-    `delivery.message.request.url.parse_url` judges the URL, the transport the PEM texts.
+    `delivery.message.request.url.parse_url` validates the URL, the transport the PEM texts.
 
     Raises:
-        InvalidReaction: naming what cannot be used, and what can.
-        InvalidSecret: if a signing secret is not one.
+        InvalidReaction: if a field is invalid; the message gives the valid values.
+        InvalidSecret: if a signing secret is invalid.
     """
     method = params.method.upper()
     if method not in METHODS:
@@ -84,7 +84,7 @@ def validate_params(params: HttpParams) -> HttpParams:
     if params.compression is not None and any(
         _folded(name) == "content-encoding" for name, _ in headers
     ):
-        message = "compression sets Content-Encoding by itself; leave out one of the two"
+        message = "compression already sets Content-Encoding; leave out one of the two"
         raise InvalidReaction(message)
     _check_redirects(params.redirects)
     compile_call(params)
@@ -108,7 +108,7 @@ def _checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
         _check_name(name)
         checked.append((name, _checked_value(name, value)))
         folded = _folded(name)
-        if folded in seen and folded in _ONCE:
+        if folded in seen and folded in _NOT_REPEATABLE:
             message = f"the header {name} is given twice; give it once"
             raise InvalidReaction(message)
         seen.add(folded)
@@ -121,14 +121,14 @@ def _checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
         message = (
-            f"{ascii(name)[:80]} is not a header name: letters, digits and -_ are,"
-            f" up to {_LONGEST_NAME} of them"
+            f"{ascii(name)[:80]} is not a header name; use up to {_LONGEST_NAME}"
+            " letters, digits, - and _"
         )
         raise InvalidReaction(message)
     folded = _folded(name)
     reason = _RESERVED.get(folded)
     if reason is None and folded.startswith("webhook-"):
-        reason = "names beginning with webhook- belong to the signature"
+        reason = "names with the prefix webhook- are reserved for the signature"
     if reason is not None and folded != name.lower():
         reason = f"many servers read it as {folded}, and {reason}"
     if reason is not None:
@@ -137,18 +137,18 @@ def _check_name(name: object) -> None:
 
 
 def _folded(name: str) -> str:
-    """Return a header's name as a server sees it that hands headers on as environment variables.
+    """Return the name of a header as servers with CGI variables see it.
 
-    CGI, WSGI and their like make an underscore of whatever is no letter and no digit (RFC 3875,
-    4.1.18), so that `Content_Length` becomes the same variable as `Content-Length`.
+    CGI and WSGI replace all characters except letters and digits by underscores (RFC 3875,
+    4.1.18), so `Content_Length` becomes the same variable as `Content-Length`.
     """
     return _NO_LETTER_OR_DIGIT.sub("-", name.lower())
 
 
 def _checked_value(name: str, value: object) -> str:
-    # The value may be a credential, so no message quotes it.
+    # No message quotes the value, because it can be a credential.
     if not isinstance(value, str):
-        message = f"the value of header {name} is a {type(value).__name__}, but must be a text"
+        message = f"the value of header {name} is a {type(value).__name__}, but must be a string"
         raise InvalidReaction(message)
     found = _FORBIDDEN_IN_VALUE.search(value)
     if found is not None:
@@ -161,7 +161,7 @@ def _checked_value(name: str, value: object) -> str:
     if foreign is not None:
         message = (
             f"the value of header {name} has a character at position {foreign} that is not in"
-            " ISO 8859-1, which is what headers can hold; encode it, for instance as base64"
+            " ISO 8859-1, the character set of headers; encode it, for example as base64"
         )
         raise InvalidReaction(message)
     if len(value) > _LONGEST_VALUE:
@@ -179,14 +179,14 @@ def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, s
     for name, value in query:
         if not isinstance(name, str) or not name or not isinstance(value, str):
             message = (
-                "query must have texts for names and values, and no empty name;"
-                f" {str(name)[:80]!r} is not so"
+                "the names and values of query must be strings, and names must not be empty;"
+                f" correct {str(name)[:80]!r}"
             )
             raise InvalidReaction(message)
         try:
             (name + value).encode()
         except UnicodeEncodeError:
-            message = f"query: {name[:80]!a} has a lone surrogate in it, which has no UTF-8"
+            message = f"query: {name[:80]!a} has a lone surrogate, which UTF-8 cannot encode"
             raise InvalidReaction(message) from None
         _check_storable("query", (name, value))
         pairs.append((name, value))
@@ -202,17 +202,17 @@ def _checked_query(query: Iterable[tuple[object, object]]) -> tuple[tuple[str, s
 
 
 def _check_storable(where: str, value: object) -> None:
-    """Refuse NUL anywhere in a value: what PostgreSQL reads out of JSON cannot contain it.
+    """Reject NUL anywhere in a value, because strings of PostgreSQL cannot contain it.
 
     Raises:
-        InvalidReaction: naming where it was given.
+        InvalidReaction: if there is one; the message contains `where`.
     """
     waiting = [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, str):
             if "\0" in each:
-                message = f"{where} has a NUL character in it, which cannot be stored; remove it"
+                message = f"{where} has a NUL character, which cannot be stored; remove it"
                 raise InvalidReaction(message)
         elif isinstance(each, Mapping):
             waiting += [*each.keys(), *each.values()]
@@ -232,7 +232,7 @@ def _check_body(body: Body, header_names: set[str]) -> None:
             message = 'a body of kind "none" has no content_type; leave it out'
             raise InvalidReaction(message)
         if not _checked_value("Content-Type", body.content_type):
-            message = "content_type is empty; leave it out for the usual one"
+            message = "content_type is empty; leave it out to use the default"
             raise InvalidReaction(message)
         if "content-type" in header_names:
             message = "the content type is given twice, as a header and with the body; give it once"
@@ -272,14 +272,14 @@ def _check_ordered(value: object, concurrency: int | None) -> None:
     if value and concurrency not in {None, 1}:
         message = (
             "an ordered reaction makes one call at a time, so its concurrency cannot be"
-            f" {concurrency}; leave one of the two out"
+            f" {concurrency}; leave out one of the two"
         )
         raise InvalidReaction(message)
 
 
 def _check_secrets(secrets: Iterable[str]) -> None:
     if isinstance(secrets, str):
-        message = "secrets must be a list of texts, not one text"
+        message = "secrets must be a list of strings, not one string"
         raise InvalidReaction(message)
     keys = [parse_secret(secret) for secret in secrets]
     if len(keys) > _MOST_SECRETS:
@@ -299,7 +299,7 @@ def _check_tls(tls: TlsOptions) -> None:
 def _check_redirects(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_REDIRECTS:
         message = (
-            f"redirects is {value!r}, but must be a whole number from 0 (none is followed) to"
+            f"redirects is {value!r}, but must be a whole number from 0 (follow none) to"
             f" {_MOST_REDIRECTS}"
         )
         raise InvalidReaction(message)

@@ -1,10 +1,10 @@
 """Signatures by Standard Webhooks (standardwebhooks.com): `v1` and `v1a`.
 
-What is signed is `id.timestamp.body`: with HMAC-SHA256 (RFC 2104) under the bytes that a secret
-`whsec_…` encodes (`v1`), or with ed25519 (RFC 8032) and the private key of a secret `whsk_…`
-(`v1a`), so that receivers hold nothing but the public key `whpk_…`. The header `webhook-signature`
-holds one `v1,<base64>` or `v1a,<base64>` for each secret, separated by spaces, so that receivers
-accept either secret while one replaces the other.
+A signature covers `id.timestamp.body`. `v1` is HMAC-SHA256 (RFC 2104) with the bytes of a secret
+`whsec_…`. `v1a` is ed25519 (RFC 8032) with the private key of a secret `whsk_…`, so that receivers
+need only the public key `whpk_…`. The header `webhook-signature` contains one `v1,<base64>` or
+`v1a,<base64>` per secret, separated by spaces. So receivers can verify with the old or the new
+secret during a rotation.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which ed25519 public keys may verify anything (RFC 8032, 5.1).
+"""Validation of ed25519 public keys (RFC 8032, 5.1).
 
-A key of small order accepts one signature for many messages, which anybody can make. A key that is
-written in another than the shortest form, or is no point of the curve, was not made by a key
-generator.
+With a key of small order, anyone can create a signature that is valid for many messages. A key with
+a non-canonical encoding, or that is not a point of the curve, does not come from a key generator.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ _D: Final = -121665 * pow(121666, -1, _P) % _P
 _ROOT_OF_MINUS_ONE: Final = pow(2, (_P - 1) // 4, _P)
 _SIGN: Final = 1 << 255
 _DOUBLINGS_OF_SMALL_ORDER: Final = 3
-"""The order of the curve's torsion subgroup is 8."""
+"""Doublings that take points of small order to zero: the torsion subgroup has order 8."""
 
 
 def is_safe_public_key(key: bytes) -> bool:
-    """Return whether 32 bytes are the canonical encoding of a point of large order."""
+    """Return True if 32 bytes are the canonical encoding of a point of large order."""
     encoded = int.from_bytes(key, "little")
     y = encoded & ~_SIGN
     if y >= _P:
@@ -34,7 +33,7 @@ def is_safe_public_key(key: bytes) -> bool:
 
 
 def _x_of(y: int) -> int | None:
-    """Return one of the two x that belong to a y (RFC 8032, 5.1.3); None: no point has it."""
+    """Return one of the two x of a y (RFC 8032, 5.1.3); None if no point has this y."""
     u = (y * y - 1) % _P
     v = (_D * y * y + 1) % _P
     x = u * pow(v, 3, _P) * pow(u * pow(v, 7, _P), (_P - 5) // 8, _P) % _P
@@ -45,7 +44,7 @@ def _x_of(y: int) -> int | None:
 
 
 def _doubled(x: int, y: int) -> tuple[int, int]:
-    """Add a point to itself, by the complete law of addition."""
+    """Add a point to itself with the complete addition law."""
     product = _D * x * x * y * y % _P
     return (
         2 * x * y * pow(1 + product, -1, _P) % _P,

@@ -1,4 +1,4 @@
-"""Signing secrets and public keys as texts: made, read, and told apart."""
+"""Text form of signing secrets and public keys: generation, parsing, kinds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _FEWEST_BYTES: Final = 24
 _MOST_BYTES: Final = 64
 _GENERATED_BYTES: Final = 32
 _SEED_BYTES: Final = 32
-"""Of an ed25519 private key; its public key has as many (RFC 8032, 5.1.5)."""
+"""Size of an ed25519 private key, and of a public key (RFC 8032, 5.1.5)."""
 
 
 def generate_secret(kind: SignatureKind = SignatureKind.V1) -> str:
-    """A new secret: `whsec_` and 32 random bytes, or `whsk_` and an ed25519 key pair."""
+    """Generate a secret: `whsec_` and 32 random bytes, or `whsk_` and an ed25519 key pair."""
     key = randomness.token_bytes(_GENERATED_BYTES)
     if kind is SignatureKind.V1:
         return _SYMMETRIC + base64.b64encode(key).decode()
@@ -42,44 +42,43 @@ def generate_secret(kind: SignatureKind = SignatureKind.V1) -> str:
 
 
 def kind_of(secret: str) -> SignatureKind:
-    """What a valid secret signs with."""
+    """Return the kind of signature of a valid secret."""
     return SignatureKind.V1A if secret.startswith(_PRIVATE) else SignatureKind.V1
 
 
 def public_key(secret: str) -> str | None:
-    """The `whpk_…` by which receivers verify what a valid secret signed; None for a `whsec_…`."""
+    """Return the public key `whpk_…` of a valid secret `whsk_…`; None for a `whsec_…`."""
     if kind_of(secret) is SignatureKind.V1:
         return None
     return _PUBLIC + base64.b64encode(public_part(parse_secret(secret))).decode()
 
 
 def public_part(seed: bytes) -> bytes:
-    """The public key of an ed25519 private key."""
+    """Return the public key of an ed25519 private key."""
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
 def parse_secret(text: str) -> bytes:
-    """The key that a signing secret encodes in base64, padded or not.
+    """Decode a signing secret: base64 with or without padding.
 
-    Of `whsec_…` 24 to 64 bytes. Of `whsk_…` the 32 bytes of the private key; they may be followed
-    by the public key, which is how Svix writes it, while the reference implementation in Go does
-    without.
+    A `whsec_…` has 24 to 64 bytes. A `whsk_…` has the 32 bytes of the private key. The public key
+    can follow it, as in secrets of Svix, but not of the reference implementation in Go.
 
     Raises:
-        InvalidSecret: if it is not one; the text never contains the secret.
+        InvalidSecret: if it is invalid; the message never contains the secret.
     """
     given: object = text
     if not isinstance(given, str):
-        message = f"a signing secret must be a text, not {type(given).__name__}"
+        message = f"a signing secret must be a string, not {type(given).__name__}"
         raise InvalidSecret(message)
     if text.startswith(_PRIVATE):
         return _private(text)
     if not text.startswith(_SYMMETRIC):
         message = (
-            f"{_PUBLIC}… is a public key, which cannot sign; give its {_PRIVATE}…"
+            f"{_PUBLIC}… is a public key, which cannot sign; give the private key {_PRIVATE}…"
             if text.startswith(_PUBLIC)
             else f"a signing secret must start with {_SYMMETRIC}, or with {_PRIVATE} for ed25519;"
-            " generate one, or add the prefix"
+            " add the prefix or generate a secret"
         )
         raise InvalidSecret(message)
     key = _decoded(text, _SYMMETRIC)
@@ -94,19 +93,19 @@ def parse_secret(text: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def parse_public_key(text: str) -> bytes:
-    """The ed25519 public key that `whpk_…` encodes.
+    """Decode an ed25519 public key `whpk_…`.
 
     Raises:
-        InvalidSecret: if it encodes none, or one for which anybody can make signatures.
+        InvalidSecret: if it is invalid, or anyone can create signatures for it.
     """
     key = _decoded(text, _PUBLIC)
     if len(key) != _SEED_BYTES:
-        message = f"the public key encodes {len(key)} bytes; one of ed25519 has {_SEED_BYTES}"
+        message = f"the public key encodes {len(key)} bytes; an ed25519 key has {_SEED_BYTES}"
         raise InvalidSecret(message)
     if not is_safe_public_key(key):
         message = (
-            "the public key is none that ed25519 generates, and anybody could sign for it; copy it"
-            " again from the sender"
+            "the public key is unsafe: anyone can create signatures for it; copy the key of the"
+            " sender again"
         )
         raise InvalidSecret(message)
     return key
@@ -123,7 +122,7 @@ def _private(text: str) -> bytes:
     seed = key[:_SEED_BYTES]
     if key[_SEED_BYTES:] not in {b"", public_part(seed)}:
         message = (
-            f"the two halves of the signing secret after {_PRIVATE} are no ed25519 key pair;"
+            f"the two halves of the signing secret after {_PRIVATE} are not an ed25519 key pair;"
             " copy it again"
         )
         raise InvalidSecret(message)

@@ -1,7 +1,7 @@
-"""Ids of messages that make the signed content unambiguous.
+"""Message ids that make the signed content unambiguous.
 
-A signature covers `id.timestamp.body`. With a dot in the id, one signature would fit several
-messages: the id `a.1` at time 2, and the id `a` at time 1 with a body that begins with `2.`.
+A signature covers `id.timestamp.body`. With a dot in the id, one signature would be valid
+for several messages: id `a.1` at time 2, and id `a` at time 1 with a body that begins with `2.`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["ALLOWED_IDS", "is_message_id"]
 
-ALLOWED_IDS: Final = "1 to 256 visible ASCII characters, none of them a dot"
+ALLOWED_IDS: Final = "1 to 256 visible ASCII characters, without dots"
 
 _ID: Final = re.compile(r"[!-\-/-~]{1,256}")
 

@@ -1,4 +1,4 @@
-"""Makes signatures."""
+"""Signers of messages."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 __all__ = ["ExpiringSigner", "Signer"]
 
-# RFC 2104: the key, filled up to a block of the hash, XORed with one byte or the other.
+# RFC 2104: the key, padded to a block of the hash, XORed with one byte or the other.
 _BLOCK: Final = 64
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Signer:
-    """Signs messages with one or more secrets.
+    """Signer with one or more secrets.
 
-    Both padded keys of each HMAC are hashed once, here; a signature then costs half of what
-    `hmac.digest` takes for a message of 1 KB. One of ed25519 takes 20 µs.
+    The constructor hashes both padded keys of each HMAC. A signature of 1 KB then costs half of
+    `hmac.digest`. An ed25519 signature costs 20 µs.
 
     Args:
         secrets: `whsec_…` or `whsk_…`, at least one, newest first.
 
     Raises:
-        InvalidSecret: if one is not a secret, or there is none.
+        InvalidSecret: if a secret is invalid, or there is none.
     """
 
     __slots__ = ("_keys", "_private_keys")
 
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
-            message = "there is no signing secret to sign with"
+            message = "there is no signing secret; give at least one"
             raise InvalidSecret(message)
         keys = [(kind_of(secret), parse_secret(secret)) for secret in secrets]
         blocks = [key.ljust(_BLOCK, b"\0") for kind, key in keys if kind is SignatureKind.V1]
@@ -60,15 +60,15 @@ class Signer:
         ]
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:
-        """Return the value of `webhook-signature`: `v1` first, else in the secrets' order.
+        """Return the value of `webhook-signature`: `v1` first, then `v1a`, each in the given order.
 
         `timestamp` is in whole seconds since the epoch.
 
         Raises:
-            InvalidInput: if the signature would fit other ids or timestamps too.
+            InvalidInput: if the signature would be valid for other ids or timestamps.
         """
         if not is_message_id(message_id) or timestamp < 0:
-            reason = f"a message id must be {ALLOWED_IDS}, and a timestamp not negative"
+            reason = f"a message id must be {ALLOWED_IDS}, and a timestamp must not be negative"
             raise InvalidInput(reason)
         start = f"{message_id}.{timestamp}.".encode()
         signatures = []
@@ -89,14 +89,14 @@ class Signer:
 
 
 class ExpiringSigner:
-    """Signs like a `Signer`, but with each secret only until it expires.
+    """Signer that uses each secret until it expires.
 
     Args:
-        secrets: With the time from which each is not used, in seconds since the epoch; None: never.
-            The first is used whatever its time: a message is never left unsigned.
+        secrets: Secrets with their expiry in seconds since the epoch; None: no expiry. The first
+            secret never expires, so that each message is signed.
 
     Raises:
-        InvalidSecret: if one is not a secret, or there is none.
+        InvalidSecret: if a secret is invalid, or there is none.
     """
 
     __slots__ = ("_left", "_signer", "_until")
@@ -107,7 +107,7 @@ class ExpiringSigner:
         self._until = _soonest(self._left)
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> bytes:
-        """The value of `webhook-signature` at that time, in whole seconds since the epoch."""
+        """Return the value of `webhook-signature` at a time in whole seconds since the epoch."""
         if timestamp >= self._until:
             first, *others = self._left
             self._left = [first, *(each for each in others if (each[1] or inf) > timestamp)]

@@ -1,8 +1,8 @@
-"""How the signing secrets of a reaction are stored, and how one takes the place of another.
+"""The stored form of a reaction's signing secrets, and their rotation.
 
-A JSON list, newest first: of each its kind, public key and expiry, and the secret itself, which
-alone is sealed. So the list can be shown, and secrets can be rotated, without the key that opens
-it.
+The stored form is a JSON list, newest first. Each entry has the kind, public key, expiry and the
+encrypted secret. Only the secret is encrypted, so that secrets can be listed and rotated without
+the key.
 """
 
 from __future__ import annotations
@@ -22,100 +22,100 @@ from delivery.models import SignatureKind, SigningSecret
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
 
 __all__ = [
     "MOST_SECRETS",
     "decode_signing",
     "encode_signing",
+    "redacted_signing",
+    "reencrypt_signing",
     "rotate_signing",
-    "seal_again",
-    "shown_signing",
     "signer_for",
 ]
 
 MOST_SECRETS: Final = 10
-"""Secrets one reaction may have: each makes every request longer, and takes time."""
+"""Maximum number of secrets of a reaction. Each adds a signature to every request."""
 
 
-def encode_signing(secrets: Sequence[str], sealer: Sealer) -> str:
-    """The stored form of valid secrets that do not expire."""
-    return orjson.dumps([_entry(secret, sealer) for secret in secrets]).decode()
+def encode_signing(secrets: Sequence[str], cipher: Cipher) -> str:
+    """Return the stored form of valid secrets without expiry."""
+    return orjson.dumps([_entry(secret, cipher) for secret in secrets]).decode()
 
 
-def decode_signing(text: str, sealer: Sealer) -> tuple[SigningSecret, ...]:
-    """The secrets as they are.
+def decode_signing(text: str, cipher: Cipher) -> tuple[SigningSecret, ...]:
+    """Decrypt the secrets of a stored form.
 
     Raises:
-        MissingKey: if one was sealed with a key that the sealer does not have.
-        KeyError, TypeError, ValueError: if the text is not what `encode_signing` writes.
+        MissingKey: if a secret is encrypted with a key that the cipher does not have.
+        KeyError, TypeError, ValueError: if `encode_signing` did not write the text.
     """
     return tuple(
-        _secret(entry, sealer.open(entry["secret"]).decode()) for entry in orjson.loads(text)
+        _secret(entry, cipher.decrypt(entry["secret"]).decode()) for entry in orjson.loads(text)
     )
 
 
-def shown_signing(text: str) -> tuple[SigningSecret, ...]:
-    """What may be shown of the secrets: all but themselves.
+def redacted_signing(text: str) -> tuple[SigningSecret, ...]:
+    """Return the entries with `***` for the secrets.
 
     Raises:
-        KeyError, TypeError, ValueError: if the text is not what `encode_signing` writes.
+        KeyError, TypeError, ValueError: if `encode_signing` did not write the text.
     """
     return tuple(_secret(entry, REDACTED) for entry in orjson.loads(text))
 
 
-def rotate_signing(text: str, secret: str, sealer: Sealer, *, now: float, expires_at: float) -> str:
-    """The stored form with a new first secret; the former ones expire.
+def rotate_signing(text: str, secret: str, cipher: Cipher, *, now: float, expires_at: float) -> str:
+    """Return the stored form with a new first secret; the former secrets expire.
 
     Args:
-        text: The stored form before.
-        secret: A valid one. If it is one of the former, it is moved to the front, and stays.
-        sealer: Seals it.
-        now: Seconds since the epoch; what has expired by then is dropped.
-        expires_at: When the former ones expire, unless they do so sooner, in seconds since the
-            epoch, rounded up to whole ones; infinity: not by this.
+        text: Present stored form.
+        secret: Valid secret. A former secret moves to the front and no longer expires.
+        cipher: Cipher for the secret.
+        now: Present time in seconds since the epoch. Expired secrets are removed.
+        expires_at: Latest expiry of the former secrets in seconds since the epoch, rounded up to
+            a whole second; infinity: no limit.
 
     Raises:
-        InvalidReaction: if there are too many secrets, or the given one is the first already.
+        InvalidReaction: if there are too many secrets, or the secret already is the first.
     """
     former: list[dict[str, Any]] = orjson.loads(text)
-    same = [_is_same(entry, secret, sealer) for entry in former]
+    same = [_is_same(entry, secret, cipher) for entry in former]
     if same and same[0]:
-        message = "the secret is the one that is used already; give another, or none to make one"
+        message = "the secret is in use already; give another secret, or none to generate one"
         raise InvalidReaction(message)
-    kept = [_entry(secret, sealer)]
+    stored = [_entry(secret, cipher)]
     for entry, is_same in zip(former, same, strict=True):
         ends = min(entry.get("expires_at") or inf, expires_at)
         if ends > now and not is_same:
-            kept.append({**entry, "expires_at": None if ends == inf else ceil(ends)})
-    if len(kept) > MOST_SECRETS:
+            stored.append({**entry, "expires_at": None if ends == inf else ceil(ends)})
+    if len(stored) > MOST_SECRETS:
         message = (
-            f"there would be {len(kept)} signing secrets, of which {MOST_SECRETS} are allowed;"
-            " wait until one expires, or keep none (keep_for=0)"
+            f"there would be {len(stored)} signing secrets; at most {MOST_SECRETS} are allowed;"
+            " wait until one expires, or let all expire immediately (keep_for=0)"
         )
         raise InvalidReaction(message)
-    return orjson.dumps(kept).decode()
+    return orjson.dumps(stored).decode()
 
 
-def seal_again(text: str, sealer: Sealer) -> str:
-    """The stored form with each secret sealed with the sealer's first key; the same if they are.
+def reencrypt_signing(text: str, cipher: Cipher) -> str:
+    """Encrypt each secret with the first key of the cipher; return the same text if all are.
 
     Raises:
-        MissingKey: if one was sealed with a key that the sealer does not have.
+        MissingKey: if a secret is encrypted with a key that the cipher does not have.
     """
     entries: list[dict[str, Any]] = orjson.loads(text)
-    if all(sealer.is_current(entry["secret"]) for entry in entries):
+    if all(cipher.is_current(entry["secret"]) for entry in entries):
         return text
     return orjson.dumps(
-        [{**entry, "secret": sealer.seal(sealer.open(entry["secret"]))} for entry in entries]
+        [{**entry, "secret": cipher.encrypt(cipher.decrypt(entry["secret"]))} for entry in entries]
     ).decode()
 
 
 def signer_for(secrets: Sequence[SigningSecret]) -> Signer | ExpiringSigner | None:
-    """What signs with these secrets, as long as each is valid; None if there are none.
+    """Return a signer that uses each secret until it expires; None without secrets.
 
     Raises:
-        InvalidSecret: if one is not a secret.
+        InvalidSecret: if a secret is invalid.
     """
     if not secrets:
         return None
@@ -129,9 +129,9 @@ def signer_for(secrets: Sequence[SigningSecret]) -> Signer | ExpiringSigner | No
     )
 
 
-def _entry(secret: str, sealer: Sealer) -> dict[str, Any]:
+def _entry(secret: str, cipher: Cipher) -> dict[str, Any]:
     return {
-        "secret": sealer.seal(secret.encode()),
+        "secret": cipher.encrypt(secret.encode()),
         "kind": kind_of(secret).value,
         "public_key": public_key(secret),
         "expires_at": None,
@@ -142,16 +142,16 @@ def _secret(entry: dict[str, Any], secret: str) -> SigningSecret:
     ends = entry.get("expires_at")
     return SigningSecret(
         secret=secret,
-        # Missing in what was stored before there was another kind.
+        # Early versions, which had one kind, stored no kind.
         kind=SignatureKind(entry.get("kind", SignatureKind.V1)),
         public_key=entry.get("public_key"),
         expires_at=None if ends is None else datetime.fromtimestamp(ends, UTC),
     )
 
 
-def _is_same(entry: dict[str, Any], secret: str, sealer: Sealer) -> bool:
+def _is_same(entry: dict[str, Any], secret: str, cipher: Cipher) -> bool:
     try:
-        known = sealer.open(entry["secret"]).decode()
+        known = cipher.decrypt(entry["secret"]).decode()
     except MissingKey:
         return False
     return parse_secret(known) == parse_secret(secret)

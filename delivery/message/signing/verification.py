@@ -1,4 +1,4 @@
-"""Judges signatures: what a receiver does with every message, before it reads it."""
+"""Verification of signatures by receivers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Headers", "VerifiedMessage", "verify"]
 
 
 class HasItems(Protocol):
-    """Headers as frameworks hold them; where a name occurs several times, `items` may too."""
+    """Headers of a web framework. A name can occur several times in `items`."""
 
     def items(self) -> Iterable[tuple[Any, Any]]:
         """Return pairs of name and value."""
@@ -41,7 +41,7 @@ Headers = (
     | Iterable[tuple[str, str]]
     | Iterable[tuple[bytes, bytes]]
 )
-"""As frameworks hand them out, ASGI's bytes among them. A value may be a list of several."""
+"""Headers of common web frameworks, including the bytes of ASGI. A value can be a list."""
 
 _Key: TypeAlias = bytes | Ed25519PublicKey
 
@@ -51,24 +51,24 @@ _SIGNATURE: Final = "webhook-signature"
 _NAMES: Final = frozenset({_ID, _TIMESTAMP, _SIGNATURE})
 _VERSION: Final = re.compile(r"v[0-9]{1,3}[a-z]?")
 _MOST_SIGNATURES: Final = 64
-"""Looked at in one message: one of ed25519 takes 60 µs to verify, and anybody can send them."""
+"""Maximum number of verified signatures per message. Each ed25519 signature costs 60 µs."""
 _MOST_LINES: Final = 1_000
-"""Header lines looked at."""
+"""Maximum number of header lines that are read."""
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999, which is the last that Python has a date for."""
+"""Last second of the year 9999, the latest date of Python."""
 _MOST_DIGITS: Final = len(str(_LATEST))
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedMessage:
-    """What the signature vouches for beside the body."""
+    """Signed data of a message, except the body."""
 
     id: str
-    """The same for every attempt to deliver a message: who has seen it before may skip it."""
+    """Id of the message, equal for all attempts. Receivers can use it to skip duplicates."""
     timestamp: datetime
-    """When this attempt was made."""
+    """Time of the attempt."""
     secret_index: int = 0
-    """The position, among the secrets given, of the one that matched."""
+    """Index of the matching secret among the given secrets."""
 
 
 def verify(
@@ -79,22 +79,22 @@ def verify(
     tolerance: float = 300.0,
     now: float | None = None,
 ) -> VerifiedMessage:
-    """Make sure that a received message was signed with one of the secrets, and lately.
+    """Verify that a received message was signed recently with one of the secrets.
 
-    Needs no engine and no database: it is for receivers.
+    Receivers call this function; it needs no engine and no database.
 
     Args:
-        body: The bytes received, before anything has parsed them.
-        headers: The request's, as a mapping or as pairs, in any case of letters. The signatures of
-            all lines count.
-        secrets: One or several, of any kind: `whsec_…`, or for ed25519 the public key `whpk_…` (or
-            the `whsk_…` that it belongs to). While a secret is being replaced, the old and the new.
-        tolerance: Seconds the message's timestamp may lie before or after `now`.
-        now: Seconds since the epoch; None: this machine's clock.
+        body: Received bytes, before parsing.
+        headers: Headers of the request as a mapping or as pairs. Case is ignored. A header can
+            occur several times; all its signatures count.
+        secrets: One or several secrets: `whsec_…`, or the public key `whpk_…` of an ed25519 key (or
+            its private key `whsk_…`). Give the old and the new secret during a rotation.
+        tolerance: Maximum difference between the message's timestamp and `now`, in seconds.
+        now: Present time in seconds since the epoch; None: the clock of this machine.
 
     Raises:
-        InvalidSignature: if the message is not to be trusted; its `reason` says why.
-        InvalidSecret: if one of the secrets is not one, or there is none.
+        InvalidSignature: if the message cannot be trusted; its `reason` gives the kind of problem.
+        InvalidSecret: if a secret is invalid, or there is none.
         InvalidInput: if the body is not bytes, or another argument is of the wrong type.
     """
     content = _bytes(body)
@@ -111,7 +111,7 @@ def verify(
 
 def _bytes(body: object) -> bytes:
     if not isinstance(body, (bytes, bytearray, memoryview)):
-        message = f"the body is a {type(body).__name__}; give the bytes as they were received"
+        message = f"the body is a {type(body).__name__}; give the received bytes"
         raise InvalidInput(message)
     return bytes(body)
 
@@ -127,14 +127,14 @@ def _keys(secrets: object) -> list[_Key]:
     given = [secrets] if isinstance(secrets, (str, bytes)) else secrets
     keys = [_key(secret) for secret in given] if isinstance(given, Iterable) else []
     if not keys:
-        message = "there is no secret to verify with"
+        message = "there is no secret; give at least one"
         raise InvalidSecret(message)
     return keys
 
 
 def _key(secret: object) -> _Key:
     if not isinstance(secret, str):
-        message = f"a secret must be a text, but one is a {type(secret).__name__}"
+        message = f"a secret must be a string, not a {type(secret).__name__}"
         raise InvalidSecret(message)
     if secret.startswith("whpk_"):
         return Ed25519PublicKey.from_public_bytes(parse_public_key(secret))
@@ -145,7 +145,7 @@ def _key(secret: object) -> _Key:
 
 
 def _read(headers: object) -> tuple[str, str, list[tuple[str, str]]]:
-    """Return the id, the timestamp, and version and base64 of each signature."""
+    """Return the id, the timestamp, and the version and base64 of each signature."""
     lines = _lines(headers)
     for name in (_ID, _TIMESTAMP, _SIGNATURE):
         if not any(lines[name]):
@@ -153,7 +153,7 @@ def _read(headers: object) -> tuple[str, str, list[tuple[str, str]]]:
             raise InvalidSignature(message, SignatureProblem.MISSING)
     for name in (_ID, _TIMESTAMP):
         if len(set(lines[name])) > 1:
-            message = f"the header {name} is given several times, with different values"
+            message = f"the header {name} occurs several times with different values"
             raise InvalidSignature(message, SignatureProblem.MALFORMED)
     message_id, stamp = lines[_ID][0], lines[_TIMESTAMP][0]
     if not is_message_id(message_id):
@@ -165,13 +165,13 @@ def _read(headers: object) -> tuple[str, str, list[tuple[str, str]]]:
         raise InvalidSignature(message, SignatureProblem.MALFORMED)
     signatures = _signatures(lines[_SIGNATURE])
     if not signatures:
-        message = "the header webhook-signature holds no signature: they look like v1,<base64>"
+        message = "the header webhook-signature has no signature of the form v1,<base64>"
         raise InvalidSignature(message, SignatureProblem.MALFORMED)
     return message_id, stamp, signatures
 
 
 def _lines(headers: object) -> dict[str, list[str]]:
-    """Return the values of the three headers, each as often as it was given."""
+    """Return all values of the three headers."""
     items = getattr(headers, "items", None)
     pairs: Any = items() if callable(items) else headers
     lines: dict[str, list[str]] = {name: [] for name in _NAMES}
@@ -183,8 +183,8 @@ def _lines(headers: object) -> dict[str, list[str]]:
                 lines[lowered] += map(_text, values[:_MOST_SIGNATURES])
     except (TypeError, ValueError):
         message = (
-            f"the headers, a {type(headers).__name__}, cannot be read; give a mapping, or pairs, of"
-            " texts or bytes"
+            f"the headers, a {type(headers).__name__}, cannot be read; give a mapping or pairs of"
+            " strings or bytes"
         )
         raise InvalidInput(message) from None
     return lines
@@ -199,9 +199,9 @@ def _text(value: object) -> str:
 
 
 def _signatures(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """Return version and base64 of each signature; skip malformed ones.
+    """Return the version and base64 of each signature; skip malformed signatures.
 
-    Several lines may have been joined with commas on their way (RFC 9110, 5.3).
+    Proxies may join several lines with commas (RFC 9110, 5.3).
     """
     found: list[tuple[str, str]] = []
     for line in lines:
@@ -216,19 +216,19 @@ def _signatures(lines: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _check_age(age: float, tolerance: float) -> None:
-    # Written so that a tolerance or time of NaN refuses.
+    # This comparison rejects NaN as tolerance or time.
     if abs(age) <= tolerance:
         return
     side = "far in the future" if age < 0 else "old"
-    shown = f"{abs(age):.0f}" if math.isfinite(age) else "infinitely many"
-    message = f"the message is {shown} s {side}; {tolerance:.0f} s are tolerated"
+    age_text = f"{abs(age):.0f}" if math.isfinite(age) else "infinitely many"
+    message = f"the message is {age_text} s {side}; {tolerance:.0f} s are tolerated"
     raise InvalidSignature(
         message, SignatureProblem.TOO_NEW if age < 0 else SignatureProblem.TOO_OLD
     )
 
 
 def _match(keys: Sequence[_Key], signatures: list[tuple[str, str]], signed: bytes) -> int | None:
-    """Return the position of the key that made one of the signatures."""
+    """Return the index of the key that created one of the signatures."""
     hmacs = [
         hmac.digest(key, signed, hashlib.sha256) if isinstance(key, bytes) else b"" for key in keys
     ]
@@ -237,7 +237,7 @@ def _match(keys: Sequence[_Key], signatures: list[tuple[str, str]], signed: byte
             signature = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             continue
-        # All of them, in equal time.
+        # Compare all keys, in constant time.
         fits = [
             version == _version(key)
             and (
@@ -269,11 +269,9 @@ def _unmatched(keys: Sequence[_Key], signatures: list[tuple[str, str]]) -> Inval
     is_all = len(signatures) < _MOST_SIGNATURES
     if is_all and versions.isdisjoint(map(_version, keys)):
         message = (
-            "no signature is of a kind that the given secrets verify; the message has"
+            "the given secrets verify none of the signatures; the kinds of the signatures are"
             f" {', '.join(sorted(versions))}"
         )
         return InvalidSignature(message, SignatureProblem.UNKNOWN_KIND)
-    message = (
-        "no signature matches: the secret is another one, or the message was changed on its way"
-    )
+    message = "no signature matches: the secret is wrong, or the message was changed in transit"
     return InvalidSignature(message, SignatureProblem.MISMATCH)

@@ -1,1 +1,1 @@
-"""The stored form of calls, payloads and exchanges, and its encryption."""
+"""Stored forms of calls, payloads and exchanges, and their encryption."""

@@ -1,4 +1,4 @@
-"""How a call is stored: one JSON text of what may be shown, and one, sealed, of what is secret."""
+"""The stored form of calls: JSON of the redacted call, and encrypted JSON of its secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from delivery.message.redaction.calls import conceal, hidden_parts, refuse_marks
+from delivery.message.redaction.calls import redact_call, refuse_marks, secret_parts
 from delivery.models import (
     Body,
     BodyKind,
@@ -20,49 +20,49 @@ from delivery.models import (
 )
 
 if TYPE_CHECKING:
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
 
 __all__ = [
     "StoredCall",
     "decode_params",
     "encode_params",
-    "encode_shown",
+    "encode_redacted",
+    "redacted_params",
     "same_request",
-    "shown_params",
 ]
 
-_NOTHING: Final = "{}"
-"""The credentials of a call in which nothing is secret; not worth sealing."""
+_NO_CREDENTIALS: Final = "{}"
+"""Stored credentials of a call without secrets, which need no encryption."""
 
 _NOT_SENT: Final = frozenset({"retry", "concurrency", "rate_limit", "ordered", "live"})
-"""Keys of a stored call that do not affect the request."""
+"""Keys of a stored call that do not affect its request."""
 
 
 class StoredCall(NamedTuple):
-    """A call as it is stored."""
+    """Stored form of a call."""
 
     params: str
-    """JSON of the parts that may be shown. No statement reads values from it."""
+    """JSON of the redacted call. No SQL statement reads values from it."""
     credentials: str
-    """Sealed JSON of the parts that are concealed in `params`; `{}` if none is."""
+    """Encrypted JSON of the parts that are redacted in `params`; `{}` without any."""
 
 
-def encode_params(params: HttpParams, sealer: Sealer) -> StoredCall:
-    """The call as it is stored.
+def encode_params(params: HttpParams, cipher: Cipher) -> StoredCall:
+    """Return the stored form of a call.
 
     Raises:
-        InvalidReaction: if `***` stands in it where something secret belongs.
+        InvalidReaction: if it has `***` in place of a secret.
     """
     refuse_marks(params)
-    shown = conceal(params)
-    real, visible = hidden_parts(params), hidden_parts(shown)
-    hidden = {part: value for part, value in real.items() if value != visible[part]}
-    credentials = sealer.seal(orjson.dumps(hidden)) if hidden else _NOTHING
-    return StoredCall(encode_shown(shown), credentials)
+    redacted = redact_call(params)
+    real, visible = secret_parts(params), secret_parts(redacted)
+    secret = {part: value for part, value in real.items() if value != visible[part]}
+    credentials = cipher.encrypt(orjson.dumps(secret)) if secret else _NO_CREDENTIALS
+    return StoredCall(encode_redacted(redacted), credentials)
 
 
-def encode_shown(params: HttpParams) -> str:
-    """The JSON of a call in which everything secret is concealed."""
+def encode_redacted(params: HttpParams) -> str:
+    """Encode a redacted call as JSON."""
     retry = params.retry
     stored = {
         "url": params.url,
@@ -105,61 +105,61 @@ def encode_shown(params: HttpParams) -> str:
     return orjson.dumps(stored).decode()
 
 
-def decode_params(call: StoredCall, sealer: Sealer) -> HttpParams:
-    """The call that `encode_params` stored.
+def decode_params(call: StoredCall, cipher: Cipher) -> HttpParams:
+    """Decode a call that `encode_params` encoded.
 
     Raises:
-        MissingKey: if it was sealed with a key that the sealer does not have.
-        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
+        KeyError, TypeError, ValueError: if `encode_params` did not write the texts.
     """
-    if call.credentials == _NOTHING:
+    if call.credentials == _NO_CREDENTIALS:
         return _decoded(call.params, {})
-    return _decoded(call.params, orjson.loads(sealer.open(call.credentials)))
+    return _decoded(call.params, orjson.loads(cipher.decrypt(call.credentials)))
 
 
-def shown_params(call: StoredCall) -> HttpParams:
-    """The call with `***` for what is secret in it; that needs no key.
+def redacted_params(call: StoredCall) -> HttpParams:
+    """Return the redacted call; this needs no key.
 
     Raises:
-        KeyError, TypeError, ValueError: if the texts are not what `encode_params` writes.
+        KeyError, TypeError, ValueError: if `encode_params` did not write the texts.
     """
-    # What was stored by an earlier version is concealed only now.
-    sealed = not call.credentials.startswith("{")
-    return conceal(_decoded(call.params, {} if sealed else orjson.loads(call.credentials)))
+    # Earlier versions stored calls without redaction.
+    encrypted = not call.credentials.startswith("{")
+    return redact_call(_decoded(call.params, {} if encrypted else orjson.loads(call.credentials)))
 
 
 def same_request(one: StoredCall, other: StoredCall) -> bool:
-    """Whether two stored calls send the same, whenever and however often they do.
+    """Return True if two stored calls send the same request, with any schedule.
 
-    Texts that cannot be read are the same only if they are equal.
+    Texts that cannot be decoded are compared as strings.
     """
     if one.credentials != other.credentials:
         return False
     try:
-        return _what_is_sent(one.params) == _what_is_sent(other.params)
+        return _request_of(one.params) == _request_of(other.params)
     except (TypeError, ValueError):
         return one.params == other.params
 
 
-def _what_is_sent(params: str) -> dict[str, Any]:
+def _request_of(params: str) -> dict[str, Any]:
     stored = dict(orjson.loads(params))
     return {key: value for key, value in stored.items() if key not in _NOT_SENT}
 
 
-def _decoded(shown: str, hidden: dict[str, Any]) -> HttpParams:
-    stored: dict[str, Any] = orjson.loads(shown)
+def _decoded(redacted: str, secret: dict[str, Any]) -> HttpParams:
+    stored: dict[str, Any] = orjson.loads(redacted)
     retry = stored["retry"]
     rate = stored.get("rate_limit")
     compression = stored.get("compression")
     return HttpParams(
-        url=hidden.get("url", stored["url"]),
+        url=secret.get("url", stored["url"]),
         method=stored["method"],
-        headers=tuple((name, value) for name, value in hidden.get("headers", stored["headers"])),
-        # What is read with `get` is missing in what earlier versions stored.
-        query=tuple((name, value) for name, value in hidden.get("query", stored.get("query", ()))),
+        headers=tuple((name, value) for name, value in secret.get("headers", stored["headers"])),
+        # The keys that are read with `get` are missing in calls of earlier versions.
+        query=tuple((name, value) for name, value in secret.get("query", stored.get("query", ()))),
         body=Body(
             BodyKind(stored["body"]["kind"]),
-            hidden.get("content", stored["body"]["content"]),
+            secret.get("content", stored["body"]["content"]),
             stored["body"]["content_type"],
         ),
         compression=None if compression is None else Compression(compression),
@@ -183,8 +183,8 @@ def _decoded(shown: str, hidden: dict[str, Any]) -> HttpParams:
         tls=TlsOptions(
             ca=stored["tls"]["ca"],
             client_certificate=stored["tls"]["client_certificate"],
-            client_key=hidden.get("client_key", stored["tls"].get("client_key")),
+            client_key=secret.get("client_key", stored["tls"].get("client_key")),
             minimum_version=stored["tls"].get("minimum_version"),
         ),
-        secrets=tuple(hidden.get("secrets", ())),
+        secrets=tuple(secret.get("secrets", ())),
     )

@@ -1,7 +1,7 @@
-"""JSON values that keep what they were written as: numbers as text, keys in their order.
+"""Decoding and encoding of JSON that preserves the digits of numbers and the order of keys.
 
-A number taken out of one document and put into another must not change on the way: 1.10 stays 1.10,
-and integers and decimals of any length keep every digit.
+A number that is copied between documents must not change: 1.10 remains 1.10, and integers and
+decimals of any length retain all digits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ExactValue", "Number", "decode_exactly", "encode_exactly", "kind_of"
 
 
 class Number(str):
-    """A JSON number, as it was written."""
+    """JSON number with its original digits."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ class Number(str):
 ExactValue: TypeAlias = (
     "bool | int | Number | str | list[ExactValue] | dict[str, ExactValue] | None"
 )
-"""A decoded value; an integer may be an `int`, which has all its digits too."""
+"""Decoded value. Integers can be `int`, which also has all digits."""
 
 _WORDS: Final = {True: "true", False: "false", None: "null"}
 _DECODER: Final = json.JSONDecoder(parse_float=Number)
@@ -37,7 +37,7 @@ _MINUS_ZERO: Final = re.compile(r"-0(?![0-9.eE])")
 
 
 def decode_exactly(text: bytes) -> ExactValue:
-    """The value of a JSON text that is known to be one; of double keys the last one counts."""
+    """Decode a valid JSON text; the last of duplicate keys counts."""
     decoded = text.decode("utf-8")
     value: ExactValue
     if _MINUS_ZERO.search(decoded) is None:
@@ -46,7 +46,7 @@ def decode_exactly(text: bytes) -> ExactValue:
         except json.JSONDecodeError:
             raise
         except ValueError:
-            # Python refuses to convert integers of more than some thousand digits.
+            # Python does not convert integers of more than a few thousand digits.
             value = _SLOW_DECODER.decode(decoded)
     else:
         value = _SLOW_DECODER.decode(decoded)
@@ -54,11 +54,11 @@ def decode_exactly(text: bytes) -> ExactValue:
 
 
 def encode_exactly(value: ExactValue) -> str:
-    """The value as compact JSON text; what has no UTF-8 (lone surrogates) is escaped."""
+    """Encode a value as compact JSON, with lone surrogates as escapes."""
     try:
         data = orjson.dumps(value, _as_written, orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:
-        # Lone surrogates, and integers of more than 64 bits.
+        # Lone surrogates or integers of more than 64 bits.
         return _encode_slowly(value)
     return data.decode()
 
@@ -76,7 +76,7 @@ def _encode_slowly(value: ExactValue) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What the value is, in JSON's words, with an article."""
+    """Return the JSON type of a value, with an article."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What of an exchange is kept: redacted, scrubbed of known secrets, and cut."""
+"""Storable parts of an exchange: redacted, scrubbed of known secrets, and cut to a limit."""
 
 from __future__ import annotations
 
@@ -13,59 +13,61 @@ if TYPE_CHECKING:
     from delivery.message.redaction.scrubber import Scrubber
     from delivery.models import Exchange
 
-__all__ = ["is_cut_off", "kept_body", "kept_head", "kept_text"]
+__all__ = ["is_cut_off", "storable_body", "storable_head", "storable_text"]
 
 
-def kept_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
-    """Return the heads of a response as they may be stored, in about `limit` bytes at most.
+def storable_head(head: bytes, scrubber: Scrubber | None, limit: int) -> bytes:
+    """Redact, scrub and cut the heads of a response to about `limit` bytes.
 
-    They are cut between fields, which leaves no part of a secret behind.
+    Heads are cut between fields, so that no part of a secret remains.
     """
     if len(head) <= limit:
         return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
     if all(len(each.partition(b"\n")[0]) <= limit // 8 for each in head.split(b"\r\n\r\n")):
-        # Cut before it is looked through, which costs time for each byte.
-        return _open_head(cut_head(head, limit), scrubber)
-    # Where a first line itself is cut, so might be a secret in it.
-    return cut_head(_open_head(head, scrubber), limit)
+        # Cut first, because redaction costs time for each byte.
+        return _redact_or_scrub(cut_head(head, limit), scrubber)
+    # Redact first, because the cut can be within a secret of a first line.
+    return cut_head(_redact_or_scrub(head, scrubber), limit)
 
 
-def _open_head(head: bytes, scrubber: Scrubber | None) -> bytes:
+def _redact_or_scrub(head: bytes, scrubber: Scrubber | None) -> bytes:
     return redact_head(head) if scrubber is None else scrubber.scrub_head(head)
 
 
-def kept_body(body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False) -> bytes:
-    """As much of a body as may be stored, at most `limit` bytes; if it is all, the same object.
+def storable_body(
+    body: bytes, scrubber: Scrubber | None, limit: int, *, cut: bool = False
+) -> bytes:
+    """Redact, scrub and cut a body to `limit` bytes; return the same object if unchanged.
 
     Args:
-        body: The part of it that was sent or received.
-        scrubber: Finds known secrets; None: there are none.
-        limit: Bytes to keep at most.
-        cut: Whether more of it was to come, so that it may end in the middle of a secret.
+        body: Sent or received part of the body.
+        scrubber: Scrubber of known secrets; None: there are none.
+        limit: Maximum size in bytes.
+        cut: True if the body is incomplete and may end within a secret.
     """
     if len(body) < FEWEST_CHARACTERS:
-        # Such as `ok`; there is no room for a secret and its name.
+        # A short body such as `ok` has no room for a secret.
         return body[:limit]
     if scrubber is None:
         return redact_body(body[:limit])
     room = limit + scrubber.longest
-    kept = body[:room]
+    stored = body[:room]
     if cut or len(body) > room:
-        kept = scrubber.hide_cut_end(kept)
-    kept = scrubber.scrub(kept)
+        stored = scrubber.scrub_cut_end(stored)
+    stored = scrubber.scrub(stored)
     if len(body) > room:
-        # Half a secret may stand at the end, and come forward where others before it were hidden.
-        kept = kept[: max(len(kept) - scrubber.longest, 0)]
-    return redact_body(kept)[:limit]
+        # The end can be half a secret, which moves forward as earlier secrets become `***`.
+        stored = stored[: max(len(stored) - scrubber.longest, 0)]
+    return redact_body(stored)[:limit]
 
 
 def is_cut_off(exchange: Exchange) -> bool:
-    """Whether more of the response's body was to come than was received."""
+    """Return True if the received body of the response is incomplete."""
     return exchange.truncated or exchange.failure_kind is not None
 
 
-def kept_text(text: str | None, scrubber: Scrubber | None) -> str | None:
-    """An error as it may be stored: without secrets, and without NUL, which PostgreSQL refuses."""
+def storable_text(text: str | None, scrubber: Scrubber | None) -> str | None:
+    """Scrub an error, and replace NUL, which PostgreSQL cannot store."""
     if text is None:
         return None
     return (text if scrubber is None else scrubber.scrub_text(text)).replace("\0", "\ufffd")

@@ -1,7 +1,6 @@
-"""The payload as it is stored: as it is, or sealed if something in it looks like a secret.
+"""The stored form of payloads: encrypted if they contain values that look secret.
 
-It must be delivered byte for byte, so it cannot be redacted; but where there is a key, a payload
-with a password in it does not lie readable in the database.
+A stored payload is not redacted, because it is delivered byte for byte.
 """
 
 from __future__ import annotations
@@ -15,56 +14,56 @@ from delivery.message.redaction.scrubber import Scrubber, secrets_in_value
 from delivery.message.request.payload import decode_payload
 
 if TYPE_CHECKING:
-    from delivery.message.storage.encryption import Sealer
+    from delivery.message.storage.encryption import Cipher
 
-__all__ = ["open_payload", "seal_payload", "shown_payload"]
+__all__ = ["decrypt_payload", "encrypt_payload", "redacted_payload"]
 
 _ESCAPED: Final = re.compile(rb'\\"[ \t\r\n]*:|\\u00(?:22|3[dD])')
-"""The end of a name in JSON inside a string of JSON, or an equals sign."""
+"""End of a name in JSON within a string of JSON, or an equals sign."""
 
 
-def seal_payload(payload: bytes, given: object, sealer: Sealer) -> bytes:
-    """The payload as it is stored.
+def encrypt_payload(payload: bytes, given: object, cipher: Cipher) -> bytes:
+    """Return the stored form of a payload.
 
     Args:
-        payload: What `encode_payload` made.
-        given: What it was made of, which tells its keys without reading it again.
-        sealer: Without keys, everything is stored as it is.
+        payload: Result of `encode_payload`.
+        given: Argument of `encode_payload`, which makes decoding unnecessary.
+        cipher: Cipher. Without keys, all payloads are stored as plain text.
     """
-    if not sealer.has_keys:
+    if not cipher.has_keys:
         return payload
     value = decode_payload(payload) if isinstance(given, (bytes, bytearray)) else given
     is_secret = has_secret_keys(value) or (
-        _may_have_texts_within(payload) and redact_body(payload) is not payload
+        _may_have_nested_texts(payload) and redact_body(payload) is not payload
     )
-    return sealer.seal(payload).encode() if is_secret else payload
+    return cipher.encrypt(payload).encode() if is_secret else payload
 
 
-def _may_have_texts_within(payload: bytes) -> bool:
-    """Whether there may be JSON in a string, a form or a URL, which can have their own secrets."""
+def _may_have_nested_texts(payload: bytes) -> bool:
+    """Return True if a string of the payload may contain JSON, a form or a URL."""
     if b"=" in payload or b"%" in payload:
         return True
     return b"\\" in payload and _ESCAPED.search(payload) is not None
 
 
-def open_payload(stored: bytes, sealer: Sealer) -> bytes:
-    """The payload as it was given.
+def decrypt_payload(stored: bytes, cipher: Cipher) -> bytes:
+    """Return the original payload.
 
     Raises:
-        MissingKey: if it was sealed with a key that the sealer does not have.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
     """
-    return sealer.open(stored) if sealer.is_sealed(stored) else stored
+    return cipher.decrypt(stored) if cipher.is_encrypted(stored) else stored
 
 
-def shown_payload(stored: bytes, sealer: Sealer) -> bytes:
-    """The payload with `***` for what looks like a secret.
+def redacted_payload(stored: bytes, cipher: Cipher) -> bytes:
+    """Return the redacted payload.
 
     Raises:
-        MissingKey: if it was sealed with a key that the sealer does not have.
+        MissingKey: if it is encrypted with a key that the cipher does not have.
     """
-    if not sealer.is_sealed(stored):
+    if not cipher.is_encrypted(stored):
         return redact_body(stored)
-    payload = open_payload(stored, sealer)
-    # What is secret in one place of it may be repeated in another.
+    payload = decrypt_payload(stored, cipher)
+    # A secret of one value can occur in another value without a secret name.
     scrubber = Scrubber(secrets_in_value(decode_payload(payload)))
     return scrubber.scrub(redact_body(payload))

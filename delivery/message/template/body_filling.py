@@ -1,4 +1,4 @@
-"""Fills in the placeholders of a body: of JSON by value, of forms and raw texts as text."""
+"""Placeholders of a body: JSON values in JSON, strings in forms and raw text."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_BODY", "body_has_placeholders", "body_texts", "compile_body"]
 
 LARGEST_BODY: Final = 4_194_304
-"""Bytes that a body may have when it is filled in."""
+"""Maximum size of a filled-in body, in bytes."""
 _NO_LIMIT: Final = 1 << 62
-_WHAT: Final = "the body"
+_SUBJECT: Final = "the body"
 
 
 def body_texts(body: Body) -> Iterable[str]:
-    """Every text in a body's content, names included: where placeholders may stand or must not."""
+    """Yield all strings in a body's content, including names."""
     if body.kind not in {BodyKind.JSON, BodyKind.FORM, BodyKind.RAW}:
         return
     waiting: list[Any] = [body.content]
@@ -50,11 +50,11 @@ def body_texts(body: Body) -> Iterable[str]:
 
 
 def body_has_placeholders(body: Body) -> bool:
-    """Return whether any text in a body's content has placeholders, names included."""
+    """Return True if a string in a body's content has placeholders, including names."""
     if body.kind is not BodyKind.JSON:
         return any(map(has_placeholders, body_texts(body)))
     try:
-        # Two braces beside each other are in a string: nothing else in JSON is written so.
+        # Compact JSON has two adjacent braces only in strings.
         return b"{{" in orjson.dumps(body.content)
     except TypeError:
         return any(map(has_placeholders, body_texts(body)))
@@ -63,14 +63,14 @@ def body_has_placeholders(body: Body) -> bool:
 def compile_body(
     body: Body,
 ) -> tuple[Callable[[Values], bytes], list[Template]]:
-    """What makes the body from values, and the templates in it.
+    """Return a function that fills in the body, and the templates in the body.
 
     Raises:
-        InvalidReaction: naming the place of a placeholder that cannot be used.
+        InvalidReaction: if a placeholder is invalid; the message gives its position.
     """
     if body.kind is BodyKind.RAW:
         raw = compile_template(str(body.content), "body")
-        return lambda values: _utf8(raw.fill(values, _WHAT, LARGEST_BODY)), [raw]
+        return lambda values: _utf8(raw.fill(values, _SUBJECT, LARGEST_BODY)), [raw]
     if body.kind is BodyKind.FORM:
         fields = [
             (_name(name, "body"), compile_template(form_text(value), f"body.{name}"))
@@ -89,7 +89,7 @@ def compile_body(
 
 def _name(name: object, where: str) -> str:
     if has_placeholders(str(name)):
-        message = f"{where}: a name cannot have placeholders, but {str(name)[:80]!r} has"
+        message = f"{where}: names cannot have placeholders; change {str(name)[:80]!r}"
         raise InvalidReaction(message)
     return str(name)
 
@@ -98,13 +98,13 @@ def _form(fields: list[tuple[str, Template]], values: Values) -> bytes:
     room = LARGEST_BODY
     texts = []
     for name, template in fields:
-        text = template.fill(values, _WHAT, LARGEST_BODY)
+        text = template.fill(values, _SUBJECT, LARGEST_BODY)
         room = _room_after(text, room)
         texts.append((name, text))
     try:
         return urlencode(texts).encode()
     except UnicodeEncodeError:
-        message = "a value for the form has a lone surrogate in it, which has no UTF-8"
+        message = "a value for the form has a lone surrogate, which UTF-8 cannot encode"
         raise TemplateError(message) from None
 
 
@@ -112,12 +112,12 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        message = "a value for the body has a lone surrogate in it, which has no UTF-8"
+        message = "a value for the body has a lone surrogate, which UTF-8 cannot encode"
         raise TemplateError(message) from None
 
 
 def _compile_json(content: Any, where: str, pieces: list[str | Placeholder | Template]) -> None:
-    """Take the content apart: fixed JSON text, placeholders for values, templates of strings."""
+    """Split the content into JSON text, placeholders of values, and templates of strings."""
     if isinstance(content, str) and has_placeholders(content):
         template = compile_template(content, where)
         pieces.append(template.single or template)
@@ -148,7 +148,7 @@ def _json(pieces: list[str | Placeholder | Template], values: Values) -> bytes:
         elif isinstance(piece, Placeholder):
             text = encode_exactly(piece.value(values))
         else:
-            text = encode_exactly(piece.fill(values, _WHAT, LARGEST_BODY))
+            text = encode_exactly(piece.fill(values, _SUBJECT, LARGEST_BODY))
         room = _room_after(text, room)
         texts.append(text)
     return "".join(texts).encode()
@@ -156,6 +156,6 @@ def _json(pieces: list[str | Placeholder | Template], values: Values) -> bytes:
 
 def _room_after(text: str, room: int) -> int:
     if len(text) > room:
-        message = f"{_WHAT} would be longer than the {LARGEST_BODY:,} characters it may have"
+        message = f"{_SUBJECT} would be longer than {LARGEST_BODY:,} characters"
         raise TemplateError(message)
     return room - len(text)

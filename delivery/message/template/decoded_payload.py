@@ -1,4 +1,4 @@
-"""A payload that is decoded when it is first needed, and only once."""
+"""A payload that is decoded once, on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["MISSING", "DecodedPayload", "Missing", "step_into"]
 
 
 class Missing:
-    """The absence of a value; null is a value."""
+    """Absence of a value; null is a value."""
 
     __slots__ = ()
 
@@ -23,10 +23,10 @@ MISSING: Final = Missing()
 
 
 class DecodedPayload:
-    """The value of a payload.
+    """Value of a payload, decoded on first use.
 
-    It is decoded quickly at first, with numbers as Python has them, which is all that most
-    placeholders need. Numbers as they were written are decoded only for those that name one.
+    The first decoding is fast and yields numbers of Python, which suffices for most placeholders.
+    A second decoding preserves the digits of numbers, only for placeholders that name a number.
     """
 
     __slots__ = ("_data", "_exact", "_value")
@@ -38,12 +38,12 @@ class DecodedPayload:
 
     @property
     def is_decoded(self) -> bool:
-        """Whether the value is at hand."""
+        """True if the value is decoded."""
         return self._value is not MISSING
 
     @property
     def value(self) -> object:
-        """The value; see `decode_payload`.
+        """Value; see `decode_payload`.
 
         Raises:
             ValueError: if the payload is not JSON.
@@ -53,7 +53,7 @@ class DecodedPayload:
         return self._value
 
     def at(self, steps: Sequence[str | int]) -> ExactValue | Missing:
-        """Return the value at a path, with numbers as they were written.
+        """Return the value at a path, with the original digits of numbers.
 
         Raises:
             ValueError: if the payload is not JSON.
@@ -64,7 +64,7 @@ class DecodedPayload:
         if found is None or isinstance(found, (bool, str, Missing)):
             return found
         if isinstance(found, int) and found:
-            # A zero may have been written as -0.
+            # A zero may be -0 in the original.
             return found
         if isinstance(self._exact, Missing):
             self._exact = decode_exactly(self._data)

@@ -1,8 +1,8 @@
-"""Fills in the placeholders of a call: its URL, query, headers and body; see `template`.
+"""Placeholders of a call: its URL, query, headers and body; see `parsing` for the syntax.
 
-A value never changes what surrounds it: in the path and the query it is percent-encoded as a whole,
-in a header it cannot end the line, in JSON it is encoded or keeps its own type. Where the call goes
-to, scheme, host and port, takes no placeholders, and neither do names.
+A value never changes the text around it. In path and query it is percent-encoded completely, in a
+header it cannot end the line, in JSON it is encoded or retains its type. The scheme, host and port,
+and the names of headers, query pairs and fields, cannot have placeholders.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ _MOST_PLACEHOLDERS: Final = 1_000
 _AUTHORITY: Final = re.compile(r"[^/?#]*://[^/?#]*")
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _HALF_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]?\Z")
-_MARK: Final = "{"
-"""Stands for a placeholder in a path; as itself it is percent-encoded."""
+_PLACEHOLDER: Final = "{"
+"""Marker of a placeholder in a path, where a literal brace is percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What placeholders may name, but for the payload."""
+    """Values for placeholders, except the payload."""
 
     tenant_id: str
     job_id: UUID
     attempt: int
-    """The number of the attempt that is made now, from 1."""
+    """Number of the present attempt, from 1."""
     max_attempts: int
     trigger_id: UUID | None
     trigger_type: str | None
     created_at: float
-    """When the trigger or direct job was made, in seconds since the epoch."""
+    """Creation time of the trigger or direct job, in seconds since the epoch."""
     reaction_id: UUID | None
     reaction_name: str | None
     area_id: str | None
@@ -70,7 +70,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was filled in; None for what has no placeholders."""
+    """Filled-in parts of a call; `body` is None if it has no placeholders."""
 
     target: str
     headers: tuple[tuple[str, str], ...]
@@ -78,7 +78,7 @@ class Filled:
 
 
 class CallTemplate:
-    """The compiled call. What has no placeholders is taken over as it is."""
+    """Compiled call. Parts without placeholders are copied."""
 
     __slots__ = ("_body", "_headers", "_query", "_roots", "_target", "_varying")
 
@@ -98,10 +98,10 @@ class CallTemplate:
         self._roots = roots
 
     def fill(self, facts: Facts, payload: DecodedPayload) -> Filled:
-        """The call for one job.
+        """Fill in the call for one job.
 
         Raises:
-            TemplateError: if a value is missing, or cannot stand where it is asked for.
+            TemplateError: if a value is missing, or is not valid at its position.
         """
         values = _values(facts, payload, self._roots)
         target = self._target.fill(values, "the url", LONGEST_URL, _encoded)
@@ -111,23 +111,25 @@ class CallTemplate:
             filled = _encoded(value.fill(values, f"query.{name[:80]}", LONGEST_URL))
             target = join_query(target, f"{quote_value(name)}={filled}")
             if len(target) > LONGEST_URL:
-                message = f"the url would be longer than the {LONGEST_URL:,} characters it may have"
+                message = f"the url would be longer than {LONGEST_URL:,} characters"
                 raise TemplateError(message)
         headers = tuple(
             (name, _filled_header(name, template, values)) for name, template in self._headers
         )
         body = None if self._body is None else self._body(values)
         if body is not None and len(body) > LARGEST_BODY:
-            message = f"the body would have {len(body):,} bytes; at most {LARGEST_BODY:,} may be"
+            message = (
+                f"the body would have {len(body):,} bytes; at most {LARGEST_BODY:,} are allowed"
+            )
             raise TemplateError(message)
         return Filled(target, headers, body)
 
 
 def plain_url(url: str) -> str:
-    """The URL with an `x` for each placeholder, for what does not depend on them.
+    """Replace each placeholder of a URL by an `x`, for checks that do not depend on the values.
 
     Raises:
-        InvalidReaction: if one stands where none may: before the path.
+        InvalidReaction: if there is a placeholder before the path.
     """
     if not has_placeholders(url):
         return url
@@ -136,10 +138,10 @@ def plain_url(url: str) -> str:
 
 
 def compile_call(params: HttpParams) -> CallTemplate | None:
-    """The call's placeholders made ready; None: it has none.
+    """Compile the placeholders of a call; None without any.
 
     Raises:
-        InvalidReaction: naming the place of a placeholder that cannot be used.
+        InvalidReaction: if a placeholder is invalid; the message gives its position.
     """
     texts = [params.url, *chain.from_iterable((*params.query, *params.headers))]
     in_body = body_has_placeholders(params.body)
@@ -149,7 +151,7 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
         texts += body_texts(params.body)
     opened = sum(text.count("{{") for text in texts)
     if opened > 2 * _MOST_PLACEHOLDERS:
-        # Before they are read one by one. A literal may have the two braces in it as well.
+        # Limit the work of compiling. Twice the maximum, because literals can contain two braces.
         raise InvalidReaction(_too_many(opened))
     _refuse_names(params)
     target = _target_template(params.url)
@@ -173,18 +175,18 @@ def compile_call(params: HttpParams) -> CallTemplate | None:
 
 def _too_many(placeholders: int) -> str:
     most = f"at most {_MOST_PLACEHOLDERS:,} are allowed"
-    return f"there are {placeholders:,} placeholders in all; {most}"
+    return f"there are {placeholders:,} placeholders; {most}"
 
 
 def _split(url: str) -> tuple[str, Template]:
-    """Scheme and authority, and what follows, but for a fragment, which is not sent."""
+    """Split a URL into scheme with authority, and the rest without the fragment."""
     parts = compile_template(url, "url").parts
     first = parts[0]
     found = _AUTHORITY.match(first) if isinstance(first, str) else None
     if found is None or (found.end() == len(found.string) and len(parts) > 1):
         message = (
-            "url: placeholders may stand in the path and the query only, so that a job cannot"
-            " choose whom to call"
+            "url: only the path and the query can have placeholders, so that a payload cannot"
+            " choose the host"
         )
         raise InvalidReaction(message)
     rest: list[str | Placeholder] = []
@@ -192,7 +194,7 @@ def _split(url: str) -> tuple[str, Template]:
     for part in (found.string[found.end() :], *parts[1:]):
         if isinstance(part, Placeholder):
             if _HALF_ESCAPE.search(before):
-                message = "url: a % stands before a placeholder, and would take its value for %XX"
+                message = "url: a % before a placeholder would form %XX with its value; write %25"
                 raise InvalidReaction(message)
             rest.append(part)
             continue
@@ -205,7 +207,7 @@ def _split(url: str) -> tuple[str, Template]:
 
 def _target_template(url: str) -> Template:
     if not has_placeholders(url) and not _AUTHORITY.match(url):
-        # It is no URL, and will be refused as such.
+        # This is not a URL; `parse_url` rejects it.
         return Template(("/",))
     return _quoted(_split(url)[1])
 
@@ -221,7 +223,7 @@ def _refuse_names(params: HttpParams) -> None:
     for where, pairs in (("query", params.query), ("headers", params.headers)):
         for name, _ in pairs:
             if has_placeholders(name):
-                message = f"{where}: a name cannot have placeholders, but {name[:80]!r} has"
+                message = f"{where}: names cannot have placeholders; change {name[:80]!r}"
                 raise InvalidReaction(message)
 
 
@@ -229,10 +231,10 @@ def _values(facts: Facts, payload: DecodedPayload, roots: frozenset[str]) -> Val
     values: dict[str, ExactValue | DecodedPayload] = {}
     if "event" in roots:
         try:
-            # Decoded here, so that an error names this place.
+            # Decode it here, so that this error is reported.
             payload.value  # noqa: B018
         except ValueError:
-            message = "the event's payload is not JSON, so no placeholder can name anything in it"
+            message = "the payload is not JSON, so placeholders cannot refer to its values"
             raise TemplateError(message) from None
         values["event"] = payload
     if "trigger" in roots and facts.trigger_id is not None:
@@ -260,22 +262,22 @@ def _values(facts: Facts, payload: DecodedPayload, roots: frozenset[str]) -> Val
 
 
 def _varying_segments(target: Template) -> tuple[int, ...]:
-    """Which parts of the path, between its slashes, have placeholders."""
-    marked = "".join(part if isinstance(part, str) else _MARK for part in target.parts)
+    """Return the indexes of path segments with placeholders."""
+    marked = "".join(part if isinstance(part, str) else _PLACEHOLDER for part in target.parts)
     segments = marked.partition("?")[0].split("/")
-    return tuple(index for index, segment in enumerate(segments) if _MARK in segment)
+    return tuple(index for index, segment in enumerate(segments) if _PLACEHOLDER in segment)
 
 
 def _check_segments(target: str, varying: tuple[int, ...]) -> None:
-    # A value adds no slash, so the parts stand where they stood.
+    # Values add no slash, so the indexes are unchanged.
     segments = target.partition("?")[0].split("/")
     for index in varying:
-        # Servers in wide use decode %2F before they resolve dots, and take parameters off.
+        # Common servers decode %2F before they resolve dots, and remove parameters after `;`.
         inner = _SEPARATOR.split(unquote(segments[index], "latin-1"))
         if inner == ["."] or ".." in (piece.partition(";")[0] for piece in inner):
             message = (
-                f"a value makes part {index} of the url's path . or .., which receivers take for"
-                " another path; name another value"
+                f"a value makes segment {index} of the url's path . or .., which leads to another"
+                " path; use another value"
             )
             raise TemplateError(message)
 
@@ -284,20 +286,20 @@ def _encoded(text: str) -> str:
     try:
         return quote_value(text)
     except UnicodeEncodeError:
-        message = "a value for the url has a lone surrogate in it, which has no UTF-8"
+        message = "a value for the url has a lone surrogate, which UTF-8 cannot encode"
         raise TemplateError(message) from None
 
 
 def _filled_header(name: str, template: Template, values: Values) -> str:
     value = template.fill(values, f"the header {name}", _LONGEST_VALUE)
-    # The value may be a credential, so no message quotes it.
+    # No message quotes the value, because it can be a credential.
     for index, mark in enumerate(value):
         if (ord(mark) < 0x20 and mark != "\t") or mark == "\x7f":  # noqa: PLR2004 - below the space
-            what = f"a line break or control character at position {index}"
+            found = f"a line break or control character at position {index}"
         elif ord(mark) > 0xFF:  # noqa: PLR2004 - the last of ISO 8859-1
-            what = f"a character at position {index} that is not in ISO 8859-1"
+            found = f"a character at position {index} that is not in ISO 8859-1"
         else:
             continue
-        message = f"the header {name} would have {what}, which headers cannot hold"
+        message = f"the header {name} would have {found}, which headers cannot contain"
         raise TemplateError(message)
     return value.strip(" \t")

@@ -1,4 +1,4 @@
-"""Templates: texts with placeholders, `{{ event.order.id }}`, that are filled in for each job.
+"""Templates: strings with placeholders such as `{{ event.order.id }}`, filled in for each job.
 
     placeholder  "{{" expression [ "|" "default" "(" literal ")" ] [ "|" "json" ] "}}"
     expression   a path, or a JSON string
@@ -6,12 +6,12 @@
     root         event | trigger | reaction | job
     literal      a JSON string, number, true, false or null
 
-`event` is the trigger's payload. A path is looked up in JSON values only: there is nothing else it
-could reach, and nothing is called. `default(…)` stands in for a value that is missing, or null
-where a text is needed. `json` writes a value as JSON text. `{{ "{{" }}` gives the two braces.
+`event` is the trigger's payload. Paths select only JSON values; templates call no functions.
+`default(…)` replaces a missing value, or null where a string is required. `json` encodes a value as
+JSON text. `{{ "{{" }}` yields two braces.
 
-Everything about a template but the values is checked when it is compiled. Errors leave out what
-surrounds a placeholder, and the literals in it: in a header they may be a credential.
+Compilation checks everything except the values. Errors omit the text around a placeholder and its
+literals, because they can be credentials in a header.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _KNOWN: Final = {
     "reaction": ("id", "name", "area_id"),
     "job": ("id", "tenant_id", "attempt", "max_attempts"),
 }
-"""What those have that are the engine's own; of an event nothing is known before it happens."""
+"""Members of the roots that the engine defines. The members of `event` are not known in advance."""
 
 _OPEN: Final = "{{"
 _CLOSE: Final = "}}"
 _MOST_PLACEHOLDERS: Final = 200
 _MOST_STEPS: Final = DEEPEST_NESTING
-"""No payload has anything deeper."""
-_LONGEST_SHOWN: Final = 200
+"""Maximum nesting of a payload."""
+_LONGEST_EXCERPT: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
@@ -62,65 +62,65 @@ _LITERAL: Final = re.compile(
     _QUOTED + r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 )
 _NAME_OR_LITERAL: Final = re.compile(rf'(\[\s*{_QUOTED})|\(\s*(?:{_QUOTED}|[^\s")]+)|{_QUOTED}')
-"""A name in brackets, or a literal, which is not shown."""
+"""A name in brackets, or a literal, which errors omit."""
 
 
 Values: TypeAlias = "Mapping[str, ExactValue | DecodedPayload]"
-"""What placeholders are filled in with, by the name of the root."""
+"""Values for placeholders, by the name of the root."""
 
 
 class TemplateError(Exception):
-    """A template cannot be filled in with the values there are; the text says why."""
+    """A template cannot be filled in with the given values; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """One `{{ … }}`."""
+    """One `{{ … }}` of a template."""
 
-    shown: str
-    """As errors name it."""
+    label: str
+    """Text of the placeholder in errors."""
     root: str | None
-    """None: `literal` is the value."""
+    """Root of the path; None: `literal` is the value."""
     steps: tuple[str | int, ...] = ()
     literal: ExactValue = None
     default: ExactValue | Missing = MISSING
     as_json: bool = False
 
     def value(self, values: Values) -> ExactValue:
-        """The JSON value to put in its place.
+        """Return the JSON value that replaces the placeholder.
 
         Raises:
-            TemplateError: if it is missing and there is no default.
+            TemplateError: if the value is missing and there is no default.
         """
         found = self.literal if self.root is None else self._find(values)
         if isinstance(found, Missing):
             found = self.default
         if isinstance(found, Missing):
             message = (
-                f"{self.shown} has no value: {self._reached(values)};"
-                " add | default(…) if it may be missing"
+                f"{self.label} has no value: {self._reached(values)};"
+                " add | default(…) if it can be missing"
             )
             raise TemplateError(message)
         return encode_exactly(found) if self.as_json else found
 
     def text(self, values: Values) -> str:
-        """The text to put in its place.
+        """Return the string that replaces the placeholder.
 
         Raises:
-            TemplateError: if the value is missing, or null, and there is no default; or if it is a
-                list or an object.
+            TemplateError: if the value is missing or null and there is no default, or if it is
+                a list or an object.
         """
         found = self.value(values)
         if found is None and not isinstance(self.default, Missing):
             found = self.default
         if found is None:
-            message = f"{self.shown} is null; add | default(…) if it may be"
+            message = f"{self.label} is null; add | default(…) if it can be null"
             raise TemplateError(message)
         if isinstance(found, bool):
             return "true" if found else "false"
         if isinstance(found, (str, int)):
             return str(found)
-        message = f"{self.shown} is {kind_of(found)}; name a value in it, or add | json"
+        message = f"{self.label} is {kind_of(found)}; select a value in it, or add | json"
         raise TemplateError(message)
 
     def _find(self, values: Values) -> ExactValue | Missing:
@@ -133,7 +133,7 @@ class Placeholder:
         return found  # type: ignore[no-any-return]
 
     def _reached(self, values: Values) -> str:
-        """How far the path leads."""
+        """Describe the first missing step of the path."""
         assert self.root is not None
         reached = self.root
         found: object = values.get(self.root, MISSING)
@@ -144,56 +144,56 @@ class Placeholder:
                 break
             following = step_into(found, step)
             if isinstance(following, Missing):
-                before, name = reached[-_LONGEST_SHOWN:], _shown_step(step)[:_LONGEST_SHOWN]
+                before, name = reached[-_LONGEST_EXCERPT:], _step_text(step)[:_LONGEST_EXCERPT]
                 return f"{before} is {kind_of(found)} without {name}"
-            found, reached = following, reached + _shown_step(step)
+            found, reached = following, reached + _step_text(step)
         return f"there is no {reached}"
 
 
-def _shown_step(step: str | int) -> str:
+def _step_text(step: str | int) -> str:
     if isinstance(step, str) and _NAME.fullmatch(step):
         return f".{step}"
-    # In ASCII, so that the error can be stored whatever the name is.
+    # ASCII, so that any name can be stored in an error.
     return f"[{json.dumps(step)}]"
 
 
 def _without_literals(source: str) -> str:
-    shown = _NAME_OR_LITERAL.sub(
+    label = _NAME_OR_LITERAL.sub(
         lambda found: found[1] or ("(…" if found[0].startswith("(") else '"…"'), source
     )
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    return label if len(label) <= _LONGEST_EXCERPT else f"{label[:_LONGEST_EXCERPT]}…"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled text."""
+    """Compiled string."""
 
     parts: tuple[str | Placeholder, ...]
 
     @property
     def single(self) -> Placeholder | None:
-        """The placeholder, if the text is one and nothing else."""
+        """The placeholder, if the whole string is one placeholder."""
         part = self.parts[0] if len(self.parts) == 1 else None
         return part if isinstance(part, Placeholder) else None
 
     def fill(
         self,
         values: Values,
-        what: str,
+        subject: str,
         longest: int,
         encode: Callable[[str], str] | None = None,
     ) -> str:
-        """The text with its values, each through `encode`.
+        """Return the string with its values, each passed through `encode`.
 
         Args:
-            values: By the name of the root.
-            what: The text, for errors, such as `the url`.
-            longest: Characters it may have. No more are put together, so that many placeholders
-                for a large value cost little.
-            encode: Makes a value's text what may stand there; None: it may as it is.
+            values: Values by the name of the root.
+            subject: Name of the string in errors, such as `the url`.
+            longest: Maximum length in characters. Filling stops there, so that many placeholders
+                of a large value cost little.
+            encode: Function that encodes a value for its position; None: insert it unchanged.
 
         Raises:
-            TemplateError: if it would be longer; see also `Placeholder.text`.
+            TemplateError: if the result would be too long; see also `Placeholder.text`.
         """
         texts = []
         room = longest
@@ -206,26 +206,26 @@ class Template:
                     text = encode(text)
             room -= len(text)
             if room < 0:
-                message = f"{what} would be longer than the {longest:,} characters it may have"
+                message = f"{subject} would be longer than {longest:,} characters"
                 raise TemplateError(message)
             texts.append(text)
         return "".join(texts)
 
 
 def has_placeholders(text: object) -> bool:
-    """Whether this is a text that is to be filled in at all."""
+    """Return True for a string with placeholders."""
     return isinstance(text, str) and _OPEN in text
 
 
 def compile_template(text: str, where: str) -> Template:
-    """Check a text and make it ready.
+    """Validate and compile a string.
 
     Args:
-        text: With or without placeholders.
-        where: What it is, for errors, such as `url` or `headers.X-Order`.
+        text: String with or without placeholders.
+        where: Position of the string for errors, such as `url` or `headers.X-Order`.
 
     Raises:
-        InvalidReaction: naming the place and what is wrong there.
+        InvalidReaction: if a placeholder is invalid; the message gives its position.
     """
     parts: list[str | Placeholder] = []
     position = 0
@@ -249,7 +249,7 @@ def compile_template(text: str, where: str) -> Template:
 
 
 class _Reader:
-    """Reads one placeholder."""
+    """Parser of one placeholder."""
 
     def __init__(self, text: str, opened: int, where: str) -> None:
         self._text = text
@@ -258,7 +258,7 @@ class _Reader:
         self.position = opened + len(_OPEN)
 
     def placeholder(self) -> Placeholder:
-        """The placeholder that begins here; `position` is behind it then."""
+        """Parse the placeholder that begins here, and set `position` to its end."""
         root: str | None = None
         steps: tuple[str | int, ...] = ()
         literal: ExactValue = None
@@ -278,21 +278,21 @@ class _Reader:
             elif name == "json" and not as_json:
                 as_json = True
             else:
-                self._refuse(f"there is no filter {name[:60]} here; there are default(…) and json")
+                self._refuse(f"unexpected filter {name[:60]}; the filters are default(…) and json")
         self._expect(_CLOSE)
-        shown = _without_literals(self._text[self._opened : self.position])
-        return Placeholder(shown, root, steps, literal, default, as_json)
+        label = _without_literals(self._text[self._opened : self.position])
+        return Placeholder(label, root, steps, literal, default, as_json)
 
     def _path(self) -> tuple[str, tuple[str | int, ...]]:
         root = self._take(
-            _NAME, f'one of {", ".join(ROOTS)} (two braces that are meant are {{{{ "{{{{" }}}})'
+            _NAME, f'one of {", ".join(ROOTS)} (for literal braces write {{{{ "{{{{" }}}})'
         )
         if root not in ROOTS:
-            self._refuse(f"there is no {root[:60]}; there are {', '.join(ROOTS)}")
+            self._refuse(f"unknown name {root[:60]}; the names are {', '.join(ROOTS)}")
         steps: list[str | int] = []
         while True:
             if self._takes("."):
-                steps.append(self._take(_NAME, 'a name (write others as in event["a b"])'))
+                steps.append(self._take(_NAME, 'a name (quote other names: event["a b"])'))
             elif self._takes("["):
                 steps.append(self._in_brackets())
                 self._expect("]")
@@ -301,7 +301,7 @@ class _Reader:
             if len(steps) > _MOST_STEPS:
                 self._refuse(f"the path has more than {_MOST_STEPS} steps")
             if len(steps) == 1 and root in _KNOWN and steps[0] not in _KNOWN[root]:
-                self._refuse(f"{root} has {', '.join(_KNOWN[root])}, and nothing else")
+                self._refuse(f"{root} has only {', '.join(_KNOWN[root])}")
 
     def _in_brackets(self) -> str | int:
         self._space()
@@ -314,14 +314,14 @@ class _Reader:
 
     def _literal(self) -> ExactValue:
         return self._decode(
-            self._take(_LITERAL, 'a literal: "text", a number, true, false or null')
+            self._take(_LITERAL, 'a literal: a "string", a number, true, false or null')
         )
 
     def _decode(self, text: str) -> ExactValue:
         try:
             return decode_exactly(text.encode())
         except (json.JSONDecodeError, UnicodeEncodeError):
-            self._refuse("what ends here is not a JSON string")
+            self._refuse("the string that ends here is not valid JSON")
 
     def _space(self) -> None:
         found = _SPACE.match(self._text, self.position)
@@ -339,16 +339,16 @@ class _Reader:
         if not self._takes(mark):
             self._refuse(f"{mark} is missing")
 
-    def _take(self, pattern: re.Pattern[str], what: str) -> str:
+    def _take(self, pattern: re.Pattern[str], subject: str) -> str:
         self._space()
         found = pattern.match(self._text, self.position)
         if not found:
-            self._refuse(f"here must be {what}")
+            self._refuse(f"expected {subject}")
         self.position = found.end()
         return found[0]
 
     def _refuse(self, reason: str) -> NoReturn:
-        # What is behind the place was not read yet, so it may be a literal.
+        # The text after the position is not parsed yet, and can be a literal.
         before = _without_literals(self._text[self._opened : self.position])
         message = (
             f"{self._where}, character {self.position + 1}: {reason};"

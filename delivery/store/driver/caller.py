@@ -30,7 +30,7 @@ from delivery.errors import (
     NoTransaction,
     UnusableConnection,
 )
-from delivery.store.driver.errors import DRIVER_ERRORS, conceal, describe, translate
+from delivery.store.driver.errors import DRIVER_ERRORS, describe, redact_error, translate
 from delivery.store.driver.literals import inlined
 from delivery.store.statements import statement
 
@@ -278,7 +278,7 @@ def _translated() -> Iterator[None]:
         translation = translate(error)
         if translation is None:
             raise
-        conceal(error)
+        redact_error(error)
         for kind, words in _UNUSABLE:
             if isinstance(error, kind):
                 raise UnusableConnection(words.format(error=describe(error))) from error

@@ -36,8 +36,8 @@ __all__ = [
     "DRIVER_ERRORS",
     "Harm",
     "Translation",
-    "conceal",
     "describe",
+    "redact_error",
     "translate",
     "unavailable",
 ]
@@ -224,7 +224,7 @@ def describe(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def conceal(error: BaseException) -> None:
+def redact_error(error: BaseException) -> None:
     """Remove stored values from an error of the driver, which becomes the cause of one of ours.
 
     Tracebacks print causes, with the details of the server and the values that the driver could not
@@ -239,7 +239,7 @@ def conceal(error: BaseException) -> None:
         # The cause quotes the value too.
         error.__cause__ = error.__context__ = None
     if isinstance(error.__cause__, asyncpg.PostgresError):
-        conceal(error.__cause__)
+        redact_error(error.__cause__)
 
 
 def unavailable(error: BaseException) -> type[DatabaseUnavailable]:

@@ -195,19 +195,19 @@ class Pool:
         """Take the session that was used last, or open one, or wait for one."""
         self._refuse_if_closed()
         urgent = is_urgent()
-        has_place = False
+        has_slot = False
         while True:
-            if not has_place:
+            if not has_slot:
                 session = await self._take_idle()
                 if session is not None:
                     return session
-                has_place = self._has_room(urgent=urgent)
-                self._opening += has_place
-            if has_place:
+                has_slot = self._has_room(urgent=urgent)
+                self._opening += has_slot
+            if has_slot:
                 try:
                     return await self._open()
                 except TooManyConnections:
-                    has_place = False
+                    has_slot = False
                     if not self._busy and not self._idle:
                         self._serve()
                         raise
@@ -217,7 +217,7 @@ class Pool:
             given = await self._turn(urgent=urgent)
             if given is not None:
                 return given
-            has_place = True
+            has_slot = True
 
     async def _take_idle(self) -> Session | None:
         """Take the idle session that was used last; None if no idle one can be used."""

@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg import connect_utils
 
 from delivery.errors import StatementTimeout
-from delivery.store.driver.errors import Harm, conceal, translate
+from delivery.store.driver.errors import Harm, redact_error, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -221,7 +221,7 @@ class Session(_Connection):
         translation = translate(error)
         if translation is None:
             return
-        conceal(error)
+        redact_error(error)
         harm = translation.harm
         if harm is Harm.NONE and self.is_closed():
             harm = Harm.SESSION

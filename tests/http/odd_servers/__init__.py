@@ -1,4 +1,4 @@
-"""Servers that are odd, by theme: what they do, and what comes of it here and with httpx."""
+"""Table of odd servers by theme, with the expected results of our transport and of httpx."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
-"""What an odd server does, what comes of it, and the server itself."""
+"""Description of an odd server, the expected results, and the server."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,48 +20,47 @@ __all__ = [
     "LAST",
     "NEXT_BODY",
     "OK",
-    "Answer",
     "Failure",
     "OddServer",
+    "Response",
     "Step",
     "Varying",
     "running",
 ]
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
-"""A status line."""
+"""Status line."""
 END: Final = b"Content-Length: 2\r\n\r\nok"
-"""The last header and the body of a proper answer."""
+"""Last header and body of a valid response."""
 CHUNKED: Final = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-"""The head of an answer in chunks."""
+"""Head of a chunked response."""
 LAST: Final = b"0\r\n\r\n"
-"""The last chunk."""
-NEXT_BODY: Final = b"the next answer"
+"""Last chunk."""
+NEXT_BODY: Final = b"the next response"
 _NEXT: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n%b" % (
     len(NEXT_BODY),
     NEXT_BODY,
 )
-"""What the server says to every request but the first."""
+"""Response to every request except the first."""
 _LENGTH: Final = re.compile(rb"\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 class Step(Enum):
-    """What a server does besides sending bytes."""
+    """Step of a server other than sending bytes."""
 
     CLOSE = "close both ways"
-    HALF_CLOSE = "send no more, and go on reading"
-    RESET = "close at once, with a reset"
+    HALF_CLOSE = "shut down sending, and continue to read"
+    RESET = "reset the connection"
     REST = "read the rest of the request"
     NEXT_REQUEST = "wait for the first byte of another request"
-    GONE = "read until the client has gone"
-    END_OF_STREAM = "send no more"
-    STAY = "read nothing, until the client has gone"
+    GONE = "read until the client closes"
+    END_OF_STREAM = "shut down sending"
+    STAY = "read nothing until the client closes"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An exchange that gave an answer."""
+class Response:
+    """Result of an exchange with a response."""
 
     status: int = 200
     body: bytes = b"ok"
@@ -72,59 +69,61 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exchange that gave none."""
+    """Result of an exchange without a response."""
 
     error: str = ""
-    """What our error says, or a part of it."""
+    """Error of our transport, or a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Varying:
-    """Now an answer and now none, as it happens."""
+    """Result that depends on timing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OddServer:
-    """One line of the table.
+    """Entry of the table.
 
-    The server reads a request, does what its steps say, and from then on is a proper server, on
-    the same connection and on others.
+    The server reads a request and performs its steps. Afterwards it behaves correctly on all
+    connections.
     """
 
     name: str
     steps: tuple[bytes | Step, ...]
-    """Each bytes are a packet of their own."""
-    gives: Answer | Failure = field(default_factory=Answer)
-    """What comes of it with our transport, and with httpx's too unless `httpx` is given."""
-    httpx: Answer | Failure | Varying | None = None
-    because: str = ""
-    """Why the two differ, in what comes of it or in the headers shown."""
-    kept: bool | None = False
-    """Whether the connection may serve the next request; None: as it happens."""
+    """Steps of the server. Each bytes object is sent as a separate packet."""
+    expected: Response | Failure = field(default_factory=Response)
+    """Result with our transport, and with httpx unless `httpx` is set."""
+    httpx: Response | Failure | Varying | None = None
+    reason: str = ""
+    """Reason for a difference in the result or the headers."""
+    reused: bool | None = False
+    """True if the next request reuses the connection. None if this depends on timing."""
     other_headers: bool = False
-    """Whether the two show different headers."""
+    """True if the two transports return different headers."""
     greeting: bytes = b""
-    """What it says when a connection is made."""
+    """Data sent at the start of a connection."""
     method: str = "POST"
     body: bytes = b"{}"
     reads_body: bool = True
-    """Whether the request's body is read before the steps."""
-    timeout: float = 5.0
+    """True if the server reads the body of the request before its steps."""
+    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         differ = self.httpx is not None or self.other_headers
-        assert differ == bool(self.because), f"{self.name}: a difference, and a reason for it"
+        assert differ == bool(self.reason), (
+            f"{self.name}: a difference requires a reason, and vice versa"
+        )
 
 
 @asynccontextmanager
 async def running(odd: OddServer) -> AsyncIterator[RawServer]:
-    """The server, on a port of its own."""
+    """Run the server on a free port."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         is_first = len(server.connections) == 1
         if is_first and odd.greeting:
             await connected.send(odd.greeting)
-            # Before it reads, so that this arrives before the request is sent.
+            # The greeting arrives before the request is sent.
             await asyncio.sleep(0)
         while head := await _head(server, connected):
             if not is_first:
@@ -137,7 +136,7 @@ async def running(odd: OddServer) -> AsyncIterator[RawServer]:
             for step in odd.steps:
                 if isinstance(step, bytes):
                     await connected.send(step)
-                    # A packet of its own.
+                    # Send it as a separate packet.
                     await asyncio.sleep(0.001)
                 elif await _do(step, head, connected):
                     return
@@ -163,12 +162,12 @@ async def _read_body(head: bytes, connected: Connected) -> None:
 
 
 async def _do(step: Step, head: bytes, connected: Connected) -> bool:
-    """Take a step; True: it was the last on this connection."""
+    """Perform a step. Return True if it was the last on this connection."""
     if step is Step.REST:
         await _read_body(head, connected)
         return False
     if step in {Step.HALF_CLOSE, Step.END_OF_STREAM}:
-        connected.writer.write_eof()
+        connected.send_end()
     if step is Step.END_OF_STREAM:
         return False
     if step is Step.STAY:
@@ -181,8 +180,5 @@ async def _do(step: Step, head: bytes, connected: Connected) -> bool:
         await connected.reader.read(1)
         return False
     if step is Step.RESET:
-        connected.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
-        )
-        connected.reset()
+        connected.send_reset()
     return True

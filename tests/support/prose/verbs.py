@@ -9,10 +9,10 @@ __all__ = ["VERBS"]
 _TEXT: Final = """
 abort accept acknowledge acquire activate add adjust advance advise align allow announce append
 apply arm assert assign attach attempt authenticate await
-back begin bind block bound build
+back begin bind block bound buffer build
 calculate call cancel cap change charge check choose claim classify clean clear close collect
 combine commit compare compile complete compress compute configure confirm connect consume
-convert copy correct count create cut
+continue convert copy correct count create cut
 deactivate decide declare decode decompress decrypt deduct deduplicate define delay delete
 deliver derive describe destroy detach detect determine disable discard disconnect dispatch
 display divide do double drain draw drop dump
@@ -21,8 +21,8 @@ evaluate exclude execute exit expand expect expire explain export express extend
 fail fetch fill filter find finish fit flatten flush follow forget format forward free freeze
 gather generate get grant greet group grow
 halve handle hash hold
-identify ignore import include increase increment index infer inform initialize insert inspect
-install interpret interrupt invoke
+identify ignore import include increase increment indent index infer inform initialize insert
+inspect install interpret interrupt invoke
 join judge
 kill
 label launch leave limit list listen load locate lock log look lower
