@@ -34,6 +34,7 @@ COMMANDS = [
     ("worker",),
     ("migrate", "--check"),
     ("migrate",),
+    ("maintain",),
 ]
 
 

@@ -102,7 +102,7 @@ async def test_an_endpoint_that_is_down_gets_few_calls(
         async with engine.workers() as worker:
             await until_open(engine, reaction)
             # Calls that began before are on their way.
-            await turns_until(lambda: not list(worker._sender.in_hand()))
+            await turns_until(lambda: not list(worker._executor.jobs()))
             opened = receiver.count("/x")
             await receiver.wait_for(opened + 2, path="/x", timeout=60)
         attempts = [(await engine.jobs.get(job)).attempt for job in jobs]

@@ -137,7 +137,7 @@ async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
             await _age(engine, job_id, 90)
 
             async def is_claimed() -> bool:
-                return len(worker._sender._waiting) == 1
+                return len(worker._executor._waiting) == 1
 
             await until(is_claimed)
         job = await engine.jobs.get(job_id)

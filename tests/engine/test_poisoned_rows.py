@@ -351,7 +351,7 @@ async def test_an_announcement_that_cannot_be_written_fails_no_result(
             await receiver.wait_for(1, path="/told")
         assert {job.status for job in failed} == {JobStatus.FAILED}
         errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
-        assert sum("an announcement could not be written" in each for each in errors) == 1
+        assert sum("cannot write an announcement" in each for each in errors) == 1
 
 
 async def test_an_update_of_a_call_that_cannot_be_read_is_refused_with_advice(

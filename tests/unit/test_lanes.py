@@ -95,7 +95,7 @@ def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
     assert take(book, 50) == [((A, 100), 2)]
     assert take(book, 50) == []
     assert not book.has_due()
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 50) == [((A, 100), 1)]
 
 
@@ -105,7 +105,7 @@ def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
     take(book, 50)
     assert take(book, 50) == []
     book.mark_due((A, 5))
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 50) == [((A, 5), 1)]
 
 
@@ -178,7 +178,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
     book.set_cap(A, 1_000)
     for lane in (A, B):
         for _ in range(1_000):
-            book._windows.ended(lane, CallEnd.ANSWERED)
+            book._windows.ended(lane, CallEnd.RESPONDED)
     for number in range(100, 200):
         book.mark_due((UUID(int=number), 100))
     book.mark_due((A, 100))
@@ -191,7 +191,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
             largest = max(largest, count if key[0] == A else 0)
         book.settle_claim(ask, jobs[: ask.capacity])
         for job in jobs[: ask.capacity]:
-            book.finished(job.lane, CallEnd.ANSWERED)
+            book.finished(job.lane, CallEnd.RESPONDED)
         for number in range(100, 200):
             book.mark_due((UUID(int=number), 100))
     assert largest == 20
@@ -200,10 +200,10 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
 def test_a_lane_with_little_room_waits_a_moment_for_more() -> None:
     book = book_of(cap=100)
     for _ in range(100):
-        book._windows.ended(A, CallEnd.ANSWERED)
+        book._windows.ended(A, CallEnd.RESPONDED)
     book.mark_due((A, 100))
     assert take(book, 200) == [((A, 100), 100)]
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 200) == [], "not a claim for one job"
     book.fire_timers(NOW + 0.02)
     assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "but soon, even so"
@@ -227,14 +227,14 @@ def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
     book.mark_due((A, 100))
     take(book, 10)
     for _ in range(10):
-        book.finished(A, CallEnd.UNANSWERED)
+        book.finished(A, CallEnd.NO_RESPONSE)
     assert take(book, 10) == []
     resumes = book.next_timer()
     assert resumes is not None
     assert NOW < resumes <= NOW + 1.0
     book.fire_timers(resumes)
     assert take(book, 10, resumes) == [((A, 100), 1)], "one call to see whether it answers again"
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 10, resumes) == [((A, 100), 2)]
 
 
@@ -292,7 +292,7 @@ def in_doubt(book: LaneBook) -> None:
     """Have calls of a lane fail until it is in doubt, and its pause be over."""
     book.mark_due((A, 100))
     for _ in range(20):
-        book.finished(A, CallEnd.UNANSWERED_EARLY)
+        book.finished(A, CallEnd.NO_RESPONSE_EARLY)
 
 
 def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> None:
@@ -308,7 +308,7 @@ def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> No
     book.settle_claim(ask, claimed(A, 100, 1, run_at=6_001.0))
     # What waits before that job is not passed over by the next claim, nor forgotten.
     assert book.since[A, 100] == 4_000.0
-    book.finished(A, CallEnd.UNANSWERED_EARLY)
+    book.finished(A, CallEnd.NO_RESPONSE_EARLY)
     assert book.has_due()
     book.fire_timers(later + 2)
     assert abs(book.quotas(50, later + 2).since[A, 100] - 6_000.0) < 0.001
@@ -336,7 +336,7 @@ def test_a_lane_that_is_not_in_doubt_keeps_no_retries() -> None:
     for number in range(40):
         book.failed((A, 100), Retry(1, NOW, 5_000.0 + number))
     assert len(book._retries[A, 100]) == 16
-    book.finished(A, CallEnd.ANSWERED_AGAIN)
+    book.finished(A, CallEnd.RESPONDED_AGAIN)
     ask = book.quotas(50, NOW + 2)
     assert not ask.retries
     assert not book._retries
