@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: What follows the program's name; None: as the program was called.
+        arguments: Arguments after the program's name; default: those of `sys.argv`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     code = start(given)
     if arguments is None:
-        # The process ends here. Python would look for garbage among all modules first, which takes
-        # a tenth of a short command's time; it passes over frozen objects.
+        # The process ends here. Without this, Python's last garbage collection scans all modules,
+        # which takes a tenth of a short command's time. It skips frozen objects.
         gc.freeze()
     return code

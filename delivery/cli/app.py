@@ -1,4 +1,4 @@
-"""All commands in one place, and the handling of their errors."""
+"""The application: the tree of commands and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["build_app", "invoke", "run"]
 
 _LONG_RUNNING: Final = frozenset({"demo", "serve", "worker"})
-"""Commands that gain more by uvloop than it takes to import it."""
+"""Commands that run long enough to repay the import of uvloop."""
 
 
 def build_app(*, completion: bool = True) -> App:
-    """The command line.
+    """Build the command-line application.
 
     Args:
-        completion: Whether to add the option that installs completion, which is slow to import.
+        completion: Add the option that installs completion, which is slow to import.
     """
     app = App(
         name="delivery",
@@ -40,18 +40,18 @@ def build_app(*, completion: bool = True) -> App:
         result_action="return_value",
     )
     for rank, command in enumerate(COMMANDS):
-        # A group's app has an epilogue of its own; a function takes the parent's by default.
+        # A group's app sets its epilogue; a function inherits the parent's by default.
         own: dict[str, Any] = (
             {} if command.source.endswith((":app", ":reactions")) else {"help_epilogue": ""}
         )
         app.command(command.source, name=command.name, sort_key=rank, **own)
     if completion:
-        app.register_install_completion_command(help="Let the shell complete commands and options.")
+        app.register_install_completion_command(help="Install shell completion.")
     return app
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command on an event loop of its own and return its exit code."""
+    """Run one command on a new event loop and return its exit code."""
     try:
         result = _parse(arguments)()
         if inspect.iscoroutine(result):
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
                 result = runner.run(result)
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - a bug, of which people want to read one line first
+    except Exception as error:  # noqa: BLE001 - a bug, reported on one line
         return _explain(error, arguments)
     return result if isinstance(result, int) else 0
 
@@ -91,7 +91,7 @@ def _without_passwords(text: str, arguments: Sequence[str]) -> str:
 
 
 def _parse(arguments: Sequence[str]) -> Callable[[], Any]:
-    """Return the command that is called for, with its arguments."""
+    """Return the selected command, bound to its arguments."""
     app = build_app(completion="--install-completion" in arguments)
     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     if getattr(command, "__func__", None) is App.help_print:
@@ -134,7 +134,9 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
 
     if "--debug" in arguments:
         sys.stderr.write(escape_controls(scrub_secrets("".join(traceback.format_exception(error)))))
-    text = scrub_secrets(f"{type(error).__name__}: {error} (this is a bug; --debug shows where)")
+    text = scrub_secrets(
+        f"{type(error).__name__}: {error} (this is a bug; --debug shows the traceback)"
+    )
     _report(text, DeliveryError.code, as_json=as_json)
     return DeliveryError.exit_code
 
@@ -153,5 +155,5 @@ def _report(
 
 
 def _default(value: object) -> str | None:
-    """Return a default as the help shows it, or None for an empty one."""
+    """Return the default to print in the help, or None for an empty one."""
     return str(value) if value else None

@@ -1,4 +1,4 @@
-"""`delivery config`: the settings in force, and who set them."""
+"""`delivery config`: the settings in force and their sources."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -30,12 +30,10 @@ async def show(
     ] = None,
     /,
     *,
-    explain: Annotated[
-        bool, Parameter(help="Also show the meaning and the allowed values of each.")
-    ] = False,
+    explain: Annotated[bool, Parameter(help="Also show descriptions and allowed values.")] = False,
     common: Common = COMMON,
 ) -> None:
-    """Show every setting with its value and where it was set."""
+    """Show every setting with its value and its source."""
     from delivery.settings import describe_settings, show_settings
 
     settings = show_settings(load(common))
@@ -64,7 +62,7 @@ async def show(
             (f"{setting.section}.{setting.key}", _words(setting.value), setting.origin)
             for setting in picked
         ]
-        output.table(_COLUMNS, rows, "There are no settings.")
+        output.table(_COLUMNS, rows, "No settings.")
         return
     for setting in picked:
         info = about[setting.section, setting.key]
@@ -76,7 +74,7 @@ async def show(
 
 @app.command
 async def check(*, common: Common = COMMON) -> None:
-    """Check the settings of file, environment and options; exit code 2 if one is not valid."""
+    """Validate the settings; exit code 2 if one is invalid."""
     from delivery.settings import show_settings
 
     settings = show_settings(load(common))

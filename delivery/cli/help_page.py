@@ -26,7 +26,7 @@ class HelpPage:
     def __init__(self, columns: int) -> None:
         self._columns = max(columns, _NARROWEST)
         self._widest_label = self._columns // 3
-        """A longer label has a line of its own, above its description."""
+        """Width of the label column; a longer label gets a separate line above its description."""
 
     def render_usage(self, console: Any, _options: Any, usage: Any) -> None:
         """Print the usage line."""

@@ -1,4 +1,4 @@
-"""`delivery jobs`: the calls to make, and their states."""
+"""`delivery jobs`: list, inspect and wait for jobs."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -31,7 +31,7 @@ __all__ = [
     "warn_without_workers",
 ]
 
-app = App(name="jobs", help="List, show and wait for jobs: the calls to make.", help_epilogue="")
+app = App(name="jobs", help="List, inspect and wait for jobs.", help_epilogue="")
 
 _COLUMNS = (
     Column("ID", tail=12),
@@ -61,15 +61,21 @@ JobId = Annotated[
 @app.command(name="list")
 async def list_(
     *,
-    status: Annotated[str | None, Parameter(help="Such as queued, retrying, failed.")] = None,
-    trigger: Annotated[str | None, Parameter(help="Id of the trigger that made them.")] = None,
-    reaction: Annotated[str | None, Parameter(help="Id of the reaction they belong to.")] = None,
-    message_id: Annotated[
-        str | None, Parameter(metavar="ID", help="The webhook-id of their requests.")
+    status: Annotated[
+        str | None, Parameter(help="Status, such as queued, retrying or failed.")
     ] = None,
-    oldest_first: Annotated[bool, Parameter(help="Show the oldest first, not the newest.")] = False,
-    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
+    trigger: Annotated[
+        str | None, Parameter(help="Id of the trigger that created the jobs.")
+    ] = None,
+    reaction: Annotated[str | None, Parameter(help="Id of the jobs' reaction.")] = None,
+    message_id: Annotated[
+        str | None, Parameter(metavar="ID", help="webhook-id of the jobs' requests.")
+    ] = None,
+    oldest_first: Annotated[bool, Parameter(help="List the oldest first.")] = False,
+    limit: Annotated[int, Parameter(help="Maximum number of rows, up to 200.")] = 50,
+    cursor: Annotated[
+        str | None, Parameter(help="Resume after this page: the cursor it printed.")
+    ] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
@@ -102,7 +108,7 @@ async def list_(
         )
         for job in page.items
     ]
-    output.table(_COLUMNS, rows, "There are no such jobs.")
+    output.table(_COLUMNS, rows, "No jobs found.")
     output.more(page.next_cursor)
 
 
@@ -139,22 +145,22 @@ async def show(job_id: JobId, /, *, tenant: Tenant = TENANT, common: Common = CO
         )
         for log in logs.items
     ]
-    output.table(_ATTEMPTS, rows, "No attempt has been made yet.")
+    output.table(_ATTEMPTS, rows, "No attempts yet.")
 
 
 @app.command
 async def wait(
     *job_id: JobId,
-    timeout: Annotated[float, Parameter(help="Seconds to wait for all of them.")] = 60.0,
+    timeout: Annotated[float, Parameter(help="Timeout in seconds, for all jobs together.")] = 60.0,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Wait until jobs are finished. The id of a trigger means all of its jobs.
+    """Wait until jobs finish. A trigger id selects all of its jobs.
 
-    Exit code 0 if all succeeded, 1 if one did not, 5 if --timeout is over first.
+    Exit code 0 if all succeeded, 1 if one failed, 5 if --timeout expires first.
     """
     if not job_id:
-        message = "no job was given to wait for; see `delivery jobs wait --help`"
+        message = "no job id given; see `delivery jobs wait --help`"
         raise InvalidInput(message)
     async with open_engine(common) as engine:
         waits = [await _target(engine, each, tenant) for each in job_id]
@@ -171,7 +177,7 @@ async def wait(
 async def _target(
     engine: "Engine", given: str, tenant: str
 ) -> "Callable[[float], Awaitable[Sequence[Job]]]":
-    """Find a job, or a trigger, and return what waits for it or for all of its jobs.
+    """Find a job or a trigger, and return a function that waits for its jobs.
 
     Raises:
         NotFound: if there is no such job and no such trigger.
@@ -198,7 +204,7 @@ async def _target(
 
 
 async def _wait_for_all(waits: "Sequence[Awaitable[Sequence[Job]]]") -> "list[Job]":
-    """Wait for all of these at once.
+    """Run these waits concurrently.
 
     Raises:
         JobTimeout: if a job is not finished in time.
@@ -215,20 +221,18 @@ async def _wait_for_all(waits: "Sequence[Awaitable[Sequence[Job]]]") -> "list[Jo
 
 
 async def warn_without_workers(engine: "Engine", output: "Output") -> None:
-    """Say at once that waiting is in vain as long as no worker runs."""
+    """Print a note if no worker is running."""
     if not await engine.living_workers():
-        output.note(
-            "No worker is running, so no call is made yet; start one with `delivery worker`."
-        )
+        output.note("No worker is running; start one with `delivery worker`.")
 
 
 def exit_code_of(jobs: "Sequence[Job]") -> int:
-    """0 if all succeeded, else 1."""
+    """Return 0 if all jobs succeeded, else 1."""
     return 0 if all(job.status == "succeeded" for job in jobs) else 1
 
 
 def show_finished(output: "Output", job: "Job") -> None:
-    """Print how a job ended, on one line."""
+    """Print the result of a job on one line."""
     after = counted(job.attempt, "attempt")
     code = "" if job.status_code is None else f", HTTP {job.status_code}"
     error = "" if job.error is None else f": {job.error}"
@@ -236,7 +240,7 @@ def show_finished(output: "Output", job: "Job") -> None:
 
 
 def result_of(record: "Job | DeliveryLog") -> str:
-    """Return the status of the response, or why there is none, such as `timeout`."""
+    """Return the status of the response, or the kind of failure, such as `timeout`."""
     if record.status_code is not None:
         return str(record.status_code)
     return str(record.failure_kind or "")
@@ -245,7 +249,7 @@ def result_of(record: "Job | DeliveryLog") -> str:
 async def id_or_none(
     engine: "Engine", kind: "IdKind", given: str | None, tenant: str
 ) -> UUID | None:
-    """Return the whole id for what an option was given, if it was."""
+    """Resolve the id that an option contains; None stays None."""
     return None if given is None else await engine.ids.find(kind, given, tenant_id=tenant)
 
 
@@ -277,7 +281,7 @@ def _show(output: "Output", job: "Job", reaction: str | None) -> None:
 
 
 def _attempt(log: "DeliveryLog") -> dict[str, object]:
-    """What `jobs show --json` says of an attempt; `logs show` has the rest."""
+    """Return the fields of an attempt in `jobs show --json`; `logs show` has all fields."""
     return {
         "log_id": str(log.id),
         "attempt": log.attempt,

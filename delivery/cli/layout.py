@@ -1,4 +1,4 @@
-"""How a table fits into a width: which columns stay, and how wide each one is. Pure."""
+"""Layout of tables: the columns that fit a width, and their widths. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Column", "cut", "fit", "short_reason"]
 
 _PLACE: Final = re.compile(r" port \d+$| cannot be resolved$")
-"""How clauses of errors end that name the place of a call."""
+"""Ends of error clauses that name an address."""
 GAP: Final = 2
 """Blanks between columns."""
 
@@ -21,29 +21,28 @@ GAP: Final = 2
 class Column:
     """A column of a table.
 
-    In a narrow terminal, columns are left out, those of the highest rank first; those of rank 0
-    always stay.
+    A narrow terminal omits columns, the highest rank first. Columns of rank 0 are always present.
     """
 
     title: str
     rank: int = 0
     flexible: int | None = None
-    """How narrow it may be made by cutting its cells short; None: it is never cut."""
+    """Minimum width after truncation of its cells; None disables truncation."""
     right: bool = False
-    """Whether it is for numbers, which are aligned at their right."""
+    """True for numbers, which are right-aligned."""
     tail: int | None = None
-    """For ids: how many characters of their end are shown where the whole does not fit."""
+    """For ids: number of final characters to print if the whole id does not fit."""
 
 
 def fit(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
 ) -> list[tuple[int, int]] | None:
-    """The columns to show by index, each with its width; None if not even rank 0 fits.
+    """Return the index and width of each column that fits; None if rank 0 does not fit.
 
     Args:
-        columns: The columns there are.
+        columns: All columns.
         rows: A cell for each column.
-        width: Of the terminal; None: as wide as need be.
+        width: Width of the terminal; None for unlimited.
     """
     from rich.cells import cell_len
 
@@ -62,7 +61,7 @@ def fit(
         shown.remove(dropped)
     widths = {index: least[index] for index in shown}
     spare = width - _total(list(widths.values()))
-    # Ids come last, and are shown whole or by their end, as a longer piece says no more.
+    # Ids come last, either whole or as their final digits: more digits add no information.
     for index in sorted(shown, key=lambda index: columns[index].tail is not None):
         more = min(spare, natural[index] - least[index])
         if columns[index].tail is not None and widths[index] + more < natural[index]:
@@ -73,27 +72,27 @@ def fit(
 
 
 def short_reason(error: str | None, endpoint: str = "") -> str:
-    """Return an error without the clauses that say again where the call went.
+    """Return an error without the clauses that repeat the endpoint.
 
-    `cannot connect: 10.0.0.1 port 80: Connection refused` is `Connection refused` in a table that
-    shows the endpoint, and `transport` as the kind of failure.
+    `cannot connect: 10.0.0.1 port 80: Connection refused` becomes `Connection refused`: the table
+    has other columns for the endpoint and the kind of failure.
     """
     clauses = (error or "").split(": ")
     host = endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2]
     name = host.rpartition(":")[0] or host
-    while len(clauses) > 1 and _says_where(clauses[0], name):
+    while len(clauses) > 1 and _names_address(clauses[0], name):
         del clauses[0]
     return ": ".join(clauses)
 
 
-def _says_where(clause: str, host: str) -> bool:
+def _names_address(clause: str, host: str) -> bool:
     return (
         clause == "cannot connect" or bool(_PLACE.search(clause)) or bool(host and host in clause)
     )
 
 
 def _least(column: Column, natural: int) -> int:
-    """Return how narrow a column may become."""
+    """Return the minimum width of a column."""
     if column.tail is not None:
         return min(natural, max(column.tail + 1, len(column.title)))
     if column.flexible is not None:

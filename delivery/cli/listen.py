@@ -1,4 +1,4 @@
-"""`delivery listen`: a receiver that shows and verifies what arrives."""
+"""`delivery listen`: a receiver that prints and verifies requests."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -14,7 +14,7 @@ __all__ = ["listen"]
 
 async def listen(
     *,
-    port: Annotated[int, Parameter(help="Port to listen on; 0: a free one.")] = 0,
+    port: Annotated[int, Parameter(help="Port to listen on; 0 selects a free port.")] = 0,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     secret: Annotated[
         tuple[str, ...],
@@ -26,7 +26,7 @@ async def listen(
     ] = (),
     status: Annotated[int, Parameter(help="Status of the responses.")] = 200,
     fail_first: Annotated[int, Parameter(help="Fail the first N deliveries of each message.")] = 0,
-    fail_status: Annotated[int, Parameter(help="Status of the failures.")] = 503,
+    fail_status: Annotated[int, Parameter(help="Status of the failure responses.")] = 503,
     delay: Annotated[float, Parameter(help="Seconds to wait before each response.")] = 0.0,
     drop: Annotated[
         bool,
@@ -34,16 +34,16 @@ async def listen(
             help="Close the connection without a response; with --fail-first only for failures."
         ),
     ] = False,
-    count: Annotated[int | None, Parameter(help="End after this many requests.")] = None,
+    count: Annotated[int | None, Parameter(help="Exit after this many requests.")] = None,
     common: Common = COMMON,
 ) -> int:
-    """Receive webhooks on this machine: show them, verify them, or fail on purpose.
+    """Run a local receiver that prints, verifies or rejects webhooks.
 
-    Exit code 1 if --count requests arrived and the signature of one was refused. The engine calls
-    this address only if a setting allows it: `--set http.allowed_networks=127.0.0.0/8`.
+    Exit code 1 if one of --count requests had an invalid signature. The engine calls loopback
+    addresses only if a setting allows them: `--set http.allowed_networks=127.0.0.0/8`.
     """
     from delivery.cli.listen_receiver import Listening, receive
 
     secrets = await read_secrets("--secret", secret)
-    how = Listening(host, port, secrets, status, fail_first, fail_status, delay, drop, count)
-    return await receive(how, common.output)
+    options = Listening(host, port, secrets, status, fail_first, fail_status, delay, drop, count)
+    return await receive(options, common.output)

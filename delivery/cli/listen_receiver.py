@@ -1,4 +1,4 @@
-"""The receiver of `delivery listen`, and how what arrives is shown."""
+"""The receiver of `delivery listen`, and the output for each request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Listening", "receive"]
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How to receive: the options of `delivery listen`."""
+    """The options of `delivery listen`."""
 
     host: str
     port: int
@@ -39,10 +39,10 @@ class Listening:
     count: int | None
 
     def check(self) -> None:
-        """Refuse unusable options before the first request arrives.
+        """Validate the options before the first request.
 
         Raises:
-            InvalidInput: if an option cannot be used.
+            InvalidInput: if an option is invalid.
         """
         if self.secrets:
             _problem(self.secrets, (), b"")
@@ -50,46 +50,50 @@ class Listening:
             if not 200 <= value <= 599:  # noqa: PLR2004 - the final statuses of HTTP
                 message = f"{name} is {value}; it must be from 200 to 599"
                 raise InvalidInput(message)
-        _refuse_less("--fail-first", self.fail_first, than=0)
-        _refuse_less("--delay", self.delay, than=0)
-        _refuse_less("--count", self.count, than=1)
+        _check_minimum("--fail-first", self.fail_first, than=0)
+        _check_minimum("--delay", self.delay, than=0)
+        _check_minimum("--count", self.count, than=1)
 
     def behaviour(self) -> Behaviour:
         """Return the behaviour of the receiver for a request."""
-        answer = Respond(self.status, delay=self.delay)
+        response = Respond(self.status, delay=self.delay)
         failure: Step = Drop() if self.drop else Respond(self.fail_status, delay=self.delay)
         if self.fail_first > 0:
-            return FailFirst(self.fail_first, failure=failure, then=answer)
-        return Drop() if self.drop else answer
+            return FailFirst(self.fail_first, failure=failure, then=response)
+        return Drop() if self.drop else response
 
 
-async def receive(how: Listening, output: Output) -> int:
-    """Receive until enough has arrived or the program is stopped; return the exit code."""
-    how.check()
-    visitors = _Visitors(output, how.secrets, how.count)
+async def receive(options: Listening, output: Output) -> int:
+    """Receive until the count is reached or a signal arrives; return the exit code."""
+    options.check()
+    requests = _RequestLog(output, options.secrets, options.count)
 
     def arrived(request: ReceivedRequest, step: Step) -> None:
-        visitors.show(request, step, receiver.counts[request.path, request.webhook_id])
+        requests.show(request, step, receiver.counts[request.path, request.webhook_id])
 
     receiver = Receiver(
-        host=how.host, port=how.port, default=how.behaviour(), keep=0, on_request=arrived
+        host=options.host,
+        port=options.port,
+        default=options.behaviour(),
+        keep=0,
+        on_request=arrived,
     )
     async with receiver:
-        # From the moment that the URL is printed, the program can be stopped.
-        with when_told_to_stop(visitors.stop):
+        # Handle signals before printing the URL: a caller may send one right after it.
+        with when_told_to_stop(requests.stop):
             if output.as_json:
                 output.json_line({"event": "listening", "url": receiver.url("/")})
             else:
                 output.line(f"listening on {receiver.url('/')}")
-            await visitors.enough.wait()
-        if visitors.stopped:
+            await requests.enough.wait()
+        if requests.stopped:
             return 0
         await receiver.wait_for_responses()
-    return 1 if visitors.refused else 0
+    return 1 if requests.refused else 0
 
 
-def _refuse_less(option: str, value: float | None, *, than: float) -> None:
-    # Written so that "nan", which is a float too, is refused.
+def _check_minimum(option: str, value: float | None, *, than: float) -> None:
+    # This form of the comparison also refuses NaN.
     if value is not None and not than <= value < float("inf"):
         message = f"{option} is {plain_number(value)}; it must be at least {plain_number(than)}"
         raise InvalidInput(message)
@@ -98,7 +102,7 @@ def _refuse_less(option: str, value: float | None, *, than: float) -> None:
 def _problem(
     secrets: tuple[str, ...], headers: Iterable[tuple[str, str]], body: bytes
 ) -> str | None:
-    """Why a message is refused, if it is."""
+    """Return the reason to refuse a message, or None."""
     try:
         verify(body, headers, secrets)
     except InvalidSignature as error:
@@ -106,8 +110,8 @@ def _problem(
     return None
 
 
-class _Visitors:
-    """Shows each request as it arrives."""
+class _RequestLog:
+    """The log of received requests."""
 
     def __init__(self, output: Output, secrets: tuple[str, ...], count: int | None) -> None:
         self._output = output
@@ -116,12 +120,12 @@ class _Visitors:
         self.refused = 0
         """Requests with a wrong signature."""
         self.enough = asyncio.Event()
-        """Set once as many have arrived as were asked for, or nobody wants more."""
+        """Set after the requested count, or at a signal."""
         self.stopped = False
-        """Whether nobody wants more."""
+        """True after a signal."""
 
     def stop(self) -> None:
-        """Want no more."""
+        """Stop after a signal."""
         self.stopped = True
         self.enough.set()
 
@@ -163,9 +167,9 @@ class _Visitors:
     ) -> None:
         output = self._output
         at = moment(datetime.fromtimestamp(request.received_at, UTC))
-        answer = str(step.status) if isinstance(step, Respond) else "dropped"
+        response = str(step.status) if isinstance(step, Respond) else "dropped"
         which = f"  (attempt {attempt})" if request.webhook_id else ""
-        output.line(f"{at}  {request.method} {request.target} → {answer}{which}", "bold")
+        output.line(f"{at}  {request.method} {request.target} → {response}{which}", "bold")
         if self._secrets and problem is None:
             output.line("  ✓ signature verified", "green")
         elif problem is not None:

@@ -1,4 +1,4 @@
-"""`delivery logs`: the log of all exchanges."""
+"""`delivery logs`: list, show and follow delivery logs."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = App(name="logs", help="List, show and follow the log of all exchanges.", help_epilogue="")
+app = App(name="logs", help="List, show and follow delivery logs.", help_epilogue="")
 
 _COLUMNS = (
     Column("ID", tail=12),
@@ -38,7 +38,7 @@ _COLUMNS = (
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Which:
-    """Which log rows are shown."""
+    """The filter options of log rows."""
 
     job: Annotated[str | None, Parameter(help="Id of the job.")] = None
     trigger: Annotated[str | None, Parameter(help="Id of the trigger.")] = None
@@ -52,7 +52,7 @@ class Which:
     tenant: Tenant = TENANT
 
     async def where(self, engine: "Engine") -> "LogFilter":
-        """Return the same for the engine, with whole ids."""
+        """Return the engine's filter, with complete ids."""
         tenant = self.tenant
         return {
             "tenant_id": tenant,
@@ -73,12 +73,14 @@ LogId = Annotated[str, Parameter(help="Id of the log row, or the first or last d
 async def list_(
     *,
     which: Which = WHICH,
-    oldest_first: Annotated[bool, Parameter(help="Show the oldest first, not the newest.")] = False,
-    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
+    oldest_first: Annotated[bool, Parameter(help="List the oldest first.")] = False,
+    limit: Annotated[int, Parameter(help="Maximum number of rows, up to 200.")] = 50,
+    cursor: Annotated[
+        str | None, Parameter(help="Resume after this page: the cursor it printed.")
+    ] = None,
     common: Common = COMMON,
 ) -> None:
-    """List exchanges, newest first."""
+    """List delivery logs, newest first."""
     async with open_engine(common) as engine:
         where = await which.where(engine)
         page = await engine.logs.list(
@@ -101,13 +103,13 @@ async def list_(
         )
         for log in page.items
     ]
-    output.table(_COLUMNS, rows, "There are no such log rows.")
+    output.table(_COLUMNS, rows, "No log rows found.")
     output.more(page.next_cursor)
 
 
 @app.command
 async def show(log_id: LogId, /, *, tenant: Tenant = TENANT, common: Common = COMMON) -> None:
-    """Show one exchange: request, response, and how long each part took."""
+    """Show one delivery log: request, response and timings."""
     async with open_engine(common) as engine:
         key = await engine.ids.find("log", log_id, tenant_id=tenant)
         log = await engine.logs.get(key, tenant_id=tenant)
@@ -119,11 +121,11 @@ async def show(log_id: LogId, /, *, tenant: Tenant = TENANT, common: Common = CO
 
 @app.command
 async def follow(*, which: Which = WHICH, common: Common = COMMON) -> None:
-    """Show exchanges as they are recorded, until interrupted; with --json one per line."""
+    """Print new delivery logs until interrupted; with --json, one per line."""
     output = common.output
     async with open_engine(common) as engine:
         where = await which.where(engine)
-        output.note("Waiting for exchanges; Ctrl-C stops.")
+        output.note("Waiting for log rows; press Ctrl-C to stop.")
         async for log in engine.logs.follow(**where):
             if common.json:
                 output.json_line(log)
@@ -190,7 +192,7 @@ def _show(output: "Output", log: "DeliveryLog") -> None:
 
 def _message(output: "Output", message: "HttpMessage | None") -> None:
     if message is None:
-        output.line("  unknown: the worker died during the call")
+        output.line("  unknown: the worker died during the request")
         return
     for name, value in message.headers:
         output.line(f"  {name}: {value}", "dim")

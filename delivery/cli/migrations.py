@@ -16,23 +16,21 @@ __all__ = ["maintain", "migrate"]
 async def migrate(
     *,
     check: Annotated[
-        bool, Parameter(help="Change nothing; exit code 3 if migrations are missing.")
+        bool, Parameter(help="Change nothing; exit code 3 if migrations are pending.")
     ] = False,
     grant: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Let this role produce and deliver without owning the schema; may be repeated."
-        ),
+        Parameter(help="Let this role produce and deliver without owning the schema; repeatable."),
     ] = (),
     grant_read: Annotated[
-        tuple[str, ...], Parameter(help="Let this role read everything; may be repeated.")
+        tuple[str, ...], Parameter(help="Let this role read everything; repeatable.")
     ] = (),
     common: Common = COMMON,
 ) -> None:
-    """Bring the database schema up to date, and make the partitions of the days ahead.
+    """Migrate the schema, and create the partitions of the next days.
 
-    Several may run at once. It needs the rights of the schema's owner. Workers need not have them:
-    with --grant their role may write rows, and make partitions by a function of the owner's.
+    Concurrent runs are safe. The command needs the rights of the schema's owner. Workers do not:
+    --grant lets their role write rows, and create partitions through a function of the owner.
     """
     from delivery.http.tls.contexts import has_authorities
     from delivery.service.database import check_database_schema, migrate_database, name_database
@@ -40,11 +38,11 @@ async def migrate(
     settings = load(common)
     if not has_authorities():
         common.output.note(
-            "This machine has no certificates of authorities: calls by https will fail"
+            "This machine has no CA certificates: requests over HTTPS will fail"
             " (Debian, Ubuntu: apt-get install ca-certificates)."
         )
     if check and (grant or grant_read):
-        message = "--check changes nothing; leave out --grant and --grant-read, or --check"
+        message = "--check cannot be combined with --grant or --grant-read"
         raise InvalidInput(message)
     if check:
         state = await check_database_schema(settings)
@@ -70,10 +68,10 @@ async def migrate(
 
 
 async def maintain(*, common: Common = COMMON) -> None:
-    """Make the partitions of the days ahead, and forget workers that are long gone.
+    """Create the partitions of the next days, and remove dead workers.
 
-    Running workers do this every hour. The command is for databases that have producers only, for
-    instance as a daily cron job. It needs the rights of a worker, see `delivery migrate --grant`.
+    Running workers do this every hour. A database with producers only needs this command, such as
+    in a daily cron job. It needs the rights of a worker; see `delivery migrate --grant`.
     """
     from delivery.service.database import maintain_database, name_database
 

@@ -1,7 +1,7 @@
-"""What every command takes, and the engine that it leads to."""
+"""Options of every command, and the engine that they configure."""
 
-# Without `from __future__ import annotations`: cyclopts reads the annotations of commands, and
-# what they name must be imported for good.
+# Without `from __future__ import annotations`: cyclopts reads the annotations of commands at
+# run time, so their names need real imports.
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -34,17 +34,17 @@ __all__ = [
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
-    """What every command takes."""
+    """Options of every command."""
 
     json: Annotated[
-        bool, Parameter(group="Common", help="Print JSON: one object, or one a line (NDJSON).")
+        bool, Parameter(group="Common", help="Print JSON: one object, or one per line (NDJSON).")
     ] = False
     database_url: Annotated[
         str | None,
         Parameter(
             group="Common",
             metavar="URL",
-            help="PostgreSQL to use; default: that of the settings, else the embedded one.",
+            help="PostgreSQL to use; default: the one in the settings, else an embedded server.",
         ),
     ] = None
     config: Annotated[
@@ -55,16 +55,16 @@ class Common:
         Parameter(
             group="Common",
             metavar="SECTION.KEY=VALUE",
-            help="Change a setting, such as `http.timeout=5`; lists as `a,b`; repeatable.",
+            help="Override a setting, such as `http.timeout=5`; lists as `a,b`; repeatable.",
         ),
     ] = ()
     debug: Annotated[
-        bool, Parameter(group="Common", help="Log everything, and show the traceback of a bug.")
+        bool, Parameter(group="Common", help="Log at debug level, and show tracebacks of bugs.")
     ] = False
 
     @property
     def output(self) -> "Output":
-        """Where the results go."""
+        """The output for the results."""
         from delivery.cli.render import Output
 
         return Output(as_json=self.json)
@@ -72,7 +72,7 @@ class Common:
 
 COMMON = Common()
 
-Tenant = Annotated[str, Parameter(name="--tenant", help="The tenant that the objects belong to.")]
+Tenant = Annotated[str, Parameter(name="--tenant", help="Tenant to operate on.")]
 TENANT = "default"
 
 
@@ -82,11 +82,11 @@ def load(
     verbose: bool = False,
     named: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> "Settings":
-    """The settings in force: the command line's over environment over file over defaults.
+    """Load the settings: options override environment, file and defaults, in this order.
 
     Args:
         common: The command's options.
-        verbose: Whether the program's own messages are what the command is about.
+        verbose: Log at info level, for commands that run long.
         named: Options of the command that set a setting, by its section and key.
 
     Raises:
@@ -114,7 +114,7 @@ def load(
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`("http.timeout=5",)` as `{"http": {"timeout": "5"}}`, in the types that settings take.
+    """Parse `("http.timeout=5",)` into `{"http": {"timeout": "5"}}`.
 
     Raises:
         InvalidSetting: if one is not of the form `section.key=value`.
@@ -124,7 +124,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, equals, value = assignment.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot and section and key):
-            # What follows the name may be a password.
+            # The text after the name may be a password.
             begins = re.match(r"[\w. -]{0,60}", assignment)
             shown = begins[0] if begins else ""
             more = "…" if len(shown) < len(assignment) else ""
@@ -150,12 +150,12 @@ def _value(section: str, key: str, value: str) -> Any:
 async def open_engine(
     common: Common, settings: "Settings | None" = None, *, migrate: bool | None = None
 ) -> "AsyncIterator[Engine]":
-    """The engine that the options describe.
+    """Open the engine that the options describe.
 
     Args:
         common: The command's options.
-        settings: Settings already loaded from them, and perhaps changed.
-        migrate: As `delivery.connect` takes it.
+        settings: Settings loaded from the options, if the caller changed them.
+        migrate: See `delivery.connect`.
 
     Raises:
         DeliveryError: as `delivery.connect`.

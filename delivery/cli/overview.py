@@ -1,6 +1,6 @@
 """The commands, in the order of the help, and the help of the program as a whole.
 
-The help is written here and not by cyclopts, which takes several times as long to import.
+This module writes the help, because the import of cyclopts takes several times as long.
 """
 
 from __future__ import annotations
@@ -29,67 +29,67 @@ COMMANDS: Final = (
     Command(
         "demo",
         "delivery.cli.demo.command:demo",
-        "Run the whole engine once: a receiver, 6 reactions, 1,000 triggers, and a report.",
+        "Run a demo: a receiver, 6 reactions, 1,000 triggers and a report.",
     ),
     Command(
         "serve",
         "delivery.cli.worker:serve",
-        "Run the daemon. For now this is the same as `delivery worker`.",
+        "Run the daemon. Currently an alias of `delivery worker`.",
     ),
     Command(
         "worker",
         "delivery.cli.worker:worker",
-        "Make the calls until stopped. Any number of workers can share a database.",
+        "Deliver jobs until stopped; workers can share a database.",
     ),
     Command(
         "migrate",
         "delivery.cli.migrations:migrate",
-        "Bring the database schema up to date, and make the partitions of the days ahead.",
+        "Migrate the schema, and create the partitions of the next days.",
     ),
     Command(
         "maintain",
         "delivery.cli.migrations:maintain",
-        "Make the partitions of the days ahead, and forget workers that are long gone.",
+        "Create the partitions of the next days, and remove dead workers.",
     ),
     Command(
         "doctor",
         "delivery.cli.doctor.command:doctor",
-        "Check everything that deliveries need; exit code 1 if something is wrong.",
+        "Check the installation; exit code 1 if a check fails.",
     ),
     Command(
         "reactions",
         "delivery.cli.reactions.requests:reactions",
-        "Create, change and show reactions: which events lead to which call.",
+        "Manage reactions (webhook endpoints).",
     ),
     Command(
         "trigger",
         "delivery.cli.triggering:trigger",
-        "Record an event, and create a job for every reaction that matches it.",
+        "Record an event, and create a job for every matching reaction.",
     ),
     Command(
         "triggers",
         "delivery.cli.triggers:app",
-        "List, show and wait for triggers: the events that were recorded.",
+        "List, show and wait for triggers (recorded events).",
     ),
     Command(
         "jobs",
         "delivery.cli.jobs:app",
-        "List, show and wait for jobs: the calls to make.",
+        "List, inspect and wait for jobs.",
     ),
     Command(
         "logs",
         "delivery.cli.logs:app",
-        "List, show and follow the log of all exchanges.",
+        "List, show and follow delivery logs.",
     ),
     Command(
         "listen",
         "delivery.cli.listen:listen",
-        "Receive webhooks on this machine: show them, verify them, or fail on purpose.",
+        "Run a local receiver that prints, verifies or rejects webhooks.",
     ),
     Command(
         "secrets",
         "delivery.cli.secrets:app",
-        "Generate and change the keys that encrypt stored secrets.",
+        "Manage the keys that encrypt stored secrets.",
     ),
     Command(
         "config",
@@ -102,33 +102,33 @@ COMMON_OPTIONS: Final = ("--json", "--database-url", "--config", "--set", "--deb
 """Options that every command takes."""
 
 _FLAGS: Final = (
-    ("--help, -h", "Show this help; `delivery COMMAND --help` shows that of a command."),
-    ("--install-completion", "Install completion of commands and options in the shell."),
+    ("--help, -h", "Show this help; `delivery COMMAND --help` shows the help of a command."),
+    ("--install-completion", "Install shell completion."),
     ("--version", "Show the version."),
 )
 
 EPILOGUE: Final = """\
-Every command takes --json, --database-url, --config, --set and --debug. Settings can also be given
-in the environment, as DELIVERY_SECTION_KEY; `delivery config show --explain` describes all of them.
+Every command accepts --json, --database-url, --config, --set and --debug. Environment
+variables DELIVERY_SECTION_KEY also set settings; `delivery config show --explain` lists them.
 
 Exit codes:
 
 - 0: success
-- 1: something failed, or a check found a problem
-- 2: the command, or a value given to it, is not valid
-- 3: the database cannot be used
-- 4: the object does not exist
-- 5: the wait timed out
-- 6: the port is in use
+- 1: failure, or a failed check
+- 2: invalid command, option or value
+- 3: database unavailable
+- 4: not found
+- 5: timed out
+- 6: port in use
 - 130: interrupted
-- 141: the output was closed before its end
+- 141: output closed early
 """
 
 _HELP_FLAGS: Final = frozenset({"--help", "-h"})
 
 
 def asks_for_overview(arguments: Sequence[str]) -> bool:
-    """Whether the help of the whole program is asked for: no command is named."""
+    """Return True for a request for the help of the whole program."""
     if not arguments:
         return True
     return not _HELP_FLAGS.isdisjoint(arguments) and all(

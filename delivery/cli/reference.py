@@ -1,6 +1,6 @@
-"""The reference of the command line, as `docs/cli.md` holds it.
+"""The generator of `docs/cli.md`, the reference of the command line.
 
-`python -m delivery.cli.reference > docs/cli.md` writes it anew.
+`python -m delivery.cli.reference > docs/cli.md` updates it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from delivery.cli.overview import EPILOGUE
 __all__ = ["reference"]
 
 _COMMON: Final = re.compile(r"\*\*Common\*\*:\n\n(?:\*.*\n)+\n?")
-"""The options that every command takes: shown once, and not again under each."""
+"""The common options, which the page lists only once."""
 _CONTENTS: Final = re.compile(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", re.DOTALL)
 _COMPLETION: Final = re.compile(r"\n## delivery --install-completion\n.*?(?=\n## |\Z)", re.DOTALL)
-"""A heading for a mere option; it stays in the list of commands."""
+"""A heading for an option, which remains in the list of commands."""
 
 
 def reference() -> str:
-    """Every command with its options, as Markdown."""
+    """Return all commands with their options, as Markdown."""
     text = _generate()
     found = _COMMON.search(text)
     assert found is not None, "every command takes the common options"
@@ -41,15 +41,15 @@ def reference() -> str:
 
 
 def _generate() -> str:
-    """What cyclopts makes of the commands."""
+    """Generate Markdown with cyclopts."""
     called = sys.argv
-    # It takes arguments that the running program was given for those of the commands.
+    # cyclopts would parse the arguments of the running program.
     sys.argv = ["delivery"]
     try:
         text: str = build_app().generate_docs(recursive=True)
     finally:
         sys.argv = called
-    # Ways to say no that the commands do not have, and defaults that say nothing.
+    # Remove negative options that the commands lack, and empty defaults.
     return re.sub(r"(?:, --(?:empty|no)-[a-z-]+)(?=`)| \*\[default: (?:\(\)|False)\]\*", "", text)
 
 

@@ -1,6 +1,6 @@
-"""What commands print: tables and details for people, JSON for programs.
+"""Output of commands: tables and details for people, JSON for programs.
 
-Without a terminal there are no colours, nothing is cut, and nothing is wrapped.
+Without a terminal, output has no colours, truncation or wrapping.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _STYLES: Final = {
     "dead": "red",
     "✗": "red",
 }
-"""Colours of words that stand alone in a cell."""
+"""Colours of cells that contain one of these words."""
 
 
 class Output:
-    """Where a command's results go.
+    """The output of a command.
 
     Args:
-        as_json: Whether a program reads them.
+        as_json: Print JSON instead of text.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -59,21 +59,21 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks at the output as it comes."""
+        """True if standard output is a terminal."""
         return sys.stdout.isatty()
 
     @property
     def width(self) -> int | None:
-        """Columns there are; None without a terminal."""
+        """Width of the terminal; None without one."""
         return columns_of(sys.stdout) if self.is_terminal else None
 
     def json(self, value: Any) -> None:
-        """Print one object: on one line, or indented for a person who asked for JSON."""
+        """Print one object: indented in a terminal, else on one line."""
         line = self._json(value)
         self._write((self.is_terminal and indent_json(line)) or line)
 
     def json_line(self, value: Any) -> None:
-        """Print one object of many, on one line, at once."""
+        """Print one of several objects on one line, and flush it."""
         self._write(self._json(value))
 
     def _json(self, value: Any) -> str:
@@ -84,28 +84,28 @@ class Output:
         self._print((escape_controls(text), style))
 
     def note(self, text: str) -> None:
-        """Say something beside the results: on standard error, and not to programs."""
+        """Print a note to standard error, except with `--json`."""
         if not self.as_json:
             line = styled([(escape_controls(text), "dim")], shown=shows_styles(sys.stderr))
             sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")
             sys.stderr.flush()
 
     def say(self, text: str) -> None:
-        """Tell people how far a command is, among its results; programs are told nothing."""
+        """Print progress to standard output, except with `--json`."""
         if not self.as_json:
             self.line(text)
 
     def marked(
         self, mark: str, name: str, detail: str, advice: str | None = None, *, width: int = 14
     ) -> None:
-        """Print the outcome of a check: mark, name in `width` cells, detail, and what to do."""
+        """Print the result of a check: mark, name in `width` cells, detail and advice."""
         rest = f" {name.ljust(width)} {_cell(detail)}"
         self._print((mark, _STYLES.get(mark, "")), (rest, ""))
         if advice:
             self.line(f"  {' ' * width} → {_cell(advice)}", "bold")
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Any]], empty: str) -> None:
-        """Print rows below their titles, or what to say when there are none."""
+        """Print rows below their titles, or the note `empty` if there are none."""
         if not rows:
             self.note(empty)
             return
@@ -125,19 +125,19 @@ class Output:
             self._print(*_without_trailing_blanks(pieces))
 
     def more(self, cursor: str | None) -> None:
-        """Say how to read on after a page."""
+        """Print the cursor of the next page."""
         if cursor is not None:
-            self.note(f"There are more: --cursor {cursor}")
+            self.note(f"More rows: --cursor {cursor}")
 
     def details(self, pairs: Mapping[str, Any]) -> None:
-        """Print names and values, one pair a line; None is left out."""
+        """Print names and values, one pair per line, without None values."""
         shown = {name: _cell(value) for name, value in pairs.items() if value is not None}
         width = max(map(len, shown))
         for name, value in shown.items():
             self._print((name.ljust(width + GAP), "bold"), (value, _STYLES.get(value, "")))
 
     def body(self, data: bytes) -> None:
-        """Print a body, indented by two blanks: JSON over several lines, other text as it is."""
+        """Print a body, indented by two blanks: JSON over several lines, other text unchanged."""
         if not data:
             return
         try:
@@ -145,13 +145,13 @@ class Output:
         except UnicodeDecodeError:
             self.line(f"  {counted(len(data), 'byte')}, not text: {data[:32].hex(' ')} …", "dim")
             return
-        # Carriage returns are half of a line's end here, and would otherwise be written out.
+        # A carriage return before a line end would be printed as an escape.
         pretty = indent_json(text) or text.replace("\r\n", "\n")
         for line in pretty.split("\n"):
             self.line(f"  {line}")
 
     def _blocks(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-        """Rows as blocks of lines, for terminals too narrow for a table."""
+        """Print rows as blocks of lines, for terminals too narrow for a table."""
         for number, row in enumerate(rows):
             if number:
                 self.line()
@@ -167,7 +167,7 @@ class Output:
 
 
 def _writable(text: str) -> str:
-    """The text with escapes for surrogates, and for letters that the stream's encoding lacks."""
+    """Escape surrogates and characters that the stream's encoding lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -1,4 +1,4 @@
-"""Secrets for options: from the command line, or out of its sight from a file or standard input."""
+"""Secrets for options: from the command line, a file or standard input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET_HELP: Final = "`@FILE` reads it from a file, `-` from standard input."  #
 
 
 async def read_secret(option: str, text: str | None) -> str | None:
-    """Return the secret that an option was given: `@FILE` and `-` are read, the rest stays.
+    """Read the secret of an option from `@FILE` or `-`; return other values unchanged.
 
     Raises:
         InvalidInput: if the file or standard input cannot be read, or is empty.
@@ -39,20 +39,20 @@ async def read_secret(option: str, text: str | None) -> str | None:
 
 
 async def read_secrets(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the secrets that a repeatable option was given; see `read_secret`.
+    """Read the secrets of a repeatable option; see `read_secret`.
 
     Raises:
-        InvalidInput: as `read_secret`, or if several are to come from standard input.
+        InvalidInput: as `read_secret`, or if several use standard input.
     """
     if sum(text == "-" for text in texts) > 1:
-        message = f"{option} - can be given once: standard input can be read only once"
+        message = f"{option} - can be given only once"
         raise InvalidInput(message)
     read = [await read_secret(option, text) for text in texts]
     return tuple(secret for secret in read if secret is not None)
 
 
 def _line(option: str, source: str, data: bytes) -> str:
-    """Return the text without the line end that editors and `echo` put behind it."""
+    """Return the text without the line end that editors and `echo` append."""
     try:
         secret = data.decode().strip("\r\n")
     except UnicodeDecodeError:

@@ -16,17 +16,17 @@ __all__ = ["app"]
 
 app = App(
     name="secrets",
-    help="Generate and change the keys that encrypt stored secrets.",
+    help="Manage the keys that encrypt stored secrets.",
     help_epilogue="",
 )
 
 
 @app.command
 async def generate_key(*, common: Common = COMMON) -> None:
-    """Generate a key for secrets.keys and print it; it is stored nowhere.
+    """Generate a key for secrets.keys and print it without storing it.
 
-    Every process needs it, in the settings file or in DELIVERY_SECRETS_KEYS. Secrets that are
-    encrypted with a key that is lost are lost too.
+    Every process needs the key, in the settings file or in DELIVERY_SECRETS_KEYS. Nothing can
+    decrypt stored secrets after their key is lost.
     """
     from delivery.message.storage.encryption import generate_key as new_key
 
@@ -39,26 +39,26 @@ async def generate_key(*, common: Common = COMMON) -> None:
 
 @app.command
 async def reencrypt(*, common: Common = COMMON) -> int:
-    """Encrypt all stored secrets with the first key; exit code 1 if one cannot be read.
+    """Encrypt all stored secrets with the first key; exit code 1 if one cannot be decrypted.
 
-    Workers may run meanwhile, and an interrupted run can be repeated. When a run changes nothing,
-    the other keys can be removed.
+    Workers can run at the same time, and an interrupted run can be repeated. Remove the other keys
+    when a run changes nothing.
     """
     output = common.output
 
-    def tell(so_far: "Reencrypted") -> None:
+    def print_progress(so_far: "Reencrypted") -> None:
         if output.is_terminal:
             output.note(_words(so_far))
 
     async with open_engine(common) as engine:
-        done = await engine.secrets.reencrypt(tell)
+        done = await engine.secrets.reencrypt(print_progress)
     if common.json:
         output.json(done)
     else:
         output.line(_words(done))
         if done.unreadable:
             count = counted(done.unreadable, "row")
-            output.line(f"{count} cannot be read: a key is missing in secrets.keys")
+            output.line(f"{count} cannot be decrypted: secrets.keys lacks a key")
     return 1 if done.unreadable else 0
 
 

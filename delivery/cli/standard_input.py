@@ -1,4 +1,4 @@
-"""Reading all of standard input, for commands that take a payload there."""
+"""Standard input, for commands that read a payload from it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["read_standard_input"]
 
 
 async def read_standard_input(what: str = "the payload") -> bytes:
-    """Return all of standard input, to its end.
+    """Read standard input to its end.
 
     Args:
-        what: The name of the value that is read, for the error.
+        what: Name of the value, for the error.
 
     Raises:
         InvalidInput: if it is closed, or cannot be read.
@@ -23,7 +23,7 @@ async def read_standard_input(what: str = "the payload") -> bytes:
     if sys.stdin is None:
         message = f"standard input is closed; give {what} in another way, such as a file"
         raise InvalidInput(message)
-    # Not through the buffer, whose lock the thread would hold against the program's end.
+    # Read without the buffer: the thread would hold its lock and block the program's exit.
     stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     loop = asyncio.get_running_loop()
     read: asyncio.Future[bytes] = loop.create_future()
@@ -42,6 +42,6 @@ async def read_standard_input(what: str = "the payload") -> bytes:
         except OSError as error:
             loop.call_soon_threadsafe(finish, b"", error)
 
-    # A thread that nobody waits for, so that Ctrl-C need not wait for the end of what is typed.
+    # A daemon thread, so that Ctrl-C ends the program before the end of the input.
     threading.Thread(target=wait_for_end, daemon=True).start()
     return await read

@@ -1,4 +1,4 @@
-"""The start of the program: --version and the overview at once, commands after their imports."""
+"""The start of the program; --version and the overview need no further imports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["fill_standard_streams", "start"]
 
 _INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells count."""
-_NOBODY_READS: Final = 141
+_BROKEN_PIPE: Final = 141
 """128 and the number of SIGPIPE."""
 _CANNOT_RUN: Final = 2
 _PACKAGES: Final = ("cyclopts", "rich", "standardwebhooks")
-"""Packages that the commands need and the library does not: the extra `cli`."""
+"""Packages of the extra `cli`, which the library does not need."""
 
 
 def start(arguments: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ def start(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Python would write the rest of the buffer at exit, and fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NOBODY_READS
+        return _BROKEN_PIPE
     return code
 
 
@@ -59,9 +59,9 @@ def _start(arguments: Sequence[str]) -> int:
 
 
 def fill_standard_streams() -> None:
-    """Open the standard streams that the program was started without, as by `<&-`.
+    """Open standard streams that are closed at the start, as after `<&-`.
 
-    Sockets would take their numbers otherwise, and uvloop refuses to close those.
+    Otherwise sockets would get their numbers, and uvloop refuses to close those.
     """
     for descriptor in range(3):
         try:

@@ -37,7 +37,7 @@ def styled(pieces: Sequence[tuple[str, str]], *, shown: bool) -> str:
 
     Args:
         pieces: Texts and their styles.
-        shown: Whether the styles are shown; else the texts alone are returned.
+        shown: Apply the styles; else return plain text.
     """
     parts = []
     for text, style in pieces:
@@ -47,7 +47,7 @@ def styled(pieces: Sequence[tuple[str, str]], *, shown: bool) -> str:
 
 
 def columns_of(stream: TextIO) -> int:
-    """Return how many columns the terminal of a stream has."""
+    """Return the number of columns of a stream's terminal."""
     given = os.environ.get("COLUMNS", "")
     if given.isdigit() and int(given) > 0:
         return int(given)

@@ -1,4 +1,4 @@
-"""Times and durations as people read them."""
+"""Times and durations as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DAY: Final = timedelta(days=1)
 
 
 def moment(value: datetime) -> str:
-    """Return a time for people: within a day of now the local time, else the date too.
+    """Return a local time, with the date if it is more than a day from now.
 
     Without a terminal it is ISO 8601.
     """
@@ -26,7 +26,7 @@ def moment(value: datetime) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """Return `0.8`, `12` or `1,203`: milliseconds, with a fraction only where they are few."""
+    """Return `0.8`, `12` or `1,203`: milliseconds, with a fraction below 10."""
     if milliseconds is None:
         return ""
     return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:,.0f}"  # noqa: PLR2004 - one digit

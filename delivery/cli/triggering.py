@@ -49,24 +49,28 @@ async def trigger(
     ] = "{}",
     /,
     *,
-    delay: Annotated[float | None, Parameter(help="Seconds to wait before the first call.")] = None,
-    run_at: Annotated[str | None, Parameter(help="Time of the first call, in ISO 8601.")] = None,
-    deadline: Annotated[str | None, Parameter(help="No attempt starts after this time.")] = None,
-    priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None,
-    user: Annotated[str | None, Parameter(help="User that the jobs are for.")] = None,
+    delay: Annotated[
+        float | None, Parameter(help="Delay before the first attempt, in seconds.")
+    ] = None,
+    run_at: Annotated[str | None, Parameter(help="Time of the first attempt, in ISO 8601.")] = None,
+    deadline: Annotated[
+        str | None, Parameter(help="Start no attempt after this time (ISO 8601).")
+    ] = None,
+    priority: Annotated[
+        int | None, Parameter(help="Priority, 0 to 32767; lower runs first.")
+    ] = None,
+    user: Annotated[str | None, Parameter(help="User id to store with the jobs.")] = None,
     wait: Annotated[
-        bool, Parameter(help="Wait until its jobs are finished; exit codes as of `jobs wait`.")
+        bool, Parameter(help="Wait until its jobs finish; same exit codes as `jobs wait`.")
     ] = False,
-    timeout: Annotated[
-        float, Parameter(help="Seconds to wait for all of them, with --wait.")
-    ] = 60.0,
+    timeout: Annotated[float, Parameter(help="Timeout of --wait, in seconds.")] = 60.0,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Record an event, and create a job for every reaction that matches it.
+    """Record an event, and create a job for every matching reaction.
 
-    Workers make the calls: see `delivery worker`. With --wait and --json, the finished jobs follow
-    the trigger, one a line.
+    Workers deliver the jobs: see `delivery worker`. With --wait and --json, the finished jobs
+    follow the trigger, one per line.
     """
     from delivery.service.checks import check_seconds
 
@@ -111,13 +115,13 @@ async def _show(output: "Output", engine: "Engine", trigger: "Trigger") -> None:
     names = await reaction_names(engine, trigger.tenant_id, {job.reaction_id for job in jobs.items})
     reactions = {job.id: names.get(job.reaction_id, "") for job in jobs.items}
     rows = [(job, reactions.get(job, "")) for job in trigger.jobs]
-    output.table(_COLUMNS, rows, "No reaction matches, so there is no job.")
+    output.table(_COLUMNS, rows, "No reaction matches; no job was created.")
 
 
 def _read(payload: str) -> bytes:
-    """The payload's bytes, from the argument or a file."""
+    """Return the payload from the argument or a file."""
     if payload.startswith("--"):
-        # What follows an equals sign may be a secret.
+        # The text after an equals sign may be a secret.
         option = payload.partition("=")[0]
         near = closest(option, _OPTIONS)
         meant = f"; did you mean {near}?" if near else ""
@@ -134,10 +138,10 @@ def _read(payload: str) -> bytes:
 
 
 def parse_time(option: str, text: str) -> datetime:
-    """An ISO 8601 time; one without a zone is UTC.
+    """Parse an ISO 8601 time; without a zone it is UTC.
 
     Raises:
-        InvalidInput: if it is not one.
+        InvalidInput: if the text is not such a time.
     """
     try:
         value = datetime.fromisoformat(text)

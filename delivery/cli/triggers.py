@@ -1,4 +1,4 @@
-"""`delivery triggers`: the recorded events, and the states of their jobs."""
+"""`delivery triggers`: list, show and wait for triggers."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -23,7 +23,7 @@ __all__ = ["app"]
 
 app = App(
     name="triggers",
-    help="List, show and wait for triggers: the events that were recorded.",
+    help="List, show and wait for triggers (recorded events).",
     help_epilogue="",
 )
 
@@ -55,8 +55,10 @@ async def list_(
     type_: Annotated[
         str | None, Parameter(name="--type", help="Show only events of this type.")
     ] = None,
-    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
+    limit: Annotated[int, Parameter(help="Maximum number of rows, up to 200.")] = 50,
+    cursor: Annotated[
+        str | None, Parameter(help="Resume after this page: the cursor it printed.")
+    ] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
@@ -70,7 +72,7 @@ async def list_(
     if common.json:
         items = []
         for trigger, status in zip(page.items, statuses, strict=True):
-            # Only `triggers show` gives the ids of the jobs.
+            # Only `triggers show` prints the ids of the jobs.
             shown = {name: each for name, each in to_json(trigger).items() if name != "jobs"}
             items.append(shown | _status(status))
         output.json({"items": items, "next_cursor": page.next_cursor})
@@ -79,7 +81,7 @@ async def list_(
         (trigger.id, trigger.type, trigger.created_at, _state(status), _counts(status))
         for trigger, status in zip(page.items, statuses, strict=True)
     ]
-    output.table(_COLUMNS, rows, "There are no such triggers.")
+    output.table(_COLUMNS, rows, "No triggers found.")
     output.more(page.next_cursor)
 
 
@@ -127,9 +129,9 @@ async def show(
         )
         for job in jobs.items
     ]
-    output.table(_JOBS, rows, "No reaction matched, so there is no job.")
+    output.table(_JOBS, rows, "No reaction matched; no job was created.")
     if jobs.next_cursor is not None:
-        output.note(f"There are more: `delivery jobs list --trigger {trigger.id}` has all of them.")
+        output.note(f"More jobs: `delivery jobs list --trigger {trigger.id}` lists all.")
 
 
 @app.command
@@ -137,13 +139,13 @@ async def wait(
     trigger_id: TriggerId,
     /,
     *,
-    timeout: Annotated[float, Parameter(help="Seconds to wait for all of its jobs.")] = 60.0,
+    timeout: Annotated[float, Parameter(help="Timeout in seconds, for all of its jobs.")] = 60.0,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Wait until all jobs of a trigger are finished.
+    """Wait until all jobs of a trigger finish.
 
-    Exit code 0 if all succeeded, 1 if one did not, 5 if --timeout is over first.
+    Exit code 0 if all succeeded, 1 if one failed, 5 if --timeout expires first.
     """
     output = common.output
     async with open_engine(common) as engine:
@@ -156,12 +158,12 @@ async def wait(
         else:
             show_finished(output, job)
     if not jobs:
-        output.note("No reaction matched, so there is no job to wait for.")
+        output.note("No reaction matched; there is no job to wait for.")
     return exit_code_of(jobs)
 
 
 def _status(status: "TriggerStatus") -> dict[str, object]:
-    """Return what programs read about the jobs of a trigger."""
+    """Return the JSON fields about the jobs of a trigger."""
     return {
         "state": status.state.value,
         "job_count": status.jobs,

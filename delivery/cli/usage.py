@@ -1,4 +1,4 @@
-"""Errors in the call of a command, in one line with the way to correct it."""
+"""Usage errors as one line with a correction."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["explain_usage"]
 
 _KINDS: Final = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-"""Kinds of values, by the type that cyclopts names."""
+"""Kinds of values, by Python type."""
 
 
 def explain_usage(error: CycloptsError) -> str:
-    """Describe a wrong call of a command, and name its help."""
+    """Describe a usage error, and name the command's help."""
     chain = " ".join(["delivery", *(error.command_chain or ())])
     return f"{_explain(error, chain)}; see `{chain} --help`"
 
@@ -66,16 +66,16 @@ def _unknown_command(error: UnknownCommandError) -> str:
 
 
 def _unknown_option(token: str, known: Iterable[str]) -> str:
-    # What follows an equals sign may be a secret.
+    # The text after an equals sign may be a secret.
     name = token.partition("=")[0]
     if not name.startswith("-"):
-        return "an argument more than this command takes"
+        return "too many arguments for this command"
     near = closest(name, [option for option in known if option.startswith("-")])
     return f"unknown option {name}" + (f"; did you mean {near}?" if near else "")
 
 
 def _unused(tokens: Sequence[str]) -> str:
-    """Describe unused arguments; only options are named, as the rest may be secrets."""
+    """Describe unused arguments, but name only options: other values may be secrets."""
     options = [token.partition("=")[0] for token in tokens if token.startswith("--")]
     if options:
         return f"unknown option {options[0]}"

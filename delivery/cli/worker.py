@@ -1,4 +1,4 @@
-"""`delivery worker` and `delivery serve`: make the calls until stopped."""
+"""`delivery worker` and `delivery serve`: deliver jobs until stopped."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -19,22 +19,22 @@ __all__ = ["serve", "worker"]
 
 Concurrency = Annotated[
     int | None,
-    Parameter(help="Calls in flight at once in each process; default: worker.concurrency."),
+    Parameter(help="Concurrent requests per process; default: worker.concurrency."),
 ]
 Processes = Annotated[
     int | None,
-    Parameter(help="Processes, each on a core of its own; default: worker.processes."),
+    Parameter(help="Number of worker processes; default: worker.processes."),
 ]
 
 
 async def worker(
     *, concurrency: Concurrency = None, processes: Processes = None, common: Common = COMMON
 ) -> int:
-    """Make the calls until stopped. Any number of workers can share a database.
+    """Deliver jobs until stopped; workers can share a database.
 
-    On SIGTERM or Ctrl-C, calls in flight have worker.shutdown_timeout (20 s) to end, and the other
-    jobs go back to the queue; a second signal stops at once. With several processes, one that dies
-    is replaced, and all stop together.
+    On SIGTERM or Ctrl-C, requests in flight have worker.shutdown_timeout (20 s) to finish, and the
+    other jobs return to the queue. A second signal stops immediately. With several processes, the
+    command replaces a process that dies and stops all of them together.
     """
     return await _work(concurrency, processes, common)
 
@@ -42,7 +42,7 @@ async def worker(
 async def serve(
     *, concurrency: Concurrency = None, processes: Processes = None, common: Common = COMMON
 ) -> int:
-    """Run the daemon. For now this is the same as `delivery worker`."""
+    """Run the daemon. Currently an alias of `delivery worker`."""
     return await _work(concurrency, processes, common)
 
 
@@ -65,7 +65,7 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
     allow_open_files()
     async with open_engine(common, settings) as engine:
         await engine.secrets.check()
-        _tell(
+        _print(
             common,
             {
                 "event": "started",
@@ -81,24 +81,23 @@ async def _work(concurrency: int | None, processes: int | None, common: Common) 
             status = 0
         else:
             status = await _supervise(engine, common)
-    _tell(common, {"event": "stopped", "pid": os.getpid()}, "stopped")
+    _print(common, {"event": "stopped", "pid": os.getpid()}, "stopped")
     return status
 
 
 async def _supervise(engine: "Engine", common: Common) -> int:
     from delivery.service.processes import run_processes
 
-    # The embedded server is kept by this process; its children are told only where it is, and by
-    # what key its secrets are encrypted.
+    # This process runs the embedded server. Its children receive the URL and the secrets' key.
     settings = engine.settings
     database = settings.database.model_copy(update={"url": engine.database_url})
 
-    def tell_started(pid: int, replaced: int | None) -> None:
+    def print_started(pid: int, replaced: int | None) -> None:
         event = {"event": "process_started", "pid": pid, "replaces": replaced}
-        _tell(common, event, f"process {pid} started")
+        _print(common, event, f"process {pid} started")
 
     return await run_processes(
-        settings.model_copy(update={"database": database}), settings.worker.processes, tell_started
+        settings.model_copy(update={"database": database}), settings.worker.processes, print_started
     )
 
 
@@ -108,10 +107,12 @@ def _started(settings: "Settings") -> str:
     calls = f"up to {counted(settings.worker.concurrency, 'call')} at once"
     if settings.worker.processes > 1:
         calls = f"{settings.worker.processes} processes, {calls} in each"
-    return f"delivering jobs of the database {name_database(settings)}, {calls}; Ctrl-C stops"
+    return (
+        f"delivering jobs of the database {name_database(settings)}, {calls}; press Ctrl-C to stop"
+    )
 
 
-def _tell(common: Common, event: dict[str, Any], text: str) -> None:
+def _print(common: Common, event: dict[str, Any], text: str) -> None:
     if common.json:
         common.output.json_line(event)
     else:

@@ -39,7 +39,7 @@ async def test_an_unforeseen_error_is_called_a_bug_on_one_line(tmp_path: Path) -
     ended = await with_a_broken_driver(tmp_path)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("error: ZeroDivisionError: ")
-    assert "this is a bug; --debug shows where" in ended.err
+    assert "this is a bug; --debug shows the traceback" in ended.err
     assert ended.err.count("\n") == 1
 
 

@@ -70,7 +70,7 @@ async def test_waiting_tells_success_failure_and_patience_apart(
         assert early.code == 5
         assert "was not finished within 0.1 s" in early.err
         async with running("worker", "--database-url", database_url, *LOOPBACK) as worker:
-            assert "Ctrl-C stops" in await worker.line()
+            assert "Ctrl-C to stop" in await worker.line()
             late = await commands.run("jobs", "wait", job_id)
         assert late.code == 1
         assert f"{job_id} failed after 2 attempts, HTTP 500" in late.out
@@ -152,7 +152,7 @@ async def test_pages_go_on_where_the_one_before_ended(commands: Commands) -> Non
     assert [job["id"] for job in first["items"] + second["items"]] == written
     assert second["next_cursor"] is None
     shown = await commands.run("jobs", "list", "--limit", "1")
-    assert "There are more: --cursor " in shown.err
+    assert "More rows: --cursor " in shown.err
 
 
 async def test_following_shows_exchanges_as_they_are_recorded(

@@ -57,7 +57,7 @@ async def test_a_rotation_shows_the_new_secret_this_once(
     assert ended.code == 0
     assert "whsk_" in ended.out
     assert "whpk_" in ended.out
-    assert "not shown again" in ended.err
+    assert "Save this secret now" in ended.err
     shown = await command("reactions", "show", identity)
     assert "signed      v1a, v1 until " in shown.out
     assert "public key  whpk_" in shown.out
@@ -128,7 +128,7 @@ async def test_everything_is_encrypted_with_another_key(
     assert done.object == {"examined": 2, "changed": 2, "unreadable": 0}
     ended = await command("secrets", "reencrypt")
     assert ended.code == 1
-    assert "2 rows cannot be read" in ended.out
+    assert "2 rows cannot be decrypted" in ended.out
     assert (await command("reactions", "secrets", identity)).code == 2
     assert (await command("reactions", "secrets", identity, keys=other)).code == 0
     without = await command("secrets", "reencrypt", keys="")

@@ -58,9 +58,7 @@ async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(databas
     ended = await call("jobs", "wait", *jobs, "--timeout", "0.1", *options)
     assert ended.code == 5
     note, error = ended.err.splitlines()
-    assert note == (
-        "No worker is running, so no call is made yet; start one with `delivery worker`."
-    )
+    assert note == ("No worker is running; start one with `delivery worker`.")
     assert error.startswith("error: ")
     assert "no worker is running; start one with `delivery worker`" in error
 
@@ -68,4 +66,4 @@ async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(databas
 async def test_waiting_for_nothing_is_wrong_usage() -> None:
     ended = await call("jobs", "wait")
     assert ended.code == 2
-    assert "no job was given" in ended.err
+    assert "no job id given" in ended.err

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 # `python -m tests.support.prose --ceilings` prints the table.
 CEILINGS: dict[str, Ceiling] = {
     "bench": Ceiling(rate=29.8, opening=49, mood=36),
-    "delivery/cli": Ceiling(rate=18.0, opening=24, mood=35),
     "tests": Ceiling(rate=17.2, opening=0, mood=1),
     "tests/cli": Ceiling(rate=36.8, opening=8, mood=14),
     "tests/engine": Ceiling(rate=25.8, opening=15, mood=19),

@@ -1,5 +1,5 @@
-"""`delivery demo`: the whole engine at work, and the sums that show that nothing was lost.
+"""`delivery demo`: a run of the whole engine, and a report that proves that no job was lost.
 
-`scenario` says what there is, `receiver` is the other end in its own process, `run` lets them
-meet, `progress` shows it, and `report` adds up what happened.
+`scenario` defines the endpoints, `receiver` implements them in a separate process, `run` sends the
+triggers, `progress` displays them, and `report` checks the results.
 """

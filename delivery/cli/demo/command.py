@@ -1,4 +1,4 @@
-"""`delivery demo`: runs the scenario, and shows what came of it."""
+"""`delivery demo`: run the scenario and print the report."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -50,14 +50,16 @@ _COLUMNS = (
 
 async def demo(
     *,
-    triggers: Annotated[int, Parameter(help="How many to send.")] = 1_000,
-    keep: Annotated[bool, Parameter(help="Leave it serving afterwards, until Ctrl-C.")] = False,
+    triggers: Annotated[int, Parameter(help="Number of triggers.")] = 1_000,
+    keep: Annotated[
+        bool, Parameter(help="Continue to run after the report, until Ctrl-C.")
+    ] = False,
     common: Common = COMMON,
 ) -> int:
-    """Run the whole engine once: a receiver, 6 reactions, 1,000 triggers, and a report.
+    """Run a demo: a receiver, 6 reactions, 1,000 triggers and a report.
 
-    Exit code 1 if anything does not add up. Each run has a tenant of its own, whose records stay
-    for looking at.
+    Exit code 1 if a check of the report fails. Each run uses a new tenant; its records remain
+    for inspection.
     """
     if triggers < 1:
         message = f"--triggers is {triggers}; it must be at least 1"
@@ -66,7 +68,7 @@ async def demo(
     settings = _for_the_demo(load(common))
     secrets = {endpoint.path: generate_secret() for endpoint in ENDPOINTS}
     if settings.database.url is None:
-        output.say("starting the embedded PostgreSQL and a receiver in its own process …")
+        output.say("starting the embedded PostgreSQL and a receiver process …")
     async with (
         receiving(secrets) as receiver,
         open_engine(common, settings) as engine,
@@ -91,9 +93,9 @@ async def demo(
 
 
 def _for_the_demo(settings: Settings) -> Settings:
-    """Allow loopback, and let the endpoint `failing` use up all attempts of all its jobs.
+    """Allow loopback, and let jobs of the endpoint `failing` use all their attempts.
 
-    Under the usual settings its circuit would open on a slow machine, and its jobs would wait.
+    With default settings, its circuit breaker would open on a slow machine and hold its jobs.
     """
     networks = (*settings.http.allowed_networks, "127.0.0.0/8")
     http = settings.http.model_copy(
@@ -106,7 +108,7 @@ def _for_the_demo(settings: Settings) -> Settings:
 
 
 def _report(common: Common, run: Run, happened: Happened, seconds: float) -> bool:
-    """Print what happened; whether it adds up."""
+    """Print the report, and return True if all checks passed."""
     rows = summarise(happened)
     checks = check(happened, rows)
     ok = all(each.ok for each in checks)
@@ -128,7 +130,7 @@ def _report(common: Common, run: Run, happened: Happened, seconds: float) -> boo
         return ok
     _print(output, rows, checks)
     output.line()
-    output.line("Look around:", "bold")
+    output.line("Next steps:", "bold")
     for command in commands:
         for line in command_lines(command, output.width):
             output.line(f"  {line}")
@@ -153,17 +155,17 @@ def _print(output: Output, rows: Sequence[EndpointReport], checks: Sequence[Chec
         )
         for row in rows
     ]
-    output.table(_COLUMNS, cells, "There are no endpoints.")
+    output.table(_COLUMNS, cells, "No endpoints.")
     output.line()
-    output.line("dead: all attempts used up. gone: answered 410, which disables the reaction;")
-    output.line("its other jobs are skipped when their turn comes, and make no call.")
+    output.line("dead: all attempts failed. gone: the response 410 disabled the reaction;")
+    output.line("its other jobs are skipped without a request.")
     output.line()
     for each in checks:
         output.marked("✓" if each.ok else "✗", each.check, each.detail, width=24)
 
 
 def _commands(run: Run, happened: Happened, common: Common) -> list[str]:
-    """Commands that show more of this run, as they can be typed here."""
+    """Return commands that show more of this run, ready to paste into a shell."""
     options = options_of(run.tenant, common)
     dead = next((job.id for job in happened.jobs if job.exhausted), None)
     retried = next((log for log in happened.logs if log.outcome is Outcome.RETRIED), None)
@@ -177,7 +179,7 @@ def _commands(run: Run, happened: Happened, common: Common) -> list[str]:
 
 
 def options_of(tenant: str, common: Common) -> list[str]:
-    """What leads other commands to this run's records; a password is shown as `***`."""
+    """Return the options that select this run's records, with passwords replaced by `***`."""
     options = ["--tenant", tenant]
     if common.database_url is not None:
         options += ["--database-url", _without_password(common.database_url)]
@@ -196,13 +198,13 @@ def _without_secrets(name: str, value: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    """The same URL to the letter if there is no password in it."""
+    """Redact the password of a URL; return a URL without one unchanged."""
     shown = without_password(url)
     return shown if "***" in shown else url
 
 
 def command_lines(command: str, width: int | None) -> list[str]:
-    """The command, on two lines where it does not fit on one; a shell reads both the same."""
+    """Split a command that is too wide for the terminal into two lines of shell."""
     words, _, options = command.partition(" --tenant ")
     if width is None or len(command) + 2 <= width:
         return [command]
@@ -210,7 +212,7 @@ def command_lines(command: str, width: int | None) -> list[str]:
 
 
 def _program() -> list[str]:
-    """How this program was called."""
+    """Return the words that started this program."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return [os.path.relpath(sys.executable), "-m", "delivery"]
@@ -218,13 +220,13 @@ def _program() -> list[str]:
 
 
 async def _serve(output: Output, run: Run, common: Common) -> None:
-    """Keep delivering until interrupted."""
+    """Continue delivery until interrupted."""
     words = ["trigger", "order.paid", '{"order": 1}']
     command = shlex.join([*_program(), *words, *options_of(run.tenant, common)])
-    told = asyncio.Event()
-    with when_told_to_stop(told.set):
+    stop = asyncio.Event()
+    with when_told_to_stop(stop.set):
         output.say("")
-        output.say("Still serving; Ctrl-C ends. In another terminal:")
+        output.say("Still running; press Ctrl-C to stop. In another terminal:")
         for line in command_lines(command, output.width):
             output.say(f"  {line}")
-        await told.wait()
+        await stop.wait()

@@ -1,4 +1,4 @@
-"""Shows how far the demo is: bars in a terminal, a line now and then elsewhere, nothing in JSON."""
+"""The demo's progress: bars in a terminal, periodic lines elsewhere, nothing with `--json`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BAR: Final = 24
 
 
 class ProgressView:
-    """Follows the calls of each endpoint, while its `with` block lasts.
+    """A display of the requests to each endpoint, for the length of its `with` block lasts.
 
     Args:
-        output: Where to show it.
-        jobs: How many jobs each endpoint has.
+        output: Output of the command.
+        jobs: Number of jobs per endpoint.
     """
 
     def __init__(self, output: Output, jobs: int) -> None:
@@ -41,7 +41,7 @@ class ProgressView:
         self._live = Live(console=Console(soft_wrap=True), transient=True) if live else None
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the display."""
         if self._live is not None:
             self._live.start()
         return self
@@ -52,12 +52,12 @@ class ProgressView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bars away; the report follows."""
+        """Remove the bars."""
         if self._live is not None:
             self._live.stop()
 
     def update(self, calls: Mapping[str, int]) -> None:
-        """Show the requests that each path has received so far."""
+        """Update the number of requests that each path received."""
         now = time.monotonic()
         if self._live is not None:
             self._live.update(self._table(calls, now - self._started))

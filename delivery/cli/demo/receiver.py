@@ -1,8 +1,8 @@
-"""The demo's receiver, run as a process of its own: `python -m delivery.cli.demo.receiver`.
+"""The demo's receiver, which runs in a separate process: `python -m delivery.cli.demo.receiver`.
 
-It reads a JSON object from standard input, path to signing secret; writes one with its port; then
-answers each further line with its tallies so far, and ends with its input. Signatures are verified
-by the package `standardwebhooks`, not by code of this one.
+It reads a JSON object that maps paths to signing secrets from standard input, and writes one with
+its port. It replies to each further line with its counts, and exits at the end of its input. The
+package `standardwebhooks` verifies the signatures, independent of this package's code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Tally", "main"]
 
 
 class Tally:
-    """Counts requests by path, message and status answered, and verifies every signature.
+    """A count of requests by path, message and response status; it verifies every signature.
 
     Args:
         secrets: Signing secret by path.
@@ -40,7 +40,7 @@ class Tally:
         self._refused: list[str] = []
 
     def count(self, request: ReceivedRequest, step: Step) -> None:
-        """Take note of a request and of what it is answered."""
+        """Count a request and its response."""
         path = request.path
         status = step.status if isinstance(step, Respond) else 0
         self._requests[path, request.webhook_id, status] += 1
@@ -54,11 +54,11 @@ class Tally:
             self._verified += 1
 
     def brief(self) -> dict[str, Any]:
-        """Requests by path, for watching."""
+        """Return the number of requests by path, for the progress display."""
         return {"by_path": self._by_path}
 
     def full(self) -> dict[str, Any]:
-        """Everything counted."""
+        """Return all counts."""
         return {
             "requests": [[*key, number] for key, number in self._requests.items()],
             "verified": self._verified,

@@ -1,4 +1,4 @@
-"""The demo's side of the receiver's process: start it, ask for its tallies, end it."""
+"""The demo's interface to the receiver process: start it, read its counts, stop it."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ _TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the receiver saw."""
+    """The requests that the receiver counted."""
 
     requests: Counter[tuple[str, str, int]]
-    """By path, `webhook-id`, and status answered."""
+    """By path, `webhook-id` and response status."""
     verified: int
     """Requests whose signature `standardwebhooks` accepted."""
     refused: int
     refusals: tuple[str, ...]
-    """Some of those it did not."""
+    """Errors of some refused requests."""
 
 
 class ReceiverProcess:
-    """A running receiver; `receiving` makes one."""
+    """A running receiver; `receiving` creates one."""
 
     def __init__(self, process: Process, url: str) -> None:
         self._process = process
         self.url = url
-        """Without a path."""
+        """URL without a path."""
 
     async def progress(self) -> Mapping[str, int]:
-        """Requests so far by path."""
+        """Return the number of requests so far by path."""
         counts: dict[str, int] = (await _ask(self._process, b"brief"))["by_path"]
         return counts
 
     async def seen(self) -> Seen:
-        """Everything so far."""
-        answer = await _ask(self._process, b"full")
+        """Return all counts so far."""
+        counts = await _ask(self._process, b"full")
         requests = {
-            (path, message, status): number for path, message, status, number in answer["requests"]
+            (path, message, status): number for path, message, status, number in counts["requests"]
         }
         return Seen(
             requests=Counter(requests),
-            verified=answer["verified"],
-            refused=answer["refused_count"],
-            refusals=tuple(answer["refused"]),
+            verified=counts["verified"],
+            refused=counts["refused_count"],
+            refusals=tuple(counts["refused"]),
         )
 
 
@@ -71,7 +71,7 @@ async def receiving(secrets: Mapping[str, str]) -> AsyncIterator[ReceiverProcess
         secrets: Signing secret by path.
 
     Raises:
-        DeliveryError: if it does not start, or ends before it should.
+        DeliveryError: if it does not start, or exits early.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -80,7 +80,7 @@ async def receiving(secrets: Mapping[str, str]) -> AsyncIterator[ReceiverProcess
         stdin=PIPE,
         stdout=PIPE,
         limit=_LONGEST_LINE,
-        # Ctrl-C is for the demo, which needs its receiver until the end.
+        # Ctrl-C must reach only the demo, which needs its receiver until the end.
         start_new_session=True,
     )
     try:
@@ -106,6 +106,6 @@ async def _ask(process: Process, line: bytes) -> dict[str, Any]:
             await process.stdin.drain()
             answer: dict[str, Any] = orjson.loads(await process.stdout.readline())
     except (TimeoutError, ConnectionError, orjson.JSONDecodeError) as error:
-        message = f"the demo's receiver does not answer (exit code {process.returncode})"
+        message = f"the demo's receiver does not respond (exit code {process.returncode})"
         raise DeliveryError(message) from error
     return answer

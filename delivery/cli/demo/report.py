@@ -1,4 +1,4 @@
-"""Adds up what happened: a row per endpoint, and the checks that it all fits. Pure."""
+"""The report of a run: a row per endpoint, and consistency checks. Pure."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["Check", "EndpointReport", "Happened", "check", "percentile", "summarise"]
 
 _SHOWN: Final = 3
-"""Differences that are quoted."""
+"""Maximum number of differences that a check quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Everything known after the run."""
+    """The records of a finished run."""
 
     reactions: Mapping[UUID, tuple[Endpoint, Reaction]]
-    """As they are afterwards."""
+    """Reactions after the run."""
     written: int
-    """Jobs that the triggers fanned out into."""
+    """Number of jobs that the triggers created."""
     jobs: Sequence[Job]
     logs: Sequence[DeliveryLog]
     seen: Seen
@@ -50,20 +50,20 @@ class EndpointReport:
     """Log rows, one for every call."""
     succeeded: int
     retried: int
-    """Calls after which the job was tried again."""
+    """Requests that led to a retry."""
     dead: int
-    """Jobs that used up their attempts."""
+    """Jobs that used all their attempts."""
     gone: int
     """Jobs that failed because of a 410."""
     skipped: int
-    """Jobs that were not sent any more, because their reaction was disabled."""
+    """Jobs without a request, because their reaction was disabled."""
     p50_ms: float | None
     p99_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be so."""
+    """A consistency check and its result."""
 
     check: str
     ok: bool
@@ -71,14 +71,14 @@ class Check:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least this share of all does not exceed (nearest rank)."""
+    """Return the percentile by nearest rank, which is always one of the values."""
     if not values:
         return None
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def summarise(happened: Happened) -> list[EndpointReport]:
-    """A row for each endpoint, in the order of the scenario."""
+    """Return a row for each endpoint, in the order of the scenario."""
     rows = []
     for reaction_id, (endpoint, _) in happened.reactions.items():
         jobs = [job for job in happened.jobs if job.reaction_id == reaction_id]
@@ -104,7 +104,7 @@ def summarise(happened: Happened) -> list[EndpointReport]:
 
 
 def check(happened: Happened, rows: Sequence[EndpointReport]) -> list[Check]:
-    """What must be so, and whether it is."""
+    """Check the run for consistency."""
     return [
         _all_finished(happened),
         _log_is_complete(happened),
@@ -121,7 +121,7 @@ def _all_finished(happened: Happened) -> Check:
 
 
 def _log_is_complete(happened: Happened) -> Check:
-    """One log row for each attempt of each job, numbered from 1."""
+    """Check that each attempt of each job has one log row, numbered from 1."""
     numbers: dict[UUID, list[int]] = {}
     for log in happened.logs:
         numbers.setdefault(log.job_id, []).append(log.attempt)
@@ -135,7 +135,7 @@ def _log_is_complete(happened: Happened) -> Check:
 
 
 def _receiver_agrees(happened: Happened) -> Check:
-    """The same requests by endpoint, message and status at both ends."""
+    """Check that receiver and log contain the same requests by endpoint, message and status."""
     logged: Counter[tuple[str, str, int]] = Counter()
     for log in happened.logs:
         known = happened.reactions.get(log.reaction_id) if log.reaction_id else None
@@ -179,7 +179,9 @@ def _as_the_endpoints_behave(happened: Happened, rows: Sequence[EndpointReport])
         if row.dead != (0 if endpoint.succeeds else row.jobs):
             wrong.append(f"{row.endpoint}: {row.dead} of {row.jobs} dead")
     if any(job.failure_kind is FailureKind.BLOCKED for job in happened.jobs):
-        wrong.append("a worker of another process took some, and may not call this machine")
+        wrong.append(
+            "another process took some jobs, but its settings forbid calls to this machine"
+        )
     detail = _quote(wrong) or "each as its endpoint behaves"
     return Check("outcomes are right", not wrong, detail)
 

@@ -1,4 +1,4 @@
-"""Lets the demo happen: reactions, triggers, workers, and the collecting of what came of them."""
+"""A run of the demo: its reactions, triggers, workers and results."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["Run", "deliver", "new_tenant", "reacting", "send"]
 
 _CHUNK: Final = 1_000
-"""Triggers written in one transaction."""
+"""Triggers per transaction."""
 _LOOK_EVERY: Final = 0.2
 _PATIENCE: Final = 60.0
-"""Seconds without a single call, after which the demo gives up waiting."""
+"""Seconds without a request until the demo stops waiting."""
 _PAGE: Final = 200
 _UNFINISHED: Final = (JobStatus.QUEUED, JobStatus.RETRYING, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the demo: its own tenant, so that runs and other data stay apart."""
+    """One run of the demo, with its own tenant to separate it from other data."""
 
     engine: Engine
     receiver: ReceiverProcess
@@ -49,7 +49,7 @@ class Run:
 
 
 def new_tenant() -> str:
-    """A tenant that nobody has had."""
+    """Return a new tenant."""
     return f"demo-{randomness.token_hex(3)}"
 
 
@@ -57,7 +57,7 @@ def new_tenant() -> str:
 async def reacting(
     engine: Engine, receiver: ReceiverProcess, secrets: Mapping[str, str]
 ) -> AsyncIterator[Run]:
-    """Make the reactions; at the end disable them, as their receiver goes away."""
+    """Create the reactions; disable them at the end, because their receiver stops."""
     tenant = new_tenant()
     made: dict[UUID, Endpoint] = {}
     try:
@@ -80,7 +80,7 @@ async def reacting(
 
 
 async def send(run: Run, count: int) -> int:
-    """Write the triggers; the number of jobs they fanned out into."""
+    """Write the triggers, and return the number of jobs they created."""
     jobs = 0
     for first in range(0, count, _CHUNK):
         batch = requests(first, min(first + _CHUNK, count))
@@ -90,10 +90,10 @@ async def send(run: Run, count: int) -> int:
 
 
 async def deliver(run: Run, written: int, output: Output) -> Happened:
-    """Wait until every job is finished, and collect what happened.
+    """Wait until every job finishes, and collect the records.
 
     Raises:
-        DeliveryError: if nothing moves any more.
+        DeliveryError: if progress stops.
     """
     with ProgressView(output, written // len(run.reactions)) as view:
         moved, before = time.monotonic(), -1
@@ -123,7 +123,7 @@ async def deliver(run: Run, written: int, output: Output) -> Happened:
 
 
 async def _quiet(run: Run) -> bool:
-    """Whether no job seems to be left; cheaper than reading them all."""
+    """Return True if no job seems unfinished; cheaper than reading all jobs."""
     for status in _UNFINISHED:
         page = await run.engine.jobs.list(tenant_id=run.tenant, status=status.value, limit=1)
         if page.items:

@@ -1,4 +1,4 @@
-"""What the demo's endpoints do, and what must therefore become of the jobs that call them."""
+"""The demo's endpoints, and the expected results of their jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "ENDPOINTS", "EVENT_TYPES", "Endpoint", "requests"]
 
 ATTEMPTS: Final = 3
-"""Of every reaction."""
+"""Event type of every reaction."""
 EVENT_TYPES: Final = ("order.*",)
 
 
@@ -28,13 +28,13 @@ class Endpoint:
     does: str
     behaviour: Behaviour
     calls: int | None = 1
-    """Calls that each job makes; None: that depends."""
+    """Requests per job; None if the number varies."""
     succeeds: bool = True
-    """Whether every job succeeds in the end."""
+    """True if every job eventually succeeds."""
 
     @property
     def path(self) -> str:
-        """Of its URL."""
+        """Return the path of its URL."""
         return f"/{self.name}"
 
 
@@ -48,11 +48,11 @@ ENDPOINTS: Final = (
 )
 
 RETRY: Final = {"max_attempts": ATTEMPTS, "schedule": [0.5, 1.0], "jitter": 0.2}
-"""Much shorter than the default, so that there is something to see."""
+"""Delays much shorter than the default, to show retries within seconds."""
 
 
 def requests(first: int, last: int) -> Iterator[TriggerRequest]:
-    """The triggers with these numbers."""
+    """Return the triggers with these numbers."""
     for number in range(first, last):
         word = ("paid", "packed", "shipped")[number % 3]
         payload = {

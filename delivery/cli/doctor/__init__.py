@@ -1,1 +1,1 @@
-"""`delivery doctor`: the command (`command`), and the delivery that it tries (`loopback`)."""
+"""`delivery doctor`: the command (`command`), and its test delivery (`loopback`)."""

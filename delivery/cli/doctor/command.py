@@ -1,4 +1,4 @@
-"""`delivery doctor`: is everything there that deliveries need?"""
+"""`delivery doctor`: check the installation."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -18,12 +18,12 @@ __all__ = ["doctor"]
 
 async def doctor(
     *,
-    skip_delivery: Annotated[bool, Parameter(help="Make no delivery.")] = False,
+    skip_delivery: Annotated[bool, Parameter(help="Skip the test delivery.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """Check everything that deliveries need; exit code 1 if something is wrong.
+    """Check the installation; exit code 1 if a check fails.
 
-    For the delivery a worker runs here for a moment; it may deliver other jobs that are due.
+    The test delivery runs a worker briefly, which may also deliver other due jobs.
     """
     output = common.output
     findings: list[Finding] = []
@@ -39,19 +39,19 @@ async def doctor(
         output.line(
             f"{len(failed)} of {counted(len(findings), 'check')} failed"
             if failed
-            else "all is well"
+            else "all checks passed"
         )
     return 1 if failed else 0
 
 
 async def _examine(common: Common, *, skip_delivery: bool) -> AsyncIterator[Finding]:
-    """The finding about the settings, and those of everything that rests on them."""
+    """Return the finding about the settings, and the findings of all other checks."""
     try:
         settings = load(common)
     except InvalidSetting as error:
         yield Finding("settings", CheckStatus.FAILED, str(error), "see `delivery config show`")
         for name in CHECKS:
-            yield Finding(name, CheckStatus.SKIPPED, "not without the settings")
+            yield Finding(name, CheckStatus.SKIPPED, "skipped: the settings are invalid")
         return
     changed = len(settings.model_fields_set)
     detail = f"valid; {counted(changed, 'section')} changed" if changed else "all are defaults"

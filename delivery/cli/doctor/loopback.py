@@ -30,7 +30,7 @@ _PATH: Final = "/doctor"
 
 
 class _LoopbackGuard(Guard):
-    """As the settings say, but one port of this machine may be called too."""
+    """The configured guard, which also allows one port of this machine."""
 
     def __init__(self, settings: Settings, port: int) -> None:
         http = settings.http
@@ -49,9 +49,9 @@ class _LoopbackGuard(Guard):
 
 
 async def check_delivery(url: str, settings: Settings) -> Finding:
-    """Write a job, let a worker of this process deliver it, and look at what arrived.
+    """Write a job, deliver it with a worker of this process, and check the request.
 
-    Other jobs that are due may be delivered by that worker too, as by any other.
+    The worker may also deliver other due jobs.
     """
     secret = generate_secret()
     payload = secrets.token_hex(16)
@@ -93,8 +93,8 @@ def _judge(job: Job, receiver: Receiver, secret: str, logged: int, took: float) 
         return Finding(
             _NAME,
             CheckStatus.WARNING,
-            "another process took the job, and may not call this machine",
-            "workers run elsewhere; to see a delivery from here, stop them for a moment",
+            "another process took the job, but its settings forbid calls to this machine",
+            "other workers are running; stop them during this check",
         )
     if job.status is not JobStatus.SUCCEEDED:
         return Finding(_NAME, CheckStatus.FAILED, f"the job {job.status}: {job.error}")
@@ -112,12 +112,12 @@ def _judge(job: Job, receiver: Receiver, secret: str, logged: int, took: float) 
 
 
 def _modest(settings: Settings, port: int) -> Settings:
-    """The settings with a worker that takes little besides the one job, and may call its port."""
+    """Return the settings for a worker with few slots that may call the port."""
     worker = settings.worker.model_copy(
         update={"concurrency": 4, "reaction_concurrency": 1, "batch_size": 4}
     )
     ports = settings.http.allowed_ports
-    # Only for saving the job; the guard above decides which addresses may be called.
+    # For saving the job only; the guard above decides about requests.
     http = settings.http.model_copy(
         update={
             "allowed_ports": None if ports is None else (*ports, port),
@@ -125,6 +125,6 @@ def _modest(settings: Settings, port: int) -> Settings:
             "require_https": False,
         }
     )
-    # Few sessions, as a pooler may have no more; and errors soon.
+    # Few sessions, because a pooler may limit them, and early errors.
     database = settings.database.model_copy(update={"pool_size": 2, "statement_timeout": 5.0})
     return settings.model_copy(update={"worker": worker, "http": http, "database": database})

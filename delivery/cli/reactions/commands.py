@@ -1,4 +1,4 @@
-"""`delivery reactions`: what is to be done about triggers."""
+"""`delivery reactions`: manage webhook endpoints."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -19,7 +19,7 @@ __all__ = ["app"]
 
 app = App(
     name="reactions",
-    help="Create, change and show reactions: which events lead to which call.",
+    help="Manage reactions (webhook endpoints).",
     help_epilogue="",
 )
 
@@ -38,13 +38,13 @@ _COLUMNS = (
 @app.command
 async def create(
     *,
-    name: Annotated[str, Parameter(help="Name of the reaction, for people.")],
+    name: Annotated[str, Parameter(help="Display name of the reaction.")],
     url: Annotated[str, Parameter(help="URL to call.")],
     call: Call = CALL,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Create a reaction: triggers from now on lead to its call."""
+    """Create a reaction; it applies to later triggers."""
     arguments = await call.given()
     async with open_engine(common) as engine:
         reaction = await engine.reactions.create(name=name, url=url, tenant_id=tenant, **arguments)
@@ -55,10 +55,12 @@ async def create(
 async def list_(
     *,
     state: Annotated[
-        str | None, Parameter(help="Show only those that are enabled, disabled or deleted.")
+        str | None, Parameter(help="Show only this state: enabled, disabled or deleted.")
     ] = None,
-    limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
-    cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
+    limit: Annotated[int, Parameter(help="Maximum number of rows, up to 200.")] = 50,
+    cursor: Annotated[
+        str | None, Parameter(help="Resume after this page: the cursor it printed.")
+    ] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
@@ -83,9 +85,7 @@ async def list_(
         )
         for reaction in page.items
     ]
-    output.table(
-        _COLUMNS, rows, "There are no reactions; create one with `delivery reactions create`."
-    )
+    output.table(_COLUMNS, rows, "No reactions found; create one with `delivery reactions create`.")
     output.more(page.next_cursor)
 
 
@@ -105,15 +105,15 @@ async def update(
     reaction_id: ReactionId,
     /,
     *,
-    name: Annotated[str | None, Parameter(help="Name of the reaction, for people.")] = None,
+    name: Annotated[str | None, Parameter(help="Display name of the reaction.")] = None,
     url: Annotated[str | None, Parameter(help="URL to call.")] = None,
     call: Call = CALL,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Change the given fields, and keep the others.
+    """Update the given fields of a reaction.
 
-    Existing jobs keep their request, but follow the new limits.
+    Existing jobs send their original request under the new limits.
     """
     changes = await call.given()
     if name is not None:
@@ -121,9 +121,9 @@ async def update(
     if url is not None:
         changes["url"] = url
     if not changes:
-        message = "nothing was given to change; see `delivery reactions update --help`"
+        message = "no changes given; see `delivery reactions update --help`"
         raise InvalidInput(message)
-    # Receivers need time to take over one that was made just now: until then all sign.
+    # Receivers need time to install a new secret, so the previous ones remain active.
     added = changes.pop("secrets") if call.generate_secret else ()
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
@@ -140,14 +140,16 @@ async def update(
         reaction = await engine.reactions.get(key, tenant_id=tenant)
     print_reaction(common, reaction, added[0] if added else None)
     if len(reaction.secrets) > len(added) > 0:
-        common.output.note("The former secrets sign too; `reactions rotate-secret` ends them.")
+        common.output.note(
+            "The previous secrets remain active; end them with `reactions rotate-secret`."
+        )
 
 
 @app.command
 async def enable(
     reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Enable a reaction again, and forget the failures of its endpoint."""
+    """Enable a reaction, and reset its circuit breaker."""
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         reaction = await engine.reactions.enable(key, tenant_id=tenant)
@@ -159,11 +161,11 @@ async def disable(
     reaction_id: ReactionId,
     /,
     *,
-    reason: Annotated[str | None, Parameter(help="Why; shown with the reaction.")] = None,
+    reason: Annotated[str | None, Parameter(help="Reason to display with the reaction.")] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Disable a reaction; its waiting jobs are skipped when their turn comes."""
+    """Disable a reaction; workers skip its waiting jobs."""
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         reaction = await engine.reactions.disable(key, reason=reason, tenant_id=tenant)
@@ -174,7 +176,7 @@ async def disable(
 async def reset(
     reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Forget the failures of the endpoint: calls go on within seconds."""
+    """Reset the circuit breaker; requests resume within seconds."""
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         reaction = await engine.reactions.reset(key, tenant_id=tenant)
@@ -185,7 +187,7 @@ async def reset(
 async def delete(
     reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Delete a reaction; its waiting jobs are skipped, and its records stay."""
+    """Delete a reaction; workers skip its waiting jobs, and its records remain."""
     async with open_engine(common) as engine:
         key = await engine.ids.find("reaction", reaction_id, tenant_id=tenant)
         await engine.reactions.delete(key, tenant_id=tenant)
@@ -196,7 +198,7 @@ async def delete(
 
 
 def print_reaction(common: Common, reaction: "Reaction", made: str | None = None) -> None:
-    """Show a reaction, and the signing secret that was made for it."""
+    """Print a reaction and its new signing secret."""
     from delivery.cli.reactions.details import details_of
     from delivery.rendering import to_json
 
@@ -206,4 +208,4 @@ def print_reaction(common: Common, reaction: "Reaction", made: str | None = None
         return
     output.details(details_of(reaction) | {"secret": made})
     if made is not None:
-        output.note("Keep the secret: it is not shown again.")
+        output.note("Save this secret now: later output omits it.")

@@ -1,4 +1,4 @@
-"""A reaction as people read it."""
+"""Reactions as text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["details_of", "state_of"]
 
 
 def details_of(reaction: Reaction) -> dict[str, Any]:
-    """Return what people read about a reaction, by name."""
+    """Return the fields of a reaction as text."""
     params = reaction.params
     retry = params.retry
     delays = documented_delays(retry)
     shown = ", ".join(plain_number(delay) for delay in delays[:5])
-    more = ", …" if len(delays) > 5 else ""  # noqa: PLR2004 - enough to see how they grow
+    more = ", …" if len(delays) > 5 else ""  # noqa: PLR2004 - enough to show their growth
     return {
         "id": reaction.id,
         "name": reaction.name,
@@ -71,13 +71,13 @@ def state_of(reaction: Reaction) -> str:
 def _circuit(health: ReactionHealth) -> str | None:
     if not health.failures and health.paused_until is None:
         return None
-    told = [str(health.circuit).replace("_", "-")]
+    parts = [str(health.circuit).replace("_", "-")]
     if health.failures:
         calls = "1 call has" if health.failures == 1 else f"{health.failures} calls in a row have"
-        told.append(f"{calls} failed since {health.failing_since:%Y-%m-%d %H:%M:%S} UTC")
+        parts.append(f"{calls} failed since {health.failing_since:%Y-%m-%d %H:%M:%S} UTC")
     if health.paused_until is not None:
-        told.append(f"no calls before {health.paused_until:%Y-%m-%d %H:%M:%S} UTC")
-    return "; ".join(told)
+        parts.append(f"no calls before {health.paused_until:%Y-%m-%d %H:%M:%S} UTC")
+    return "; ".join(parts)
 
 
 def _seconds(seconds: float | None) -> str | None:
@@ -85,14 +85,14 @@ def _seconds(seconds: float | None) -> str | None:
 
 
 def _tls(tls: TlsOptions) -> str | None:
-    told = []
+    parts = []
     if tls.minimum_version is not None:
-        told.append(f"{tls.minimum_version} or later")
+        parts.append(f"{tls.minimum_version} or later")
     if tls.ca is not None:
-        told.append("private authorities")
+        parts.append("private authorities")
     if tls.client_certificate is not None:
-        told.append("client certificate")
-    return ", ".join(told) or None
+        parts.append("client certificate")
+    return ", ".join(parts) or None
 
 
 def _rate(rate: RateLimit | None) -> str | None:

@@ -22,7 +22,7 @@ _WORDS: Final = ("payload", "envelope", "none")
 """Bodies that need no content."""
 _LONGEST_WORD: Final = 20
 _NONE = "none"
-"""Takes a limit away."""
+"""Value that removes a limit."""
 
 
 @Parameter(name="*")
@@ -34,12 +34,14 @@ class Call:
         tuple[str, ...],
         Parameter(
             metavar="TYPE",
-            help="Exact type, `order.*`, or `*` for all (the default); repeatable.",
+            help="Event type, `order.*`, or `*` for all (the default); repeatable.",
         ),
     ] = ()
     condition: Annotated[
         str | None,
-        Parameter(help="JMESPath expression over the payload; matches where it is truthy."),
+        Parameter(
+            help="JMESPath expression over the payload; the reaction matches if it is truthy."
+        ),
     ] = None
     method: Annotated[
         str | None, Parameter(help="DELETE, GET, HEAD, OPTIONS, PATCH, POST or PUT; default POST.")
@@ -56,9 +58,7 @@ class Call:
         str | None,
         Parameter(help='payload, envelope or none; or JSON, such as `{"kind": "form", …}`.'),
     ] = None
-    compression: Annotated[
-        str | None, Parameter(help="Compress the body by gzip; none: do not.")
-    ] = None
+    compression: Annotated[str | None, Parameter(help="gzip, or none.")] = None
     secret: Annotated[
         tuple[str, ...],
         Parameter(
@@ -73,29 +73,31 @@ class Call:
     redirects: Annotated[
         int | None, Parameter(help="Follow at most this many redirects, 0 to 3; default 0.")
     ] = None
-    timeout: Annotated[float | None, Parameter(help="Seconds for the whole exchange.")] = None
-    connect_timeout: Annotated[float | None, Parameter(help="Seconds of these for connecting.")] = (
+    timeout: Annotated[float | None, Parameter(help="Total timeout of a request, in seconds.")] = (
         None
     )
+    connect_timeout: Annotated[float | None, Parameter(help="Connect timeout, in seconds.")] = None
     retry: Annotated[
         str | None,
         Parameter(help='The retry policy as JSON, such as `{"max_attempts": 5, "base": 2}`.'),
     ] = None
-    max_attempts: Annotated[int | None, Parameter(help="Attempts in all, the first included.")] = (
-        None
-    )
+    max_attempts: Annotated[
+        int | None, Parameter(help="Maximum number of attempts, including the first.")
+    ] = None
     retry_strategy: Annotated[
         str | None,
-        Parameter(help="How delays grow: constant, linear, exponential or schedule."),
+        Parameter(help="constant, linear, exponential or schedule."),
     ] = None
-    retry_base: Annotated[float | None, Parameter(help="Seconds before the second attempt.")] = None
-    retry_factor: Annotated[
-        float | None, Parameter(help="How many times longer each delay is than the last.")
+    retry_base: Annotated[
+        float | None, Parameter(help="Delay before the second attempt, in seconds.")
     ] = None
-    retry_max: Annotated[float | None, Parameter(help="Seconds that no delay exceeds.")] = None
+    retry_factor: Annotated[float | None, Parameter(help="Factor between consecutive delays.")] = (
+        None
+    )
+    retry_max: Annotated[float | None, Parameter(help="Maximum delay, in seconds.")] = None
     retry_schedule: Annotated[
         str | None,
-        Parameter(metavar="SECONDS", help="The delays one by one, such as `10,60,600`."),
+        Parameter(metavar="SECONDS", help="List of delays, such as `10,60,600`."),
     ] = None
     status_action: Annotated[
         tuple[str, ...],
@@ -103,7 +105,7 @@ class Call:
     ] = ()
     concurrency: Annotated[
         str | None,
-        Parameter(metavar="INT", help="Calls at once, over all workers together; none: no limit."),
+        Parameter(metavar="INT", help="Concurrent requests, over all workers; none: no limit."),
     ] = None
     rate_limit: Annotated[
         str | None,
@@ -115,23 +117,25 @@ class Call:
         bool | None,
         Parameter(
             negative="--not-ordered",
-            help="One call at a time; a failed job holds up those behind it.",
+            help="One request at a time; a failing job blocks the jobs after it.",
         ),
     ] = None
     live: Annotated[
         bool | None,
         Parameter(
             negative="--not-live",
-            help="Jobs use the reaction as it is when they run, not when they were created.",
+            help="Jobs use the reaction's state at run time, not at creation.",
         ),
     ] = None
-    priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
-    area: Annotated[str | None, Parameter(help="Automation that the reaction belongs to.")] = None
+    priority: Annotated[int | None, Parameter(help="Priority, 0 to 32767; lower runs first.")] = (
+        None
+    )
+    area: Annotated[str | None, Parameter(help="Id of the reaction's automation.")] = None
     metadata: Annotated[
         tuple[str, ...],
         Parameter(
             metavar="PAIR",
-            help="`key=value` for your own use; repeatable; none: remove all.",
+            help="`key=value` for your use; repeatable; none removes all.",
         ),
     ] = ()
     tls_ca: Annotated[
@@ -140,14 +144,16 @@ class Call:
     tls_certificate: Annotated[
         Path | None, Parameter(help="PEM file of the client certificate.")
     ] = None
-    tls_key: Annotated[Path | None, Parameter(help="PEM file of its private key.")] = None
+    tls_key: Annotated[
+        Path | None, Parameter(help="PEM file of the client certificate's private key.")
+    ] = None
     tls_minimum_version: Annotated[
         str | None,
-        Parameter(metavar="VERSION", help="Oldest version of TLS to accept: 1.2 or 1.3."),
+        Parameter(metavar="VERSION", help="Minimum TLS version: 1.2 or 1.3."),
     ] = None
 
     async def given(self) -> dict[str, Any]:
-        """Return the arguments of `reactions.create` for the options that were given.
+        """Return the given options as arguments of `reactions.create`.
 
         Raises:
             InvalidInput: if one cannot be read.
@@ -196,7 +202,7 @@ class Call:
         return given
 
     def _retry(self) -> dict[str, Any] | None:
-        """Return the retry policy of --retry with the changes of the other options."""
+        """Return the policy of --retry, with changes from the other options."""
         named = {
             "max_attempts": self.max_attempts,
             "strategy": self.retry_strategy,
@@ -229,7 +235,7 @@ def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":
-    """Return the current options with those that were given; a redacted key stays as it is."""
+    """Merge the given options into the current ones; a redacted key stays unchanged."""
     from dataclasses import fields, replace
 
     named = {each.name: getattr(given, each.name) for each in fields(given)}
@@ -238,7 +244,7 @@ def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":
 
 
 def merged_retry(given: dict[str, Any], current: "RetryPolicy") -> dict[str, Any]:
-    """Return the current policy with the fields that were given."""
+    """Merge the given fields into the current policy."""
     from dataclasses import asdict
 
     merged = asdict(current) | given
@@ -277,7 +283,7 @@ def _concurrency(text: str | None) -> int | None:
 def _pair(option: str, text: str, separator: str) -> tuple[str, str]:
     name, found, value = text.partition(separator)
     if not found:
-        # What was given is not repeated: it may be a secret.
+        # The message omits the value, which may be a secret.
         message = f"one {option} has no {separator!r} between name and value"
         raise InvalidInput(message)
     return name.strip(), value.strip()
@@ -289,7 +295,7 @@ def _body(text: str | None) -> dict[str, Any] | None:
     if text.lstrip().startswith("{"):
         return _object("--body", text)
     if text not in _WORDS:
-        # Something long is content in the wrong place, and may be a secret.
+        # A long value is probably misplaced content, and may be a secret.
         shown = repr(text) if len(text) <= _LONGEST_WORD else "a long text"
         near = closest(text, _WORDS)
         meant = f"; did you mean {near}?" if near else ""
@@ -303,7 +309,7 @@ def _body(text: str | None) -> dict[str, Any] | None:
 
 def _object(option: str, text: str) -> dict[str, Any]:
     try:
-        # Not by orjson: it would round integers of more than 64 bits.
+        # orjson would round integers of more than 64 bits.
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         message = f"{option} is not JSON: {error}"
@@ -316,7 +322,7 @@ def _object(option: str, text: str) -> dict[str, Any]:
 
 def _text(file: Path) -> str:
     if "-----" in str(file):
-        message = "give the file of a certificate or key, not what is in it"
+        message = "give the path of a certificate or key file, not its content"
         raise InvalidInput(message)
     try:
         return file.read_text(encoding="utf-8")

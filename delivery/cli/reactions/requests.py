@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["reactions"]
 
 _SAMPLE = b'{"test":true}'
-"""The payload where none is given."""
+"""The default payload."""
 
 Event = Annotated[
     Path | None,
     Parameter(
         metavar="FILE",
-        # For `--event -`, which would be taken for an option.
+        # Allows `--event -`, which cyclopts would parse as an option.
         allow_leading_hyphen=True,
         help='File with the JSON payload; `-`: standard input; default `{"test":true}`.',
     ),
@@ -43,7 +43,7 @@ async def preview(
     event: Event = None,
     type_: Type = "test",
     show_secrets: Annotated[
-        bool, Parameter(negative=(), help="Show secrets as they are, not as `***`.")
+        bool, Parameter(negative=(), help="Show secrets instead of `***`.")
     ] = False,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
@@ -71,10 +71,10 @@ async def try_call(
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> int:
-    """Make the call for an event once, now, and show the response.
+    """Send the request for an event once, and show the response.
 
-    No trigger, job or log row is written, and the call is not repeated. Exit code 1 if the response
-    is not a success by the rules of the reaction.
+    The command writes no trigger, job or log row, and does not retry. Exit code 1 if the
+    reaction's rules count the response as a failure.
     """
     payload = await _payload(event)
     async with open_engine(common) as engine:

@@ -1,4 +1,4 @@
-"""`delivery reactions rotate-secret` and `secrets`: the secrets that a reaction signs with."""
+"""`delivery reactions rotate-secret` and `secrets`: the signing secrets of a reaction."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -35,28 +35,27 @@ async def rotate_secret(
         Parameter(
             metavar="WHSEC",
             allow_leading_hyphen=True,
-            help=f"The new secret; default: one is made. {SECRET_HELP}",
+            help=f"New secret; default: generate one. {SECRET_HELP}",
         ),
     ] = None,
     keep_for: Annotated[
         str,
         Parameter(
-            metavar="TIME", help="How long the former secrets still sign: `90s`, `24h`, `7d`."
+            metavar="TIME", help="Time that the previous secrets remain active: `90s`, `24h`, `7d`."
         ),
     ] = "24h",
     kind: Annotated[
         str | None,
-        Parameter(
-            help="Kind to make: v1 (HMAC) or v1a (ed25519); default: that of the present one."
-        ),
+        Parameter(help="Kind to generate: v1 (HMAC) or v1a (ed25519); default: the current kind."),
     ] = None,
     tenant: Tenant = TENANT,
     common: Common = COMMON,
 ) -> None:
-    """Sign with a new secret at once, and with the former ones too for a while.
+    """Add a new signing secret, and expire the previous ones after --keep-for.
 
-    This applies to existing jobs too. Give receivers the new secret (for v1a, the public key)
-    within that time; `--keep-for 0` ends the former ones at once.
+    Until then, requests carry signatures of all of them, also requests of existing jobs. Give
+    receivers the new secret (v1a: the public key) in this time. `--keep-for 0` expires the
+    previous secrets immediately.
     """
     from delivery.rendering import to_json
 
@@ -78,13 +77,13 @@ async def rotate_secret(
         | {"secret": shown}
     )
     if shown is not None:
-        output.note("Keep the secret: it is not shown again.")
+        output.note("Save this secret now: later output omits it.")
 
 
 async def show_secrets(
     reaction_id: ReactionId, /, *, tenant: Tenant = TENANT, common: Common = COMMON
 ) -> None:
-    """Show the secrets of a reaction: signing secrets, TLS key, and values hidden elsewhere."""
+    """Show the secrets of a reaction: signing secrets, TLS key and redacted values."""
     from delivery.message.redaction.calls import redact_call, secret_parts
     from delivery.rendering import to_json
 
@@ -103,7 +102,7 @@ async def show_secrets(
         output.json({"id": reaction.id, "secrets": secrets, "hidden": hidden})
         return
     if not secrets and not hidden:
-        output.note("Nothing in this reaction is secret.")
+        output.note("This reaction has no secrets.")
         return
     for each in reaction.secrets:
         output.details(
@@ -132,7 +131,7 @@ def _show_hidden(output: "Output", hidden: dict[str, Any]) -> None:
 
 
 def describe_signing(reaction: "Reaction") -> str:
-    """Return how the calls of a reaction are signed: `no`, or the kind and end of each secret."""
+    """Return the kind and expiry of each signing secret, or `no`."""
     return ", ".join(_description(each) for each in reaction.secrets) or "no"
 
 
