@@ -1,1 +1,1 @@
-"""Tests of the command line, run as people run it: as a program of its own."""
+"""Tests of the command line, run as a separate program."""

@@ -18,21 +18,21 @@ class Commands:
         self._options = ("--database-url", database_url, *LOOPBACK)
 
     async def text(self, *arguments: str) -> str:
-        """What a command prints for people; it must succeed."""
+        """Run a command, which must succeed, and return its text."""
         ended = await self.run(*arguments)
         assert ended.code == 0, ended.err
         return ended.out
 
     async def json(self, *arguments: str, stdin: bytes = b"") -> Any:
-        """The object a command prints."""
+        """Run a command, and return the JSON object it prints."""
         return (await self.run(*arguments, "--json", stdin=stdin)).object
 
     async def run(self, *arguments: str, stdin: bytes = b"") -> Finished:
-        """Any command."""
+        """Run a command."""
         return await call(*arguments, *self._options, stdin=stdin)
 
     async def reaction(self, url: str, *options: str) -> Any:
-        """A new reaction to everything."""
+        """Create a reaction that matches every event."""
         return await self.json(
             *("reactions", "create", "--name", "r", "--url", url, "--retry", _QUICK), *options
         )

@@ -1,4 +1,4 @@
-"""Runs `delivery`: as a process, to its end or beside the test; or, quicker, in this process."""
+"""Runs `delivery`: as a process, to its end or during the test; or, faster, in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LOOPBACK", "Finished", "Program", "call", "run", "running"]
 
 LOOPBACK: Final = ("--set", "http.allowed_networks=127.0.0.0/8")
-"""Lets the engine call this machine."""
+"""Options that allow requests to loopback."""
 _TIMEOUT: Final = 60.0
 
 
@@ -73,7 +73,7 @@ async def run(
 
 
 async def call(*arguments: str, stdin: bytes = b"") -> Finished:
-    """Run a command to its end without a process of its own, which would take a second."""
+    """Run a command to its end in this process, which saves a second."""
     out, err = io.StringIO(), io.StringIO()
     root = logging.getLogger()
     handlers, level, given = root.handlers[:], root.level, sys.stdin
@@ -89,13 +89,13 @@ async def call(*arguments: str, stdin: bytes = b"") -> Finished:
 
 
 class Program:
-    """A command that goes on while the test does something else."""
+    """A command that runs during the test."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     async def line(self) -> str:
-        """The next line it prints."""
+        """Read its next line."""
         assert self._process.stdout is not None
         async with asyncio.timeout(_TIMEOUT):
             line = await self._process.stdout.readline()
@@ -103,13 +103,13 @@ class Program:
         return line.decode().rstrip("\n")
 
     async def note(self) -> str:
-        """The next line it prints on standard error."""
+        """Read its next line on standard error."""
         assert self._process.stderr is not None
         async with asyncio.timeout(_TIMEOUT):
             return (await self._process.stderr.readline()).decode().rstrip("\n")
 
     async def object(self) -> Any:
-        """The JSON object on the next line it prints."""
+        """Read the JSON object on its next line."""
         return json.loads(await self.line())
 
     async def stop(self, number: int = signal.SIGTERM) -> Finished:
@@ -118,7 +118,7 @@ class Program:
         return await self.ended()
 
     async def ended(self) -> Finished:
-        """Wait for the end; what has been printed since the last line read."""
+        """Wait for the end, and return the output after the last line read."""
         async with asyncio.timeout(_TIMEOUT):
             out, err = await self._process.communicate()
         assert self._process.returncode is not None
@@ -128,7 +128,7 @@ class Program:
 
 @asynccontextmanager
 async def running(*arguments: str) -> AsyncIterator[Program]:
-    """Run a command beside the test; it is killed at the end if it still runs."""
+    """Run a command during the block; kill it at the end if it still runs."""
     process = await _start(arguments, {})
     try:
         yield Program(process)

@@ -1,4 +1,4 @@
-"""What cannot be used is refused with one clear line and the right exit code."""
+"""Invalid input is refused with one clear line and the documented exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ URL = ("--url", "https://example.com/hook")
 async def refused(
     *arguments: str, environment: Mapping[str, str] | None = None, quick: bool = False
 ) -> tuple[int, str]:
-    """The exit code, and the one line that says why."""
+    """Return the exit code and the one line of the error."""
     ended = await (call(*arguments) if quick else run(*arguments, environment=environment))
     assert ended.out == ""
     assert ended.err.startswith("error: ")
@@ -71,7 +71,7 @@ async def refused(
         (("logs", "list", "--outcome", "good"), "succeeded"),
     ],
 )
-async def test_values_that_cannot_be_used_are_refused_with_2(
+async def test_invalid_values_exit_with_2(
     database_url: str, arguments: tuple[str, ...], text: str
 ) -> None:
     code, message = await refused(*arguments, "--database-url", database_url, quick=True)
@@ -86,7 +86,7 @@ async def test_a_surrogate_in_the_url_of_the_database_is_refused() -> None:
     assert "codec" not in message
 
 
-async def test_an_address_that_is_not_of_this_machine_is_refused_in_plain_words() -> None:
+async def test_a_foreign_listen_address_is_refused_with_a_clear_error() -> None:
     code, message = await refused("listen", "--host", "192.0.2.1")
     assert code == 2
     assert message == (
@@ -94,7 +94,7 @@ async def test_an_address_that_is_not_of_this_machine_is_refused_in_plain_words(
     )
 
 
-async def test_what_is_not_there_is_4(database_url: str) -> None:
+async def test_missing_objects_exit_with_4(database_url: str) -> None:
     absent = str(uuid4())
     for noun in ("reactions", "jobs", "logs"):
         code, message = await refused(
@@ -104,7 +104,7 @@ async def test_what_is_not_there_is_4(database_url: str) -> None:
         assert absent in message
 
 
-async def test_a_secret_is_not_repeated_in_an_error(database_url: str) -> None:
+async def test_errors_omit_secrets(database_url: str) -> None:
     _, message = await refused(*CREATE, *URL, "--secret", "hunter2", "--database-url", database_url)
     assert "hunter2" not in message
 
@@ -119,15 +119,13 @@ async def test_a_secret_is_not_repeated_in_an_error(database_url: str) -> None:
         (("--config", "/nowhere.toml"), "/nowhere.toml: cannot be read"),
     ],
 )
-async def test_settings_that_cannot_be_used_are_refused_with_2(
-    arguments: tuple[str, ...], text: str
-) -> None:
+async def test_invalid_settings_exit_with_2(arguments: tuple[str, ...], text: str) -> None:
     code, message = await refused("config", "check", *arguments, quick=True)
     assert code == 2
     assert text in message
 
 
-async def test_an_unknown_key_is_named_with_where_it_stands(tmp_path: Path) -> None:
+async def test_an_unknown_key_is_reported_with_its_source(tmp_path: Path) -> None:
     file = tmp_path / "delivery.toml"
     file.write_text("[worker]\nconcurency = 5\n")
     code, message = await refused("jobs", "list", "--config", str(file))
@@ -141,7 +139,7 @@ async def test_an_unknown_key_is_named_with_where_it_stands(tmp_path: Path) -> N
     assert "DELIVERY_WORKER_CONCURENCY" in message
 
 
-async def test_a_database_that_cannot_be_reached_is_3() -> None:
+async def test_an_unreachable_database_exits_with_3() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
@@ -155,7 +153,7 @@ async def test_a_database_that_cannot_be_reached_is_3() -> None:
     assert json.loads(ended.err)["error"]["code"] == "database_unavailable"
 
 
-async def test_a_wrong_password_is_3(private_server: PrivateServer) -> None:
+async def test_a_wrong_password_exits_with_3(private_server: PrivateServer) -> None:
     connection = await asyncpg.connect(private_server.url)
     await connection.execute("CREATE ROLE me LOGIN PASSWORD 'right'")
     await connection.close()
@@ -167,7 +165,9 @@ async def test_a_wrong_password_is_3(private_server: PrivateServer) -> None:
     assert "hunter2" not in message
 
 
-async def test_a_schema_of_another_version_is_3(database_url: str, empty_database_url: str) -> None:
+async def test_a_schema_of_another_version_exits_with_3(
+    database_url: str, empty_database_url: str
+) -> None:
     code, message = await refused("jobs", "list", "--database-url", empty_database_url)
     assert code == 3
     assert "run `delivery migrate`" in message
@@ -184,7 +184,7 @@ async def test_a_schema_of_another_version_is_3(database_url: str, empty_databas
         assert "upgrade the engine" in message
 
 
-async def test_a_port_in_use_is_6() -> None:
+async def test_a_port_in_use_exits_with_6() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -194,7 +194,9 @@ async def test_a_port_in_use_is_6() -> None:
     assert f"port {port} of 127.0.0.1 is in use" in message
 
 
-async def test_an_embedded_directory_of_another_postgresql_is_3(short_directory: Path) -> None:
+async def test_an_embedded_directory_of_another_postgresql_exits_with_3(
+    short_directory: Path,
+) -> None:
     data = short_directory / "data"
     data.mkdir()
     (data / "PG_VERSION").write_text("9\n")
@@ -204,7 +206,7 @@ async def test_an_embedded_directory_of_another_postgresql_is_3(short_directory:
     assert "PostgreSQL 9" in message
 
 
-async def test_an_embedded_directory_that_cannot_be_written_is_3(short_directory: Path) -> None:
+async def test_a_read_only_embedded_directory_exits_with_3(short_directory: Path) -> None:
     file = short_directory / "file"
     file.write_text("in the way")
     directory = f"database.embedded_directory={file}"
@@ -225,7 +227,7 @@ async def test_an_embedded_directory_that_cannot_be_written_is_3(short_directory
         "host=h.invalid user=me password=hunter2",
     ],
 )
-async def test_a_password_of_the_database_that_is_not_encoded_is_never_printed(
+async def test_an_unencoded_database_password_is_never_printed(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "delivery.toml"
@@ -250,7 +252,7 @@ async def test_a_password_of_the_database_that_is_not_encoded_is_never_printed(
     assert "hunter2" not in ended.err
 
 
-async def test_an_encoded_password_is_hidden_in_the_errors_of_a_connection() -> None:
+async def test_connection_errors_redact_an_encoded_password() -> None:
     url = "postgresql://me:hunter%2F2%40x@127.0.0.1:9/d"
     ended = await call("jobs", "list", "--database-url", url, "--debug", "--json")
     assert ended.code == 3

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one line, and a traceback for those who ask for it."""
+"""Unexpected errors: one line, and a traceback with --debug."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def connect(*args, **options):
 
 asyncpg.connect = connect
 """
-"""A driver of the database that raises an error no driver should raise."""
+"""A database driver that raises an unexpected error."""
 
 
 async def with_a_broken_driver(directory: Path, *arguments: str) -> Finished:
@@ -35,7 +35,7 @@ async def with_a_broken_driver(directory: Path, *arguments: str) -> Finished:
     )
 
 
-async def test_an_unforeseen_error_is_called_a_bug_on_one_line(tmp_path: Path) -> None:
+async def test_an_unexpected_error_is_reported_as_a_bug_on_one_line(tmp_path: Path) -> None:
     ended = await with_a_broken_driver(tmp_path)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("error: ZeroDivisionError: ")
@@ -43,12 +43,12 @@ async def test_an_unforeseen_error_is_called_a_bug_on_one_line(tmp_path: Path) -
     assert ended.err.count("\n") == 1
 
 
-async def test_with_json_it_is_an_object(tmp_path: Path) -> None:
+async def test_json_reports_a_bug_as_an_object(tmp_path: Path) -> None:
     ended = await with_a_broken_driver(tmp_path, "--json")
     assert json.loads(ended.err)["error"]["code"] == "internal_error"
 
 
-async def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+async def test_debug_prints_the_traceback(tmp_path: Path) -> None:
     ended = await with_a_broken_driver(tmp_path, "--debug")
     assert ended.code == 1
     assert "Traceback (most recent call last)" in ended.err

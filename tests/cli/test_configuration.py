@@ -1,4 +1,4 @@
-"""`delivery config` shows what is in force and who said so; the command line has the last word."""
+"""`delivery config` shows the settings in force and their sources; options take precedence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
+async def test_options_override_environment_and_file(tmp_path: Path) -> None:
     file = tmp_path / "delivery.toml"
     file.write_text("[http]\ntimeout = 1\nconnect_timeout = 1\nkeepalive = 1\n")
     shown = (
@@ -34,7 +34,7 @@ async def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
     assert (http["keepalive"]["value"], http["keepalive"]["set_by"]) == (1, str(file))
 
 
-async def test_a_password_is_not_shown() -> None:
+async def test_config_show_redacts_a_password() -> None:
     shown = await call("config", "show", "--database-url", "postgresql://me:hunter2@host/x")
     assert shown.code == 0
     assert "postgresql://me:***@host/x" in shown.out
@@ -52,7 +52,7 @@ async def test_an_unknown_section_is_refused() -> None:
     assert (shown.code, "there is no section 'htp'" in shown.err) == (2, True)
 
 
-def test_assignments_become_the_types_of_their_settings() -> None:
+def test_assignments_are_converted_to_the_types_of_their_settings() -> None:
     overrides: dict[str, Any] = parse_overrides(
         [
             "http.timeout=2.5",
@@ -72,6 +72,6 @@ def test_assignments_become_the_types_of_their_settings() -> None:
 
 
 @pytest.mark.parametrize("assignment", ["", "=", "http=1", "http.timeout", ".timeout=1", "http.=1"])
-def test_what_is_no_assignment_is_refused(assignment: str) -> None:
+def test_malformed_assignments_are_refused(assignment: str) -> None:
     with pytest.raises(InvalidSetting, match=r"section\.key=value"):
         parse_overrides([assignment])

@@ -1,4 +1,4 @@
-"""From a reaction to its log, with nothing but commands."""
+"""Commands from the creation of a reaction to its logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ODD = b'{ "z": 9223372036854775808, "a": 1e400,\n "t": "\\u0000 \xf0\x9f\x90\x9d
 async def test_a_trigger_is_delivered_retried_and_logged(
     commands: Commands, database_url: str
 ) -> None:
-    """The whole way: create, trigger, worker, wait, and reading it all."""
+    """Create, trigger, run a worker, wait, and read all records."""
     async with Receiver() as receiver:
         url = receiver.endpoint("/flaky", FailFirst(1))
         reaction = await commands.reaction(url, "--event-type", "order.*", "--generate-secret")
@@ -59,10 +59,10 @@ async def test_a_trigger_is_delivered_retried_and_logged(
     assert '"a": 1e400' in text
 
 
-async def test_waiting_tells_success_failure_and_patience_apart(
+async def test_wait_exit_codes_distinguish_success_failure_and_timeout(
     commands: Commands, database_url: str
 ) -> None:
-    """By the exit codes 0, 1 and 5."""
+    """Check the exit codes 0, 1 and 5."""
     async with Receiver() as receiver:
         await commands.reaction(receiver.endpoint("/bad", Respond(500)))
         (job_id,) = (await commands.json("trigger", "a"))["jobs"]
@@ -91,7 +91,7 @@ async def test_a_payload_comes_from_argument_file_or_standard_input(
         assert trigger["jobs"] == []
 
 
-async def test_limits_are_given_and_taken_back(commands: Commands) -> None:
+async def test_limits_can_be_set_and_removed(commands: Commands) -> None:
     identity = (await commands.reaction("https://example.com/a"))["id"]
     limited = await commands.run(
         *("reactions", "update", identity, "--concurrency", "4", "--rate-limit", "5/s", "--json")
@@ -143,7 +143,7 @@ async def test_tenants_do_not_see_each_other(commands: Commands) -> None:
     assert (await commands.run("jobs", "show", job_id, "--tenant", "one")).code == 0
 
 
-async def test_pages_go_on_where_the_one_before_ended(commands: Commands) -> None:
+async def test_a_cursor_resumes_after_the_previous_page(commands: Commands) -> None:
     await commands.reaction("https://example.com/a")
     written = [(await commands.json("trigger", "a"))["jobs"][0] for _ in range(3)]
     first = await commands.json("jobs", "list", "--limit", "2", "--oldest-first")
@@ -155,9 +155,7 @@ async def test_pages_go_on_where_the_one_before_ended(commands: Commands) -> Non
     assert "More rows: --cursor " in shown.err
 
 
-async def test_following_shows_exchanges_as_they_are_recorded(
-    commands: Commands, database_url: str
-) -> None:
+async def test_follow_prints_new_log_rows(commands: Commands, database_url: str) -> None:
     async with Receiver(default=Respond()) as receiver:
         await commands.reaction(receiver.url("/a"))
         options = ("--database-url", database_url, *LOOPBACK)
@@ -167,7 +165,7 @@ async def test_following_shows_exchanges_as_they_are_recorded(
         ):
             await worker.object()
             seen = asyncio.create_task(following.object())
-            # Only what is recorded after it began is followed, so send until something is.
+            # The command prints only later rows, so send triggers until it prints one.
             while not seen.done():
                 trigger = await commands.json("trigger", "a")
                 await asyncio.wait([seen], timeout=1)
@@ -177,14 +175,14 @@ async def test_following_shows_exchanges_as_they_are_recorded(
     assert json.dumps(log["trigger_id"]) <= json.dumps(trigger["id"])
 
 
-async def test_maintenance_makes_the_partitions_of_the_days_ahead(database_url: str) -> None:
+async def test_maintain_creates_the_partitions_of_the_next_days(database_url: str) -> None:
     options = ("--database-url", database_url, "--set", "partitions.days_ahead=30")
     first = (await run("maintain", "--json", *options)).object
     assert first["partitions_made"] > 0
     assert (await run("maintain", *options)).out == "made 0 partitions\n"
 
 
-async def test_migrating_makes_the_schema_once(empty_database_url: str) -> None:
+async def test_migrate_creates_the_schema_once(empty_database_url: str) -> None:
     checked = await run("migrate", "--check", "--database-url", empty_database_url)
     assert checked.code == 3
     first = (await run("migrate", "--json", "--database-url", empty_database_url)).object

@@ -1,4 +1,4 @@
-"""`delivery demo` adds up, more than once, and what it says next can be done."""
+"""`delivery demo`: repeated runs pass their checks, and the printed commands work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.cli.running import call, run, running
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_adds_up_and_its_commands_work(database_url: str) -> None:
+async def test_all_checks_pass_and_the_printed_commands_work(database_url: str) -> None:
     shown: Any = (
         await run("demo", "--json", "--triggers", "30", "--database-url", database_url)
     ).object
@@ -37,7 +37,7 @@ async def test_it_adds_up_and_its_commands_work(database_url: str) -> None:
         assert ended.out.strip()
 
 
-async def test_its_commands_find_a_database_that_was_set_by_any_option(database_url: str) -> None:
+async def test_printed_commands_keep_the_database_option(database_url: str) -> None:
     shown: Any = (
         await run("demo", "--json", "--triggers", "2", "--set", f"database.url={database_url}")
     ).object
@@ -48,7 +48,7 @@ async def test_its_commands_find_a_database_that_was_set_by_any_option(database_
 
 
 def test_commands_name_the_database_but_never_its_password() -> None:
-    """A URL without one is given to the letter."""
+    """Print a URL without a password unchanged."""
     common = Common(
         database_url="postgresql://me:hunter2@db/app",
         config=Path("my settings.toml"),
@@ -68,7 +68,7 @@ def test_commands_name_the_database_but_never_its_password() -> None:
 
 
 def test_a_command_too_long_for_the_terminal_takes_two_lines() -> None:
-    """Which a shell reads as one; programs and pipes get one line."""
+    """A shell reads both lines as one; pipes get one line."""
     command = f"delivery jobs show {UUID(int=0)} --tenant demo-1 --set http.timeout=5"
     assert command_lines(command, None) == command_lines(command, 100) == [command]
     lines = command_lines(command, 80)
@@ -79,7 +79,7 @@ def test_a_command_too_long_for_the_terminal_takes_two_lines() -> None:
     assert words.stdout.splitlines() == shlex.split(command)
 
 
-async def test_kept_it_delivers_on_until_it_is_told_to_stop(database_url: str) -> None:
+async def test_keep_continues_delivery_until_a_signal(database_url: str) -> None:
     async with running(
         "demo", "--keep", "--triggers", "1", "--database-url", database_url
     ) as program:
@@ -98,7 +98,7 @@ def arguments_of(command: str) -> list[str]:
     return words[words.index("delivery") + 1 :]
 
 
-async def test_a_second_run_is_not_disturbed_by_the_first(database_url: str) -> None:
+async def test_a_second_run_is_independent_of_the_first(database_url: str) -> None:
     for _ in range(2):
         ended = await call("demo", "--triggers", "5", "--database-url", database_url)
         assert ended.code == 0, ended.out

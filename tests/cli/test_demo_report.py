@@ -1,4 +1,4 @@
-"""The demo's sums: right when everything fits, and a check fails for everything that does not."""
+"""The demo's report: every inconsistency fails a check."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def log(number: int, of: Job, status: int, outcome: Outcome) -> DeliveryLog:
 
 
 def all_well() -> Happened:
-    """Two triggers to two endpoints: one healthy, the other gone with its second job skipped."""
+    """Return a run of two triggers and two endpoints: one healthy, one gone with a skipped job."""
     jobs = [
         job(11, 1, JobStatus.SUCCEEDED),
         job(12, 1, JobStatus.SUCCEEDED),
@@ -141,12 +141,12 @@ def all_well() -> Happened:
 
 
 def failing(happened: Happened) -> dict[str, str]:
-    """The checks that fail, and why."""
+    """Return the failed checks and their details."""
     checks = check(happened, summarise(happened))
     return {each.check: each.detail for each in checks if not each.ok}
 
 
-def test_everything_adds_up_when_all_is_well() -> None:
+def test_a_consistent_run_passes_all_checks() -> None:
     healthy, gone = summarise(all_well())
     assert (healthy.jobs, healthy.attempts, healthy.succeeded) == (2, 2, 2)
     assert (healthy.p50_ms, healthy.p99_ms) == (101, 102)
@@ -224,8 +224,8 @@ def blocked_elsewhere(happened: Happened) -> Happened:
         (blocked_elsewhere, "outcomes are right"),
     ],
 )
-def test_what_does_not_fit_is_found(change: Callable[[Happened], Happened], found: str) -> None:
-    """By the check that is about it."""
+def test_an_inconsistency_fails_a_check(change: Callable[[Happened], Happened], found: str) -> None:
+    """Each inconsistency fails its own check."""
     assert found in failing(change(all_well()))
 
 
@@ -238,8 +238,8 @@ def test_what_does_not_fit_is_found(change: Callable[[Happened], Happened], foun
         ([1.0, 2.0], 0.99, 2.0),
     ],
 )
-def test_a_percentile_is_a_value_that_occurred(
+def test_a_percentile_is_one_of_the_values(
     values: list[float], share: float, expected: float | None
 ) -> None:
-    """By the nearest rank."""
+    """The method is nearest rank."""
     assert percentile(values, share) == expected

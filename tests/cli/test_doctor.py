@@ -1,4 +1,4 @@
-"""`delivery doctor` finds what is wrong, and says what to do."""
+"""`delivery doctor` finds problems and suggests fixes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHECKS = [
     "delivery",
 ]
 ONE_DAY = ("--set", "partitions.days_ahead=1")
-"""For as many days the databases of tests have partitions."""
+"""Days of partitions in a test database."""
 WITH_A_KEY = ("--set", f"secrets.keys={generate_key()}")
 
 
@@ -39,21 +39,21 @@ def verdicts(shown: Any) -> dict[str, str]:
     return {check["check"]: check["verdict"] for check in shown["checks"]}
 
 
-async def test_all_is_well_on_a_good_database(database_url: str) -> None:
+async def test_a_valid_database_passes_all_checks(database_url: str) -> None:
     ended = await run("doctor", "--json", "--database-url", database_url, *WITH_A_KEY, *ONE_DAY)
     assert ended.code == 0, ended.out
     assert ended.object["ok"] is True
     assert verdicts(ended.object) == dict.fromkeys(CHECKS, "ok")
 
 
-async def test_ports_that_are_limited_do_not_keep_it_from_delivering(database_url: str) -> None:
+async def test_the_test_delivery_works_with_restricted_ports(database_url: str) -> None:
     ended = await call(
         *("doctor", "--json", "--database-url", database_url, "--set", "http.allowed_ports=443")
     )
     assert verdicts(ended.object)["delivery"] == "ok"
 
 
-async def test_partitions_that_run_out_are_found_days_before(database_url: str) -> None:
+async def test_missing_future_partitions_are_reported_days_ahead(database_url: str) -> None:
     ended = await call("doctor", "--json", "--database-url", database_url)
     found = next(check for check in ended.object["checks"] if check["check"] == "partitions")
     assert found["verdict"] == "warning"
@@ -61,7 +61,7 @@ async def test_partitions_that_run_out_are_found_days_before(database_url: str) 
     assert "delivery migrate" in found["advice"]
 
 
-async def test_a_missing_schema_is_found_and_the_way_out_named(empty_database_url: str) -> None:
+async def test_a_missing_schema_is_reported_with_advice(empty_database_url: str) -> None:
     ended = await call("doctor", "--database-url", empty_database_url)
     assert ended.code == 1
     assert "✗ schema" in ended.out
@@ -80,7 +80,7 @@ async def test_without_a_database_the_rest_is_skipped() -> None:
     }
 
 
-async def test_wrong_settings_are_a_finding_too() -> None:
+async def test_invalid_settings_are_a_finding() -> None:
     ended = await call("doctor", "--json", "--set", "http.timeout=never")
     assert ended.code == 1
     assert verdicts(ended.object) == {
@@ -89,7 +89,7 @@ async def test_wrong_settings_are_a_finding_too() -> None:
     }
 
 
-async def test_notifications_that_are_off_are_no_fault(database_url: str) -> None:
+async def test_disabled_notifications_are_no_finding(database_url: str) -> None:
     ended = await call(
         *("doctor", "--json", "--skip-delivery", "--database-url", database_url),
         *("--set", "worker.notifications=false"),
@@ -109,12 +109,12 @@ async def test_the_embedded_database_is_started_and_migrated(short_directory: Pa
 def other_encoding(
     request: pytest.FixtureRequest, database_server: DatabaseServer
 ) -> Iterator[tuple[str, str]]:
-    """An encoding that is not UTF-8, and the URL of a database of it."""
+    """An encoding other than UTF-8, and the URL of a database that uses it."""
     with database_server.database(migrated=False, encoding=request.param) as url:
         yield request.param, url
 
 
-async def test_a_database_that_is_not_utf8_is_found_before_anything_is_written(
+async def test_a_database_without_utf8_is_reported_before_any_write(
     other_encoding: tuple[str, str],
 ) -> None:
     encoding, url = other_encoding
@@ -129,10 +129,8 @@ async def test_a_database_that_is_not_utf8_is_found_before_anything_is_written(
     assert "has no delivery schema yet" in ended.err
 
 
-async def test_missing_certificates_of_authorities_are_found(
-    database_url: str, tmp_path: Path
-) -> None:
-    """As in a slim container image."""
+async def test_missing_ca_certificates_are_reported(database_url: str, tmp_path: Path) -> None:
+    """A slim container image lacks them."""
     nowhere = {"SSL_CERT_FILE": str(tmp_path / "none.pem"), "SSL_CERT_DIR": str(tmp_path)}
     ended = await run(
         *("doctor", "--skip-delivery", "--database-url", database_url), environment=nowhere
@@ -145,7 +143,7 @@ async def test_missing_certificates_of_authorities_are_found(
     assert "no CA certificates" in ended.err
 
 
-async def test_a_silent_database_is_a_finding_soon(database_url: str) -> None:
+async def test_an_unresponsive_database_is_reported_quickly(database_url: str) -> None:
     async with Proxy(database_url) as proxy:
         proxy.swallow()
         ended = await call(

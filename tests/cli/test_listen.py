@@ -1,4 +1,4 @@
-"""`delivery listen` shows and verifies what arrives, and fails as it is told."""
+"""`delivery listen` prints and verifies requests, and fails on purpose."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def signed(secret: str, body: bytes) -> dict[str, str]:
     }
 
 
-async def test_it_prints_its_url_first_and_then_what_arrives() -> None:
+async def test_it_prints_its_url_and_then_the_requests() -> None:
     async with running("listen", "--count", "1") as listening, httpx.AsyncClient() as client:
         first = await listening.line()
         url = first.removeprefix("listening on ")
@@ -41,7 +41,7 @@ async def test_it_prints_its_url_first_and_then_what_arrives() -> None:
 
 
 async def test_signatures_are_verified_with_the_given_secret() -> None:
-    """A refused one makes the exit code 1."""
+    """An invalid signature sets exit code 1."""
     secret, other = generate_secret(), generate_secret()
     body = b'{"a":1}'
     async with (
@@ -61,7 +61,7 @@ async def test_signatures_are_verified_with_the_given_secret() -> None:
     assert ended.code == 1
 
 
-async def test_it_fails_each_message_first_when_told_to() -> None:
+async def test_fail_first_fails_the_first_deliveries_of_each_message() -> None:
     async with (
         running(
             "listen", "--fail-first", "1", "--fail-status", "429", "--status", "202"
@@ -76,7 +76,7 @@ async def test_it_fails_each_message_first_when_told_to() -> None:
         assert statuses == [429, 202, 429, 202]
 
 
-async def test_people_see_attempts_and_whether_signatures_are_right() -> None:
+async def test_text_output_has_attempts_and_signature_results() -> None:
     secret = generate_secret()
     async with (
         running("listen", "--secret", secret, "--count", "2") as program,
@@ -92,8 +92,8 @@ async def test_people_see_attempts_and_whether_signatures_are_right() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_being_told_to_stop_is_a_good_end(number: signal.Signals) -> None:
-    """At once, whatever answers are still to come."""
+async def test_a_signal_exits_with_0(number: signal.Signals) -> None:
+    """The command exits without waiting for pending responses."""
     async with running("listen", "--delay", "600") as program:
         url = (await program.line()).removeprefix("listening on ")
         async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=0.5)) as client:
@@ -104,13 +104,13 @@ async def test_being_told_to_stop_is_a_good_end(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_can_be_told_to_stop_as_soon_as_its_url_is_known(number: signal.Signals) -> None:
+async def test_a_signal_right_after_the_url_exits_cleanly(number: signal.Signals) -> None:
     async with running("listen", "--json") as program:
         await program.object()
         assert (await program.stop(number)).code == 0
 
 
-async def test_it_drops_and_delays_when_told_to() -> None:
+async def test_drop_and_delay_apply_to_requests() -> None:
     async with (
         running(
             "listen", "--drop", "--fail-first", "1", "--delay", "0.1", "--count", "2"
@@ -141,7 +141,7 @@ async def test_it_drops_and_delays_when_told_to() -> None:
         (("--host", "192.0.2.1"), "cannot listen"),
     ],
 )
-async def test_what_it_cannot_do_is_refused(arguments: tuple[str, ...], text: str) -> None:
+async def test_invalid_options_are_refused(arguments: tuple[str, ...], text: str) -> None:
     ended = await call("listen", *arguments)
     assert ended.code == 2
     assert text in ended.err

@@ -1,4 +1,4 @@
-"""Tables in a terminal of 80 columns: each row says why and when."""
+"""Tables in a terminal of 80 columns: each row has a reason and a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIME = r"\d\d:\d\d:\d\d"
 
 
 def run_in_terminal(columns: int, *arguments: str) -> list[str]:
-    """Run a command in a terminal so wide, and return the lines that it shows."""
+    """Run a command in a terminal of this width, and return its lines."""
     ours, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
@@ -39,7 +39,7 @@ def run_in_terminal(columns: int, *arguments: str) -> list[str]:
     )
     os.close(terminal)
     shown = b""
-    with suppress(OSError):  # what reading gives when the other side is closed
+    with suppress(OSError):  # raised after the other side closes
         while read := os.read(ours, 65_536):
             shown += read
     os.close(ours)
@@ -48,7 +48,7 @@ def run_in_terminal(columns: int, *arguments: str) -> list[str]:
     return shown.decode().replace("\r\n", "\n").splitlines()
 
 
-async def test_a_failed_connection_is_shown_with_its_reason_and_its_time(
+async def test_a_failed_connection_has_its_reason_and_time(
     database_url: str,
 ) -> None:
     with socket.socket() as reserved:
@@ -78,7 +78,7 @@ async def test_a_failed_connection_is_shown_with_its_reason_and_its_time(
     assert str(job.id) in wide[1]
 
 
-def test_an_id_is_shown_whole_or_by_its_end() -> None:
+def test_an_id_is_printed_whole_or_as_its_final_digits() -> None:
     columns = [Column("ID", tail=4), Column("TEXT", flexible=6)]
     rows = [["0123456789abcdef", "some words"]]
     assert fit(columns, rows, 28) == [(0, 16), (1, 10)]
@@ -88,7 +88,7 @@ def test_an_id_is_shown_whole_or_by_its_end() -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_the_help_of_a_command_fits_into_the_terminal(columns: int) -> None:
+def test_the_help_of_a_command_fits_the_terminal(columns: int) -> None:
     for command in (("listen",), ("reactions",), ("reactions", "create"), ("trigger",)):
         lines = run_in_terminal(columns, *command, "--help")
         assert max(map(len, lines)) <= columns

@@ -1,4 +1,4 @@
-"""An outage is one line that says what to do, and the exit code that is documented for it."""
+"""Outages: one line with advice, and the documented exit code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMANDS = [
 
 
 async def fails(url: str, code: str, *command: str, said: str = "") -> None:
-    """Run a command that must end with exit code 3, one line, and this error."""
+    """Assert that a command fails with exit code 3 and this one-line error."""
     ended = await call(*command, "--database-url", url)
     assert ended.code == 3, (command, ended)
     (line,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]
@@ -50,14 +50,14 @@ async def fails(url: str, code: str, *command: str, said: str = "") -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-async def test_unreachable(command: tuple[str, ...]) -> None:
+async def test_an_unreachable_database(command: tuple[str, ...]) -> None:
     await fails(
         "postgresql:///x?host=/nowhere", "database_unavailable", *command, said="start PostgreSQL"
     )
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-async def test_silent(database_url: str, command: tuple[str, ...]) -> None:
+async def test_an_unresponsive_database(database_url: str, command: tuple[str, ...]) -> None:
     async with Proxy(database_url) as proxy:
         proxy.swallow()
         quick = (*command, "--set", "database.connect_timeout=0.3")
@@ -70,7 +70,7 @@ async def test_a_database_that_does_not_exist(database_server: DatabaseServer) -
 
 @pytest.fixture
 async def damaged(database_url: str) -> str:
-    """A database with tables that do not match its table of migrations."""
+    """A database whose tables differ from its migration table."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("ALTER TABLE delivery.reactions RENAME TO elsewhere")
     await connection.execute("ALTER TABLE delivery.jobs RENAME TO elsewhere_too")
@@ -110,7 +110,7 @@ async def test_a_role_without_rights(database_server: DatabaseServer, database_u
 
 
 async def registered(url: str) -> bool:
-    """Whether a worker works."""
+    """Return True if a worker is running."""
     connection = await asyncpg.connect(url)
     try:
         return bool(await connection.fetchval("SELECT count(*) FROM delivery.workers"))
@@ -118,7 +118,7 @@ async def registered(url: str) -> bool:
         await connection.close()
 
 
-async def test_following_goes_on_over_a_restart(private_server: PrivateServer) -> None:
+async def test_follow_resumes_after_a_database_restart(private_server: PrivateServer) -> None:
     connection = await asyncpg.connect(private_server.url)
     await migrate(connection)
     await connection.close()

@@ -1,4 +1,4 @@
-"""`delivery worker --processes`: several processes that share the work, are replaced, and end."""
+"""`delivery worker --processes`: several processes share the work, are replaced, and stop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def supervised(url: str, *more: str) -> Any:
 
 
 async def children(program: Program) -> list[int]:
-    """The processes that were started, once both are."""
+    """Return the process ids after both have started."""
     started = await program.object()
     assert started["processes"] == 2
     return [(await program.object())["pid"] for _ in range(2)]
@@ -81,7 +81,7 @@ async def test_processes_share_the_work_and_stop_together(database_url: str) -> 
         assert len({log.worker_id for log in await all_logs(engine)}) == 2, "both of them worked"
 
 
-async def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(database_url: str) -> None:
+async def test_a_killed_process_is_replaced_and_no_job_is_lost(database_url: str) -> None:
     async with Receiver(default=Respond(delay=0.02)) as receiver, engine_on(database_url) as engine:
         jobs = await trigger_all(engine, receiver, 400)
         async with supervised(database_url) as program:
@@ -110,7 +110,7 @@ async def test_processes_end_when_their_supervisor_is_killed(database_url: str) 
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
 
 
-async def test_ctrl_c_twice_stops_the_processes_at_once(database_url: str) -> None:
+async def test_a_second_ctrl_c_stops_the_processes_immediately(database_url: str) -> None:
     async with Receiver(default=Respond(delay=300)) as receiver, engine_on(database_url) as engine:
         await trigger_all(engine, receiver, 4)
         patient = ("--set", "worker.shutdown_timeout=300", "--set", "http.timeout=300")
@@ -126,14 +126,14 @@ async def test_ctrl_c_twice_stops_the_processes_at_once(database_url: str) -> No
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
 
 
-async def test_the_password_of_the_database_stands_in_no_command_line(database_url: str) -> None:
+async def test_no_command_line_contains_the_database_password(database_url: str) -> None:
     async with supervised(database_url) as program:
         for pid in await children(program):
             assert database_url not in " ".join(psutil.Process(pid).cmdline())
         await program.stop()
 
 
-async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_starts_them(
+async def test_processes_use_the_embedded_database_and_settings_of_their_parent(
     short_directory: Path,
 ) -> None:
     config = short_directory / "delivery.toml"
@@ -157,11 +157,11 @@ async def test_processes_use_the_embedded_database_and_settings_of_the_one_that_
     assert [request.header("user-agent") for request in receiver.received] == ["from the file"]
 
 
-async def test_files_in_the_working_directory_are_not_taken_for_modules(
+async def test_files_in_the_working_directory_are_not_imported(
     database_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "queue.py").write_text("raise SystemExit('not the one that was meant')")
-    # As the installed command is, started without the working directory among its modules.
+    # Start it like the installed command: the working directory is not on the module path.
     command = "import sys; from delivery.cli import main; sys.exit(main())"
     process = await create_subprocess_exec(
         *(sys.executable, "-P", "-c", command),
@@ -181,14 +181,14 @@ async def test_files_in_the_working_directory_are_not_taken_for_modules(
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1000", "many"])
-async def test_a_number_of_processes_that_makes_no_sense_is_refused(value: str) -> None:
+async def test_an_invalid_number_of_processes_is_refused(value: str) -> None:
     refused = await call("worker", f"--processes={value}")
     assert refused.code == 2
     assert len(refused.err.splitlines()) == 1
     assert "processes" in refused.err.lower()
 
 
-async def test_a_database_that_cannot_be_reached_is_told_before_any_process_starts() -> None:
+async def test_an_unreachable_database_is_reported_before_any_process_starts() -> None:
     refused = await call(
         *("worker", "--processes", "2", "--database-url", "postgresql://127.0.0.1:9/none")
     )

@@ -1,4 +1,4 @@
-"""What holds for every command: help, options, errors on one line, exit codes, pipes, signals."""
+"""Rules for every command: help, options, errors on one line, exit codes, pipes, signals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 def leaves(app: App) -> Iterator[App]:
-    """Every command that does something."""
+    """Return every command that is not a group."""
     children = [app[name] for name in app if not name.startswith("-")]
     if not children:
         yield app
@@ -45,7 +45,7 @@ async def test_the_help_names_every_command_and_every_exit_code() -> None:
         assert f"{code}: " in shown.out
 
 
-def test_the_help_sums_up_each_command_as_its_own_help_does() -> None:
+def test_the_overview_repeats_the_first_line_of_each_command() -> None:
     app = build_app()
     for command in OVERVIEW:
         assert app[command.name].help.partition("\n")[0] == command.summary
@@ -79,7 +79,7 @@ def test_every_command_takes_the_common_options() -> None:
         (("jobs", "list", "--limit", "many"), "--limit is 'many', but must be a whole number"),
     ],
 )
-async def test_wrong_usage_is_one_line_and_exit_code_2(
+async def test_a_usage_error_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], text: str
 ) -> None:
     ended = await run(*arguments)
@@ -97,7 +97,7 @@ async def test_with_json_an_error_is_an_object_on_standard_error() -> None:
     assert "--bogus" in error["message"]
 
 
-async def test_output_that_nobody_reads_is_no_error(database_url: str) -> None:
+async def test_a_closed_output_pipe_is_no_error(database_url: str) -> None:
     """As in `delivery config show | head -1`."""
     del database_url
     shell = await asyncio.create_subprocess_shell(
@@ -109,27 +109,27 @@ async def test_output_that_nobody_reads_is_no_error(database_url: str) -> None:
     out, err = await shell.communicate()
     first, code = out.decode().splitlines()
     assert first.split() == ["SETTING", "VALUE", "SET", "BY"]
-    # All of it may have been written before head went away.
+    # The command may write everything before `head` exits.
     assert code in {"0", "141"}
     assert err == b""
 
 
 async def test_a_program_may_be_started_without_standard_streams() -> None:
-    """As daemons are, by some."""
+    """Some daemons start in this way."""
     command = f"{sys.executable} -m delivery config check"
     for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
         shell = await asyncio.create_subprocess_shell(f"{command} {closed}")
         assert await shell.wait() == 0
 
 
-async def test_an_interrupt_ends_with_130_and_nothing_else(database_url: str) -> None:
+async def test_an_interrupt_exits_with_130_without_output(database_url: str) -> None:
     async with running("logs", "follow", "--database-url", database_url) as following:
         assert "Ctrl-C" in await following.note()
         ended = await following.stop(signal.SIGINT)
     assert (ended.code, ended.out, ended.err) == (130, "", "")
 
 
-async def test_the_version_is_shown() -> None:
+async def test_version_prints_the_version() -> None:
     shown = await run("--version")
     assert shown.code == 0
     assert shown.out.strip()

@@ -1,4 +1,4 @@
-"""The program's own messages go to standard error, as people or programs read them."""
+"""The program's log messages on standard error, as text or JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("delivery.test")
 
 @pytest.fixture(autouse=True)
 def logging_restored() -> Iterator[None]:
-    """Leave the logging of the other tests as it was."""
+    """Restore the logging configuration after the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -58,7 +58,7 @@ def test_as_json_a_message_is_an_object_with_its_traceback(
         ({"level": "error"}, True, ""),
     ],
 )
-def test_commands_only_warn_unless_they_are_about_it_or_somebody_asked(
+def test_commands_log_only_warnings_by_default(
     capsys: pytest.CaptureFixture[str],
     log: dict[str, str],
     verbose: bool,  # noqa: FBT001 - a parameter of the test
@@ -72,7 +72,7 @@ def test_commands_only_warn_unless_they_are_about_it_or_somebody_asked(
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_nothing_in_a_message_steers_a_terminal_or_forges_a_line(
+def test_messages_cannot_control_a_terminal_or_forge_a_line(
     capsys: pytest.CaptureFixture[str],
     form: str,
 ) -> None:

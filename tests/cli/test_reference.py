@@ -1,4 +1,4 @@
-"""The page about the command line says what the command line does."""
+"""The reference page matches the command line."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    """Write it anew with `python -m delivery.cli.reference > docs/cli.md`."""
+    """Update it with `python -m delivery.cli.reference > docs/cli.md`."""
     assert PAGE.read_text(encoding="utf-8") == reference()

@@ -1,4 +1,4 @@
-"""What is shown is what is there: JSON for programs, and text that fits a terminal."""
+"""Output: exact JSON for programs, and text that fits a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
 ID = UUID(int=1)
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What steers a terminal, or shows text in another order than it has."""
+"""Characters that control a terminal or reorder text."""
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -42,7 +42,7 @@ def rendered(value: Any) -> Any:
     return json.loads(dump_json(to_json(value)))
 
 
-def test_a_trigger_keeps_its_payload_as_it_was_given() -> None:
+def test_json_of_a_trigger_preserves_its_payload() -> None:
     payload = b'{ "a": 123456789012345678901234567890,\r\n "b": 1e400 }'
     line = dump_json(to_json(Trigger(ID, "default", "a.b", payload, NOW, (ID,))))
     assert "123456789012345678901234567890" in line
@@ -51,12 +51,12 @@ def test_a_trigger_keeps_its_payload_as_it_was_given() -> None:
     assert json.loads(line)["jobs"] == [str(ID)]
 
 
-def test_times_are_utc_whatever_zone_they_come_in() -> None:
+def test_times_are_converted_to_utc() -> None:
     assert iso_time(NOW) == "2026-03-01T12:00:00.000001Z"
     assert iso_time(NOW.astimezone(timezone(timedelta(hours=9)))) == iso_time(NOW)
 
 
-def test_bodies_are_text_where_they_are_text_and_base64_where_not() -> None:
+def test_text_bodies_are_text_and_others_base64() -> None:
     text = rendered(HttpMessage((("A", "b"),), "é".encode(), 2, truncated=False))
     assert (text["body"], text["body_encoding"]) == ("é", "utf-8")
     assert text["headers"] == [["A", "b"]]
@@ -65,7 +65,7 @@ def test_bodies_are_text_where_they_are_text_and_base64_where_not() -> None:
     assert (binary["body_size"], binary["truncated"]) == (9, True)
 
 
-def test_what_is_secret_in_a_reaction_is_not_shown() -> None:
+def test_json_of_a_reaction_redacts_secrets() -> None:
     params = HttpParams(
         "https://example.com/",
         headers=(("Authorization", "Bearer hunter2"), ("X-Plain", "shown")),
@@ -97,28 +97,28 @@ def test_what_is_secret_in_a_reaction_is_not_shown() -> None:
 
 
 @given(json_values)
-def test_indenting_changes_only_the_space_between(value: Any) -> None:
+def test_indentation_changes_only_whitespace(value: Any) -> None:
     compact = json.dumps(value, separators=(",", ":"))
     indented = indent_json(compact)
     assert indented is not None
     assert json.loads(indented) == value
-    # Strings hold no line ends, so this takes off exactly what was put in.
+    # JSON strings contain no line ends, so this removes exactly the indentation.
     assert re.sub(r'\n *|("(?:[^"\\]|\\.)*":) ', r"\1", indented) == compact
 
 
-def test_what_is_not_json_is_not_indented() -> None:
+def test_invalid_json_is_not_indented() -> None:
     assert indent_json(b"<html>") is None
     assert indent_json(b"\xff") is None
     assert indent_json("[" * 100_000) is None
 
 
 @given(st.text())
-def test_nothing_shown_can_steer_a_terminal(text: str) -> None:
+def test_output_cannot_control_a_terminal(text: str) -> None:
     shown = escape_controls(text)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
 
 
-def test_columns_are_cut_then_left_out_then_given_up() -> None:
+def test_narrow_tables_truncate_then_omit_columns_then_use_blocks() -> None:
     columns = [Column("ID"), Column("NAME", flexible=5), Column("URL", rank=1, flexible=6)]
     rows = [["1234567890", "a long name", "https://example.com/"]]
     assert fit(columns, rows, None) == [(0, 10), (1, 11), (2, 20)]
@@ -139,7 +139,7 @@ def test_a_cell_has_exactly_its_width(text: str, width: int, right: bool) -> Non
     | st.text(st.characters(exclude_categories=[])),
     st.booleans(),
 )
-def test_json_is_json_whatever_is_in_it_and_steers_no_terminal(
+def test_any_value_is_valid_json_that_cannot_control_a_terminal(
     value: Any,
     ascii_only: bool,  # noqa: FBT001
 ) -> None:
@@ -156,7 +156,7 @@ def test_json_is_json_whatever_is_in_it_and_steers_no_terminal(
         assert shown == value
 
 
-def test_controls_in_a_payload_that_is_shown_as_it_was_given_are_escaped() -> None:
+def test_control_characters_in_a_payload_are_escaped() -> None:
     payload = '{"a": "\x9b31m \x7f \u202e 😀"}'.encode()
     trigger = Trigger(ID, "default", "a.b", payload, NOW, ())
     for ascii_only in (False, True):

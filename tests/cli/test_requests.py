@@ -60,7 +60,7 @@ async def test_a_preview_shows_the_request_and_sends_nothing(
         assert receiver.count() == 0
 
 
-async def test_a_number_too_long_to_be_stored_is_refused_and_not_rounded(
+async def test_a_number_too_long_to_store_is_refused(
     commands: Commands,
 ) -> None:
     body = '{"kind": "json", "content": {"id": 12345678901234567890123}}'
@@ -71,7 +71,7 @@ async def test_a_number_too_long_to_be_stored_is_refused_and_not_rounded(
     assert "Integer exceeds 64-bit range" in refused.err
 
 
-async def test_a_preview_that_cannot_be_made_says_why(commands: Commands) -> None:
+async def test_a_failed_preview_reports_the_reason(commands: Commands) -> None:
     async with Receiver(default=Respond()) as receiver:
         reaction = await create(commands, receiver)
         refused = await commands.run("reactions", "preview", reaction)
@@ -90,7 +90,7 @@ async def test_an_event_cannot_be_read_where_there_is_no_standard_input(
         await read_standard_input()
 
 
-async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
+async def test_a_test_sends_one_request_and_sets_the_exit_code(
     commands: Commands,
 ) -> None:
     async with Receiver(default=Respond(body=b"thanks")) as receiver:
@@ -114,7 +114,7 @@ async def test_a_test_makes_one_call_and_its_exit_code_says_how_it_went(
         assert (await commands.json("logs", "list"))["items"] == []
 
 
-async def test_a_reaction_is_shown_with_all_that_it_asks_for(commands: Commands) -> None:
+async def test_show_prints_all_options_of_a_reaction(commands: Commands) -> None:
     async with Receiver() as receiver:
         reaction = await create(
             commands,
@@ -149,9 +149,7 @@ async def test_a_reaction_is_shown_with_all_that_it_asks_for(commands: Commands)
         ("reactions", "preview", "x", "--event", '{"password": "hunter2"}'),
     ],
 )
-async def test_what_was_given_in_the_wrong_place_is_not_repeated(
-    commands: Commands, arguments: tuple[str, ...]
-) -> None:
+async def test_errors_omit_misplaced_values(commands: Commands, arguments: tuple[str, ...]) -> None:
     """It may be a secret."""
     refused = await commands.run(*arguments)
     assert refused.code == 2

@@ -1,4 +1,4 @@
-"""Secrets on the command line: made, shown once, rotated, encrypted anew."""
+"""Secrets on the command line: create, print once, rotate and re-encrypt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(database_url: str) -> Callable[..., Any]:
 
 @pytest.fixture
 async def identity(command: Callable[..., Any]) -> str:
-    """The id of a reaction with something secret in it."""
+    """The id of a reaction with secrets."""
     made = await command(
         *("reactions", "create", "--name", "r", "--url", URL, "--header", "Cookie: hunter2"),
         *("--generate-secret", "--json"),
@@ -45,7 +45,7 @@ async def identity(command: Callable[..., Any]) -> str:
     return str(made.object["id"])
 
 
-async def test_a_rotation_shows_the_new_secret_this_once(
+async def test_a_rotation_prints_the_new_secret_once(
     command: Callable[..., Any], identity: str
 ) -> None:
     made = (await command("reactions", "rotate-secret", identity, "--json")).object
@@ -80,7 +80,7 @@ async def test_a_rotation_takes_a_secret_and_a_time(
     assert (refused.code, "swordfish" in refused.err) == (2, False)
 
 
-async def test_secrets_are_shown_by_the_command_that_is_for_it_and_no_other(
+async def test_only_the_secrets_command_prints_secrets(
     command: Callable[..., Any], identity: str
 ) -> None:
     shown = (await command("reactions", "secrets", identity, "--json")).object
@@ -107,7 +107,7 @@ async def test_secrets_are_shown_by_the_command_that_is_for_it_and_no_other(
     assert again == shown
 
 
-async def test_a_secret_made_by_an_update_stands_beside_the_former(
+async def test_an_update_adds_a_secret_to_the_previous_ones(
     command: Callable[..., Any], identity: str
 ) -> None:
     ended = await command("reactions", "update", identity, "--generate-secret")
@@ -117,9 +117,7 @@ async def test_a_secret_made_by_an_update_stands_beside_the_former(
     assert shown["secrets"][0]["secret"] in ended.out
 
 
-async def test_everything_is_encrypted_with_another_key(
-    command: Callable[..., Any], identity: str
-) -> None:
+async def test_reencrypt_uses_the_first_key(command: Callable[..., Any], identity: str) -> None:
     printed = await call("secrets", "generate-key")
     other = printed.out.strip()
     assert Cipher([other]).has_keys
@@ -135,7 +133,7 @@ async def test_everything_is_encrypted_with_another_key(
     assert (without.code, "generate-key" in without.err) == (2, True)
 
 
-async def test_the_doctor_says_what_is_not_encrypted_and_what_cannot_be_opened(
+async def test_doctor_reports_unencrypted_and_undecryptable_secrets(
     command: Callable[..., Any], identity: str
 ) -> None:
     async def finding(keys: str) -> dict[str, Any]:
@@ -156,7 +154,7 @@ async def test_the_doctor_says_what_is_not_encrypted_and_what_cannot_be_opened(
     assert "generate-key" in none["advice"]
 
 
-async def test_keys_are_not_shown_by_config_show(command: Callable[..., Any]) -> None:
+async def test_config_show_redacts_keys(command: Callable[..., Any]) -> None:
     for arguments in ((), ("--json",), ("--explain",)):
         ended = await command("config", "show", *arguments)
         assert KEY not in ended.out
@@ -164,6 +162,6 @@ async def test_keys_are_not_shown_by_config_show(command: Callable[..., Any]) ->
 
 
 def test_worker_processes_are_given_the_keys() -> None:
-    """As they are, on their standard input."""
+    """They arrive unredacted on standard input."""
     settings = load_settings(secrets={"keys": [KEY]})
     assert Settings(**json.loads(_dumped(settings))).secrets.texts() == (KEY,)

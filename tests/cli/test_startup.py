@@ -36,7 +36,7 @@ WRITING = frozenset(
 
 
 def imported(code: str) -> set[str]:
-    """The top-level modules that a program has imported when it ends."""
+    """Return the top-level modules that a program imports."""
     report = "import json, sys; sys.stderr.write(chr(10) + json.dumps(sorted(sys.modules)))"
     ended = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
@@ -54,7 +54,7 @@ def command(*arguments: str) -> str:
     ["import delivery", command("--version"), command("--help"), command(), command("-h")],
     ids=["import", "version", "help", "no arguments", "short help"],
 )
-def test_import_version_and_help_import_nothing_heavy(code: str) -> None:
+def test_import_version_and_help_import_no_heavy_module(code: str) -> None:
     modules = imported(code)
     assert "delivery" in modules
     assert not HEAVY & modules
@@ -69,7 +69,7 @@ def test_import_version_and_help_import_nothing_heavy(code: str) -> None:
         *(("secrets", "--help"), ("migrate", "--help")),
     ],
 )
-def test_the_help_of_a_command_imports_nothing_of_the_engine(arguments: tuple[str, ...]) -> None:
+def test_the_help_of_a_command_imports_no_engine_module(arguments: tuple[str, ...]) -> None:
     modules = imported(command(*arguments))
     assert not ENGINE & modules
     assert not {name for name in modules if name.startswith(("delivery.service", "delivery.store"))}
@@ -96,7 +96,7 @@ async def filled(database_url: str) -> str:
     ids=["jobs", "jobs as JSON", "logs", "triggers", "reactions"],
 )
 @pytest.mark.anyio
-async def test_a_command_that_reads_imports_only_what_it_shows(
+async def test_a_read_command_imports_only_the_modules_it_needs(
     filled: str, arguments: tuple[str, ...], *, redacts: bool, signs: bool
 ) -> None:
     """Hold what commands import: `redacts` and `signs` allow modules that they show values with."""
@@ -121,7 +121,7 @@ async def test_a_command_that_reads_imports_only_what_it_shows(
 
 
 @pytest.mark.parametrize(("given", "freezes"), [("", True), ('["--version"]', False)])
-def test_only_the_program_itself_ends_without_a_search_for_garbage(
+def test_only_the_program_itself_skips_the_last_garbage_collection(
     given: str, *, freezes: bool
 ) -> None:
     code = (

@@ -33,7 +33,7 @@ STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 
 async def delivered(database_url: str) -> UUID:
-    """A job with such a response, and with a payload, names and headers of the same kind."""
+    """Create a job with hostile text in its response, payload, names and headers."""
     odd = HOSTILE.decode().replace("\x07", "")
     async with serving(answering(RESPONSE)) as server, engine_on(database_url) as engine:
         await engine.reactions.create(
@@ -49,7 +49,7 @@ async def delivered(database_url: str) -> UUID:
 
 
 async def at_a_terminal(*arguments: str, encoding: str) -> str:
-    """The output of a command in a terminal of 200 columns."""
+    """Return the output of a command in a terminal of 200 columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     process = await asyncio.create_subprocess_exec(
@@ -74,7 +74,7 @@ async def at_a_terminal(*arguments: str, encoding: str) -> str:
     return written.decode(encoding)
 
 
-async def test_nothing_that_an_endpoint_says_steers_a_terminal(database_url: str) -> None:
+async def test_an_endpoint_cannot_control_a_terminal(database_url: str) -> None:
     log_id = await delivered(database_url)
     show = ("logs", "show", str(log_id))
     for encoding, command in (

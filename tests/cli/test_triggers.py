@@ -1,4 +1,4 @@
-"""`delivery triggers`, ids given in part, and waits that name the missing worker."""
+"""`delivery triggers`, partial ids, and a note about a missing worker."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_wait_for_a_failing_endpoint_reports_the_failure_as_text_and_as_
     assert error["living_workers"] == 1
 
 
-async def test_every_command_that_takes_an_id_takes_its_end(
+async def test_every_id_argument_accepts_final_digits(
     commands: Commands, database_url: str
 ) -> None:
     async with Receiver() as receiver:
@@ -130,7 +130,7 @@ async def test_every_command_that_takes_an_id_takes_its_end(
             assert ended.code == 0, (command, ended.err)
 
 
-async def test_the_end_of_an_id_of_something_else_is_recognised(commands: Commands) -> None:
+async def test_final_digits_of_another_kind_of_id_are_recognised(commands: Commands) -> None:
     trigger = await commands.json("trigger", "x")
     for command in (("jobs", "show"), ("logs", "show"), ("reactions", "show")):
         ended = await commands.run(*command, trigger["id"][-12:])

@@ -1,4 +1,4 @@
-"""Waiting ends when all jobs have ended, and says how."""
+"""Waits end after all jobs finish, and print their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 ONCE = '{"max_attempts": 1}'
 
 
-async def test_a_trigger_waits_for_its_jobs_when_told_to(database_url: str) -> None:
+async def test_trigger_wait_waits_for_its_jobs(database_url: str) -> None:
     options = ("--database-url", database_url, *LOOPBACK)
     async with Receiver() as receiver:
         for name, path in (("well", "/well"), ("badly", "/badly")):
@@ -42,7 +42,7 @@ async def test_without_a_matching_reaction_there_is_nothing_to_wait_for(database
     assert "No reaction matches" in ended.err
 
 
-async def test_one_of_several_jobs_that_is_not_there_is_said_on_one_line(
+async def test_a_missing_job_among_several_is_one_line(
     database_url: str,
 ) -> None:
     absent = [str(uuid4()), str(uuid4())]
@@ -51,7 +51,7 @@ async def test_one_of_several_jobs_that_is_not_there_is_said_on_one_line(
     assert json.loads(ended.err)["error"]["code"] == "not_found"
 
 
-async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(database_url: str) -> None:
+async def test_a_timeout_for_several_jobs_exits_with_5(database_url: str) -> None:
     options = ("--database-url", database_url)
     await call("reactions", "create", "--name", "x", "--url", "https://example.com/", *options)
     jobs = [(await call("trigger", "a", "--json", *options)).object["jobs"][0] for _ in range(2)]
@@ -63,7 +63,7 @@ async def test_waiting_for_several_ends_with_5_when_none_is_done_in_time(databas
     assert "no worker is running; start one with `delivery worker`" in error
 
 
-async def test_waiting_for_nothing_is_wrong_usage() -> None:
+async def test_a_wait_without_ids_is_a_usage_error() -> None:
     ended = await call("jobs", "wait")
     assert ended.code == 2
     assert "no job id given" in ended.err

@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 CEILINGS: dict[str, Ceiling] = {
     "bench": Ceiling(rate=29.8, opening=49, mood=36),
     "tests": Ceiling(rate=17.2, opening=0, mood=1),
-    "tests/cli": Ceiling(rate=36.8, opening=8, mood=14),
     "tests/engine": Ceiling(rate=25.8, opening=15, mood=19),
     "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
     "tests/support": Ceiling(rate=15.6, opening=7, mood=33),
