@@ -1,4 +1,4 @@
-"""The engine doing the same work, in its own process: `python -m bench.engine URL JOBS`."""
+"""The engine with the same work as the floor: `python -m bench.engine URL JOBS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import delivery
 
-# Imported before the time is taken: the library imports it only when a worker starts.
+# Imported before the timing starts: the library imports it only when a worker starts.
 import delivery.engine.worker
 from bench.run import in_own_process
 from delivery.models import JobStatus
@@ -19,20 +19,20 @@ __all__ = ["deliver_all"]
 
 
 async def deliver_all(database_url: str, jobs: int) -> None:
-    """Deliver everything that is in the database, with the default settings."""
+    """Deliver all jobs in the database with the default settings."""
     left = jobs
     done = asyncio.Event()
     async with delivery.connect(database_url, http={"allowed_networks": ["127.0.0.0/8"]}) as engine:
-        tell_others = engine._finished.settled  # noqa: SLF001 - see below
+        notify = engine._finished.settled  # noqa: SLF001 - see below
 
         def count(batch: list[Settlement]) -> None:
             nonlocal left
-            tell_others(batch)
+            notify(batch)
             left -= sum(settlement.status == JobStatus.SUCCEEDED for settlement in batch)
             if left <= 0:
                 done.set()
 
-        # Asking the database whether all is done would be work that the floor does not have.
+        # A query that asks whether all jobs are done would be work that the floor does not have.
         engine._finished.settled = count  # type: ignore[method-assign] # noqa: SLF001
         async with engine.workers():
             await done.wait()

@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[2]
 # raised or added; a module that moves takes its figures along.
 # `python -m tests.support.prose --ceilings` prints the table.
 CEILINGS: dict[str, Ceiling] = {
-    "bench": Ceiling(rate=29.9, opening=49, mood=36),
     "delivery/cli": Ceiling(rate=18.3, opening=24, mood=35),
     "delivery/embedded": Ceiling(rate=18.0, opening=6, mood=6),
     "delivery/engine": Ceiling(rate=20.8, opening=31, mood=38),
