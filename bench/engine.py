@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import delivery
 
 # Imported before the timing starts: the library imports it only when a worker starts.
 import delivery.engine.worker
 from bench.run import in_own_process
+from delivery.engine.events import ResultsWritten
 from delivery.models import JobStatus
-
-if TYPE_CHECKING:
-    from delivery.store.settlements import Settlement
 
 __all__ = ["deliver_all"]
 
@@ -23,17 +20,16 @@ async def deliver_all(database_url: str, jobs: int) -> None:
     left = jobs
     done = asyncio.Event()
     async with delivery.connect(database_url, http={"allowed_networks": ["127.0.0.0/8"]}) as engine:
-        notify = engine._finished.settled  # noqa: SLF001 - see below
 
-        def count(batch: list[Settlement]) -> None:
+        def count(written: ResultsWritten) -> None:
             nonlocal left
-            notify(batch)
-            left -= sum(settlement.status == JobStatus.SUCCEEDED for settlement in batch)
+            left -= sum(result.status == JobStatus.SUCCEEDED for result in written.results)
             if left <= 0:
                 done.set()
 
         # A query that asks whether all jobs are done would be work that the floor does not have.
-        engine._finished.settled = count  # type: ignore[method-assign] # noqa: SLF001
+        # So would be the objects of the public event.
+        engine._events.on(ResultsWritten, count)  # noqa: SLF001
         async with engine.workers():
             await done.wait()
 

@@ -100,7 +100,7 @@ def _format(value: object) -> str:
 
 def _peers(figures: Mapping[str, Any]) -> str:
     parts = []
-    formatted = _Formatted(figures)
+    text = _Formatted(figures)
     for key, rate in figures.items():
         name = key.removesuffix("_per_s")
         if name in {key, "engine"}:
@@ -109,7 +109,7 @@ def _peers(figures: Mapping[str, Any]) -> str:
             parts.append(f"{name} could not be run")
         else:
             parts.append(
-                f"{formatted[key]}/s by {name} {formatted[f'{name}_version']} on {formatted[f'{name}_runtime']}"
-                f" (the engine is {formatted[f'{name}_ratio']} times as fast)"
+                f"{text[key]}/s by {name} {text[f'{name}_version']} on {text[f'{name}_runtime']}"
+                f" (the engine is {text[f'{name}_ratio']} times as fast)"
             )
-    return f"{formatted['engine_per_s']}/s by the engine; " + "; ".join(parts)
+    return f"{text['engine_per_s']}/s by the engine; " + "; ".join(parts)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from delivery.engine.events import JobsSettled, ReactionHealthChanged, SettledJob
     from delivery.errors import (
         AddressInUse,
         DatabaseError,
@@ -89,6 +90,7 @@ __all__ = [
     "Job",
     "JobStatus",
     "JobTimeout",
+    "JobsSettled",
     "MissingKey",
     "NoTransaction",
     "NotFound",
@@ -97,6 +99,7 @@ __all__ = [
     "RateLimit",
     "Reaction",
     "ReactionHealth",
+    "ReactionHealthChanged",
     "ReactionState",
     "Redirect",
     "RequestPreview",
@@ -104,6 +107,7 @@ __all__ = [
     "RetryStrategy",
     "SchemaMismatch",
     "Settings",
+    "SettledJob",
     "SignatureKind",
     "SignatureProblem",
     "SigningSecret",
@@ -123,6 +127,11 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "delivery.engine.events": (
+        "JobsSettled",
+        "ReactionHealthChanged",
+        "SettledJob",
+    ),
     "delivery.errors": (
         "AddressInUse",
         "DatabaseError",

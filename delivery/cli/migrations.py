@@ -1,4 +1,4 @@
-"""`delivery migrate`: bring the database schema up to date."""
+"""`delivery migrate` and `delivery maintain`: the schema, its partitions, and old rows."""
 
 # Without `from __future__ import annotations`: cyclopts reads the annotations.
 
@@ -8,8 +8,9 @@ from cyclopts import Parameter
 
 from delivery.cli.options import COMMON, Common, load
 from delivery.errors import InvalidInput
+from delivery.wording import counted
 
-__all__ = ["migrate"]
+__all__ = ["maintain", "migrate"]
 
 
 async def migrate(
@@ -66,3 +67,19 @@ async def migrate(
     for role in grant_read:
         common.output.line(f"{role} may read")
     common.output.line(f"the schema is at version {state.version}")
+
+
+async def maintain(*, common: Common = COMMON) -> None:
+    """Make the partitions of the days ahead, and forget workers that are long gone.
+
+    Running workers do this every hour. The command is for databases that have producers only, for
+    instance as a daily cron job. It needs the rights of a worker, see `delivery migrate --grant`.
+    """
+    from delivery.service.database import maintain_database, name_database
+
+    settings = load(common)
+    made = await maintain_database(settings)
+    if common.json:
+        common.output.json({"database": name_database(settings), "partitions_made": made})
+    else:
+        common.output.line(f"made {counted(made, 'partition')}")

@@ -47,6 +47,11 @@ COMMANDS: Final = (
         "Bring the database schema up to date, and make the partitions of the days ahead.",
     ),
     Command(
+        "maintain",
+        "delivery.cli.migrations:maintain",
+        "Make the partitions of the days ahead, and forget workers that are long gone.",
+    ),
+    Command(
         "doctor",
         "delivery.cli.doctor.command:doctor",
         "Check everything that deliveries need; exit code 1 if something is wrong.",

@@ -1,12 +1,12 @@
-"""The four hands a job passes through, and those who keep house: one role a file.
+"""The parts of a worker, one role per file.
 
-`fan_out` writes triggers and jobs, `dispatcher` claims, `sender` makes the calls, `settler` writes
-what happened; `heartbeat` and `reaper` see to dead workers, `audit` to forgotten jobs, `keeper` to
-partitions, `listener` wakes the dispatcher, and `worker` wires them together, starts them, and
-stops them gracefully. The settler writes by `settle_writer` and keeps waiting results in `parked`;
-`telling` and `disabling` see to what results announce.
+A job passes through the consumer of the queue (`delivery.queue.consumer`), which claims it;
+`intake`, which loads its call or settles it if it must not run; `executor`, which runs it in a task
+with a runner of `runners`; and the settler of `settling`, which writes its result. `fan_out` writes
+triggers with their jobs before that.
 
-What they decide is decided in pure functions: `lanes` (which lane is given how much), `results`
-(what is recorded), `refused` (what is recorded of a result that the database refuses), and
-`delivery.policy`.
+The background roles run in a `RoleGroup`: `heartbeat`, `lease_audit`, `reaper`, `endpoint_health`,
+`announcements`, `maintenance` and, in every engine, `watch`. `worker` connects all parts, and
+starts and stops them. The parts inform each other and the user through the bus of `events`; calls
+that happen for every delivery are direct.
 """

@@ -1,4 +1,4 @@
-"""How many calls a process makes at once: fewer while it is short of files, memory or ports."""
+"""Limit of concurrent calls, which falls while the process is short of files, memory or ports."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["ConcurrencyLimit", "within_files"]
 logger = logging.getLogger(__name__)
 
 _SAME_BURST: Final = 0.5
-"""Seconds in which further shortages are those of the same calls, and lower nothing again."""
+"""Seconds in which further shortages belong to the same calls, and do not lower the limit again."""
 _QUIET: Final = 2.0
-"""Seconds without a shortage after which twice as many calls are made."""
+"""Seconds without a shortage after which the limit doubles."""
 
 
 def within_files(worker: WorkerSettings, shares: FileShares) -> WorkerSettings:
-    """Return the settings with as many calls at once as there are files for.
+    """Return the settings with no more concurrent calls than there are files for.
 
-    A quarter of the sockets is left to slow calls, so that endpoints that hang do not stop others.
+    A quarter of the sockets is reserved for slow calls: endpoints that hang must not stop others.
     """
     concurrency = min(worker.concurrency, max(shares.sockets * 3 // 4, 1))
     slow = min(worker.slow_concurrency, max(shares.sockets - concurrency, 0))
@@ -33,8 +33,8 @@ def within_files(worker: WorkerSettings, shares: FileShares) -> WorkerSettings:
         return worker
     logger.log(
         logging.WARNING if concurrency < worker.concurrency else logging.INFO,
-        "this process may open %s files: up to %d calls are made at once, and %d slow ones beyond"
-        " these, rather than %d and %d as set; `ulimit -n` raises the limit",
+        "this process may open %s files: it makes up to %d concurrent calls and %d additional slow"
+        " ones, instead of %d and %d as set; `ulimit -n` raises the limit",
         shares.limit,
         concurrency,
         slow,
@@ -45,13 +45,13 @@ def within_files(worker: WorkerSettings, shares: FileShares) -> WorkerSettings:
 
 
 class ConcurrencyLimit:
-    """The bound on calls at once.
+    """Limit of concurrent calls.
 
     A shortage halves it. Without another shortage for a while it doubles, up to its original value.
 
     Args:
-        most: The bound while nothing is short.
-        on_more: Called when more calls may be made.
+        most: Limit without a shortage.
+        on_more: Function to call when more calls may be made.
     """
 
     def __init__(self, most: int, on_more: Callable[[], None]) -> None:
@@ -60,16 +60,16 @@ class ConcurrencyLimit:
         self._lowered_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.limit = most
-        """Calls at once now."""
+        """Present limit."""
 
     def lower(self, in_flight: int, reason: str | None) -> None:
-        """Note that a call could not be made, while so many were in flight."""
+        """Note that a call failed for lack of a resource, with the number of calls in flight."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._timer is None:
             logger.warning(
-                "this process is short of something (%s): it makes fewer calls for a while, and"
-                " jobs go back to the queue with their attempts",
+                "this process lacks a resource (%s): it makes fewer calls for a while, and jobs"
+                " return to the queue with their attempts",
                 reason,
             )
         else:
@@ -93,5 +93,5 @@ class ConcurrencyLimit:
             self._timer = asyncio.get_running_loop().call_later(_QUIET, self._raise)
         else:
             self._timer = None
-            logger.info("the shortage is over: up to %d calls are made at once again", self._most)
+            logger.info("the shortage is over: up to %d concurrent calls again", self._most)
         self._on_more()

@@ -1,8 +1,8 @@
-"""Keeps how reactions stand: gathers what calls said, judges, writes, and tells of what changed.
+"""Tracking of endpoint health: collect results, update the circuit breaker, publish changes.
 
-Only reactions whose calls fail, or failed lately, are looked at. What was gathered is judged a few
-times a second, for all workers together: each judgement locks the reaction and begins from what the
-last one, whoever made it, has written.
+Only reactions whose calls fail, or failed recently, are tracked. Their observations are judged a
+few times a second, for all workers together: each judgement locks the reaction and begins with the
+health that the last judgement of any worker has written.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import LanePaused, LanesLimited
 from delivery.models import EngineEventType, ReactionState
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.endpoint_health import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from delivery.clock import Clock
     from delivery.engine.announcements import Announcements
+    from delivery.engine.events import EventBus
     from delivery.settings import HealthSettings
     from delivery.store.driver.connection import Pool
     from delivery.store.endpoint_health import LockedHealth
@@ -43,12 +45,12 @@ __all__ = ["EndpointHealthTracker", "rules_of"]
 logger = logging.getLogger(__name__)
 
 _GATHERING: Final = 0.1
-"""Seconds for which answers are gathered: many calls of a reaction may end in them."""
+"""Seconds for which observations are collected: many calls of a reaction may end in them."""
 
 _UNTIL_WRITTEN: Final = 1.0
-"""Seconds in which what was gathered is surely written."""
+"""Seconds until observations are certainly written."""
 
-_AT_ONCE: Final = 200
+_BATCH: Final = 200
 """Reactions judged in one transaction."""
 
 _NOTHING: Final = Observed()
@@ -58,22 +60,20 @@ _MAX_BACKOFF: Final = 5.0
 
 
 def rules_of(settings: HealthSettings) -> HealthRules:
-    """The settings as the pure functions take them."""
+    """Return the settings in the form of the pure functions."""
     names = (field.name for field in dataclasses.fields(HealthRules))
     return HealthRules(**{name: getattr(settings, name) for name in names})
 
 
 class EndpointHealthTracker:
-    """Judges the reactions whose calls this process makes.
+    """Role that tracks the endpoints of the reactions whose calls this worker makes.
 
     Args:
-        pool: Where to read and write.
-        clock: Tells when calls end and pauses are over.
-        rules: What to judge by.
-        telling: Announces changes.
-        on_held: Called with lanes that must be claimed from by their limits from now on.
-        on_asked: Called with a lane that is to be left alone at once, and for how many seconds;
-            until that is written for all workers.
+        pool: Database.
+        clock: Dates the ends of calls and pauses.
+        rules: Rules of the judgement.
+        announcements: Announces changes.
+        events: Receives lanes that must rest or that got limits.
     """
 
     def __init__(
@@ -81,20 +81,18 @@ class EndpointHealthTracker:
         pool: Pool,
         clock: Clock,
         rules: HealthRules,
-        telling: Announcements,
-        on_held: Callable[[Iterable[UUID]], None],
-        on_asked: Callable[[UUID, float], None],
+        announcements: Announcements,
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._rules = rules
-        self._telling = telling
-        self._on_held = on_held
-        self._on_asked = on_asked
+        self._announcements = announcements
+        self._events = events
         self.observed: dict[UUID, Observed] = {}
-        """What was gathered, by reaction; those that are not here need not be told of successes."""
+        """Observations by reaction. Successes of other reactions need not be reported."""
         self._open: set[UUID] = set()
-        """Reactions with an open circuit when they were last judged here."""
+        """Reactions whose circuit was open at the last judgement here."""
         self._work = asyncio.Event()
         self._failures = RepeatedLogs(logger)
 
@@ -108,9 +106,9 @@ class EndpointHealthTracker:
         *,
         early: bool,
     ) -> None:
-        """Take the outcome of a call and its duration in seconds; `early`: see `is_early`.
+        """Add the outcome of a call and its duration in seconds; for `early` see `is_early`.
 
-        A success is taken only where there is something to forget.
+        A success is added only if the reaction has other observations.
         """
         before = self.observed.get(reaction_id)
         if before is None:
@@ -122,18 +120,20 @@ class EndpointHealthTracker:
             before, version, call_result, now - lasted, now, retry_after, early=early
         )
         if reaction_id in self._open and call_result in {CallResult.FAILED, CallResult.OVERLOADED}:
-            # A probe has failed; without this others would be made until that is written.
-            self._on_asked(reaction_id, min(self._rules.probe_after, _UNTIL_WRITTEN))
+            # A probe has failed. Without this pause, others would start until that is written.
+            seconds = min(self._rules.probe_after, _UNTIL_WRITTEN)
+            self._events.emit(LanePaused(reaction_id, seconds))
         if after.retry_after is not None and after.retry_after != before.retry_after:
-            self._on_asked(reaction_id, min(after.retry_after - now, _UNTIL_WRITTEN))
+            seconds = min(after.retry_after - now, _UNTIL_WRITTEN)
+            self._events.emit(LanePaused(reaction_id, seconds))
         self._work.set()
 
     def heal(self, reaction_ids: Iterable[UUID]) -> None:
-        """Note that reactions which are recorded as failing have had a job settled."""
+        """Note that reactions recorded as failing had a job settled."""
         for reaction_id in reaction_ids:
             observed = self.observed.get(reaction_id, Observed())
             self.observed[reaction_id] = dataclasses.replace(observed, worked=True)
-        self._work.set()
+            self._work.set()
 
     async def run(self) -> None:
         """Judge until cancelled."""
@@ -141,35 +141,35 @@ class EndpointHealthTracker:
         while True:
             await self._work.wait()
             await asyncio.sleep(backoff)
-            gathered = dict(islice(self.observed.items(), _AT_ONCE))
-            # Kept while they are judged: until that is written, nothing else than their being here
-            # says that successes count.
+            gathered = dict(islice(self.observed.items(), _BATCH))
+            # They remain here until the judgement is written: only reactions that are here count
+            # successes.
             for reaction_id in gathered:
-                # At the end, so that others come first next time.
+                # At the end, so that others come first the next time.
                 del self.observed[reaction_id]
                 self.observed[reaction_id] = _NOTHING
             self._work.clear()
             try:
                 await self._judge_all(gathered)
             except CONNECTION_ERRORS as error:
-                self._take_back(gathered)
+                self._restore(gathered)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
                 logger.warning(
-                    "the health of reactions could not be written (%s); trying again in %.1f s",
+                    "cannot write the health of reactions (%s); retrying in %.1f s",
                     error,
                     backoff,
                 )
             else:
                 backoff = _GATHERING
-                self._let_go(gathered)
+                self._remove_quiet(gathered)
             if self.observed:
                 self._work.set()
 
     async def _judge_all(self, gathered: dict[UUID, Observed]) -> None:
-        """Judge all of them, and each alone if one of them makes that fail.
+        """Judge all of these reactions; if one of them makes that fail, each one alone.
 
-        Those that are judged alone are taken out of `gathered` one by one, so that what an error
-        leaves in it is not written.
+        Reactions that were judged alone are removed from `gathered`, so that after an error it
+        contains the ones that were not written.
         """
         try:
             await self._judge(gathered)
@@ -180,23 +180,23 @@ class EndpointHealthTracker:
                 for reaction_id in list(gathered):
                     await self._judge_all({reaction_id: gathered[reaction_id]})
                     del gathered[reaction_id]
-                    self._let_go([reaction_id])
+                    self._remove_quiet([reaction_id])
                 return
             (reaction_id,) = gathered
             self._failures.error(
                 f"the health of reaction {reaction_id} cannot be judged or written: {error};"
-                " its calls go on as if nothing had been observed",
+                " its calls continue without it",
                 error,
             )
 
-    def _let_go(self, reaction_ids: Iterable[UUID]) -> None:
-        """Forget reactions of which nothing has been observed since they were judged."""
+    def _remove_quiet(self, reaction_ids: Iterable[UUID]) -> None:
+        """Remove reactions without observations since they were judged."""
         for reaction_id in reaction_ids:
             if self.observed[reaction_id] is _NOTHING:
                 del self.observed[reaction_id]
 
-    def _take_back(self, gathered: dict[UUID, Observed]) -> None:
-        """Keep what could not be written; what came in since is the newer."""
+    def _restore(self, gathered: dict[UUID, Observed]) -> None:
+        """Restore observations that could not be written, below the newer ones."""
         for reaction_id, before in gathered.items():
             since = self.observed[reaction_id]
             if since is _NOTHING:
@@ -220,10 +220,10 @@ class EndpointHealthTracker:
             locked = await endpoint_health.lock(
                 connection, {each: observed.version for each, observed in gathered.items()}
             )
-            for reaction_id, stands in locked.items():
-                if stands.state is ReactionState.ENABLED and stands.is_about_it:
-                    change = judge(stands.health, gathered[reaction_id], self._rules, now)
-                    if change.health != stands.health:
+            for reaction_id, each in locked.items():
+                if each.state is ReactionState.ENABLED and each.is_about_it:
+                    change = judge(each.health, gathered[reaction_id], self._rules, now)
+                    if change.health != each.health:
                         changes[reaction_id] = change
             if not changes:
                 return
@@ -236,17 +236,18 @@ class EndpointHealthTracker:
                 if change.event_type is EngineEventType.REACTION_DISABLED
             }
             if disabled:
-                await self._telling.disable_within(connection, disabled)
+                await self._announcements.disable_within(connection, disabled)
             for reaction_id, change in changes.items():
                 if change.event_type is not None and reaction_id not in disabled:
-                    await self._telling.announce_within(
+                    await self._announcements.announce_within(
                         connection,
                         change.event_type,
                         reaction_id,
                         locked[reaction_id],
                         change.health,
                     )
-        self._on_held(each for each, change in changes.items() if change.health.paused_until)
+        paused = [each for each, change in changes.items() if change.health.paused_until]
+        self._events.emit(LanesLimited(paused))
         if len(self._open) >= _KEPT:
             self._open.clear()
         self._open.update(each for each, change in changes.items() if change.health.openings)
@@ -257,16 +258,16 @@ class EndpointHealthTracker:
             _log(reaction_id, locked[reaction_id], change, now)
 
 
-def _reason(stands: Health, now: float) -> str:
-    days = (now - (stands.failing_since or now)) / 86_400
-    return f"{stands.failures} calls in a row have failed, over {days:.1f} days"
+def _reason(health: Health, now: float) -> str:
+    days = (now - (health.failing_since or now)) / 86_400
+    return f"{health.failures} calls in a row have failed, over {days:.1f} days"
 
 
-def _log(reaction_id: UUID, stands: LockedHealth, change: Change, now: float) -> None:
-    name = f"reaction {reaction_id} ({stands.name})"
+def _log(reaction_id: UUID, locked: LockedHealth, change: Change, now: float) -> None:
+    name = f"reaction {reaction_id} ({locked.name})"
     if change.event_type is EngineEventType.REACTION_FAILING:
         logger.warning(
-            "%s: %d calls in a row have failed; tried again in %.0f s",
+            "%s: %d calls in a row have failed; retrying in %.0f s",
             name,
             change.health.failures,
             change.health.paused_until - now,

@@ -4,10 +4,10 @@ Each producer matches against its own copy of a tenant's reactions, so that the 
 the one that writes. The statement writes only if that copy is current; otherwise the copy is read
 again and the statement repeated.
 
-The copy that all triggers of the process share holds only what was read on the engine's own
-connections outside of a transaction that may have changed reactions. A caller's transaction may see
-other reactions, because it has changed some or because its snapshot is older. Then they are read in
-it, and used for this one write only.
+The copy that all triggers of the process share is read on the engine's own connections only,
+outside of transactions that may have changed reactions. A caller's transaction may see other
+reactions, because it has changed some or because its snapshot is older. Then they are read in that
+transaction, and used for this one write only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from delivery.message.request.payload import decode_payload
 from delivery.models import Trigger
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.matching import MatchEntry, Matcher
-from delivery.store.arrivals import FanOut, write_fan_out
+from delivery.store.arrivals import FanOut, NewJob, NewTrigger, write_fan_out
 from delivery.store.catalogs import load_catalog
 from delivery.store.driver.transaction import after_commit, transaction
 
@@ -54,7 +54,7 @@ _ROWS_A_STATEMENT: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class TriggerDraft:
-    """A trigger that was checked and is to be written; None: the reaction's, or now."""
+    """Checked trigger to write. None stands for the value of the reaction, or for now."""
 
     type: str
     payload: bytes
@@ -63,9 +63,9 @@ class TriggerDraft:
     priority: int | None
     deadline: datetime | None
     stored_payload: bytes | None = None
-    """The payload as it is stored; None: as it is."""
+    """Payload in its stored form, if that differs."""
     is_own: bool = False
-    """Whether the engine itself raises it: then `*` does not match."""
+    """True for the engine's own triggers, which `*` does not match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,21 @@ class _TenantCopy:
     version: int
     matcher: Matcher[CatalogEntry]
     is_private: bool = False
-    """Whether it was read in a transaction that may see other reactions than everybody else."""
+    """True if it was read in a transaction that may see other reactions."""
 
 
 @dataclass(slots=True)
 class _Part:
-    """What one statement writes."""
+    """Rows of one statement."""
 
     rows: FanOut
-    triggers: list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]] = field(default_factory=list)
-    """The triggers' rows, and the ids of the jobs of each."""
+    triggers: list[tuple[NewTrigger, tuple[UUID, ...]]] = field(default_factory=list)
+    """Rows of the triggers, with the ids of their jobs."""
     lanes: set[LaneKey] = field(default_factory=set)
 
 
 class FanOutWriter:
-    """Writes triggers with their jobs, and wakes dispatchers for them."""
+    """Writer of triggers with their jobs, which wakes consumers for them."""
 
     def __init__(self, pool: Pool, ids: IdFactory, waker: Waker) -> None:
         self._pool = pool
@@ -98,7 +98,7 @@ class FanOutWriter:
         self._complaints = RepeatedLogs(logger, every=60.0)
 
     async def write(self, tenant_id: str, drafts: Sequence[TriggerDraft]) -> list[Trigger]:
-        """Write all of them, or none, in a transaction of their own."""
+        """Write all of them, or none, in a separate transaction."""
         if len(drafts) == 1:
             written, lanes = await self._write_all(
                 self._pool, tenant_id, drafts, self._shared(self._pool, tenant_id)
@@ -140,7 +140,7 @@ class FanOutWriter:
         """Write all of them in a transaction of the engine's, which may have changed reactions."""
 
         async def read(_outdated: _TenantCopy | None) -> _TenantCopy:
-            # Not on the pool: waiting for a second connection while holding one could be for ever.
+            # Not on the pool: waiting for a second connection while holding one may never end.
             return await self._read_private(connection, tenant_id)
 
         written, lanes = await self._write_all(connection, tenant_id, drafts, read)
@@ -166,14 +166,14 @@ class FanOutWriter:
         drafts: Sequence[TriggerDraft],
         read: Callable[[_TenantCopy | None], Awaitable[_TenantCopy]],
     ) -> tuple[list[Trigger], set[LaneKey]]:
-        """Write them.
+        """Write triggers with their jobs.
 
         Args:
-            executor: Where to write.
-            tenant_id: The tenant of the triggers.
-            drafts: What to write.
-            read: Gives the tenant's reactions, at first for None, and then again for each copy that
-                was not current.
+            executor: Connection or pool.
+            tenant_id: Tenant of the triggers.
+            drafts: Triggers.
+            read: Returns the reactions of the tenant, first for None, and then again for each copy
+                that was not current.
         """
         written: list[Trigger] = []
         lanes: set[LaneKey] = set()
@@ -184,7 +184,7 @@ class FanOutWriter:
             rest = drafts[len(written) + len(planned.triggers) :]
             write = write_fan_out(executor, planned.rows)
             if rest:
-                # The server works on one part while the next is put together.
+                # The server writes one part while the next is planned.
                 async with _meanwhile(write) as writing:
                     following = await self._plan(tenant_id, copy, rest)
                     created_at = await writing
@@ -204,14 +204,14 @@ class FanOutWriter:
     async def _plan(
         self, tenant_id: str, copy: _TenantCopy, drafts: Sequence[TriggerDraft]
     ) -> _Part:
-        """As many of the drafts as fit one statement, with their jobs and the lanes of these."""
+        """Return the rows of as many drafts as fit one statement, with their jobs and lanes."""
         fan_out = FanOut(tenant_id, copy.version)
         part = _Part(fan_out)
         keys = part.lanes
         for draft in drafts:
             trigger_id = self._ids.new()
             stored = draft.payload if draft.stored_payload is None else draft.stored_payload
-            row = (trigger_id, draft.type, stored)
+            row = NewTrigger(trigger_id, draft.type, stored)
             jobs = []
             for reaction in await self._matching(tenant_id, copy, draft):
                 job_id = job_id_for(trigger_id, reaction.id)
@@ -219,7 +219,7 @@ class FanOutWriter:
                 jobs.append(job_id)
                 keys.add((reaction.id, priority))
                 fan_out.jobs.append(
-                    (
+                    NewJob(
                         job_id,
                         trigger_id,
                         reaction.id,
@@ -232,7 +232,8 @@ class FanOutWriter:
                     )
                 )
             fan_out.triggers.append(row)
-            part.triggers.append(((trigger_id, draft.type, draft.payload), tuple(jobs)))
+            given = row if stored is draft.payload else row._replace(payload=draft.payload)
+            part.triggers.append((given, tuple(jobs)))
             if len(fan_out.triggers) + len(fan_out.jobs) >= _ROWS_A_STATEMENT:
                 break
         return part
@@ -240,7 +241,7 @@ class FanOutWriter:
     async def _matching(
         self, tenant_id: str, copy: _TenantCopy, draft: TriggerDraft
     ) -> list[CatalogEntry]:
-        """Return the reactions that the draft concerns; other work goes on between conditions."""
+        """Return the reactions that match the draft; other work runs between conditions."""
         found = None
         for found in copy.matcher.search(
             draft.type, lambda: decode_payload(draft.payload), by_name=draft.is_own
@@ -278,7 +279,7 @@ class FanOutWriter:
     async def _read(self, executor: Executor | CallersTransaction, tenant_id: str) -> _TenantCopy:
         catalog = await load_catalog(executor, tenant_id)
         for reaction_id, fault in catalog.faults:
-            self._faults.error(f"reaction {reaction_id} is not stored as it should be: {fault}")
+            self._faults.error(f"the stored form of reaction {reaction_id} is invalid: {fault}")
         matcher = Matcher(
             [MatchEntry(entry, entry.event_types, entry.condition) for entry in catalog.entries]
         )
@@ -287,10 +288,10 @@ class FanOutWriter:
 
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Start work and run the block beside it; if the block fails, cancel the work."""
+    """Start work, and run the block concurrently; if the block fails, cancel the work."""
     task = asyncio.create_task(work)
     try:
-        # Inside the block: if this is cancelled, the work must end too.
+        # Inside the try: if this is cancelled, the work must end too.
         await asyncio.sleep(0)
         yield task
     except BaseException:
@@ -308,7 +309,6 @@ def _read(task: asyncio.Task[Any]) -> None:
 
 
 def _trigger(
-    tenant_id: str, row: tuple[UUID, str, bytes], created_at: datetime, jobs: tuple[UUID, ...]
+    tenant_id: str, row: NewTrigger, created_at: datetime, jobs: tuple[UUID, ...]
 ) -> Trigger:
-    trigger_id, event_type, payload = row
-    return Trigger(trigger_id, tenant_id, event_type, payload, created_at, jobs)
+    return Trigger(row.id, tenant_id, row.event_type, row.payload, created_at, jobs)

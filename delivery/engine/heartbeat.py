@@ -1,8 +1,7 @@
-"""Says that this process is alive, and knows when others may have given it up.
+"""Heartbeat of a worker, and the time for which the worker certainly holds its leases.
 
-A worker whose heartbeat was not written for `dead_after` seconds may have been reaped: it must not
-start a call it holds, since another worker may already be making it. `held` answers that without
-I/O.
+A worker whose heartbeat was not written for `dead_after` seconds may have been reaped. It must not
+start a job that it holds, since another worker may already run it. `held` checks that without I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import LeasesConfirmed
 from delivery.errors import StatementTimeout
 from delivery.store import workers
 from delivery.store.driver.failures import CONNECTION_ERRORS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from delivery.clock import Clock
+    from delivery.engine.events import EventBus
     from delivery.store.driver.connection import Pool
     from delivery.store.workers import WorkerIdentity
 
@@ -28,13 +29,14 @@ __all__ = ["Heartbeat"]
 logger = logging.getLogger(__name__)
 
 _SURE: Final = 0.8
-"""The part of `dead_after` for which a worker trusts in its last heartbeat."""
+"""Part of `dead_after` for which a worker relies on its last heartbeat."""
 
 
 class Heartbeat:
-    """Renews this worker's row every `interval` seconds, then awaits `after_beat`.
+    """Role that renews the row of this worker every `interval` seconds, then awaits `after_beat`.
 
-    When leases are surely the worker's own again, `on_held` is called: calls may wait for that.
+    The event `LeasesConfirmed` follows when the worker certainly holds its leases again: jobs may
+    wait for that.
 
     One heartbeat may take so long that a second one, on a new connection, still comes in time.
     """
@@ -48,7 +50,7 @@ class Heartbeat:
         interval: float,
         dead_after: float,
         after_beat: Callable[[], Awaitable[None]],
-        on_held: Callable[[], None],
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._identity = identity
@@ -56,22 +58,22 @@ class Heartbeat:
         self._interval = interval
         self._dead_after = dead_after
         self._after_beat = after_beat
-        self._on_held = on_held
+        self._events = events
         self._first_limit = self._limit = max((dead_after * _SURE - interval) / 2, interval / 4)
         self._pause = min(interval, self._limit / 4)
         """Seconds before the next heartbeat after one that failed."""
         self._valid_until = 0.0
 
     def held(self) -> bool:
-        """Whether what this worker has leased is surely still its own."""
-        # Unlike `time.monotonic`, this clock also counts while the machine sleeps, as others do.
+        """Return whether this worker certainly holds its leases."""
+        # Unlike `time.monotonic`, this clock also counts while the machine sleeps.
         return self._clock.steady() < self._valid_until
 
     async def beat(self) -> None:
         """Write the heartbeat once.
 
         Raises:
-            DatabaseError: if the database cannot be written to, or does not respond in time.
+            DatabaseError: The database cannot be written to, or does not respond in time.
         """
         asked_at = self._clock.steady()
         try:
@@ -79,8 +81,8 @@ class Heartbeat:
             with urgent():
                 async with asyncio.timeout(self._limit):
                     await workers.beat(self._pool, self._identity, self._clock)
-                    # Leases are checked before the worker counts as alive again: they may be
-                    # another's by now.
+                    # Leases are checked before the worker counts as alive again: other workers may
+                    # have taken them over.
                     await self._after_beat()
         except TimeoutError as error:
             self._pool.distrust(self._limit)
@@ -88,24 +90,24 @@ class Heartbeat:
                 f"the database did not respond to the heartbeat within {self._limit:.1f} s; check"
                 " the network, the server's load and its locks"
             )
-            # A server that is slow, and not silent, needs longer than this.
+            # A slow server needs more time than this.
             self._limit = min(self._limit * 2, self._dead_after)
             raise StatementTimeout(message) from error
         self._limit = self._first_limit
         was_held = self.held()
-        # Others count from the moment the row was written, which is not before `asked_at`.
+        # Other workers count from the write of the row, which is not before `asked_at`.
         self._valid_until = asked_at + self._dead_after * _SURE
         if not was_held:
-            self._on_held()
+            self._events.emit(LeasesConfirmed())
 
     async def run(self) -> None:
-        """Keep the heartbeat up until cancelled."""
+        """Write heartbeats until cancelled."""
         failed = False
         while True:
             try:
                 await self.beat()
             except CONNECTION_ERRORS as error:
-                logger.warning("the heartbeat could not be written: %s", error)
+                logger.warning("cannot write the heartbeat: %s", error)
                 failed = True
                 await asyncio.sleep(self._pause)
             else:

@@ -1,4 +1,4 @@
-"""Compares leases with the jobs that this process holds, lease by lease and job by job."""
+"""Audit of leases: comparison with the jobs that this worker holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from delivery.engine.events import emit_results
 from delivery.queue.windows import CallEnd
 from delivery.store import leases
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
-    from delivery.engine.dispatcher import Dispatcher
+    from delivery.engine.events import EventBus
+    from delivery.engine.executor import Executor
+    from delivery.engine.intake import Intake
     from delivery.engine.reaper import Reaper
-    from delivery.engine.sender import Sender
     from delivery.engine.settling.settler import Settler
+    from delivery.queue.consumer import JobConsumer
     from delivery.queue.held_leases import HeldJob, HeldLeases
     from delivery.store.driver.connection import Pool
 
@@ -26,18 +29,18 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseAudit:
-    """Looks after each heartbeat for leases and jobs that one side knows and the other does not.
+    """Finds and repairs differences between the leases here and in the database.
 
-    - A lease that is held here and gone in the database was reaped: its waiting calls must not
+    - A lease that is held here and gone in the database was reaped: its waiting jobs must not
       start.
-    - A lease in the database that is unknown here, twice in a row, is a claim of which the response
-      was lost: its jobs go back.
-    - A job that is unsettled in a lease held here, and that no part of this process has in hand,
-      twice in a row, was forgotten by a mistake of the engine's own: it is taken over. The other
-      jobs of its lease are left alone.
+    - A lease in the database that is unknown here, twice in a row, belongs to a claim whose
+      response was lost: its jobs return to the queue.
+    - An unsettled job of a lease held here that no part of this worker has, twice in a row, was
+      forgotten because of an error in the engine: it is taken over. The other jobs of its lease
+      remain as they are.
 
-    `look` only compares: it is part of the heartbeat, so nothing in it may wait for a lock. `run`
-    repairs the differences, with a bounded wait for locks.
+    `compare` runs with each heartbeat, so it never waits for a lock. `run` repairs the
+    differences, with a bounded wait for locks.
     """
 
     def __init__(
@@ -45,31 +48,35 @@ class LeaseAudit:
         pool: Pool,
         worker_id: UUID,
         held: HeldLeases,
-        dispatcher: Dispatcher,
-        sender: Sender,
+        consumer: JobConsumer,
+        intake: Intake,
+        executor: Executor,
         settler: Settler,
         reaper: Reaper,
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._worker_id = worker_id
         self._held = held
-        self._dispatcher = dispatcher
-        self._sender = sender
+        self._consumer = consumer
+        self._intake = intake
+        self._executor = executor
         self._settler = settler
         self._reaper = reaper
+        self._events = events
         self._unknown: set[UUID] = set()
         self._forgotten: set[HeldJob] = set()
         self._to_recover: set[UUID] = set()
         self._to_take_over: set[HeldJob] = set()
         self._found = asyncio.Event()
 
-    async def look(self) -> None:
+    async def compare(self) -> None:
         """Compare once, and leave a difference found twice in a row to `run`.
 
-        What cannot be repaired now is found again next time.
+        A difference that cannot be repaired now is found again by the next comparison.
 
         Raises:
-            DatabaseError: if the leases cannot be read.
+            DatabaseError: The leases cannot be read.
         """
         await self._compare_leases()
         self._compare_jobs()
@@ -77,12 +84,12 @@ class LeaseAudit:
             self._found.set()
 
     async def run(self) -> None:
-        """Repair what the last comparison found, until cancelled."""
+        """Repair the differences of the last comparison, until cancelled."""
         while True:
             await self._found.wait()
             self._found.clear()
-            # A comparison during a repair finds again what is being repaired, so each lease is
-            # looked up again right before its own repair.
+            # A comparison during a repair finds the same difference again, so each lease is checked
+            # again right before its own repair.
             for lease_id in list(self._to_recover):
                 await self._repair(lease_id, self._recover)
             for lease_id in {lease_id for lease_id, _ in self._to_take_over}:
@@ -91,7 +98,7 @@ class LeaseAudit:
     async def _repair(self, lease_id: UUID, repair: Callable[[UUID], Awaitable[None]]) -> None:
         try:
             await repair(lease_id)
-        except Exception as error:  # noqa: BLE001 - one lease must not hold up the others
+        except Exception as error:  # noqa: BLE001 - one lease must not block the others
             await self._reaper.after_refusal(lease_id, error)
 
     async def _compare_leases(self) -> None:
@@ -99,20 +106,20 @@ class LeaseAudit:
         owned = await leases.owned_by(self._pool, self._worker_id)
         reaped = (open_before & self._held.open()) - owned
         if reaped:
-            self._sender.drop(reaped)
+            self._executor.drop(reaped)
             for lease_id in reaped:
                 self._held.given_up(lease_id)
         unknown = owned - self._held.known() - open_before
         self._to_recover, self._unknown = unknown & self._unknown, unknown
 
     def _compare_jobs(self) -> None:
-        # No await within this: jobs go from hand to hand between two steps of the event loop.
-        in_hand = {
-            *self._dispatcher.in_hand(),
-            *self._sender.in_hand(),
-            *self._settler.in_hand(),
+        # No await here: jobs move from part to part between two steps of the event loop.
+        present = {
+            *self._intake.jobs(),
+            *self._executor.jobs(),
+            *self._settler.jobs(),
         }
-        forgotten = self._held.forgotten(in_hand)
+        forgotten = self._held.forgotten(present)
         self._to_take_over, self._forgotten = forgotten & self._forgotten, forgotten
 
     async def _recover(self, lease_id: UUID) -> None:
@@ -132,12 +139,11 @@ class LeaseAudit:
         self._to_take_over.difference_update(pairs)
         for settlement in settlements:
             if not jobs[settlement.job_id]:
-                # It never left the sender, and is still counted there among the jobs of its lane.
-                self._dispatcher.job_left(settlement.lane, CallEnd.NOT_CALLED)
-        self._dispatcher.settled(settlements)
+                # The job never left the executor, so its lane still counts it.
+                self._consumer.finished(settlement.lane, CallEnd.NOT_CALLED)
+        emit_results(self._events, settlements, ())
         logger.critical(
-            "%d jobs of lease %s were held, but no part of the worker had them in hand: they run"
-            " again",
+            "%d jobs of lease %s were held, but no part of the worker had them: they run again",
             len(settlements),
             lease_id,
         )

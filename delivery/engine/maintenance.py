@@ -1,4 +1,4 @@
-"""Housekeeping of workers: partitions for the days ahead, and workers that are long gone."""
+"""Maintenance of the database: partitions for the days ahead, and rows of old workers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from delivery.store import partitions, workers
 from delivery.store.driver.failures import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
-    from delivery.store.driver.connection import Pool
+    from delivery.store.driver.connection import Connection, Pool
 
-__all__ = ["Maintenance"]
+__all__ = ["Maintenance", "maintain"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +21,22 @@ _REPEATED_AFTER: Final = 3600.0
 """Seconds after which the same failure is logged again."""
 
 
-class Maintenance:
-    """Does its round every `interval` seconds, and sooner after one that failed.
+async def maintain(database: Connection | Pool, days_ahead: int) -> int:
+    """Do one round, and return the number of partitions that were made.
 
-    Nothing rests on a single round: partitions are made days before they are needed. So a failure
-    is logged, and stops nothing.
+    Raises:
+        DatabaseError: The database refuses a statement.
+    """
+    made = await partitions.ensure_partitions(database, days_ahead)
+    await workers.forget_old(database)
+    return made
+
+
+class Maintenance:
+    """Role of workers that does a round every `interval` seconds, and sooner after a failure.
+
+    No single round matters, since partitions are made days before they are needed. A failure is
+    logged and stops nothing.
     """
 
     def __init__(
@@ -38,17 +49,16 @@ class Maintenance:
         self._logs = RepeatedLogs(logger, every=_REPEATED_AFTER)
 
     async def round(self) -> bool:
-        """Do a round; log a failure and return False."""
+        """Do one round; log a failure and return False."""
         try:
-            made = await partitions.ensure_partitions(self._pool, self._days_ahead)
-            if made:
-                logger.info("made %d partitions", made)
-            await workers.forget_old(self._pool)
+            made = await maintain(self._pool, self._days_ahead)
         except CONNECTION_ERRORS as error:
             reason = str(error) or type(error).__name__
             if self._logs.is_due(reason):
                 logger.warning("partitions for the days ahead could not be made: %s", reason)
             return False
+        if made:
+            logger.info("made %d partitions", made)
         self._logs.forget()
         return True
 

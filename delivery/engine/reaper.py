@@ -1,8 +1,8 @@
-"""Brings back the jobs of workers that died.
+"""Reaper: returns the jobs of dead workers to the queue.
 
-A worker is held to be dead when its heartbeat did not change while this reaper watched it, without
-a gap, for `dead_after` seconds of its own monotonic clock. Neither a clock that jumps nor an outage
-of the database, during which nobody's heartbeat could be written, makes a living worker look dead.
+A worker is considered dead when its heartbeat did not change while this reaper watched it, without
+a gap, for `dead_after` seconds of the reaper's monotonic clock. Neither a clock that jumps nor an
+outage of the database, in which no heartbeat can be written, makes a living worker look dead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import emit_results
 from delivery.errors import ReadOnlyDatabase
 from delivery.models import FailureKind, JobStatus, Outcome
 from delivery.policy.lost_jobs import after_stall
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
-    from delivery.engine.announcements import Announcements, Tell
+    from delivery.engine.announcements import Announce, Announcements
+    from delivery.engine.events import EventBus
     from delivery.store.driver.connection import Connection, Pool
     from delivery.store.driver.failures import Cause
     from delivery.store.leases import UnsettledJob
@@ -43,7 +45,7 @@ _LOST: Final = "the worker died before the result was recorded; the request may 
 
 
 class Reaper:
-    """Watches those who hold leases, and settles the leases of the dead."""
+    """Role that watches the holders of leases, and settles the leases of dead workers."""
 
     def __init__(
         self,
@@ -51,7 +53,8 @@ class Reaper:
         worker_id: UUID,
         clock: Clock,
         ids: IdFactory,
-        telling: Announcements,
+        announcements: Announcements,
+        events: EventBus,
         *,
         interval: float,
         dead_after: float,
@@ -61,16 +64,17 @@ class Reaper:
         self._worker_id = worker_id
         self._clock = clock
         self._ids = ids
-        self._telling = telling
+        self._announcements = announcements
+        self._events = events
         self._interval = interval
         self._dead_after = dead_after
         self._max_stalls = max_stalls
         self._reported: Cause | None = None
-        """Why leases were refused, as far as it was reported."""
+        """Last cause that was logged for refused leases."""
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
-        """Per holder: the heartbeat as last seen, and since when it has been that."""
-        self._paused_at = 0.0
-        """When the last look, with all that followed from it, was over."""
+        """Last heartbeat of each holder, and the time since which it has not changed."""
+        self._checked_at = 0.0
+        """End of the last round."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -78,12 +82,12 @@ class Reaper:
             try:
                 for worker_id, seen_at in await self._dead_holders():
                     await self._reap(worker_id, seen_at)
-                self._paused_at = time.monotonic()
+                self._checked_at = time.monotonic()
             except CONNECTION_ERRORS as error:
                 self._watched.clear()
                 if isinstance(error, ReadOnlyDatabase):
                     self._pool.expire()
-                logger.warning("leases could not be looked through: %s", text_of(error))
+                logger.warning("cannot check the leases of other workers: %s", text_of(error))
             await asyncio.sleep(self._interval)
 
     async def _dead_holders(self) -> list[tuple[UUID, datetime | None]]:
@@ -91,10 +95,10 @@ class Reaper:
         holders = await leases.holders(self._pool)
         answered_at = time.monotonic()
         late = answered_at - asked_at > self._dead_after / 2
-        unwatched = asked_at - self._paused_at > self._dead_after / 2 + self._interval
+        unwatched = asked_at - self._checked_at > self._dead_after / 2 + self._interval
         if late or unwatched:
-            # A response this late says that the database did not respond to others either; after a
-            # pause this long nobody knows whether it did.
+            # With such a late response, other workers may not have got theirs either. After such a
+            # long pause, that is unknown.
             self._watched.clear()
         watched: dict[UUID, tuple[datetime | None, float]] = {}
         for worker_id, seen_at in holders.items():
@@ -111,7 +115,7 @@ class Reaper:
         ]
 
     async def _reap(self, worker_id: UUID, seen_at: datetime | None) -> None:
-        """Settle the leases of a worker; one that is refused holds up no others."""
+        """Settle the leases of a worker; a refused one does not block the others."""
         lost = 0
         refused: list[UUID] = []
         while (jobs := await self._reap_lease(worker_id, seen_at, refused)) is not None:
@@ -124,31 +128,36 @@ class Reaper:
     async def _reap_lease(
         self, worker_id: UUID, seen_at: datetime | None, refused: list[UUID]
     ) -> int | None:
-        """Settle one of its leases, but none of the refused ones.
+        """Settle one lease of a worker, except the refused ones.
 
-        Returns the number of jobs lost with it, or None if there is none left.
+        Returns:
+            The number of jobs lost with the lease. None without another lease.
         """
         lease_id: UUID | None = None
 
-        async def work(connection: Connection, tell: Tell) -> int | None:
+        async def work(connection: Connection, announce: Announce) -> list[Settlement] | None:
             nonlocal lease_id
             lease_id = await leases.lock_dead(connection, worker_id, seen_at, refused)
             if lease_id is None:
                 return None
-            # A statement of its own: its snapshot must be newer than any settling before the lock.
+            # A separate statement: its snapshot must be newer than all results before the lock.
             jobs = await leases.unsettled(connection, lease_id)
             lost = [self._lost(lease_id, job, _LOST) for job in jobs]
-            await self._settle_lease(connection, tell, worker_id, lease_id, lost)
-            return len(jobs)
+            await self._settle_lease(connection, announce, worker_id, lease_id, lost)
+            return lost
 
         try:
-            return await self._telling.transact(work)
+            lost = await self._announcements.transact(work)
         except CONNECTION_ERRORS as error:
             if lease_id is None or is_passing(error):
                 raise
             refused.append(lease_id)
             await self.after_refusal(lease_id, error)
             return 0
+        if lost is None:
+            return None
+        emit_results(self._events, lost, ())
+        return len(lost)
 
     async def after_refusal(self, lease_id: UUID, error: BaseException) -> None:
         """Report why a lease could not be settled, once per cause; make missing partitions."""
@@ -156,8 +165,8 @@ class Reaper:
         if cause != self._reported:
             self._reported = cause
             logger.critical(
-                "the jobs of lease %s cannot be brought back now; this is tried again, and reported"
-                " once: %s",
+                "cannot return the jobs of lease %s to the queue; retrying; further errors are not"
+                " logged: %s",
                 lease_id,
                 text_of(error),
             )
@@ -165,44 +174,44 @@ class Reaper:
             try:
                 await partitions.ensure_partitions(self._pool, _ENSURED_DAYS)
             except CONNECTION_ERRORS as failed:
-                logger.info("partitions could not be made: %s", text_of(failed))
+                logger.info("cannot make partitions: %s", text_of(failed))
 
     async def recover(self, lease_id: UUID) -> None:
-        """Hand back a lease of this worker's own of which it never learned what is in it.
+        """Return the jobs of a claim of this worker whose response was lost.
 
-        That is a claim that was committed although its answer was lost. Its calls were never made.
+        The claim was committed, but its jobs never reached the worker, so no call was made.
         """
 
-        async def work(connection: Connection, tell: Tell) -> int | None:
+        async def work(connection: Connection, announce: Announce) -> int | None:
             await limit_lock_waits(connection)
             if not await leases.lock_own(connection, lease_id, self._worker_id):
                 return None
             jobs = await leases.unsettled(connection, lease_id)
             handed_back = [self._handed_back(lease_id, job) for job in jobs]
-            await self._settle_lease(connection, tell, self._worker_id, lease_id, handed_back)
+            await self._settle_lease(connection, announce, self._worker_id, lease_id, handed_back)
             return len(jobs)
 
-        jobs = await self._telling.transact(work)
+        jobs = await self._announcements.transact(work)
         self._reported = None
         if jobs is not None:
-            logger.warning("%d jobs of an unanswered claim go back to the queue", jobs)
+            logger.warning("%d jobs of a claim whose response was lost return to the queue", jobs)
 
     async def take_over(
         self, lease_id: UUID, forgotten: Mapping[UUID, bool], *, finished: bool
     ) -> list[Settlement]:
-        """Settle forgotten jobs in a lease of this worker's own, and none of the others in it.
+        """Settle forgotten jobs in a lease of this worker, and none of the other jobs in it.
 
         Args:
-            lease_id: The lease.
-            forgotten: The jobs, and whether their calls have begun. One that has may have been
-                received, so its attempt is logged as lost; one that has not goes back as it was.
-            finished: Whether no other job of the lease is unsettled.
+            lease_id: Lease.
+            forgotten: Forgotten jobs. True for a job whose call has begun: the request may have
+                been received, so the attempt is logged as lost. Other jobs return as they were.
+            finished: True if no other job of the lease is unsettled.
 
         Returns:
-            The settled jobs.
+            The results that were written.
         """
 
-        async def work(connection: Connection, tell: Tell) -> list[Settlement]:
+        async def work(connection: Connection, announce: Announce) -> list[Settlement]:
             await limit_lock_waits(connection)
             if not await leases.lock_own(connection, lease_id, self._worker_id):
                 return []
@@ -214,18 +223,18 @@ class Reaper:
                 if job.job_id in forgotten
             ]
             await self._settle_lease(
-                connection, tell, self._worker_id, lease_id, settlements, finished=finished
+                connection, announce, self._worker_id, lease_id, settlements, finished=finished
             )
             return settlements
 
-        settlements = await self._telling.transact(work)
+        settlements = await self._announcements.transact(work)
         self._reported = None
         return settlements
 
     async def _settle_lease(
         self,
         connection: Connection,
-        tell: Tell,
+        announce: Announce,
         worker_id: UUID,
         lease_id: UUID,
         settlements: list[Settlement],
@@ -237,7 +246,7 @@ class Reaper:
                 connection, worker_id, settlements, [lease_id] if finished else []
             )
             if settled.exhausted:
-                await tell(connection, settled.exhausted)
+                await announce(connection, settled.exhausted)
         elif finished:
             await leases.remove(connection, lease_id)
 

@@ -1,4 +1,4 @@
-"""Watches the clock and the partitions in every engine, also in one that only produces."""
+"""Watch over the database's clock and the partitions, in every engine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["DatabaseWatch", "partitions_alarm"]
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the machine's own clocks, which cost nothing."""
+_CHECK_EVERY: Final = 1.0
+"""Seconds between two checks of the machine's own clocks, which cost nothing."""
 _READ_EVERY: Final = 15.0
-"""Seconds for which a reading of the database's clock is good enough. Heartbeats read it too."""
+"""Seconds for which a reading of the database's clock is valid. Heartbeats read it too."""
 _COUNT_EVERY: Final = 3600.0
-"""Seconds between two counts of the partitions that are left."""
+"""Seconds between two counts of the remaining partitions."""
 _FIRST_COUNT: Final = 5.0
-"""Seconds until the first count: a worker that starts makes missing partitions before that."""
+"""Seconds until the first count. A starting worker makes missing partitions before that."""
 
 
 def partitions_alarm(days_left: int, days_ahead: int) -> str | None:
-    """Return a warning about the partitions left; None if there are enough.
+    """Return a warning about the remaining partitions; None if there are enough.
 
-    Partitions are made `days_ahead` days in advance, every day one more. When fewer than half are
-    left, nobody has made any for days.
+    Partitions are made `days_ahead` days in advance, one more every day. Fewer than half of them
+    mean that none have been made for days.
 
     Args:
         days_left: Days after today that have partitions; -1 if today has none.
@@ -53,14 +53,14 @@ def partitions_alarm(days_left: int, days_ahead: int) -> str | None:
 
 
 class DatabaseWatch:
-    """Reads the database's clock before the last reading is too old, and counts partitions.
+    """Role of every engine that reads the database's clock regularly and counts partitions.
 
     It writes nothing, and retries failed reads.
 
     Args:
-        pool: The database.
-        clock: Takes the readings.
-        days_ahead: The setting `partitions.days_ahead`.
+        pool: Database.
+        clock: Clock that receives the readings.
+        days_ahead: Setting `partitions.days_ahead`.
     """
 
     def __init__(self, pool: Pool, clock: Clock, *, days_ahead: int) -> None:
@@ -72,7 +72,7 @@ class DatabaseWatch:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_CHECK_EVERY)
             try:
                 if self._clock.is_stale(_READ_EVERY):
                     await workers.synchronise(self._pool, self._clock)
@@ -81,7 +81,7 @@ class DatabaseWatch:
                     await self.count()
             except CONNECTION_ERRORS as error:
                 # Statements report the outage themselves; retry in a second.
-                logger.debug("the database's clock could not be read: %s", error)
+                logger.debug("cannot read the database's clock: %s", error)
 
     async def count(self) -> None:
         """Log an error if the partitions will run out soon."""

@@ -1,4 +1,4 @@
-"""Pauses in work that consists of many parts, some of which may be long."""
+"""Pauses in long work that consists of many parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECONDS_A_TURN: Final = 0.002
 
 
 class LoopYielder:
-    """Lets the event loop do other work after about two milliseconds."""
+    """Pauses for other work of the event loop, about every two milliseconds."""
 
     __slots__ = ("_began",)
 

@@ -1,4 +1,4 @@
-"""The leases this process holds, and which of their jobs are not settled yet."""
+"""Leases that this worker holds, and their unsettled jobs."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
 __all__ = ["HeldJob", "HeldLeases"]
 
 HeldJob: TypeAlias = "tuple[UUID, UUID]"
-"""A lease and a job in it."""
+"""Ids of a lease and of a job in it."""
 
 
 class HeldLeases:
-    """The unsettled jobs of each lease; None while its claim is under way and they are not known.
+    """Unsettled jobs by lease. None for a lease whose claim is under way.
 
-    Jobs are kept one by one rather than counted: a result that is added twice, or that is lost,
-    must never let a lease be removed while a job in it is unsettled.
+    Ids are stored, not numbers of jobs: a result that is added twice, or lost, must never let a
+    lease be removed while a job in it is unsettled.
     """
 
     def __init__(self) -> None:
         self._unsettled: dict[UUID, dict[UUID, bool] | None] = {}
-        """Per lease its jobs, and whether their calls have begun."""
+        """For each lease, its jobs. True for jobs whose calls have begun."""
 
     def opening(self, lease_id: UUID) -> None:
-        """Note that a claim into this lease is about to be sent."""
+        """Note that a claim into this lease will be sent."""
         self._unsettled[lease_id] = None
 
     def opened(self, lease_id: UUID, jobs: Iterable[UUID]) -> None:
-        """Note what the claim gave; a claim of nothing makes no lease."""
+        """Note the jobs of a claim; an empty claim makes no lease."""
         held = dict.fromkeys(jobs, False)
         if held:
             self._unsettled[lease_id] = held
@@ -38,24 +38,25 @@ class HeldLeases:
             self._unsettled.pop(lease_id, None)
 
     def begun(self, lease_id: UUID, job_id: UUID) -> None:
-        """Note that a job's call begins."""
+        """Note that the call of a job begins."""
         jobs = self._unsettled.get(lease_id)
         if jobs is not None and job_id in jobs:
             jobs[job_id] = True
 
     def has_begun(self, lease_id: UUID, job_id: UUID) -> bool:
-        """Whether the call of an unsettled job has begun."""
+        """Return whether the call of an unsettled job has begun."""
         jobs = self._unsettled.get(lease_id)
         return jobs is not None and jobs.get(job_id, False)
 
     def given_up(self, lease_id: UUID) -> None:
-        """Forget a lease whose claim failed (the audit finds it if it exists) or was reaped."""
+        """Forget a lease that was reaped or whose claim failed; the audit finds it if it exists."""
         self._unsettled.pop(lease_id, None)
 
     def finished_with(self, settled: Iterable[Sequence[Any]]) -> list[UUID]:
-        """The leases that have nothing left once settlements of these jobs are written.
+        """Return the leases without unsettled jobs once these settlements are written.
 
-        A lease and a job are the first two fields of each; this runs once per delivery.
+        The first two fields of a settlement are its lease and its job. They are read by position,
+        since this runs for every delivery.
         """
         settling: dict[UUID, set[UUID]] = {}
         for each in settled:
@@ -71,7 +72,7 @@ class HeldLeases:
         ]
 
     def settled(self, settled: Iterable[Sequence[Any]]) -> None:
-        """Take jobs with written settlements off their leases; one with none left is forgotten."""
+        """Remove settled jobs from their leases, and leases without unsettled jobs."""
         unsettled = self._unsettled
         for each in settled:
             jobs = unsettled.get(each[0])
@@ -81,15 +82,15 @@ class HeldLeases:
                     del unsettled[each[0]]
 
     def known(self) -> set[UUID]:
-        """All leases held or about to be."""
+        """Return all leases, including those whose claims are under way."""
         return set(self._unsettled)
 
     def open(self) -> set[UUID]:
-        """The leases whose claim was answered."""
+        """Return the leases whose claims have returned."""
         return {lease_id for lease_id, jobs in self._unsettled.items() if jobs is not None}
 
     def forgotten(self, in_hand: set[HeldJob]) -> set[HeldJob]:
-        """The unsettled jobs that are not among those that a part of the process has in hand."""
+        """Return the unsettled jobs that no part of the worker has."""
         return {
             held
             for lease_id, jobs in self._unsettled.items()

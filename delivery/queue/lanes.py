@@ -1,12 +1,12 @@
-"""Which lanes have due work, and how much each may be given: the dispatcher's book, without I/O.
+"""Book of the lanes with due work, and the number of jobs to claim from each; without I/O.
 
-A lane is a reaction (or, for direct jobs, a tenant and origin). The book never counts what waits;
-it knows only which lanes were seen with due jobs, by a sweep, a wake-up or a timer, until a claim
-takes fewer than it asked for. Lanes take turns; one that is woken after it had nothing to do goes
-before those that have a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that may
-not be given anything now is set aside, so skipping it costs nothing, however much waits in it. A
-lane without responses is in doubt: it is asked for a job that failed before, if one is
-due, because that shows more about the endpoint than one more new job.
+A lane is a reaction (or, for direct jobs, a tenant and origin). The book does not count waiting
+jobs. It knows the lanes that a sweep, a wake-up or a timer found due, until a claim returns fewer
+jobs than it asked for. Lanes take turns. A lane that is woken after it was empty goes before lanes
+with a backlog, as in fair queuing with sparse flows (RFC 8290). A lane that must wait is set aside,
+so that skipping it costs nothing even with a long backlog. A lane without responses is
+in doubt: the book asks for a job of it that failed before, if one is due, because that shows more
+about the endpoint than another new job.
 """
 
 from __future__ import annotations
@@ -29,64 +29,63 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "LaneBook", "Retry", "share"]
 
 _FIRST_ASK: Final = 2
-"""Jobs asked of a lane of which nothing is known: one, and whether there are more."""
+"""Jobs to ask of an unknown lane: one, and a second to learn whether there are more."""
 
 _QUANTUM: Final = 20
-"""Jobs asked of a lane in one turn while others wait for theirs."""
+"""Jobs to ask of a lane in one turn while other lanes wait."""
 
 _GATHERING: Final = 0.01
-"""Seconds that a lane with little room waits for more, so that claims are not of one job each."""
+"""Seconds that a lane with little room waits for more room, to avoid claims of single jobs."""
 
 _BLOCKED_FOR: Final = 0.25
-"""Seconds after which a lane is looked at again that calls of other workers keep at its limit."""
+"""Seconds after which a lane is tried again that calls of other workers hold at its limit."""
 
 _SLACK: Final = 0.25
-"""Seconds that a job may become visible after its time and still be seen by the next claim; what
-takes longer, a long transaction, is found by a sweep."""
+"""Seconds that a job may become visible after its time and still be found by the next claim. Jobs
+of longer transactions are found by a sweep."""
 
 _KEPT: Final = 100_000
 
 _RETRIES_KEPT: Final = 16
-"""Due times of retries that are remembered for a lane in doubt."""
+"""Number of retries that are remembered for a lane in doubt."""
 
 _ROUNDING: Final = 2e-6
-"""Seconds by which a time in seconds may differ from the microseconds that are stored."""
+"""Seconds by which a time in seconds may differ from the microseconds in the database."""
 
 
 class Retry(NamedTuple):
-    """A job that failed and is due again."""
+    """Failed job that is due again."""
 
     attempt: int
-    """Attempts so far."""
+    """Number of attempts so far."""
     due: float
-    """Of the monotonic clock."""
+    """Due time of the monotonic clock."""
     run_at: float
-    """The same in seconds since the epoch."""
+    """Due time in seconds since the epoch."""
 
 
 class Ask(NamedTuple):
-    """What to claim, and what is needed to make out afterwards what the answer means."""
+    """Request for a claim, and the facts needed to interpret its result."""
 
     plain: list[tuple[LaneKey, int]]
-    """Of lanes without limits, in their turns: at most how many."""
+    """Lanes without limits in the order of their turns, with the maximum number of jobs of each."""
     limited: list[tuple[LaneKey, int]]
-    """Of lanes with limits; what is asked of these is within the capacity."""
+    """The same for lanes with limits. Together they ask for no more than the capacity."""
     capacity: int
-    """How many may be claimed of the plain ones together: more is asked than may be had, since most
-    lanes have less."""
+    """Maximum number of jobs of all plain lanes together. The sum of their numbers is larger, since
+    most lanes have fewer jobs than asked for."""
     mark: int
     since: Mapping[LaneKey, float]
-    """Before what time not to look; see `LaneBook.since`."""
+    """Start times of the scans; see `LaneBook.since`."""
     retries: dict[LaneKey, Retry]
-    """The plain lanes of which one job that failed before is asked for."""
+    """Plain lanes in doubt, and the job that failed before to ask for."""
 
 
 def share(capacity: int, rooms: Sequence[int]) -> list[int]:
     """Divide `capacity` evenly over lanes that can take `rooms`.
 
-    What one lane cannot use goes to the rest.
-
-    Where there are more lanes than capacity, the first ones get one each.
+    Capacity that one lane cannot use goes to the others. With more lanes than capacity, the first
+    lanes get one each.
     """
     quotas = [0] * len(rooms)
     open_lanes = [index for index, room in enumerate(rooms) if room > 0]
@@ -104,33 +103,36 @@ def share(capacity: int, rooms: Sequence[int]) -> list[int]:
 
 
 class LaneBook:
-    """What one dispatcher knows of the lanes. Times are of the monotonic clock."""
+    """State of the lanes in one consumer. Times are of the monotonic clock."""
 
     def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows = LaneWindows(default_cap, clock)
+        self.set_cap = self._windows.set_cap
+        """Set the limit of a lane's calls in flight in this process; None for the default."""
         self._fresh: OrderedDict[UUID, dict[int, int]] = OrderedDict()
-        """Lanes woken lately, next in turn first: priority to the mark that last set it."""
+        """Lanes woken recently, the next one first. For each priority the mark that last set it."""
         self._due: OrderedDict[UUID, dict[int, int]] = OrderedDict()
-        """The same of lanes that had a turn since."""
+        """The same for lanes that had a turn since."""
         self._aside: dict[UUID, dict[int, int]] = {}
-        """The same of lanes that may not be given anything now."""
+        """The same for lanes that must wait."""
         self._gathering: set[UUID] = set()
-        self._limited: set[UUID] = set()
+        self.limited: set[UUID] = set()
+        """Lanes known to have a limit over all workers."""
         self._asks: dict[UUID, int] = {}
-        """How much to ask of a lane in its next turn, if it had all it was asked for last time."""
+        """Jobs to ask of a lane in its next turn, if its last claim was fulfilled."""
         self._marks = 0
         self._timers_set = count()
         self._timers: list[tuple[float, int, LaneKey | UUID]] = []
-        """When to mark a lane as due, or (no priority) to take it back from aside."""
+        """Times to mark a lane as due or, without a priority, to return it from `_aside`."""
         self._timer_of: dict[LaneKey | UUID, float] = {}
         self.since: dict[LaneKey, float] = {}
-        """Before what time, in seconds since the epoch, nothing waits; see `_SLACK`."""
+        """Times in seconds since the epoch before which no job waits; see `_SLACK`."""
         self._retries: dict[LaneKey, list[Retry]] = {}
-        """Of lanes in doubt."""
+        """Retries of lanes in doubt."""
 
     def mark_due(self, key: LaneKey, *, fresh: bool = False) -> None:
-        """Note that a lane has due work; `fresh`: it was woken for it."""
+        """Note that a lane has due work; `fresh` if a wake-up said so."""
         lane, priority = key
         self._marks += 1
         for lanes in (self._due, self._aside, self._fresh):
@@ -140,7 +142,7 @@ class LaneBook:
         (self._fresh if fresh else self._due)[lane] = {priority: self._marks}
 
     def mark_due_at(self, key: LaneKey, when: float) -> None:
-        """Note that a lane will have due work; of several times the earliest counts."""
+        """Note that a lane will have due work; the earliest of several times counts."""
         self._set_timer(key, when)
 
     def failed(self, key: LaneKey, retry: Retry) -> None:
@@ -153,7 +155,7 @@ class LaneBook:
                 retries.append(retry)
 
     def found(self, key: LaneKey, run_at: float) -> None:
-        """Take over a lane's first job that a sweep found, though a claim may look only later."""
+        """Note the first job of a lane, found by a sweep, so that claims do not skip it."""
         if run_at < self.since.get(key, -inf):
             self.since[key] = run_at
 
@@ -169,34 +171,26 @@ class LaneBook:
                     self._take_back(target)
 
     def next_timer(self) -> float | None:
-        """When the next lane becomes due, as far as is known."""
+        """Return the time at which the next lane becomes due. None if none is known."""
         while self._timers and self._timer_of.get(self._timers[0][2]) != self._timers[0][0]:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def set_cap(self, lane: UUID, cap: int | None) -> None:
-        """Take over a lane's own limit of calls in flight in this process; None: the default."""
-        self._windows.set_cap(lane, cap)
-
     def rest(self, lane: UUID, until: float) -> None:
-        """Give a lane nothing before that time."""
+        """Claim nothing from a lane before that time."""
         self._windows.rest(lane, until)
 
     def has_due(self) -> bool:
-        """Whether any lane that has room is known to have due work."""
+        """Return whether a lane with room is known to have due work."""
         return bool(self._due or self._fresh)
 
     @property
     def due_lanes(self) -> int:
-        """How many lanes are known to have due work and room."""
+        """Number of lanes known to have due work and room."""
         return len(self._due) + len(self._fresh)
 
-    def is_limited(self, lane: UUID) -> bool:
-        """Whether the lane is known to have a limit over all workers."""
-        return lane in self._limited
-
     def quotas(self, capacity: int, now: float) -> Ask:
-        """What to ask of which lane; of each only the most urgent priority."""
+        """Return the request of the next claim, with the most urgent priority of each lane."""
         keys, rooms, asks, rest = self._turns(capacity, now)
         if rest > 0:
             more = share(rest, [room - ask for room, ask in zip(rooms, asks, strict=True)])
@@ -206,7 +200,7 @@ class LaneBook:
         retries: dict[LaneKey, Retry] = {}
         left = capacity
         for key, ask in zip(keys, asks, strict=True):
-            if key[0] not in self._limited:
+            if key[0] not in self.limited:
                 if self._retries and (retry := self._due_retry(key, now)) is not None:
                     retries[key] = retry
                 plain.append((key, 1 if key in retries else ask))
@@ -220,11 +214,11 @@ class LaneBook:
         return Ask(plain, limited, left, self._marks, since, retries)
 
     def _turns(self, capacity: int, now: float) -> tuple[list[LaneKey], list[int], list[int], int]:
-        """Whose turn it is: lanes, their rooms, what to ask of each at least, what is left over."""
+        """Return the next lanes, their rooms, the least to ask of each, and the capacity left."""
         keys: list[LaneKey] = []
         rooms: list[int] = []
         asks: list[int] = []
-        # Fresh lanes go first, but never take everything from those with a backlog.
+        # Fresh lanes go first, but always leave a part to lanes with a backlog.
         fresh = list(islice(self._fresh, max(1, capacity * 3 // 4) if self._due else capacity))
         for lane in chain(fresh, list(islice(self._due, capacity))):
             if capacity <= 0:
@@ -236,7 +230,7 @@ class LaneBook:
                 continue
             self._due[lane] = priorities
             ask = self._asks.get(lane)
-            # One of which nothing is known is likely to have a single job.
+            # An unknown lane is likely to have a single job.
             capacity -= 1 if ask is None else min(ask, room)
             keys.append((lane, min(priorities)))
             rooms.append(room)
@@ -244,10 +238,10 @@ class LaneBook:
         return keys, rooms, asks, capacity
 
     def settle_claim(self, ask: Ask, jobs: Sequence[ClaimedJob]) -> None:
-        """Note what a claim of the plain lanes gave.
+        """Note the result of a claim from plain lanes.
 
-        A lane marked again since `quotas` was called is kept: the claim may not have seen that
-        work. So is one that was not reached, since the others had enough.
+        A lane remains due if it was marked again since the call of `quotas`: the claim may not have
+        seen that work. So does a lane that the claim did not reach, since others filled it.
         """
         taken = self._took(jobs, ask.retries)
         left = len(jobs)
@@ -257,7 +251,7 @@ class LaneBook:
             lane, count = key[0], taken.get(key, 0)
             left -= count
             if key in ask.retries:
-                # Whether it was there or not: what waits before it has not been looked at.
+                # Found or not: earlier jobs of the lane were not scanned.
                 self._forget_retry(key, ask.retries[key])
             elif count >= quota:
                 self._asks[lane] = min(self._asks.get(lane, _FIRST_ASK) * 4, _QUANTUM)
@@ -276,7 +270,7 @@ class LaneBook:
         retry_in: Mapping[UUID, float | None],
         now: float,
     ) -> None:
-        """Note what a claim of limited lanes gave, and which of them must wait, and how long."""
+        """Note the result of a claim from limited lanes, and the waits of lanes at a limit."""
         taken = self._took(jobs)
         for key, quota in ask.limited:
             lane = key[0]
@@ -287,25 +281,26 @@ class LaneBook:
                 self._forget(key, ask.mark)
 
     def mark_limited(self, lanes: Iterable[UUID]) -> None:
-        """Note that lanes, asked for as if they had no limit, have one; they stay due."""
-        self._limited.update(lanes)
+        """Note that lanes have a limit; they remain due."""
+        self.limited.update(lanes)
 
     def mark_unlimited(self, lanes: Iterable[UUID]) -> None:
-        """Note that lanes have no limit any more."""
-        self._limited.difference_update(lanes)
+        """Note that lanes no longer have a limit."""
+        self.limited.difference_update(lanes)
 
     def freed(self, lane: UUID) -> None:
-        """Note that a result of a limited lane was written, so that its limit may grant more."""
+        """Note a written result of a limited lane: its limit may grant more."""
         self._take_back(lane)
 
     def finished(self, lane: UUID, end: CallEnd) -> bool:
-        """Note that one job of a lane left this process; see `LaneWindows.ended`.
+        """Note that a job of a lane left this process; see `LaneWindows.ended`.
 
-        Returns whether the lane is due because of it, or will be.
+        Returns:
+            True if the lane is due because of that, or will be.
         """
         windows = self._windows
         windows.ended(lane, end)
-        if lane not in self._aside or lane in self._limited:
+        if lane not in self._aside or lane in self.limited:
             return False
         resting_until = windows.resting_until(lane)
         if resting_until > self._clock():
@@ -317,7 +312,7 @@ class LaneBook:
         return True
 
     def _due_retry(self, key: LaneKey, now: float) -> Retry | None:
-        """Return the job to ask for in a lane in doubt: of those due, the one that failed most."""
+        """Return the due job of a lane in doubt that has most attempts; None if there is none."""
         retries = self._retries.get(key)
         if retries is None:
             return None
@@ -344,7 +339,7 @@ class LaneBook:
         for job in jobs:
             key = (job.lane, job.priority)
             taken[key] = taken.get(key, 0) + 1
-            # They are in the order of time, so the last one stands.
+            # Jobs are in the order of time, so the last one counts.
             if key not in passing_over:
                 since[key] = job.run_at - _SLACK
             began(key[0])
@@ -361,7 +356,7 @@ class LaneBook:
                     self._asks.pop(lane, None)
 
     def _room(self, lane: UUID, now: float) -> int:
-        """How many jobs the lane may be given; where none, a timer is set if time alone helps."""
+        """Return the room of a lane; without room, set a timer if time alone helps."""
         resting_until = self._windows.resting_until(lane)
         if resting_until > now:
             self._set_timer(lane, resting_until)

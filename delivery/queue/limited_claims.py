@@ -1,7 +1,7 @@
-"""Claims from lanes with limits that hold over all workers together.
+"""Claims from lanes with limits over all workers.
 
-A claim of such lanes holds their limits locked while it looks, decides and takes, so it needs a
-transaction of several round trips. Lanes without limits never come here.
+Such a claim locks the limits of its lanes while it reads, decides and claims, so it needs a
+transaction of several round trips. Lanes without limits are claimed by a single statement.
 """
 
 from __future__ import annotations
@@ -26,40 +26,39 @@ if TYPE_CHECKING:
 __all__ = ["LimitedClaim", "claim_limited"]
 
 _LONGEST_WAIT: Final = 1.0
-"""Seconds after which a lane's limits are looked at again in any case: they may be other ones."""
+"""Maximum number of seconds until the limits of a lane are read again: they may have changed."""
 
 _LONGEST_WAIT_PAUSED: Final = 5.0
-"""The same of a paused lane, of which there may be many when a large receiver is down."""
+"""The same for a paused lane. There may be many when a large receiver is down."""
 
 _LONGEST_WAIT_FAULTY: Final = 60.0
-"""The same of a lane with limits that mean nothing."""
+"""The same for a lane with invalid limits."""
 
 _LOCKED_FOR: Final = 0.01
-"""Seconds after which lanes that another worker was claiming from are looked at again."""
+"""Seconds until lanes are tried again that another worker was claiming from."""
 
 
 @dataclass(slots=True)
 class LimitedClaim:
-    """What a claim of limited lanes gave."""
+    """Result of a claim from limited lanes."""
 
     jobs: list[ClaimedJob] = field(default_factory=list)
     retry_in: dict[UUID, float | None] = field(default_factory=dict)
-    """Lanes that were granted less than was asked for although jobs wait, and in how many seconds
-    they may have more; None: when a call ends somewhere."""
+    """Lanes that were granted less than asked for although jobs wait, and the seconds until more
+    may be granted. None: when a call of the lane ends in any worker."""
     unlimited: list[UUID] = field(default_factory=list)
-    """Lanes that have no limit any more; nothing was taken from them."""
+    """Lanes that no longer have a limit. Nothing was claimed from them."""
     faulty: dict[UUID, str] = field(default_factory=dict)
-    """Lanes with limits that mean nothing, and why; nothing was taken from them."""
+    """Lanes with invalid limits, and the reasons. Nothing was claimed from them."""
 
 
 async def claim_limited(
     pool: Pool, lease_id: UUID, worker_id: UUID, quotas: Sequence[tuple[LaneKey, int]]
 ) -> LimitedClaim:
-    """Take as much as the limits grant, up to the quotas, into one lease.
+    """Claim as many jobs as the limits grant, up to the quotas, into one lease.
 
     Raises:
-        DatabaseError: if the database cannot be reached; whether the lease was
-            made is then not known.
+        DatabaseError: The database cannot be reached. It is then unknown whether the lease exists.
     """
     claim = LimitedClaim()
     lanes = [lane for (lane, _), _ in quotas]
@@ -75,7 +74,7 @@ async def claim_limited(
             try:
                 decision = _decide(locked.get(lane), wanted, state)
             except (ArithmeticError, TypeError, ValueError) as error:
-                # Changed by hand: a rate of nothing, a time that is none.
+                # Changed by hand, for instance to a rate of zero.
                 claim.faulty[lane] = f"{type(error).__name__}: {error}"
                 claim.retry_in[lane] = _LONGEST_WAIT_FAULTY
                 continue
@@ -90,7 +89,7 @@ async def claim_limited(
                 connection, lease_id, worker_id, granted, since, limits_held=True
             )
             claim.jobs = taken.jobs
-            await _keep_rates(connection, locked, states, taken.jobs)
+            await _advance_rates(connection, locked, states, taken.jobs)
     return claim
 
 
@@ -99,9 +98,9 @@ async def _with_probes(
     granted: list[tuple[LaneKey, int]],
     locked: Mapping[UUID, tuple[LaneLimits, float]],
 ) -> tuple[list[tuple[LaneKey, int]], dict[LaneKey, float]]:
-    """Let lanes with a half-open circuit claim a job that was tried before, if one is due.
+    """Select a due job with earlier attempts for each lane with a half-open circuit.
 
-    No job of an ordered lane is passed over.
+    Ordered lanes are excluded: their jobs must run in order.
     """
     probing = [
         lane for (lane, _), _ in granted if locked[lane][0].probing and not locked[lane][0].ordered
@@ -133,7 +132,7 @@ def _decide(locked: tuple[LaneLimits, float] | None, wanted: int, state: LaneSta
     return replace(decision, retry_in=min(decision.retry_in, longest))
 
 
-async def _keep_rates(
+async def _advance_rates(
     connection: Connection,
     locked: Mapping[UUID, tuple[LaneLimits, float]],
     states: Mapping[UUID, LaneState],

@@ -1,8 +1,8 @@
-"""Hears notifications of new work on a connection of its own.
+"""Listener for notifications of new work, on a separate connection.
 
-asyncpg does not restore a dropped LISTEN, nor does a connection through a transaction-mode
-PgBouncer say that it hears nothing; so the listener notifies itself now and then, and connects anew
-if it does not hear it. Whatever happens here, polling goes on.
+asyncpg does not restore a dropped LISTEN, and a connection through a transaction-mode PgBouncer
+receives nothing without an error. So the listener notifies itself regularly, and reconnects if
+that notification does not arrive. Polling continues in any case.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _PROBE: Final = "probe:"
 
 
 class Listener:
-    """Wakes a dispatcher for what other processes announce.
+    """Wakes a consumer for new work of other processes.
 
     Args:
-        url: The database; the connection is this listener's alone.
-        dispatcher: Who is woken.
-        own: The source of this process's own notifications: what they say is known here already.
-        connect_timeout: Seconds for making the connection.
-        probe_interval: Seconds between two notifications to oneself.
-        probe_timeout: Seconds after which such a notification counts as not heard.
-        max_backoff: The longest wait, in seconds, before connecting again.
+        url: URL of the database.
+        consumer: Consumer to wake.
+        own: Source of this process's own notifications, which are ignored.
+        connect_timeout: Seconds for connecting.
+        probe_interval: Seconds between two notifications of the listener to itself.
+        probe_timeout: Seconds after which such a notification counts as lost.
+        max_backoff: Maximum number of seconds before reconnecting.
     """
 
     def __init__(
         self,
         url: str,
-        dispatcher: Wakeable,
+        consumer: Wakeable,
         *,
         own: str,
         connect_timeout: float,
@@ -53,13 +53,13 @@ class Listener:
         max_backoff: float = 10.0,
     ) -> None:
         self._url = url
-        self._dispatcher = dispatcher
+        self._consumer = consumer
         self._own = own
         self._connect_timeout = connect_timeout
         self._probe_interval = probe_interval
         self._probe_timeout = probe_timeout
         self._max_backoff = max_backoff
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
         self._dropped = asyncio.Event()
         self._probe = _PROBE + uuid4().hex
 
@@ -70,21 +70,21 @@ class Listener:
             try:
                 self._dropped.clear()
                 async with notifications.listening(
-                    self._url, self._hear, self._dropped.set, timeout=self._connect_timeout
+                    self._url, self._receive, self._dropped.set, timeout=self._connect_timeout
                 ) as connection:
-                    # What was announced before LISTEN was not heard: scan once after it.
-                    self._dispatcher.wake(None)
-                    while await self._hears_itself(connection):
+                    # Notifications before LISTEN were not received: sweep once after it.
+                    self._consumer.wake(None)
+                    while await self._receives_probe(connection):
                         backoff = 0.1
                         await self._pause()
                     logger.warning(
                         "notifications do not arrive (is there a pooler in transaction mode?); "
-                        "polling goes on, connecting again in %.1f s",
+                        "polling continues; reconnecting in %.1f s",
                         backoff,
                     )
             except CONNECTION_ERRORS as error:
                 logger.warning(
-                    "cannot listen for notifications (%s); polling goes on, trying again in %.1f s",
+                    "cannot receive notifications (%s); polling continues; reconnecting in %.1f s",
                     error,
                     backoff,
                 )
@@ -92,30 +92,30 @@ class Listener:
             backoff = min(backoff * 2, self._max_backoff)
 
     async def _pause(self) -> None:
-        """Until it is time to probe again, or the connection is lost."""
+        """Wait until it is time for the next probe, or the connection is lost."""
         try:
             async with asyncio.timeout(self._probe_interval):
                 await self._dropped.wait()
         except TimeoutError:
             pass
 
-    def _hear(self, text: str) -> None:
+    def _receive(self, text: str) -> None:
         if text == self._probe:
-            self._heard.set()
+            self._received.set()
         elif not text.startswith(_PROBE):
             source, lanes = decode_lanes(text)
             if source != self._own:
-                self._dispatcher.wake(lanes)
+                self._consumer.wake(lanes)
 
-    async def _hears_itself(self, connection: Connection) -> bool:
+    async def _receives_probe(self, connection: Connection) -> bool:
         if await notifications.is_read_only(connection, timeout=self._probe_timeout):
-            # Work is announced on the primary.
-            message = "the server that was listened to is read-only"
+            # Notifications are sent on the primary.
+            message = "the server of the listener is read-only"
             raise ReadOnlyDatabase(message)
-        self._heard.clear()
+        self._received.clear()
         await notifications.send(connection, self._probe, timeout=self._probe_timeout)
         try:
-            await asyncio.wait_for(self._heard.wait(), self._probe_timeout)
+            await asyncio.wait_for(self._received.wait(), self._probe_timeout)
         except TimeoutError:
             return False
         return True

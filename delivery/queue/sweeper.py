@@ -1,8 +1,8 @@
-"""Looks for lanes with due work: the truth behind all wake-ups, which are hints only.
+"""Sweeper: finds the lanes with due work. Wake-ups are only hints; sweeps find everything.
 
-A sweep is a bounded walk through the queue's index, one step a lane, resumed where the last one
-ended. Between sweeps there are pauses, growing while nothing is due, and long enough that sweeping
-takes only a small part of the time, however many lanes or dead index entries there are.
+A sweep is a bounded walk through the index of the queue, one step per lane. The next sweep resumes
+where the last one ended. The pauses between sweeps grow while nothing is due. They are long enough
+that sweeping takes a small part of the time with any number of lanes or dead index entries.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ __all__ = ["Sweeper"]
 logger = logging.getLogger(__name__)
 
 _LANES: Final = 500
-"""In one sweep at most."""
+"""Maximum number of lanes of one sweep."""
 
 _SHARE: Final = 25
-"""Sweeps take one part in so many of the time, unless `worker.poll_max` asks for more."""
+"""Sweeps take one part in 25 of the time, unless `worker.poll_max` is shorter."""
 
 _MAX_BACKOFF: Final = 5.0
 
 
 class Sweeper:
-    """Enters the lanes it finds in the book.
+    """Searcher of lanes with due work, which it marks in the book.
 
     Args:
-        on_found: Called after each sweep that found due work.
+        pool: Database.
+        book: Book of lanes.
+        settings: Settings of the worker.
+        on_found: Function to call after each sweep that found due work.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Sweeper:
         self._cursor = queue.FIRST_LANE
         self._pause = settings.poll_min
         self._swept_for = 0.0
-        """How long the sweeps took since the one that began with the first lane."""
+        """Seconds that the sweeps took since the one that began with the first lane."""
         self._asked = asyncio.Event()
         self._more_lanes = False
 
@@ -61,7 +64,7 @@ class Sweeper:
         self._asked.set()
 
     def ask_for_more(self) -> None:
-        """Go on with the sweep soon, if the last one ended before the last lane."""
+        """Resume the sweep soon, if it ended before the last lane."""
         if self._more_lanes:
             self._asked.set()
 
@@ -73,7 +76,7 @@ class Sweeper:
                 rest = await self._sweep()
                 backoff = self._settings.poll_min
             except CONNECTION_ERRORS as error:
-                logger.warning("lanes could not be looked for (%s); trying again", error)
+                logger.warning("cannot search for lanes (%s); retrying in %.2f s", error, backoff)
                 rest = backoff
                 backoff = min(backoff * 2, _MAX_BACKOFF)
             try:
@@ -84,7 +87,7 @@ class Sweeper:
             self._asked.clear()
 
     async def _sweep(self) -> float:
-        """Sweep once; the seconds to wait before the next time."""
+        """Sweep once; return the seconds to wait before the next sweep."""
         began = time.monotonic()
         lanes = await queue.find_lanes(self._pool, self._cursor, _LANES)
         now = time.monotonic()
@@ -109,5 +112,5 @@ class Sweeper:
         if not self._more_lanes:
             self._swept_for = 0.0
         rest = max(self._pause, min(swept_for * _SHARE, self._settings.poll_max))
-        # With very many lanes a whole round takes long, and must still leave most of the time.
+        # With very many lanes a whole round takes long. It must still use little of the time.
         return max(rest, swept_for * 2)

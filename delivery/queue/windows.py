@@ -1,14 +1,14 @@
-"""How many calls of each lane may be in flight: more as they are answered, fewer as they are not.
+"""Windows: the number of calls of each lane that may be in flight.
 
-A window begins small, grows by one with every call that was answered, as in TCP's slow start (RFC
-5681), up to the lane's cap, and is halved by every call that was not, or whose answer asks for
-less. So an endpoint that hangs never holds more than a few of the process's places, and one that
-refuses is tried one call at a time, at growing pauses.
+A window begins small. Every call with a response lets it grow by one, up to the lane's cap, as in
+TCP's slow start (RFC 5681). Every call without a response, or whose response asks for less, halves
+it. So an endpoint that hangs never holds more than a few of the process's places, and one that
+refuses connections gets one call at a time, with growing pauses.
 
 Some endpoints fail each message once or twice before they accept it. While a lane is in doubt,
-jobs that failed before are tried first (`delivery.queue.lanes`), and an endpoint that responds to
-one of those is *trusted*: a long row of early failures is borne without pauses, and with the window
-with which lanes begin. Without I/O; times are of the monotonic clock.
+jobs that failed before run first (`delivery.queue.lanes`). An endpoint that responds to such a job
+is *trusted*: many early failures in a row then cause no pauses, and do not reduce the window below
+its initial size. Without I/O; times are of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["CallEnd", "LaneWindows", "end_of"]
 
 _FIRST: Final = 10
-"""The window of a lane of which nothing is known."""
+"""Initial window of a lane."""
 
 _KEPT: Final = 100_000
 
 _TOLERATED: Final = 3
-"""Failures in a row before calls are paused."""
+"""Failures in a row without a pause of the lane."""
 
 _TOLERATED_IF_TRUSTED: Final = 200
 
@@ -44,43 +44,43 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 class CallEnd(Enum):
-    """How a call ended, as far as its lane's window goes."""
+    """End of a call, as it concerns the window of its lane."""
 
-    ANSWERED = "answered"
-    """Whatever the status, unless it is one of the next."""
-    ANSWERED_AGAIN = "answered again"
-    """The same of a job that failed before."""
+    RESPONDED = "responded"
+    """Response with any other status than the following."""
+    RESPONDED_AGAIN = "responded again"
+    """The same for a job that failed before."""
     ASKED_FOR_LESS = "asked for less"
     """429, 502, 503 or 504."""
     ASKED_FOR_LESS_EARLY = "asked for less early"
     """502, 503 or 504 as an early failure; see `delivery.policy.endpoint_health`."""
-    UNANSWERED = "unanswered"
-    UNANSWERED_EARLY = "unanswered early"
-    """The same as an early failure."""
+    NO_RESPONSE = "no response"
+    NO_RESPONSE_EARLY = "no response early"
+    """No response, as an early failure."""
     NOT_CALLED = "not called"
 
 
-_NOT_EARLY: Final = frozenset({CallEnd.ASKED_FOR_LESS, CallEnd.UNANSWERED})
+_NOT_EARLY: Final = frozenset({CallEnd.ASKED_FOR_LESS, CallEnd.NO_RESPONSE})
 _TOO_MANY_REQUESTS: Final = 429
 _UNREACHED: Final = frozenset(
     {FailureKind.TRANSPORT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT}
 )
-"""Failures that mean that the endpoint did not answer."""
+"""Failures without a response of the endpoint."""
 
 
 def end_of(exchange: Exchange, decision: Decision, attempt: int) -> CallEnd:
-    """Return how a call ended, as far as the lane's window goes."""
+    """Return the end of a call, as it concerns the window of its lane."""
     if exchange.failure_kind in _UNREACHED:
         early = is_early(decision, attempt)
-        return CallEnd.UNANSWERED_EARLY if early else CallEnd.UNANSWERED
+        return CallEnd.NO_RESPONSE_EARLY if early else CallEnd.NO_RESPONSE
     if exchange.status_code in THROTTLES:
         early = exchange.status_code != _TOO_MANY_REQUESTS and is_early(decision, attempt)
         return CallEnd.ASKED_FOR_LESS_EARLY if early else CallEnd.ASKED_FOR_LESS
-    return CallEnd.ANSWERED if attempt == 1 else CallEnd.ANSWERED_AGAIN
+    return CallEnd.RESPONDED if attempt == 1 else CallEnd.RESPONDED_AGAIN
 
 
 class LaneWindows:
-    """The windows of all lanes, and what is in flight in each."""
+    """Windows of all lanes, and the numbers of their calls in flight."""
 
     def __init__(self, default_cap: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -89,12 +89,12 @@ class LaneWindows:
         self._sizes: dict[UUID, int] = {}
         self._in_flight: dict[UUID, int] = {}
         self._failures: dict[UUID, int] = {}
-        """In a row: calls that were not answered, and early failures that ask for less."""
+        """Failures in a row: calls without a response, and early failures that ask for less."""
         self._resting: dict[UUID, float] = {}
         self._trusted: set[UUID] = set()
 
     def set_cap(self, lane: UUID, cap: int | None) -> None:
-        """Take over a lane's own limit of calls in flight; None: the default."""
+        """Set the limit of a lane's calls in flight; None for the default."""
         if cap is None:
             if self._caps:
                 self._caps.pop(lane, None)
@@ -104,24 +104,24 @@ class LaneWindows:
             self._caps[lane] = cap
 
     def size(self, lane: UUID) -> int:
-        """How many calls of the lane may be in flight."""
+        """Return the number of calls of the lane that may be in flight."""
         cap = self._caps.get(lane, self._default_cap) if self._caps else self._default_cap
         return min(self._sizes.get(lane, _FIRST), cap)
 
     def room(self, lane: UUID) -> int:
-        """How many more may be in flight."""
+        """Return the number of further calls that may be in flight."""
         return self.size(lane) - self._in_flight.get(lane, 0)
 
     def is_in_doubt(self, lane: UUID) -> bool:
-        """Whether many calls in a row failed, so that the endpoint may be down."""
+        """Return whether many calls in a row failed, so that the endpoint may be down."""
         return bool(self._failures) and self._failures.get(lane, 0) > self._tolerated(lane)
 
     def resting_until(self, lane: UUID) -> float:
-        """When the lane's pause after failures ends; 0 if there is none."""
+        """Return the end of the lane's pause after failures; 0 without a pause."""
         return self._resting.get(lane, 0.0)
 
     def rest(self, lane: UUID, until: float) -> None:
-        """Pause a lane; a longer pause stays."""
+        """Pause a lane; a longer pause remains."""
         if len(self._resting) >= _KEPT:
             self._resting.clear()
         self._resting[lane] = max(until, self._resting.get(lane, 0.0))
@@ -134,22 +134,22 @@ class LaneWindows:
         """Note that a call ended.
 
         Args:
-            lane: Whose call it was.
-            end: How it ended.
+            lane: Lane of the call.
+            end: End of the call.
         """
         left = self._in_flight.get(lane, 0) - 1
         if left > 0:
             self._in_flight[lane] = left
         else:
             self._in_flight.pop(lane, None)
-        if end is CallEnd.ANSWERED or end is CallEnd.ANSWERED_AGAIN:
+        if end is CallEnd.RESPONDED or end is CallEnd.RESPONDED_AGAIN:
             size = self._sizes.get(lane, _FIRST)
             if size < self._default_cap or (self._caps and size < self._caps.get(lane, 0)):
                 self._remember(lane, size + 1)
             if self._failures and lane in self._failures:
                 del self._failures[lane]
                 self._resting.pop(lane, None)
-                if end is CallEnd.ANSWERED_AGAIN:
+                if end is CallEnd.RESPONDED_AGAIN:
                     self._trusted.add(lane)
         elif end is not CallEnd.NOT_CALLED:
             if end in _NOT_EARLY:
@@ -175,7 +175,7 @@ class LaneWindows:
 
     def _remember(self, lane: UUID, size: int) -> None:
         if len(self._sizes) >= _KEPT and lane not in self._sizes:
-            # What is forgotten is learnt again.
+            # Forgotten sizes are learnt again.
             self._sizes.clear()
             self._failures.clear()
             self._resting.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from delivery.embedded.server import default_directory, start_embedded
+from delivery.engine.maintenance import maintain
 from delivery.service.checks import check_text
 from delivery.settings import without_password
 from delivery.store.driver.connection import connect
@@ -25,6 +26,7 @@ __all__ = [
     "SchemaState",
     "bring_up_to_date",
     "check_database_schema",
+    "maintain_database",
     "migrate_database",
     "name_database",
     "reach",
@@ -126,6 +128,18 @@ async def migrate_database(
         for role in readers:
             await grant_reader(connection, role)
         return SchemaState(labels, len(await applied(connection)))
+
+
+async def maintain_database(settings: Settings) -> int:
+    """Do one round of maintenance, and return the number of partitions that were made.
+
+    Raises:
+        DatabaseError: The database cannot be used, or the role lacks the rights of a worker.
+        SchemaMismatch: The schema does not fit this engine.
+    """
+    async with reach(settings) as (_, connection, _):
+        await check_schema(connection)
+        return await maintain(connection, settings.partitions.days_ahead)
 
 
 async def check_database_schema(settings: Settings) -> SchemaState:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from delivery.clock import Clock, IdFactory
 from delivery.service.secret_settings import apply_redaction, cipher_for
@@ -15,9 +15,10 @@ from delivery.store.ids import DriverUUID
 from delivery.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from datetime import datetime, timedelta
 
+    from delivery.engine.events import EventBus
     from delivery.engine.worker import Worker
     from delivery.http.transport import Transport
     from delivery.http.transport_choice import AnyTransport
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from delivery.store.driver.connection import Pool
 
 __all__ = ["Engine"]
+
+E = TypeVar("E")
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +166,14 @@ class Engine:
         return FinishedJobs()
 
     @cached_property
+    def _events(self) -> EventBus:
+        from delivery.engine.events import EventBus
+
+        events = EventBus()
+        self._closing.push_async_callback(events.aclose)
+        return events
+
+    @cached_property
     def _waker(self) -> Waker:
         from delivery.queue.wakeups import Waker
 
@@ -233,6 +244,29 @@ class Engine:
         """Write many triggers and their jobs atomically, in a few round trips; see `trigger`."""
         return await self.triggers.create_many(requests, tenant_id=tenant_id, connection=connection)
 
+    def on(self, event_type: type[E], listener: Callable[[E], object]) -> Callable[[], None]:
+        """Call a listener with each event of a type that the workers of this process emit.
+
+        An event is emitted after the fact and changes nothing. Listeners run on the event loop, so
+        they must be quick. If a listener is asynchronous, its events wait for it one after the
+        other; up to 1,000 may wait, and further ones are lost to it. An error of a listener is
+        logged and has no other effect. Without listeners, events cost nothing.
+
+        Args:
+            event_type: `JobsSettled` or `ReactionHealthChanged`.
+            listener: Function or coroutine function that receives the event.
+
+        Returns:
+            A function that ends the subscription.
+
+        Raises:
+            InvalidInput: The type is not one of these, or the listener cannot be called.
+        """
+        from delivery.engine.events import check_subscription
+
+        check_subscription(event_type, listener)
+        return self._events.on(event_type, listener)
+
     async def living_workers(self) -> int:
         """Count the running workers of this database, in all processes."""
         return await self._delays.living_workers()
@@ -247,6 +281,7 @@ class Engine:
         Raises:
             MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
+        from delivery.engine.events import ResultsWritten
         from delivery.engine.worker import Worker
 
         await self.secrets.check()
@@ -259,11 +294,17 @@ class Engine:
             self._transport,
             self._waker,
             VERSION,
-            self._finished.settled,
+            self._events,
             self._cipher,
         )
-        async with worker.running():
-            yield worker
+        unsubscribe = self._events.on(
+            ResultsWritten, lambda event: self._finished.settled(event.results)
+        )
+        try:
+            async with worker.running():
+                yield worker
+        finally:
+            unsubscribe()
 
     async def run(self) -> None:
         """Run a worker until SIGTERM or SIGINT. A second signal stops it immediately.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from delivery.lifecycle import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
     from delivery.store.settlements import Settlement
@@ -37,7 +37,7 @@ class FinishedJobs:
                 if not self._watchers[job_id]:
                     del self._watchers[job_id]
 
-    def settled(self, batch: list[Settlement]) -> None:
+    def settled(self, batch: Sequence[Settlement]) -> None:
         """Record a batch of written results."""
         if not self._watchers:
             return

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.clock import Clock
+from delivery.engine.roles import RoleGroup
 from delivery.engine.watch import DatabaseWatch
 from delivery.errors import EmbeddedDatabaseError
 from delivery.service.engine import Engine
@@ -62,7 +63,7 @@ async def connect(
         DatabaseUnavailable: If the connection fails.
         DatabaseError: If the database is unusable for another reason; see `delivery.errors`.
         EmbeddedDatabaseError: If the embedded PostgreSQL does not start.
-        SchemaMismatch: If the schema is missing, older or newer than this engine.
+        SchemaMismatch: If the schema is missing, older than this engine, or too new for it.
     """
     if settings is None:
         settings = load_settings(config, **_with_url(sections, dsn))
@@ -94,12 +95,9 @@ async def connect(
         closing = await stack.enter_async_context(AsyncExitStack())
         engine = Engine(pool, url, settings, clock, transport, closing)
         watch = DatabaseWatch(pool, clock, days_ahead=settings.partitions.days_ahead)
-        watching = asyncio.create_task(watch.run())
-        try:
+        async with RoleGroup() as roles:
+            roles.start("database watch", watch.run)
             yield engine
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
 
 
 @asynccontextmanager

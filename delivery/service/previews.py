@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from delivery.errors import InvalidReaction
-from delivery.http.request import Request
 from delivery.message.request.head import message_headers
 from delivery.message.request.payload import encode_payload
 from delivery.message.storage.exchanges import (
@@ -81,23 +80,11 @@ class Previews:
     ) -> TestCall:
         """Make the call for an event once, now; see `Reactions.test`."""
         call, rendered = await self._rendered(reaction_id, payload, type, tenant_id)
-        request = Request(
-            call.endpoint,
-            call.method,
-            rendered.head,
-            rendered.body,
-            call.timeout,
-            call.connect_timeout,
-        )
-        if call.redirects is None:
-            exchange = await self._transport.send(request)
-        else:
-            exchange = await call.redirects.follow(
-                self._transport,
-                request,
-                plain_body=rendered.plain_body,
-            )
-        return _result(call, rendered, exchange)
+        # Few programs need it here, and its imports take a while.
+        from delivery.engine.runners.http import HttpRunner  # noqa: PLC0415
+
+        runner = HttpRunner(self._transport, self._clock)
+        return _result(call, rendered, await runner.send(call, rendered))
 
     async def _rendered(
         self, reaction_id: UUID | str, payload: Any, event_type: str, tenant_id: str

@@ -177,6 +177,13 @@ async def test_following_shows_exchanges_as_they_are_recorded(
     assert json.dumps(log["trigger_id"]) <= json.dumps(trigger["id"])
 
 
+async def test_maintenance_makes_the_partitions_of_the_days_ahead(database_url: str) -> None:
+    options = ("--database-url", database_url, "--set", "partitions.days_ahead=30")
+    first = (await run("maintain", "--json", *options)).object
+    assert first["partitions_made"] > 0
+    assert (await run("maintain", *options)).out == "made 0 partitions\n"
+
+
 async def test_migrating_makes_the_schema_once(empty_database_url: str) -> None:
     checked = await run("migrate", "--check", "--database-url", empty_database_url)
     assert checked.code == 3

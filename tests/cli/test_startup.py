@@ -107,6 +107,7 @@ async def test_a_command_that_reads_imports_only_what_it_shows(
     own = {name for name in modules if name.startswith(PARTS)}
     assert {name for name in own if name.startswith(("delivery.http", "delivery.engine"))} <= {
         "delivery.engine",
+        "delivery.engine.roles",
         "delivery.engine.watch",
     }
     assert not WRITING & own

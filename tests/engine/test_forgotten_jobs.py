@@ -11,7 +11,8 @@ import pytest
 from delivery import JobStatus, Outcome, TriggerRequest
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.events import EventBus
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.reaper import Reaper
 from delivery.queue.wakeups import Waker
 from delivery.queue.windows import CallEnd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery import Engine
-    from delivery.engine.runners.place_waiters import Entry
+    from delivery.engine.runners.attempt import Attempt
     from tests.support.queues import Bench
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +55,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         jobs = [job for trigger in triggers for job in trigger.jobs]
         async with engine.workers() as worker:
             await receiver.wait_for(1)
-            _, forgotten, _, _ = worker._sender._waiting.pop()
+            forgotten = worker._executor._waiting.pop().job
             receiver.endpoint("/r", Respond())
             done = await wait_for_all(engine, jobs)
         assert [job.status for job in done] == [JobStatus.SUCCEEDED] * 4
@@ -63,7 +64,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         claims = {job: await claims_of(engine, job) for job in jobs}
         assert claims == {job: 2 if job == forgotten.job_id else 1 for job in jobs}
         assert len(await all_logs(engine)) == 4
-        for table in ("leases", "queue", "held_slots"):
+        for table in ("leases", "waiting_jobs", "held_slots"):
             assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
         assert any("no part of the worker" in each for each in caplog.messages)
 
@@ -146,7 +147,7 @@ async def test_a_lock_on_a_forgotten_job_does_not_stop_the_worker(database_url: 
         try:
             async with engine.workers() as worker:
                 await receiver.wait_for(1)
-                _, forgotten, _, _ = worker._sender._waiting.pop()
+                forgotten = worker._executor._waiting.pop().job
                 await other.execute("BEGIN")
                 await other.execute(
                     "UPDATE delivery.jobs SET updated_at = now() WHERE id = $1", forgotten.job_id
@@ -182,25 +183,25 @@ async def test_a_lane_is_reported_once_if_a_job_fails_before_its_call_begins(
         limited = {"max_elapsed": 60.0}
         await engine.reactions.create(name="r", url=receiver.url("/r"), retry=limited)
         async with engine.workers() as worker:
-            sender, left = worker._sender, []
-            finished, admits = worker._sender._on_finished, worker._sender._admission.admits
+            executor, left = worker._executor, []
+            finished, admits = worker._executor._on_finished, worker._executor._admission.admits
 
             def counting(lane: UUID, end: CallEnd) -> None:
                 left.append(end)
                 finished(lane, end)
 
-            def failing(entry: Entry) -> bool:
-                sender._admission.admits = admits  # type: ignore[method-assign]
-                raise RuntimeError(entry[1].job_id)
+            def failing(attempt: Attempt) -> bool:
+                executor._admission.admits = admits  # type: ignore[method-assign]
+                raise RuntimeError(attempt.job.job_id)
 
             # A mistake of the engine's own, which no input causes.
-            sender._admission.admits = failing  # type: ignore[method-assign]
-            sender._on_finished = sender._recorder._on_finished = counting
-            worker._audit._dispatcher.job_left = counting  # type: ignore[method-assign]
+            executor._admission.admits = failing  # type: ignore[method-assign]
+            executor._on_finished = executor._recorder._on_finished = counting
+            worker._audit._consumer.finished = counting  # type: ignore[method-assign]
             (job_id,) = (await engine.trigger("x", 1)).jobs
             (job,) = await wait_for_all(engine, [job_id])
             assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
-        assert left == [CallEnd.NOT_CALLED, CallEnd.ANSWERED]
+        assert left == [CallEnd.NOT_CALLED, CallEnd.RESPONDED]
 
 
 async def test_a_call_that_lasts_longer_than_many_audits_is_left_alone(
@@ -236,7 +237,7 @@ async def test_jobs_of_unreadable_reactions_are_left_alone(database_url: str) ->
                 (job_id,) = (await engine.trigger("x", 1)).jobs
 
                 async def is_claimed() -> bool:
-                    return bool(list(worker._dispatcher.in_hand()))
+                    return bool(list(worker._intake.jobs()))
 
                 await until(is_claimed)
                 # Many audits long.
@@ -267,7 +268,10 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             f" WHEN (NEW.job_id = '{refused}') EXECUTE FUNCTION refuse()"
         )
         telling = Announcements(
-            bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+            bench.pool,
+            OperationalTriggers(
+                bench.pool, bench.ids, Waker(bench.pool, notifications=False), EventBus()
+            ),
         )
         reaper = Reaper(
             bench.pool,
@@ -275,6 +279,7 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             Clock(),
             bench.ids,
             telling,
+            EventBus(),
             interval=0.05,
             dead_after=0.2,
             max_stalls=3,
@@ -284,12 +289,12 @@ async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
             await until(lambda: leases_left(bench, 1))
             await anyio.sleep(0.3)
             assert await leases_left(bench, 1)
-            loud = [each for each in caplog.messages if "cannot be brought back" in each]
+            loud = [each for each in caplog.messages if "cannot return the jobs" in each]
             assert len(loud) == 1
             await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             await until(lambda: leases_left(bench, 0))
             group.cancel_scope.cancel()
-        assert await bench.pool.fetchval("SELECT count(*) FROM delivery.queue") == 6
+        assert await bench.pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 6
         assert await bench.pool.fetchval("SELECT count(*) FROM delivery.delivery_logs") == 6
 
 

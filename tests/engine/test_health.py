@@ -87,7 +87,7 @@ async def until_well(engine: Engine, reaction: Reaction) -> None:
 
 async def settled_count(worker: Worker, receiver: Receiver) -> int:
     """Return the number of requests, once no call is on its way that began before the circuit."""
-    await turns_until(lambda: not list(worker._sender.in_hand()))
+    await turns_until(lambda: not list(worker._executor.jobs()))
     return receiver.count("/x")
 
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from delivery.clock import Clock, IdFactory
+from delivery.engine.events import EventBus, LeasesConfirmed
 from delivery.engine.heartbeat import Heartbeat
 from delivery.settings import Settings
 from delivery.store.driver.connection import open_pool
@@ -25,6 +26,8 @@ async def test_each_heartbeat_after_a_gap_starts_the_calls_that_waited_for_it(
     async def audit() -> None:
         assert not started or heartbeat.held(), "leases are compared before calls start"
 
+    events = EventBus()
+    events.on(LeasesConfirmed, lambda _: started.append(heartbeat.held()))
     heartbeat = Heartbeat(
         pool,
         WorkerIdentity(IdFactory(clock).new(), "host", os.getpid(), "1"),
@@ -32,7 +35,7 @@ async def test_each_heartbeat_after_a_gap_starts_the_calls_that_waited_for_it(
         interval=1.0,
         dead_after=10.0,
         after_beat=audit,
-        on_held=lambda: started.append(heartbeat.held()),
+        events=events,
     )
     try:
         await heartbeat.beat()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from delivery import Engine, Trigger
-    from delivery.engine.sender import Sender
+    from delivery.engine.executor import Executor
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +61,7 @@ async def test_a_slow_path_of_one_tenant_does_not_hold_up_anothers_calls_to_the_
             [TriggerRequest("x", n) for n in range(5)], tenant_id="busy"
         )
         async with working(engine) as worker:
-            waiting = worker._sender._admission.waiting
+            waiting = worker._executor._waiters.attempts
             await until(lambda: len(server.requests) >= 28 and len(waiting) > 100)
             for number in range(5):
                 fast = await engine.trigger("x", number, tenant_id="quiet")
@@ -91,7 +91,7 @@ async def test_the_time_that_a_call_waits_for_a_place_is_no_part_of_its_timeout(
             await engine.trigger("holds", 1)
             await until(lambda: server.requests)
             trigger = await engine.trigger("waits", 1)
-            await until(lambda: len(worker._sender._admission.waiting) == 1)
+            await until(lambda: len(worker._executor._waiters.attempts) == 1)
             await anyio.sleep(1.5 * quick)
             opened.set()
             (job,) = await wait_for_all(engine, trigger.jobs)
@@ -112,40 +112,40 @@ async def test_a_call_is_made_between_those_of_another_tenant_that_take_long_to_
                 concurrency=60,
             )
         async with working(engine) as worker:
-            sender = worker._sender
-            hold_up(sender)
+            executor = worker._executor
+            hold_up(executor)
             await engine.trigger_many(
                 [TriggerRequest("x", large) for _ in range(60)], tenant_id="busy"
             )
-            waiting = sender._admission.computations._waiting
+            waiting = executor._runner.computations._waiting
             await until(lambda: waiting.has_tenant("busy"))
             await engine.trigger("x", large, tenant_id="quiet")
             await until(lambda: waiting.has_tenant("quiet"))
-            let_compute(sender)
+            let_compute(executor)
             await receiver.wait_for(1, path="/quiet")
             assert receiver.count("/busy") < 10
             await receiver.wait_for(60, path="/busy")
 
 
-def hold_up(sender: Sender) -> None:
+def hold_up(executor: Executor) -> None:
     """Hold up the calls until `let_compute`."""
-    sender._admission.computations._free_at = time.monotonic() + 3600
+    executor._runner.computations._free_at = time.monotonic() + 3600
 
 
-async def trigger_held_up(engine: Engine, sender: Sender) -> Trigger:
+async def trigger_held_up(engine: Engine, executor: Executor) -> Trigger:
     """Make two jobs, and let their calls wait until `let_compute`."""
-    hold_up(sender)
+    hold_up(executor)
     trigger = await engine.trigger("x", {"n": 1})
-    await until(lambda: len(sender._calls) == 2)
+    await until(lambda: len(executor._attempts) == 2)
     return trigger
 
 
-def let_compute(sender: Sender) -> None:
-    computations = sender._admission.computations
+def let_compute(executor: Executor) -> None:
+    computations = executor._runner.computations
     assert computations._timer is not None
     computations._timer.cancel()
     computations._timer, computations._free_at = None, 0.0
-    computations._arrange()
+    computations._schedule()
 
 
 async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_in_flight(
@@ -163,13 +163,13 @@ async def test_a_call_whose_place_is_taken_while_it_waits_to_compute_is_no_call_
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with working(engine) as worker:
-            sender = worker._sender
+            executor = worker._executor
             # Both calls are admitted while the only place is free.
-            trigger = await trigger_held_up(engine, sender)
-            assert not sender._admission.waiting
-            let_compute(sender)
-            await until(lambda: len(sender._admission.waiting) == 1)
-            assert len(sender._running) == 1
+            trigger = await trigger_held_up(engine, executor)
+            assert not executor._waiters.attempts
+            let_compute(executor)
+            await until(lambda: len(executor._waiters.attempts) == 1)
+            assert len(executor._running) == 1
             opened.set()
             jobs = await wait_for_all(engine, trigger.jobs)
         assert [(job.status, job.attempt) for job in jobs] == [("succeeded", 1)] * 2
@@ -190,15 +190,15 @@ async def test_calls_that_begin_to_wait_for_a_place_during_a_stop_are_handed_bac
                 body={"kind": "json", "content": {"all": "{{ event.n }}"}},
             )
         async with engine.workers() as worker:
-            trigger = await trigger_held_up(engine, worker._sender)
-            stopping = asyncio.create_task(worker._sender.stop(60))
-            await until(lambda: worker._sender._stopping)
-            let_compute(worker._sender)
-            await until(lambda: server.requests and len(worker._sender._calls) == 1)
+            trigger = await trigger_held_up(engine, worker._executor)
+            stopping = asyncio.create_task(worker._executor.stop(60))
+            await until(lambda: worker._executor._stopping)
+            let_compute(worker._executor)
+            await until(lambda: server.requests and len(worker._executor._attempts) == 1)
             opened.set()
             await stopping
-            assert worker._sender._waiting == deque()
-            assert not worker._sender._admission.waiting
+            assert worker._executor._waiting == deque()
+            assert not worker._executor._waiters.attempts
         jobs = [await engine.jobs.get(job) for job in trigger.jobs]
         assert sorted((job.status.value, job.attempt) for job in jobs) == [
             ("queued", 0),
@@ -218,7 +218,7 @@ async def test_jobs_that_wait_for_a_place_are_handed_back_unbegun_when_the_worke
         await engine.trigger_many([TriggerRequest("x", n) for n in range(2)])
         async with working(engine) as worker:
             await receiver.wait_for(2)
-            await until(lambda: len(worker._sender._admission.waiting) == 4)
+            await until(lambda: len(worker._executor._waiters.attempts) == 4)
         jobs = (await engine.jobs.list()).items
         assert sorted(job.attempt for job in jobs) == [0, 0, 0, 0, 1, 1]
         assert {job.status for job in jobs} == {"queued"}

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.clock import Clock
+from delivery.engine.events import EventBus
 from delivery.engine.reaper import Reaper
 from delivery.errors import ReadOnlyDatabase
 from delivery.store.driver.transaction import transaction
 from tests.support.settling import rig
 
 if TYPE_CHECKING:
-    from delivery.engine.announcements import Tell
+    from delivery.engine.announcements import Announce
     from delivery.store.driver.connection import Connection
     from tests.support.queues import Bench
 
@@ -43,7 +44,9 @@ async def test_a_reaction_is_disabled_although_its_announcement_meets_an_error_o
             await running.telling.disable_within(connection, {bench.reaction_id: "a reason"})
         state = await bench.pool.fetchval("SELECT state FROM delivery.reactions")
         assert state == "disabled"
-        noted = await bench.pool.fetchrow("SELECT type, subject, reason FROM delivery.untold")
+        noted = await bench.pool.fetchrow(
+            "SELECT type, subject, reason FROM delivery.pending_announcements"
+        )
         assert tuple(noted) == ("reaction.disabled", bench.reaction_id, "a reason")
 
 
@@ -53,9 +56,9 @@ async def test_an_announcement_is_not_dropped_because_the_server_is_read_only(
     async with rig(database_url) as (bench, running):
         jobs = await bench.enqueue(1)
 
-        async def work(connection: Connection, tell: Tell) -> None:
+        async def work(connection: Connection, announce: Announce) -> None:
             await connection.execute("SET TRANSACTION READ ONLY")
-            await tell(connection, jobs)
+            await announce(connection, jobs)
 
         with pytest.raises(ReadOnlyDatabase):
             await running.telling.transact(work)
@@ -68,7 +71,8 @@ async def test_a_noted_announcement_waits_for_a_server_that_is_read_only_without
     async with rig(database_url) as (bench, running):
         await refuse(bench, "triggers", "25006")
         await bench.pool.execute(
-            "INSERT INTO delivery.untold (type, subject) VALUES ('reaction.failing', $1)",
+            "INSERT INTO delivery.pending_announcements (type, subject)"
+            " VALUES ('reaction.failing', $1)",
             bench.reaction_id,
         )
         with pytest.raises(ReadOnlyDatabase):
@@ -87,6 +91,7 @@ async def test_a_read_only_server_is_no_reason_to_leave_a_dead_workers_lease_asi
             Clock(),
             bench.ids,
             running.telling,
+            EventBus(),
             interval=0.02,
             dead_after=0.1,
             max_stalls=3,

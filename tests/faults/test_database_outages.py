@@ -102,7 +102,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_and_handed_back(database_u
             trigger = await engine.trigger("x", 1, delay=3600)
             # What a claim leaves behind that is committed without the worker hearing of it.
             await engine._pool.execute(
-                "WITH popped AS (DELETE FROM delivery.queue RETURNING job_id, claim)"
+                "WITH popped AS (DELETE FROM delivery.waiting_jobs RETURNING job_id, claim)"
                 " INSERT INTO delivery.leases (id, worker_id, job_ids, claims)"
                 " SELECT gen_random_uuid(), $1, array_agg(job_id), array_agg(claim) FROM popped",
                 worker.id,

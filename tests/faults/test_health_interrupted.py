@@ -10,7 +10,8 @@ import pytest
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
 from delivery.engine.endpoint_health import EndpointHealthTracker, rules_of
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.events import EventBus
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.policy.endpoint_health import CallResult
 from delivery.queue.wakeups import Waker
 from delivery.settings import HealthSettings
@@ -28,16 +29,17 @@ NOTED = 3
 
 
 def keeper_on(bench: Bench) -> EndpointHealthTracker:
+    events = EventBus()
     telling = Announcements(
-        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+        bench.pool,
+        OperationalTriggers(bench.pool, bench.ids, Waker(bench.pool, notifications=False), events),
     )
     return EndpointHealthTracker(
         bench.pool,
         Clock(),
         rules_of(HealthSettings()),
         telling,
-        lambda _lanes: None,
-        lambda _lane, _seconds: None,
+        events,
     )
 
 
@@ -68,7 +70,7 @@ async def test_failures_are_counted_once_if_a_poisoned_reaction_and_an_outage_me
                 keeper.note(reaction_id, 1, CallResult.FAILED, 0.1, lambda: None, early=False)
 
         async def has_failed_twice() -> bool:
-            return caplog.text.count("could not be written") >= 2
+            return caplog.text.count("cannot write the health") >= 2
 
         async def is_counted() -> bool:
             return await failures_of(bench, late) is not None

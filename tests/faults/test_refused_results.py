@@ -113,7 +113,7 @@ async def test_a_result_refused_without_its_exchange_is_reported_once(
         await until(was_tried_often)
         loud = [each.getMessage() for each in caplog.records if each.levelname == "CRITICAL"]
         assert len([each for each in loud if "without its exchange" in each]) == 1
-        assert len([each for each in loud if "cannot be written now" in each]) == 1
+        assert len([each for each in loud if "results (" in each and "cannot write" in each]) == 1
         assert await running.is_settled(results[0])
         await change_schema(bench.pool, "ALTER TABLE delivery.delivery_logs DROP CONSTRAINT no_log")
         await running.settler.drained()
@@ -188,8 +188,8 @@ async def test_results_wait_for_a_partition_that_the_role_may_not_make(
         running.add(*more)
         await anyio.sleep(0.5)
         assert running.settler.unwritten == 2 * MANY
-        loud = [each for each in caplog.messages if "cannot be written now" in each]
-        assert len(loud) == 1, "reported once"
+        loud = [each for each in caplog.messages if "results (" in each and "cannot write" in each]
+        assert len(loud) == 1, "logged once"
         assert len(running.held.known()) == 2, "leases with parked results stay held"
         await owner.pool.execute("SELECT delivery.ensure_partitions(1)")
         with anyio.fail_after(60):
@@ -223,7 +223,7 @@ async def test_a_role_that_loses_a_right_writes_everything_whole_once_it_has_it_
             await owner.execute(f"REVOKE INSERT ON delivery.delivery_logs FROM {role}")
             opened.set()
             await turns_until(lambda: worker._settler.unwritten >= 20)
-            await turns_until(lambda: not list(worker._sender.in_hand()))
+            await turns_until(lambda: not list(worker._executor.jobs()))
             await anyio.sleep(0.5)
             assert len(server.requests) < 200, "claiming stops while results cannot be written"
             await owner.execute(f"GRANT INSERT ON delivery.delivery_logs TO {role}")
@@ -233,7 +233,7 @@ async def test_a_role_that_loses_a_right_writes_everything_whole_once_it_has_it_
         assert len(logs) == 200
         assert all(log.response and log.response.body == b"thanks" for log in logs)
         assert len(server.requests) == 200
-        loud = [each for each in caplog.messages if "cannot be written now" in each]
+        loud = [each for each in caplog.messages if "results (" in each and "cannot write" in each]
         assert len(loud) == 1
         assert "lacks rights" in loud[0]
 

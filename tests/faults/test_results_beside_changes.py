@@ -60,7 +60,7 @@ async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
         assert log.outcome is Outcome.SUCCEEDED
         assert log.response is not None
         assert log.response.body == b"thanks"
-        for table in ("queue", "held_slots"):
+        for table in ("waiting_jobs", "held_slots"):
             assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
 
 
@@ -81,7 +81,7 @@ async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
         assert (await engine.jobs.get(job_id)).status is JobStatus.CANCELED
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.FAILED
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 0
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 0
         assert len(server.requests) == 1
 
 
@@ -164,7 +164,9 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
                 engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
             )
             await until(lambda: _told(engine, "job.exhausted"))
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.untold") == 0
+        assert (
+            await engine._pool.fetchval("SELECT count(*) FROM delivery.pending_announcements") == 0
+        )
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.dead_letters") == 1
 
 
@@ -207,7 +209,7 @@ async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
             refusals = [each for each in caplog.messages if "cannot be disabled" in each]
             assert len(refusals) == 1
             assert str(bad.id) in refusals[0]
-            assert "could not be disabled" not in caplog.text
+            assert "cannot disable" not in caplog.text
             await engine._pool.execute("ALTER TABLE delivery.reactions DROP CONSTRAINT enabled")
             # As if its minute were over.
             worker._disabling._refused[bad.id] = 0.0

@@ -11,7 +11,8 @@ import asyncpg
 
 from delivery.clock import Clock
 from delivery.engine.announcements import Announcements
-from delivery.engine.operational_triggers import Announcer
+from delivery.engine.events import EventBus, ResultsWritten
+from delivery.engine.operational_triggers import OperationalTriggers
 from delivery.engine.settling.disabling import Disabling
 from delivery.engine.settling.settler import Settler
 from delivery.engine.settling.writer import SettleWriter
@@ -75,14 +76,16 @@ class Settling:
 @asynccontextmanager
 async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Settling]:
     """Run a settler within the block."""
-    held = HeldLeases()
+    held, events = HeldLeases(), EventBus()
     telling = Announcements(
-        bench.pool, Announcer(bench.pool, bench.ids, Waker(bench.pool, notifications=False))
+        bench.pool,
+        OperationalTriggers(bench.pool, bench.ids, Waker(bench.pool, notifications=False), events),
     )
     disabling = Disabling(telling)
     written: list[Settlement] = []
+    events.on(ResultsWritten, lambda event: written.extend(event.results))
     writer = SettleWriter(bench.pool, bench.worker_id, held, telling, patience=patience)
-    settler = Settler(bench.pool, Clock(), held, writer, disabling, written.extend, lambda _: None)
+    settler = Settler(bench.pool, Clock(), held, writer, disabling, events)
     running = [asyncio.create_task(role()) for role in (settler.run, telling.run, disabling.run)]
     try:
         yield Settling(bench, held, settler, telling, written)

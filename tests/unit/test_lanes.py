@@ -93,7 +93,7 @@ def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
     assert take(book, 50) == [((A, 100), 2)]
     assert take(book, 50) == []
     assert not book.has_due()
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 50) == [((A, 100), 1)]
 
 
@@ -103,7 +103,7 @@ def test_a_full_lane_stays_due_until_it_has_room_again() -> None:
     take(book, 50)
     assert take(book, 50) == []
     book.mark_due((A, 5))
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 50) == [((A, 5), 1)]
 
 
@@ -176,7 +176,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_jobs_per_claim() -> None:
     book.set_cap(A, 1_000)
     for lane in (A, B):
         for _ in range(1_000):
-            book._windows.ended(lane, CallEnd.ANSWERED)
+            book._windows.ended(lane, CallEnd.RESPONDED)
     for number in range(100, 200):
         book.mark_due((UUID(int=number), 100))
     book.mark_due((A, 100))
@@ -189,7 +189,7 @@ def test_a_lane_with_a_backlog_is_asked_for_more_jobs_per_claim() -> None:
             largest = max(largest, count if key[0] == A else 0)
         book.settle_claim(ask, jobs[: ask.capacity])
         for job in jobs[: ask.capacity]:
-            book.finished(job.lane, CallEnd.ANSWERED)
+            book.finished(job.lane, CallEnd.RESPONDED)
         for number in range(100, 200):
             book.mark_due((UUID(int=number), 100))
     assert largest == 20
@@ -198,10 +198,10 @@ def test_a_lane_with_a_backlog_is_asked_for_more_jobs_per_claim() -> None:
 def test_a_lane_with_little_room_waits_briefly_for_more() -> None:
     book = book_of(cap=100)
     for _ in range(100):
-        book._windows.ended(A, CallEnd.ANSWERED)
+        book._windows.ended(A, CallEnd.RESPONDED)
     book.mark_due((A, 100))
     assert take(book, 200) == [((A, 100), 100)]
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 200) == [], "one job is not worth a claim yet"
     book.fire_timers(NOW + 0.02)
     assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "the lane waits only briefly"
@@ -225,14 +225,14 @@ def test_a_lane_pauses_between_calls_to_an_endpoint_that_does_not_respond() -> N
     book.mark_due((A, 100))
     take(book, 10)
     for _ in range(10):
-        book.finished(A, CallEnd.UNANSWERED)
+        book.finished(A, CallEnd.NO_RESPONSE)
     assert take(book, 10) == []
     resumes = book.next_timer()
     assert resumes is not None
     assert NOW < resumes <= NOW + 1.0
     book.fire_timers(resumes)
     assert take(book, 10, resumes) == [((A, 100), 1)], "one call tests the endpoint"
-    book.finished(A, CallEnd.ANSWERED)
+    book.finished(A, CallEnd.RESPONDED)
     assert take(book, 10, resumes) == [((A, 100), 2)]
 
 
@@ -290,7 +290,7 @@ def in_doubt(book: LaneBook) -> None:
     """Fail calls of a lane until it is in doubt, then let its pause end."""
     book.mark_due((A, 100))
     for _ in range(20):
-        book.finished(A, CallEnd.UNANSWERED_EARLY)
+        book.finished(A, CallEnd.NO_RESPONSE_EARLY)
 
 
 def test_a_lane_in_doubt_is_asked_for_the_due_job_with_the_most_failures() -> None:
@@ -306,7 +306,7 @@ def test_a_lane_in_doubt_is_asked_for_the_due_job_with_the_most_failures() -> No
     book.settle_claim(ask, claimed(A, 100, 1, run_at=6_001.0))
     # The next claim does not skip jobs that are due before that job.
     assert book.since[A, 100] == 4_000.0
-    book.finished(A, CallEnd.UNANSWERED_EARLY)
+    book.finished(A, CallEnd.NO_RESPONSE_EARLY)
     assert book.has_due()
     book.fire_timers(later + 2)
     assert abs(book.quotas(50, later + 2).since[A, 100] - 6_000.0) < 0.001
@@ -334,7 +334,7 @@ def test_a_lane_that_is_not_in_doubt_stores_no_retries() -> None:
     for number in range(40):
         book.failed((A, 100), Retry(1, NOW, 5_000.0 + number))
     assert len(book._retries[A, 100]) == 16
-    book.finished(A, CallEnd.ANSWERED_AGAIN)
+    book.finished(A, CallEnd.RESPONDED_AGAIN)
     ask = book.quotas(50, NOW + 2)
     assert not ask.retries
     assert not book._retries

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.engine.settling.repairs import day_of, days_between, mended, redated, without_exchange
+from delivery.engine.settling.repairs import (
+    day_of,
+    days_between,
+    redated,
+    with_storable_values,
+    without_exchange,
+)
 from delivery.store.settlements import Settlement
 
 DAY = 86_400.0
@@ -43,10 +49,10 @@ def id_at(seconds: float) -> UUID:
 
 
 @given(text=st.text(), status=st.integers(), lasted=st.floats())
-def test_a_repaired_result_can_be_stored_by_any_database(
+def test_a_result_with_storable_values_can_be_stored_by_any_database(
     text: str, status: int, lasted: float
 ) -> None:
-    repaired = mended(
+    repaired = with_storable_values(
         result(
             error=text, endpoint=text, remote_address=text, status_code=status, duration_ms=lasted
         )
@@ -62,7 +68,7 @@ def test_a_repaired_result_can_be_stored_by_any_database(
 
 def test_storable_values_are_unchanged() -> None:
     plain = result(error="refused", duration_ms=1.5)
-    assert mended(plain) == plain
+    assert with_storable_values(plain) == plain
 
 
 def test_a_result_without_its_exchange_retains_the_outcome_of_the_job() -> None:

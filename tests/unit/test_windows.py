@@ -18,7 +18,7 @@ def test_a_window_starts_small_and_grows_with_each_response_up_to_the_cap() -> N
     sizes = []
     for _ in range(4):
         windows.began(A)
-        windows.ended(A, CallEnd.ANSWERED)
+        windows.ended(A, CallEnd.RESPONDED)
         sizes.append(windows.size(A))
     assert sizes == [11, 12, 12, 12]
 
@@ -28,7 +28,7 @@ def test_each_call_without_a_response_halves_the_window_down_to_one() -> None:
     sizes = []
     for _ in range(5):
         windows.began(A)
-        windows.ended(A, CallEnd.UNANSWERED)
+        windows.ended(A, CallEnd.NO_RESPONSE)
         sizes.append(windows.size(A))
     assert sizes == [5, 2, 1, 1, 1]
 
@@ -45,17 +45,17 @@ def test_pauses_start_after_a_few_failures_grow_to_a_second_and_end_with_a_respo
     pauses = []
     for _ in range(20):
         windows.began(A)
-        windows.ended(A, CallEnd.UNANSWERED)
+        windows.ended(A, CallEnd.NO_RESPONSE)
         pauses.append(max(windows.resting_until(A) - 50.0, 0.0))
     assert pauses[:3] == [0.0, 0.0, 0.0]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 1.0
     windows.began(A)
-    windows.ended(A, CallEnd.ANSWERED)
+    windows.ended(A, CallEnd.RESPONDED)
     assert windows.resting_until(A) == 0.0
 
 
-def fail(windows: LaneWindows, times: int, end: CallEnd = CallEnd.UNANSWERED_EARLY) -> None:
+def fail(windows: LaneWindows, times: int, end: CallEnd = CallEnd.NO_RESPONSE_EARLY) -> None:
     for _ in range(times):
         windows.began(A)
         windows.ended(A, end)
@@ -67,7 +67,7 @@ def test_an_endpoint_that_responds_to_a_retried_job_is_trusted() -> None:
     assert windows.is_in_doubt(A)
     assert windows.size(A) == 1
     windows.began(A)
-    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    windows.ended(A, CallEnd.RESPONDED_AGAIN)
     fail(windows, 200)
     assert not windows.is_in_doubt(A)
     assert windows.size(A) == 10
@@ -81,10 +81,10 @@ def test_trust_ends_with_a_failure_that_is_not_early() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20)
     windows.began(A)
-    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    windows.ended(A, CallEnd.RESPONDED_AGAIN)
     fail(windows, 10)
     assert not windows.is_in_doubt(A)
-    fail(windows, 1, CallEnd.UNANSWERED)
+    fail(windows, 1, CallEnd.NO_RESPONSE)
     assert windows.is_in_doubt(A)
     assert windows.resting_until(A) > 50.0
 
@@ -96,7 +96,7 @@ def test_early_failures_that_request_a_lower_rate_put_a_lane_in_doubt_without_a_
     assert windows.size(A) == 1
     assert windows.resting_until(A) == 0.0
     windows.began(A)
-    windows.ended(A, CallEnd.ANSWERED_AGAIN)
+    windows.ended(A, CallEnd.RESPONDED_AGAIN)
     fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
     assert windows.size(A) == 10
     # A request for a lower rate that is not an early failure is honoured despite the trust.
@@ -108,7 +108,7 @@ def test_a_response_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20)
     windows.began(A)
-    windows.ended(A, CallEnd.ANSWERED)
+    windows.ended(A, CallEnd.RESPONDED)
     assert not windows.is_in_doubt(A)
     fail(windows, 4)
     assert windows.is_in_doubt(A)

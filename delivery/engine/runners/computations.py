@@ -1,9 +1,8 @@
-"""Long computations of calls: in turns, and for half of the time at most.
+"""Turns of long computations, which take half of the time at most.
 
-To fill in placeholders from a large payload, or to look for hundreds of secrets, takes some
-milliseconds, in which the event loop does nothing else. So calls that may need as much take turns,
-lane by lane, and each computation is followed by a pause of the same length, in which everything
-else has the event loop for itself.
+Filling in placeholders from a large payload, or searching for hundreds of secrets, takes
+milliseconds in which the event loop does nothing else. So such computations take turns, lane by
+lane. A pause of the same length follows each of them, in which the event loop is free.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Computations"]
 
 _SHORT: Final = 0.0005
-"""Seconds up to which a computation is followed by no pause."""
+"""Seconds up to which a computation needs no pause."""
 
 
 class Computations:
-    """Turns of long computations, one after the other.
+    """Queue of computations.
 
     Args:
         clock: Seconds of a clock that is never set. Tests replace it.
@@ -34,24 +33,24 @@ class Computations:
         self._clock = clock
         self._waiting: Rounds[asyncio.Future[None]] = Rounds()
         self._given = False
-        """Whether somebody has the turn, and has not begun yet."""
+        """True if a turn was given whose computation has not begun."""
         self._began = 0.0
         self._free_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self, tenant: Hashable, lane: Hashable) -> None:
-        """Wait for the turn; `end` must follow, in the same turn of the event loop."""
+        """Wait for the turn; `end` must follow in the same turn of the event loop."""
         now = self._clock()
         if self._waiting or self._given or now < self._free_at:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(tenant, lane, turn)
-            self._arrange()
+            self._schedule()
             try:
                 await turn
             except asyncio.CancelledError:
                 if not turn.cancelled():
                     self._given = False
-                    self._arrange()
+                    self._schedule()
                 raise
             now = self._clock()
         self._began = now
@@ -69,15 +68,15 @@ class Computations:
             self.end()
 
     def end(self) -> None:
-        """Note that the computation is over."""
+        """Note the end of the computation."""
         now = self._clock()
         took = now - self._began
         self._free_at = now + took if took > _SHORT else now
         self._given = False
-        self._arrange()
+        self._schedule()
 
-    def _arrange(self) -> None:
-        """See to it that the next one has its turn."""
+    def _schedule(self) -> None:
+        """Schedule the next turn."""
         if self._waiting and not self._given and self._timer is None:
             delay = max(self._free_at - self._clock(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(delay, self._next)
@@ -86,7 +85,7 @@ class Computations:
         self._timer = None
         # Timers of uvloop count whole milliseconds, and can fire up to one too early.
         if self._clock() < self._free_at:
-            self._arrange()
+            self._schedule()
             return
         while not self._given:
             taken = self._waiting.take()

@@ -1,7 +1,7 @@
-"""Calls made ready: everything about a reaction's version that does not change from job to job.
+"""Prepared calls: the parts of a reaction's version that are the same for all its jobs.
 
-A version never changes, so what is made from it may be kept; the least recently used go first. The
-signing secrets are the reaction's own, whatever the version, and are counted apart.
+A version never changes, so its prepared call is cached; the least recently used are evicted first.
+The signing secrets belong to the reaction, not to a version, and have separate versions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from delivery.store.reactions import StoredVersion
 
     _Key = tuple[UUID, int, int]
-    """A reaction, its version, and that of its signing secrets."""
+    """Id of a reaction, its version, and the version of its signing secrets."""
 
 __all__ = ["PreparedCall", "PreparedCalls", "UnreadableCall", "prepare", "prepare_stored"]
 
@@ -63,17 +63,17 @@ _NO_KEYS: Final = Cipher()
 
 
 class UnreadableCall(Exception):
-    """The database does not give a version of a reaction; its jobs wait."""
+    """Version of a reaction that cannot be read from the database; its jobs wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A call but for the job's own id, time and payload."""
+    """Call without the id, the time and the payload of a job."""
 
     endpoint: Endpoint
     method: str
     redacted_url: str
-    """The URL as it may be stored."""
+    """Redacted URL, for storage."""
     template: RequestTemplate
     rules: OutcomeRules
     policy: RetryPolicy
@@ -81,29 +81,29 @@ class PreparedCall:
     connect_timeout: float
     concurrency: int | None
     scrubber: Scrubber | None = None
-    """Finds what is secret in the call, wherever else it stands; None: nothing is."""
+    """Scrubber of the secrets in the call. None without secrets."""
     cipher: Cipher = _NO_KEYS
-    """Opens payloads that were encrypted."""
+    """Decrypts encrypted payloads."""
     redirects: Redirects | None = None
-    """Follows redirects; None: none is followed."""
+    """Follows redirects. None if redirects are not followed."""
     templated: TemplatedRequest | None = None
-    """Makes the requests instead of `template`, where the call has placeholders."""
+    """Makes the requests instead of `template` if the call has placeholders."""
     computes: bool = False
-    """Whether it may take long to make the request of a job, or its log row."""
+    """True if the request of a job, or its log row, may take long to make."""
 
     def render(self, job: ClaimedJob, now: float) -> Rendered:
-        """The request of one attempt at a job.
+        """Return the request of one attempt of a job.
 
         Raises:
-            TemplateError: if a placeholder cannot be filled in.
-            MissingKey: if the payload was encrypted with a key that is not here.
+            TemplateError: A placeholder cannot be filled in.
+            MissingKey: The payload is encrypted with a key that is missing here.
         """
-        message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
+        message_id, timestamp = f"msg_{job.message_id.hex}", int(now)
         payload = job.payload or b""
-        # No JSON begins with it, but `encrypted:` does.
+        # Encrypted payloads begin with `encrypted:`, and no JSON with this letter.
         encrypted = payload[:1] == b"e"
         if not encrypted and self.templated is None:
-            # This is what nearly all calls are.
+            # Nearly all calls end here.
             return self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
@@ -117,10 +117,10 @@ class PreparedCall:
             rendered = self.template.render(
                 message_id, timestamp, job.event_type or "", job.created_at, payload
             )
-        return self._hiding(rendered, payload, decoded)
+        return self._scrubbed(rendered, payload, decoded)
 
     def render_for(self, facts: Facts, message_id: str, timestamp: int, payload: bytes) -> Rendered:
-        """The same for what is not a claimed job."""
+        """Return the request of a trial call, which has no job."""
         decoded = DecodedPayload(payload)
         if self.templated is not None:
             rendered = self.templated.render(facts, message_id, timestamp, payload, decoded)
@@ -128,10 +128,10 @@ class PreparedCall:
             rendered = self.template.render(
                 message_id, timestamp, facts.trigger_type or "", facts.created_at, payload
             )
-        return self._hiding(rendered, payload, decoded)
+        return self._scrubbed(rendered, payload, decoded)
 
-    def _hiding(self, rendered: Rendered, payload: bytes, decoded: DecodedPayload) -> Rendered:
-        """The same, with what is secret in the payload hidden wherever it was put."""
+    def _scrubbed(self, rendered: Rendered, payload: bytes, decoded: DecodedPayload) -> Rendered:
+        """Return the request with the secrets of the payload scrubbed in all stored parts."""
         if not decoded.is_decoded and not may_have_secret_names(payload):
             return rendered
         scrubber = Scrubber(secrets_in_value(decoded.value))
@@ -157,18 +157,18 @@ def prepare(
     secrets: Iterable[str] = (),
     cipher: Cipher = _NO_KEYS,
 ) -> PreparedCall:
-    """Make a call ready.
+    """Prepare a call.
 
     Args:
-        params: A valid call.
-        settings: Give what it leaves open.
-        signer: Signs; None: the secrets of `params` do, if there are any.
-        about: What placeholders may name of the reaction; None: it is a direct job's.
-        secrets: What is secret beside what is in `params`: what `signer` signs with.
-        cipher: Opens the payloads of jobs.
+        params: Valid call.
+        settings: Defaults of options that the call leaves open.
+        signer: Signs the requests.
+        about: Fields of the reaction for placeholders. None for a direct job.
+        secrets: Secrets that are not in `params`: those that `signer` signs with.
+        cipher: Decrypts the payloads of jobs.
 
     Raises:
-        DeliveryError: if the call cannot be made as it is given.
+        DeliveryError: The call cannot be made with these parameters.
     """
     tls = with_minimum(params.tls, settings.tls_minimum_version)
     secrets = tuple(secrets)
@@ -208,7 +208,7 @@ def prepare(
             scrubber=scrubber,
         ),
         rules=compile_actions(params.status_actions),
-        # Also one that was stored by hand: judging a result must not fail.
+        # The policy may have been changed by hand, and the decision on a result must not fail.
         policy=validate_policy(params.retry),
         timeout=timeout,
         connect_timeout=connect_timeout,
@@ -234,11 +234,11 @@ def _redirects(params: HttpParams, oldest_tls: str | None, secrets: Iterable[str
 
 
 def prepare_stored(stored: StoredVersion, settings: HttpSettings, cipher: Cipher) -> PreparedCall:
-    """Make the call of a reaction's version ready, with the reaction's signing secrets.
+    """Prepare the call of a reaction's version, with the reaction's signing secrets.
 
     Raises:
-        DeliveryError: if the call cannot be made as it is given, or a key is missing.
-        KeyError, TypeError, ValueError: if it is not stored as it should be.
+        DeliveryError: The call cannot be made with its parameters, or a key is missing.
+        KeyError, TypeError, ValueError: The stored form is invalid.
     """
     signing = decode_signing(stored.signing, cipher)
     return prepare(
@@ -252,13 +252,13 @@ def prepare_stored(stored: StoredVersion, settings: HttpSettings, cipher: Cipher
 
 
 def _may_have_secrets(body: Body) -> bool:
-    """Whether a text may have secrets in it once its placeholders are filled in."""
+    """Return whether a body may contain secrets once its placeholders are filled in."""
     text = body.content
     return isinstance(text, str) and has_placeholders(text) and may_have_secret_names(text.encode())
 
 
 class PreparedCalls:
-    """The calls of reaction versions, each read and made ready once."""
+    """Cache of the prepared calls of reaction versions."""
 
     def __init__(self, executor: Executor, settings: HttpSettings, cipher: Cipher) -> None:
         self._executor = executor
@@ -266,13 +266,13 @@ class PreparedCalls:
         self._cipher = cipher
         self._calls: OrderedDict[_Key, PreparedCall | Exception] = OrderedDict()
         self._failures = RepeatedLogs(logger)
-        self._breather = LoopYielder()
+        self._yielder = LoopYielder()
 
     async def load(self, jobs: Iterable[ClaimedJob]) -> None:
-        """Read the versions these jobs need and that are not here yet.
+        """Read the versions that these jobs need and that are not in the cache.
 
         Raises:
-            DatabaseError: if they cannot be read; the jobs must wait.
+            DatabaseError: They cannot be read; the jobs must wait.
         """
         wanted = {
             (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
@@ -291,7 +291,7 @@ class PreparedCalls:
             self._calls.popitem(last=False)
 
     async def _load_all(self, missing: set[_Key]) -> None:
-        """Read these, and each apart if one of them keeps the others from being read."""
+        """Read these versions, and each one alone if one of them makes the statement fail."""
         try:
             stored = await reactions.load_versions(self._executor, {key[:2] for key in missing})
         except Exception as error:
@@ -303,26 +303,25 @@ class PreparedCalls:
                 return
             ((reaction_id, version, _),) = missing
             self._failures.error(
-                f"version {version} of reaction {reaction_id} cannot be read: {error};"
-                " its jobs wait until it can"
+                f"cannot read version {version} of reaction {reaction_id}: {error}; its jobs wait"
             )
             self._calls.update(dict.fromkeys(missing, UnreadableCall(str(error))))
             return
-        self._breather.begin()
+        self._yielder.begin()
         for key in missing:
-            # Signing secrets newer than those that were current at the claim are as good.
+            # Signing secrets may be newer than at the time of the claim.
             found = stored.get(key[:2])
             if found is None:
                 self._calls[key] = LookupError("the reaction's version is not in the database")
             else:
                 self._calls[key] = self._attempt(prepare_stored, found)
-                await self._breather.take()
+                await self._yielder.take()
 
     def get(self, job: ClaimedJob) -> PreparedCall | Exception:
-        """The job's call, or why there is none; `load` must have been called for the job."""
+        """Return the call of a job, or the reason why there is none; `load` must come first."""
         if job.reaction_id is None:
             if job.params is None or job.credentials is None:
-                return LookupError("what the direct job sends is not in the database")
+                return LookupError("the call of the direct job is not in the database")
             return self._attempt(_prepare_direct, StoredCall(job.params, job.credentials))
         key = (job.reaction_id, job.reaction_version or 0, job.signing_version or 0)
         try:
@@ -334,7 +333,7 @@ class PreparedCalls:
     def _attempt(
         self, prepare_it: Callable[[T, HttpSettings, Cipher], PreparedCall], stored: T
     ) -> PreparedCall | Exception:
-        # A row that cannot be read, whatever is wrong with it, must fail its jobs, not the worker.
+        # A row that cannot be read must fail its own jobs, not the worker.
         try:
             call = prepare_it(stored, self._settings, self._cipher)
         except Exception as error:  # noqa: BLE001

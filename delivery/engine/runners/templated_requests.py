@@ -1,4 +1,4 @@
-"""The requests of calls with placeholders: each is filled in, then made like any other."""
+"""Requests of calls with placeholders, which are filled in for each job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["About", "TemplatedRequest", "facts_from", "facts_of"]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What placeholders may name of a reaction, but for its id."""
+    """Fields of a reaction for placeholders, except its id."""
 
     name: str | None = None
     area_id: str | None = None
@@ -35,7 +35,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class TemplatedRequest:
-    """What the requests of a call with placeholders are made from."""
+    """Template of the requests of a call with placeholders."""
 
     params: HttpParams
     call: CallTemplate
@@ -44,11 +44,11 @@ class TemplatedRequest:
     signer: Signer | ExpiringSigner | None
     about: About
     scrubber: Scrubber | None
-    """Finds what is secret in the call but for its placeholders."""
+    """Scrubber of the secrets in the call outside of placeholders."""
     has_secrets: bool
-    """Whether placeholders stand where secrets belong, so that each request has its own."""
+    """True if placeholders are in places of secrets, so that each request has its own secrets."""
     secrets: tuple[str, ...]
-    """What is secret in all of them."""
+    """Secrets of all requests."""
 
     def render(
         self,
@@ -58,10 +58,10 @@ class TemplatedRequest:
         payload: bytes,
         decoded: DecodedPayload,
     ) -> Rendered:
-        """The request of one attempt; `decoded` is of the payload.
+        """Return the request of one attempt; `decoded` belongs to the payload.
 
         Raises:
-            TemplateError: if a placeholder cannot be filled in.
+            TemplateError: A placeholder cannot be filled in.
         """
         filled = self.call.fill(facts, decoded)
         origin = f"{self.endpoint.scheme}://{self.endpoint.host_header}"
@@ -90,7 +90,7 @@ class TemplatedRequest:
 def facts_from(
     reaction: Reaction, *, job_id: UUID, trigger_id: UUID, event_type: str, now: float
 ) -> Facts:
-    """The same for the first attempt at an event that did not happen."""
+    """Return the placeholder values of the first attempt of a trial call."""
     return Facts(
         reaction.tenant_id,
         job_id,
@@ -106,7 +106,7 @@ def facts_from(
 
 
 def facts_of(job: ClaimedJob, about: About) -> Facts:
-    """What placeholders may name of a claimed job."""
+    """Return the placeholder values of a claimed job."""
     return Facts(
         job.tenant_id,
         job.job_id,

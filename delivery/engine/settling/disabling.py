@@ -1,4 +1,4 @@
-"""Disables reactions after their endpoint is gone, apart from the writing of results."""
+"""Disabling of reactions whose endpoint is gone, separate from the writing of results."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["Disabling"]
 logger = logging.getLogger(__name__)
 
 _RESULTS_WAIT: Final = 1.0
-"""Seconds for which results wait until a reaction is disabled."""
+"""Seconds that results wait until a reaction is disabled."""
 _FIRST_BACKOFF: Final = 0.05
 _MAX_BACKOFF: Final = 5.0
 _REFUSED_AGAIN: Final = 60.0
-"""Seconds for which a reaction is set aside that the database refused to disable."""
+"""Seconds for which a reaction rests that the database refused to disable."""
 
 
 class Disabling:
-    """Keeps the reactions to disable until that is written.
+    """Role that disables reactions, and retries until that is written.
 
-    Results wait for it a moment, so that usually a reaction is disabled once the job that found it
-    gone is settled. They are never refused or held up by it. A reaction that the database refuses
-    to disable is set aside for a minute and logged once; it holds up no other. If its endpoint is
-    still gone after that, the next call says so, and it is tried again.
+    Results wait for it briefly, so that a reaction is usually disabled when the job that found its
+    endpoint gone is settled. They are never blocked or refused because of it. A reaction that the
+    database refuses to disable rests for a minute and is logged once; it does not block others. If
+    its endpoint is still gone after that, the next call reports it again.
     """
 
-    def __init__(self, telling: Announcements) -> None:
-        self._telling = telling
+    def __init__(self, announcements: Announcements) -> None:
+        self._announcements = announcements
         self._reasons: dict[UUID, str] = {}
         self._refused: dict[UUID, float] = {}
-        """Those that were set aside, and until when."""
+        """Resting reactions, and the ends of their rests."""
         self._is_new = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -54,7 +54,7 @@ class Disabling:
         self._work.set()
 
     async def before_results(self) -> None:
-        """Wait a moment, once, until the reactions that were just added are disabled."""
+        """Wait briefly, and only once, until the reactions just added are disabled."""
         if self._is_new:
             self._is_new = False
             try:
@@ -70,9 +70,9 @@ class Disabling:
             await self._work.wait()
             try:
                 await self._disable_all(dict(self._reasons))
-            except Exception as error:  # noqa: BLE001 - each is kept and tried again
+            except Exception as error:  # noqa: BLE001 - all are retried
                 logger.warning(
-                    "%d reactions could not be disabled (%s); trying again in %.1f s",
+                    "cannot disable %d reactions (%s); retrying in %.1f s",
                     len(self._reasons),
                     text_of(error),
                     backoff,
@@ -86,13 +86,13 @@ class Disabling:
                 self._idle.set()
 
     async def _disable_all(self, reasons: dict[UUID, str]) -> None:
-        """Disable reactions, and each alone if the database refuses them together.
+        """Disable reactions; if the database refuses them together, each one alone.
 
         Raises:
-            Exception: It may succeed later. Those that are not done are still kept.
+            Exception: It may succeed later. The remaining reactions are retried.
         """
         try:
-            await self._telling.disable(reasons)
+            await self._announcements.disable(reasons)
         except Exception as error:
             if is_passing(error):
                 raise
@@ -112,8 +112,8 @@ class Disabling:
         self._refused[reaction_id] = time.monotonic() + _REFUSED_AGAIN
         if not is_known:
             logger.error(
-                "reaction %s cannot be disabled (%s), although %s; it is tried again when that"
-                " recurs, once in %.0f s, and reported once",
+                "reaction %s cannot be disabled (%s), although %s; retrying when that recurs, once"
+                " in %.0f s; further errors are not logged",
                 reaction_id,
                 text_of(error),
                 reason,

@@ -1,4 +1,4 @@
-"""Results that the database refused and that wait, by the cause of the refusal."""
+"""Results that the database refused, parked by the cause of the refusal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MAX_DELAY: Final = 5.0
 
 
 class GroupKey(NamedTuple):
-    """The properties that the results of a group share."""
+    """Properties that the results of a group share."""
 
     cause: Cause
     day: int | None = None
-    """The day of their log ids, since the epoch, if that is the reason."""
+    """Day of their log ids, since the epoch, if that is the cause."""
     step: int = 0
-    """What has been done about their values; see `Settler`."""
+    """Changes made to their values; see `Settler`."""
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class _Group:
 
 
 class Parked:
-    """Groups of results, each with a time for its next try; times are monotonic seconds.
+    """Groups of results with the times of their next tries, in monotonic seconds.
 
     A group exists from its first refusal until it is pruned, also while all of its results are
-    being tried. So it is known whether a cause is a new one.
+    being tried. So a new cause is recognised.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Parked:
         return chain.from_iterable(group.results for group in self._groups.values())
 
     def park(self, key: GroupKey, results: Iterable[Settlement], now: float) -> bool:
-        """Add refused results; True if this cause is a new one, whatever was done about values.
+        """Add refused results; return whether this cause is new, regardless of changed values.
 
         Each refusal of a group doubles the pause before its next try.
         """
@@ -79,45 +79,45 @@ class Parked:
         return [results.popleft() for _ in range(min(most, len(results)))]
 
     def eased(self, key: GroupKey, now: float) -> None:
-        """Note that results of a group were written, so the others are due at once."""
+        """Note that results of a group were written, so the others are due immediately."""
         group = self._groups[key]
         group.due, group.delay = now, _FIRST_DELAY
 
     def prune(self) -> list[GroupKey]:
-        """Forget the groups that have no results left; return those whose cause is gone."""
+        """Remove groups without results; return those whose cause is gone."""
         empty = [key for key, group in self._groups.items() if not group.results]
         for key in empty:
             del self._groups[key]
         return [key for key in empty if not self._is_known(key)]
 
     def due(self, now: float) -> GroupKey | None:
-        """The group that has been due for longest, if any is."""
+        """Return the group that has been due for longest; None if none is due."""
         key = min(self._filled(), key=lambda each: self._groups[each].due, default=None)
         return key if key is not None and self._groups[key].due <= now else None
 
     def next_due(self) -> float | None:
-        """When the next group is due."""
+        """Return the time at which the next group is due."""
         return min((self._groups[key].due for key in self._filled()), default=None)
 
     def due_at(self, key: GroupKey) -> float:
-        """When a group is due."""
+        """Return the time at which a group is due."""
         return self._groups[key].due
 
     def refused_at(self, key: GroupKey) -> float:
-        """When results of a group were last refused."""
+        """Return the time of the last refusal of a group."""
         return self._groups[key].refused_at
 
     def days(self) -> dict[int, GroupKey]:
-        """Days without a partition, and the groups of results that wait for one."""
+        """Return the days without a partition, and the groups that wait for one."""
         return {key.day: key for key in self._groups if key.day is not None}
 
     def hurry(self, now: float) -> None:
-        """Let all groups be due now, and again after short pauses."""
+        """Make all groups due now, and again after short pauses."""
         for group in self._groups.values():
             group.due, group.delay = now, _FIRST_DELAY
 
     def _is_known(self, key: GroupKey) -> bool:
-        """Whether there is a group for this cause, whatever was done about values."""
+        """Return whether there is a group for this cause, regardless of changed values."""
         return any((known.cause, known.day) == (key.cause, key.day) for known in self._groups)
 
     def _filled(self) -> Iterator[GroupKey]:

@@ -10,7 +10,7 @@ from delivery.clock import Clock, IdFactory
 if TYPE_CHECKING:
     from delivery.store.settlements import Settlement
 
-__all__ = ["day_of", "days_between", "mended", "redated", "without_exchange"]
+__all__ = ["day_of", "days_between", "redated", "with_storable_values", "without_exchange"]
 
 N = TypeVar("N", int, float)
 
@@ -29,16 +29,16 @@ def day_of(result: Settlement) -> int | None:
 
 
 def days_between(day: int, now: float) -> int:
-    """Return how many days a day is away from today."""
+    """Return the number of days between a day and today."""
     return abs(day - int(now // _DAY))
 
 
 def redated(result: Settlement, now: float) -> Settlement:
-    """Return the result with a log id of now, and without times from a clock that was ahead.
+    """Return the result with a log id of today, and without times of a clock that was ahead.
 
-    Its id belongs to a day that has no partition and gets none, so no row with it was ever written.
+    The former id belongs to a day without a partition, so no row with it was ever written.
     """
-    # A factory of its own: one that saw the wild clock never goes back.
+    # Use a separate factory: a factory that has seen a wrong time stays ahead of the clock.
     changed = result._replace(log_id=IdFactory(Clock(now - Clock().now())).new())
     ahead = result.finished_at - now
     if ahead <= _SLACK:
@@ -47,8 +47,8 @@ def redated(result: Settlement, now: float) -> Settlement:
     return changed._replace(finished_at=now, run_at=run_at)
 
 
-def mended(result: Settlement) -> Settlement:
-    """Return the result with texts and numbers that every database can store.
+def with_storable_values(result: Settlement) -> Settlement:
+    """Return the result with strings and numbers that every database can store.
 
     Characters outside ASCII are escaped, because the encoding of the database may be the reason.
     Bodies and heads are bytes, which are never refused.
@@ -84,7 +84,7 @@ def _within(number: N | None, most: float) -> N | None:
 
 def without_exchange(result: Settlement, reason: str) -> Settlement:
     """Return the result with only values that the database cannot refuse."""
-    return mended(result)._replace(
+    return with_storable_values(result)._replace(
         error=_escaped(f"the exchange could not be stored: {reason}"[:_MAX_REASON]),
         method="?",
         endpoint="?",

@@ -1,4 +1,4 @@
-"""From what happened to a claimed job to the row that records it: pure functions."""
+"""Results of claimed jobs, as rows that record them: pure functions."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from delivery.store.settlements import Settlement
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from delivery.engine.runners.attempt import Attempt
     from delivery.engine.runners.prepared_calls import PreparedCall
     from delivery.message.request.template import Rendered
     from delivery.models import Exchange
@@ -39,25 +40,23 @@ __all__ = [
     "too_late",
 ]
 
-_LOOKED_FOR_AGAIN: Final = 60.0
-"""Seconds after which a job is tried again that could not be prepared."""
+_RETRIED_AFTER: Final = 60.0
+"""Seconds after which a job runs again whose call could not be prepared."""
 
 _SKIPPED: Final[dict[str | None, str]] = {
     ReactionState.DISABLED: "reaction_disabled",
     ReactionState.DELETED: "reaction_deleted",
 }
-"""Why a job of a reaction in this state is skipped."""
+"""Reasons to skip a job, by the state of its reaction."""
 
 _LAST_FAILURE: Final = "; last failure: "
 
 _CUT_OFF: Final = "the worker stopped before the call ended; the request may have been received"
+_ABORTED: Final = "the call was aborted ({}); the request may have been received"
 
 
 def delivered(
-    lease_id: UUID,
-    job: ClaimedJob,
-    call: PreparedCall,
-    rendered: Rendered | None,
+    attempt: Attempt,
     exchange: Exchange,
     decision: Decision,
     now: float,
@@ -65,20 +64,31 @@ def delivered(
     max_body: int,
     max_head: int,
 ) -> Settlement:
-    """The call was made, or tried; `decision` says what that leads to."""
-    scrubber = call.scrubber
-    redacted_url, head, body, size = call.redacted_url, None, None, None
+    """Return the result of an attempt that has ended.
+
+    Args:
+        attempt: Attempt.
+        exchange: Exchange of the attempt, or an empty one for an attempt that failed without.
+        decision: Decision on the job.
+        now: Time of the end.
+        log_id: Id of the log row.
+        max_body: Number of bytes of a body that are stored.
+        max_head: Number of bytes of a head that are stored.
+    """
+    job, call, rendered = attempt.job, attempt.call, attempt.rendered
+    scrubber, redacted_url, head, body, size = call.scrubber, call.redacted_url, None, None, None
     if rendered is not None:
         scrubber = rendered.scrubber or scrubber
+        redacted_url = rendered.redacted_url or redacted_url
         head = rendered.stored_head
-        head = head if len(head) <= max_head else cut_head(head, max_head)
+        if len(head) > max_head:
+            head = cut_head(head, max_head)
         size = len(rendered.plain_body)
         if not call.template.sends_payload or rendered.scrubber is not None:
             body = _request_body(job, call, rendered, max_body)
-        redacted_url = rendered.redacted_url or redacted_url
-    # By position: this is made once per delivery, and naming thirty fields doubles its cost.
+    # By position: one is made for every delivery, and thirty keyword arguments double its cost.
     return Settlement(
-        lease_id,
+        attempt.lease_id,
         job.job_id,
         job.claim,
         job.lane,
@@ -111,7 +121,6 @@ def delivered(
         head,
         body,
         size,
-        # Most have no earlier ones, and then this is the head itself.
         storable_head(exchange.earlier_heads + exchange.response_head, scrubber, max_head),
         storable_body(exchange.response_body, scrubber, max_body, cut=is_cut_off(exchange)),
         exchange.response_size,
@@ -121,7 +130,7 @@ def delivered(
 def _request_body(
     job: ClaimedJob, call: PreparedCall, rendered: Rendered, max_body: int
 ) -> bytes | None:
-    """The body as it is stored; None: it is the job's payload, which is stored already."""
+    """Return the body to store, or None if it is the job's payload, which is stored already."""
     if call.template.sends_payload and rendered.plain_body is job.payload:
         return None
     return storable_body(rendered.plain_body, rendered.scrubber or call.scrubber, max_body)
@@ -156,13 +165,25 @@ def _unlogged(
     )
 
 
-def handed_back(lease_id: UUID, job: ClaimedJob, now: float) -> Settlement:
-    """The worker stops before the call was begun."""
-    return _unlogged(lease_id, job, now, JobStatus.QUEUED)
+def handed_back(
+    lease_id: UUID, job: ClaimedJob, now: float, *, reason: str | None = None
+) -> Settlement:
+    """Return the job to the queue before its call began.
+
+    Args:
+        lease_id: Lease of the job.
+        job: Job.
+        now: Present time.
+        reason: Reason for which the attempt was aborted. None if the worker stops.
+    """
+    error = None
+    if reason is not None:
+        error = _with_last_failure(f"the attempt was aborted before the call: {reason}", job)
+    return _unlogged(lease_id, job, now, JobStatus.QUEUED, None, error)
 
 
 def _with_last_failure(reason: str, job: ClaimedJob) -> str:
-    """Return why a job waits, followed by the error of its last attempt if that failed."""
+    """Return the reason why a job waits, with the error of its last attempt if that failed."""
     if job.failure_kind is None or not job.error:
         return reason
     # The job may have waited before, for this reason or another.
@@ -182,42 +203,37 @@ def not_yet(lease_id: UUID, job: ClaimedJob, now: float, error: Exception) -> Se
     """Return the job to the queue because its call cannot be read or decrypted here yet."""
     reason = _with_last_failure(f"the call cannot be made yet: {error}", job)
     waiting = _unlogged(lease_id, job, now, JobStatus.QUEUED, None, reason)
-    return waiting._replace(run_at=now + _LOOKED_FOR_AGAIN)
+    return waiting._replace(run_at=now + _RETRIED_AFTER)
 
 
 def skipped(lease_id: UUID, job: ClaimedJob, now: float, reason: str) -> Settlement:
-    """The call is deliberately not made."""
+    """Skip the job: its call is deliberately not made."""
     return _unlogged(lease_id, job, now, JobStatus.SKIPPED, error=reason)
 
 
 def failed_unsent(
     lease_id: UUID, job: ClaimedJob, now: float, kind: FailureKind, error: str
 ) -> Settlement:
-    """The call cannot or must not be made any more."""
+    """Fail the job: its call can no longer be made."""
     return _unlogged(lease_id, job, now, JobStatus.FAILED, kind, error)
 
 
-def cut_off(
-    lease_id: UUID,
-    job: ClaimedJob,
-    call: PreparedCall,
-    rendered: Rendered | None,
-    now: float,
-    log_id: UUID,
-    max_body: int,
-    max_head: int,
-) -> Settlement:
-    """The worker stops in the middle of the call: the job goes back with its attempt.
+def cut_off(attempt: Attempt, now: float, log_id: UUID, max_body: int, max_head: int) -> Settlement:
+    """Return the job to the queue in the middle of its call, since that was aborted.
 
-    The request may have arrived, so it is logged; the attempt keeps its number, which no other log
-    row of the job has, but does not count towards `max_attempts`.
+    The request may have arrived, so it is logged. The attempt retains its number, which is unique
+    among the log rows of the job, but does not count towards `max_attempts`.
     """
-    return _unlogged(lease_id, job, now, JobStatus.QUEUED)._replace(
+    job, call, rendered = attempt.job, attempt.call, attempt.rendered
+    error = _CUT_OFF
+    if attempt.abort_reason is not None:
+        error = _ABORTED.format(storable_text(attempt.abort_reason, call.scrubber))
+    return _unlogged(attempt.lease_id, job, now, JobStatus.QUEUED)._replace(
         attempt=job.attempt + 1,
         uncounted=job.uncounted + 1,
         log_id=log_id,
         outcome=Outcome.LOST.value,
-        error=_CUT_OFF,
+        error=error,
         method=call.method,
         endpoint=call.redacted_url,
         request_head=None if rendered is None else cut_head(rendered.stored_head, max_head),
@@ -227,10 +243,7 @@ def cut_off(
 
 
 def interrupted(
-    lease_id: UUID,
-    job: ClaimedJob,
-    call: PreparedCall,
-    rendered: Rendered | None,
+    attempt: Attempt,
     exchange: Exchange,
     now: float,
     run_at: float,
@@ -246,15 +259,14 @@ def interrupted(
     exchange.error = (
         f"the request may have been received, but the call could not be completed: {exchange.error}"
     )
-    return delivered(
-        lease_id, job, call, rendered, exchange, decision, now, log_id, max_body, max_head
-    )._replace(uncounted=job.uncounted + 1)
+    result = delivered(attempt, exchange, decision, now, log_id, max_body, max_head)
+    return result._replace(uncounted=attempt.job.uncounted + 1)
 
 
 def too_late(lease_id: UUID, job: ClaimedJob, call: PreparedCall, now: float) -> Settlement | None:
     """Return the result of a job that must not start another attempt; None if it may.
 
-    Asked when a job is claimed and again right before its call: between the two it may wait.
+    Checked after the claim and right before the call: a job may wait in between.
     """
     return _past_deadline(lease_id, job, now) or _past_max_elapsed(lease_id, job, call, now)
 
@@ -283,7 +295,7 @@ def _past_max_elapsed(
         now=now,
     ):
         return None
-    # The last failure is kept, with the reason added. No attempt was made, so none is logged.
+    # The reason is added to the last failure. No attempt was made, so none is logged.
     reason = f"not tried again: max_elapsed of {policy.max_elapsed:.15g} s was over"
     error = reason if job.error is None else f"{job.error}; {reason}"
     return _unlogged(lease_id, job, now, JobStatus.FAILED, None, error)._replace(
@@ -303,7 +315,7 @@ def _without_call(lease_id: UUID, job: ClaimedJob, reason: Exception, now: float
 def refusal(
     lease_id: UUID, job: ClaimedJob, call: PreparedCall | Exception, now: float
 ) -> Settlement | None:
-    """What becomes of a claimed job whose call is not to be made at all; None if it is."""
+    """Return the result of a claimed job that must not run; None if it may."""
     if job.reaction_state in _SKIPPED:
         return skipped(lease_id, job, now, _SKIPPED[job.reaction_state])
     if isinstance(call, Exception):
@@ -318,6 +330,6 @@ def refusal(
             job,
             now,
             FailureKind.MISCONFIGURED,
-            "the payload is not in the database any more",
+            "the payload is no longer in the database",
         )
     return late

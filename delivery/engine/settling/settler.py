@@ -1,9 +1,9 @@
-"""Writes what happened: collects the results of calls and settles them in batches, one at a time.
+"""Settler: collects the results of jobs, and writes them in batches, one batch at a time.
 
-While one batch is being written the next one gathers, so batches grow with the load by themselves.
-A batch that the database refuses is divided until the results that cause it are found; the others
-are written at once. Results that cannot be written now are parked by cause and retried, while new
-results are written. Nothing is let go before it is written.
+While one batch is being written, the next one gathers, so batches grow with the load. A batch that
+the database refuses is divided until the results that cause the refusal are found; the others are
+written immediately. Results that cannot be written now are parked by cause and retried, while new
+results are written. No result is dropped before it is written.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from delivery.engine.events import emit_results
 from delivery.engine.settling.parked import GroupKey, Parked
-from delivery.engine.settling.repairs import day_of, days_between, mended, redated, without_exchange
+from delivery.engine.settling.repairs import (
+    day_of,
+    days_between,
+    redated,
+    with_storable_values,
+    without_exchange,
+)
 from delivery.store import partitions
 from delivery.store.driver.failures import Cause, Refusal, cause_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from delivery.clock import Clock
+    from delivery.engine.events import EventBus
     from delivery.engine.settling.disabling import Disabling
     from delivery.engine.settling.writer import SettleWriter
     from delivery.queue.held_leases import HeldJob, HeldLeases
@@ -36,47 +44,46 @@ logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
 _OF_A_MOMENT: Final = frozenset({Refusal.MOMENT, Refusal.CONFLICT, Refusal.ALREADY_THERE})
-"""Refusals that the same statement may not meet again, because it then sees more recent rows."""
+"""Refusals that a repeated statement may avoid, because it sees more recent rows."""
 
 _REFUSALS_IN_A_ROW: Final = 24
-"""After so many statements without a success the rest of a batch waits. One refused result in a
-batch is found within nine."""
+"""Statements without a success after which the rest of a batch waits. A single refused result of a
+batch is found within nine statements."""
 
 
 _ADVICE: Final = {
     "25006": "the database is read-only",
     "42501": "the role of this process lacks rights on the tables of the schema delivery",
-    "42P01": "a table is missing; delivery migrate names what is wrong with the schema",
-    "42703": "a column is missing; delivery migrate names what is wrong with the schema",
-    "42704": "a type is missing; delivery migrate names what is wrong with the schema",
+    "42P01": "a table is missing; delivery migrate names the differences of the schema",
+    "42703": "a column is missing; delivery migrate names the differences of the schema",
+    "42704": "a type is missing; delivery migrate names the differences of the schema",
 }
-"""What to look at, by SQLSTATE."""
+"""Advice by SQLSTATE."""
 
 
 @dataclass(slots=True)
 class _Part:
-    """Results that are tried in one statement."""
+    """Results of one statement."""
 
     results: Sequence[Settlement]
     key: GroupKey | None = None
-    """The group that they come from."""
+    """Group that they come from."""
     repeated: bool = False
-    """Whether the same statement was tried before, in case the reason was only of that moment."""
+    """True if the same statement was tried before, in case its refusal was momentary."""
     step: int = 0
-    """What has been done about the values of each result: 1 mended, 2 stripped, 3 not logged."""
+    """Changes made to each result: 1 storable values, 2 without exchange, 3 without log row."""
 
 
 class Settler:
-    """The only writer of results in this process.
+    """Writer of all results of a worker.
 
     Args:
-        pool: Where partitions are made that are missing.
+        pool: Database, for missing partitions.
         clock: Shows whether a log id was made while the clock was wrong.
-        held: The leases of this process.
+        held: Leases of this worker.
         writer: Writes a batch.
         disabling: Disables reactions after their endpoint is gone.
-        on_settled: Called with every batch once it is written.
-        on_healing: Called with reactions whose calls failed, and whose endpoint settles jobs again.
+        events: Receives the results that were written.
     """
 
     def __init__(
@@ -86,33 +93,31 @@ class Settler:
         held: HeldLeases,
         writer: SettleWriter,
         disabling: Disabling,
-        on_settled: Callable[[list[Settlement]], None],
-        on_healing: Callable[[list[UUID]], None],
+        events: EventBus,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._held = held
         self._writer = writer
         self._disabling = disabling
-        self._on_settled = on_settled
-        self._on_healing = on_healing
+        self._events = events
         self._waiting: list[Settlement] = []
         self._parts: list[_Part] = []
-        """Batches being written, the next part last. A part leaves it once it is written, divided
-        or parked, so an error or a cancellation at any point lets nothing go."""
+        """Batches being written, the next part last. A part is removed once it is written, divided
+        or parked, so an error or a cancellation at any point loses nothing."""
         self._parked = Parked()
         self._parked_next = False
         self._stalled_until = 0.0
-        """While a cause concerns every statement, none is tried before this time."""
+        """Time before which no statement is tried, while a cause concerns every statement."""
         self._written_at = 0.0
         self._refusals = 0
-        """Refused statements since the last one that was not."""
+        """Number of refused statements since the last success."""
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def add(self, settlement: Settlement) -> None:
-        """Take a result; it is written soon."""
+        """Add a result; it is written soon."""
         if not self._waiting:
             self._work.set()
             self._idle.clear()
@@ -124,12 +129,12 @@ class Settler:
 
     @property
     def unwritten(self) -> int:
-        """How many results are held in memory only."""
+        """Number of results that are only in memory."""
         writing = sum(len(part.results) for part in self._parts)
         return len(self._waiting) + writing + len(self._parked)
 
-    def in_hand(self) -> Iterable[HeldJob]:
-        """The jobs of the results that are held here."""
+    def jobs(self) -> Iterable[HeldJob]:
+        """Return the jobs of the results that are only here."""
         held: list[Iterable[Settlement]] = [self._waiting, self._parked]
         held += [part.results for part in self._parts]
         for results in held:
@@ -137,14 +142,14 @@ class Settler:
                 yield result.lease_id, result.job_id
 
     async def drained(self) -> None:
-        """Wait until all results are written; parked ones are tried at once."""
+        """Wait until all results are written; try parked ones immediately."""
         self._parked.hurry(time.monotonic())
         self._stalled_until = 0.0
         self._work.set()
         await self._idle.wait()
 
     def try_again(self) -> None:
-        """Try results at once that wait because no statement succeeded: another one just did."""
+        """Retry results that wait because no statement succeeded: another one just did."""
         if self._stalled_until:
             self._stalled_until = 0.0
             self._parked.hurry(time.monotonic())
@@ -153,7 +158,7 @@ class Settler:
     async def run(self) -> None:
         """Write results until cancelled."""
         while True:
-            # Parts are left over only where this task was ended by an error in the middle.
+            # Parts remain only after an error ended this task.
             await self._write_parts()
             await self._until_work()
             await self._begin_parts()
@@ -177,7 +182,7 @@ class Settler:
                 pass
 
     async def _begin_parts(self) -> None:
-        """Take the next results: new ones and a parked group by turns, if both are there."""
+        """Take the next results: alternately new ones and a parked group."""
         key = self._parked.due(time.monotonic())
         if key is not None and (self._parked_next or not self._waiting):
             self._parked_next = False
@@ -189,7 +194,7 @@ class Settler:
         del self._waiting[: len(batch)]
 
     def _without_parked_days(self, batch: list[Settlement]) -> list[Settlement]:
-        """Park results of a known cause with the others, so that no statement is wasted on them."""
+        """Remove and park results of a known cause, so that no statement is wasted on them."""
         days = self._parked.days()
         if not days:
             return batch
@@ -208,7 +213,7 @@ class Settler:
         results = self._parked.take(key, _BATCH)
         self._parts.append(_Part(results, key, step=key.step))
         if key.day is not None and days_between(key.day, self._clock.now()) > 1:
-            # That day's partition is not going to be made.
+            # No partition will be made for that day.
             now = self._clock.now()
             self._parts[-1].results = [redated(result, now) for result in results]
 
@@ -216,7 +221,7 @@ class Settler:
         try:
             made = await partitions.ensure_partitions(self._pool, 1)
         except Exception as error:  # noqa: BLE001 - most often a role without the right to do it
-            logger.info("partitions could not be made: %s", text_of(error))
+            logger.info("cannot make partitions: %s", text_of(error))
         else:
             if made:
                 logger.warning("%d partitions were missing and have been made", made)
@@ -230,13 +235,13 @@ class Settler:
                 continue
             try:
                 settled = await self._settle(part)
-            except Exception as error:  # noqa: BLE001 - also what nobody foresaw
+            except Exception as error:  # noqa: BLE001 - also unforeseen errors
                 self._after_refusal(part, error)
             else:
                 self._parts.pop()
                 self._written(part, settled)
         for key in self._parked.prune():
-            logger.warning("no results wait any more for this reason: %s", _advice(key.cause))
+            logger.warning("no more results wait for this reason: %s", _advice(key.cause))
 
     async def _settle(self, part: _Part) -> Settled:
         await self._disabling.before_results()
@@ -253,15 +258,10 @@ class Settler:
         elif part.key is not None:
             self._parked.eased(part.key, now)
         self._held.settled(part.results)
-        try:
-            self._on_settled(list(part.results))
-            if settled.healing:
-                self._on_healing(settled.healing)
-        except Exception:
-            logger.exception("results were written, but what follows from that failed")
+        emit_results(self._events, part.results, settled.recovering or ())
 
     def _after_refusal(self, part: _Part, error: Exception) -> None:
-        """Decide what to try next; always fewer results, a changed result, or later."""
+        """Choose the next try: with fewer results, with a changed result, or later."""
         self._refusals += 1
         cause = cause_of(error)
         same = part.key if part.key is not None and part.key.cause == cause else None
@@ -283,9 +283,9 @@ class Settler:
             self._after_refusal_of_one(part, cause, error)
 
     def _is_disproved(self, key: GroupKey | None) -> bool:
-        """Whether other results were written since all of these were refused for their cause.
+        """Return whether other results were written since these were refused for their cause.
 
-        Then it does not concern every statement, but one of these results.
+        Then the cause does not concern every statement, but one of these results.
         """
         return key is not None and self._written_at > self._parked.refused_at(key)
 
@@ -293,12 +293,12 @@ class Settler:
         (result,) = part.results
         if cause.refusal is Refusal.VALUE and part.step == 0:
             part.step = 1
-            if (better := mended(result)) != result:
+            if (better := with_storable_values(result)) != result:
                 part.results = [better]
                 return
         if cause.refusal is Refusal.VALUE and part.step == 1:
             logger.critical(
-                "the database refused the result of job %s; it is written without its exchange: %s",
+                "the database refused the result of job %s; writing it without its exchange: %s",
                 result.job_id,
                 text_of(error),
             )
@@ -313,7 +313,7 @@ class Settler:
             self._park(GroupKey(cause, step=part.step), part.results, error)
 
     def _park_day(self, key: GroupKey, error: Exception) -> None:
-        """Park all results of a day without a partition."""
+        """Move all results of a day without a partition to their group."""
         for part in self._parts:
             of_day = [result for result in part.results if day_of(result) == key.day]
             if of_day:
@@ -321,7 +321,7 @@ class Settler:
                 self._park(key, of_day, error)
 
     def _park_all(self, key: GroupKey, error: Exception) -> None:
-        """Park all that is being written."""
+        """Move all results that are being written to their groups."""
         while self._parts:
             part = self._parts.pop()
             self._park(key._replace(step=part.step), part.results, error)
@@ -330,8 +330,7 @@ class Settler:
         if self._parked.park(key, results, time.monotonic()):
             logger.log(
                 logging.WARNING if key.cause.refusal is Refusal.MOMENT else logging.CRITICAL,
-                "%d results cannot be written now (%s: %s); they are kept and tried again;"
-                " reported once",
+                "cannot write %d results (%s: %s); retrying; further errors are not logged",
                 len(results),
                 _advice(key.cause),
                 text_of(error),
@@ -344,7 +343,5 @@ def _all_of(results: Sequence[Settlement], day: int) -> bool:
 
 def _advice(cause: Cause) -> str:
     if cause.is_missing_partition:
-        return (
-            f"{cause.table} has no partition for that day; delivery migrate makes what is missing"
-        )
+        return f"{cause.table} has no partition for that day; delivery migrate makes missing ones"
     return _ADVICE.get(cause.sqlstate or "", f"cause: {cause.refusal}")
