@@ -63,26 +63,26 @@ class _Run:
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure healthy jobs alone and with hostile receivers, alternately."""
-    alone, beside = [], []
+    alone, together = [], []
     async with server(options.database_url) as url, hostile_receivers() as hostile:
         with receiver() as (healthy, kind):
             for _ in range(options.rounds):
                 alone.append(await _run(url, healthy, options.healthy, hostile, 0))
-                beside.append(await _run(url, healthy, options.healthy, hostile, options.sockets))
+                together.append(await _run(url, healthy, options.healthy, hostile, options.sockets))
     ratios = [
-        with_bad.per_s / without.per_s for with_bad, without in zip(beside, alone, strict=True)
+        with_bad.per_s / without.per_s for with_bad, without in zip(together, alone, strict=True)
     ]
     ratio = round(median(ratios), 3)
     return {
         "alone_per_s": round(median(run.per_s for run in alone)),
-        "beside_per_s": round(median(run.per_s for run in beside)),
+        "beside_per_s": round(median(run.per_s for run in together)),
         "ratio": ratio,
         "lowest_ratio": round(min(ratios), 3),
         "highest_ratio": round(max(ratios), 3),
-        "fewest_sockets": min(run.fewest_sockets for run in beside),
-        **{f"{name}_sockets": count for name, count in beside[0].held.items()},
+        "fewest_sockets": min(run.fewest_sockets for run in together),
+        **{f"{name}_sockets": count for name, count in together[0].held.items()},
         "alone_highest_mib": round(max(run.highest_mib for run in alone), 1),
-        "beside_highest_mib": round(max(run.highest_mib for run in beside), 1),
+        "beside_highest_mib": round(max(run.highest_mib for run in together), 1),
         "target": f"ratio >= {_TARGET}",
         "reached": ratio >= _TARGET,
         "healthy_jobs": options.healthy,

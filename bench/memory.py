@@ -60,7 +60,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _quarters(name: str, samples: list[float]) -> dict[str, float]:
     if len(samples) < _FEWEST:
-        message = f"only {len(samples)} samples of memory were taken; give it more jobs"
+        message = f"only {len(samples)} samples of memory were taken; raise --jobs"
         raise BenchFailed(message)
     quarter = len(samples) // 4
     second, last = mean(samples[quarter : 2 * quarter]), mean(samples[-quarter:])

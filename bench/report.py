@@ -117,7 +117,7 @@ def _output(command: list[str]) -> str | None:
 
 
 async def _database(given: str | None) -> str:
-    """Return the PostgreSQL that is measured on."""
+    """Return the version of the measured PostgreSQL."""
     async with server(given) as url:
         connection = await connect(url, 10.0)
         try:

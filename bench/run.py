@@ -108,8 +108,8 @@ class Worker:
         if self._process.returncode:
             message = f"the worker process ended with {self._process.returncode}"
             raise BenchFailed(message)
-        said: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return said
+        figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return figures
 
     def kill(self) -> None:
         """Kill the worker if it still runs."""

@@ -48,7 +48,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         runs = await asyncio.to_thread(_measure, commands, options.rounds)
     figures: dict[str, Any] = {
         "python_ms": round(median(runs["nothing"][0]) * 1000, 1),
-        "bytecode": "kept" if _has_bytecode() else "not kept",
+        "bytecode": "cached" if _has_bytecode() else "not cached",
     }
     for name in commands:
         for kind, index in (("ratio", 0), ("cpu_ratio", 1)):

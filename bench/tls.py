@@ -46,23 +46,23 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                     raise BenchFailed(message)
                 plain = await _run(url, receiver_url, options.jobs, None)
             with receiver(tls=tls) as (receiver_url, _):
-                kept = await _run(url, receiver_url, options.jobs, tls)
+                reused = await _run(url, receiver_url, options.jobs, tls)
             with receiver(tls=tls, keep_alive=False) as (receiver_url, _):
-                anew = await _run(url, receiver_url, options.handshakes, tls, keep_alive=False)
+                new = await _run(url, receiver_url, options.handshakes, tls, keep_alive=False)
             with receiver(keep_alive=False) as (receiver_url, _):
-                anew_plain = await _run(
+                new_plain = await _run(
                     url, receiver_url, options.handshakes, None, keep_alive=False
                 )
     for name, run in (
         ("plain", plain),
-        ("tls", kept),
-        ("plain_new_connections", anew_plain),
-        ("tls_new_connections", anew),
+        ("tls", reused),
+        ("plain_new_connections", new_plain),
+        ("tls_new_connections", new),
     ):
         figures |= {f"{name}_{key}": value for key, value in run.items()}
     # A new connection has a cost without TLS too, and TLS has a cost on reused connections too.
     figures["handshake_cpu_us"] = round(
-        (anew["cpu_us"] - anew_plain["cpu_us"]) - (kept["cpu_us"] - plain["cpu_us"])
+        (new["cpu_us"] - new_plain["cpu_us"]) - (reused["cpu_us"] - plain["cpu_us"])
     )
     return {**figures, "jobs": options.jobs, "handshakes": options.handshakes, "receiver": kind}
 
@@ -100,7 +100,7 @@ async def _run(
 
             await until(done, timeout=300)
             seconds = time.perf_counter() - began
-            said = await running.stop()
+            figures = await running.stop()
         counted = await watch.fetchrow(_DONE)
         assert counted is not None
         succeeded, connections = counted
@@ -114,7 +114,7 @@ async def _run(
     return {
         "per_s": round(jobs / seconds),
         "connections": connections,
-        "cpu_us": round(said["cpu_seconds"] / jobs * 1e6, 1),
-        "loop_late_p99_ms": round(percentile(said["lateness"], 99) * 1000, 1),
-        "loop_late_max_ms": round(max(said["lateness"]) * 1000, 1),
+        "cpu_us": round(figures["cpu_seconds"] / jobs * 1e6, 1),
+        "loop_late_p99_ms": round(percentile(figures["lateness"], 99) * 1000, 1),
+        "loop_late_max_ms": round(max(figures["lateness"]) * 1000, 1),
     }

@@ -34,9 +34,9 @@ async def kinds_of_records(watch: Connection, began: str, jobs: int) -> dict[str
     if where is None:
         return {}
     binaries, data, ended = where
-    told = await asyncio.to_thread(_dump, binaries, data, began, ended)
+    output = await asyncio.to_thread(_dump, binaries, data, began, ended)
     figures: dict[str, int] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         if found := _LINE.match(line):
             kind, records, images = found[1], int(found[2]), int(found[3])
             figures |= _per_job(f"records {kind}", records, jobs)
@@ -50,8 +50,8 @@ def _dump(binaries: str, data: str, began: str, ended: str) -> str:
     if not program.is_file() or not directory.is_dir():
         return ""
     command = [str(program), "--stats=record", "-p", str(directory), "-s", began, "-e", ended]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if told.returncode else told.stdout
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if finished.returncode else finished.stdout
 
 
 def _per_job(name: str, size: int, jobs: int) -> dict[str, int]:

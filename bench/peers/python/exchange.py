@@ -70,7 +70,7 @@ class Exchanges:
         headers = _signed(f"msg_{job_id}", body)
         began = time.perf_counter()
         async with self._session.post(url, data=body, headers=headers) as response:
-            answer = await response.read()
+            content = await response.read()
         await self._pool.execute(
             _INSERT,
             str(job_id),
@@ -81,7 +81,7 @@ class Exchanges:
             json.dumps(headers),
             body,
             json.dumps(dict(response.headers)),
-            answer,
+            content,
         )
         response.raise_for_status()
         self._left -= 1
