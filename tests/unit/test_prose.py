@@ -33,8 +33,6 @@ CEILINGS: dict[str, Ceiling] = {
     "migrations": Ceiling(rate=21.8, opening=0, mood=0),
     "tests": Ceiling(rate=17.2, opening=0, mood=1),
     "tests/cli": Ceiling(rate=37.7, opening=8, mood=14),
-    "tests/engine": Ceiling(rate=26.5, opening=15, mood=19),
-    "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
     "tests/store": Ceiling(rate=28.0, opening=1, mood=10),
     "tests/support": Ceiling(rate=15.6, opening=7, mood=33),
     "tests/unit": Ceiling(rate=8.3, opening=1, mood=7),
