@@ -43,7 +43,7 @@ _TRIGGERS_AT_ONCE: Final = 5_000
 
 _LEFT: Final = """
 SELECT
-    EXISTS (SELECT FROM delivery.queue WHERE run_at <= now())
+    EXISTS (SELECT FROM delivery.waiting_jobs WHERE run_at <= now())
     OR EXISTS (SELECT FROM delivery.leases)
 """
 

@@ -69,7 +69,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _waiting(url: str) -> int:
     connection = await connect(url, 10.0)
     try:
-        count: int = await connection.fetchval("SELECT count(*) FROM delivery.queue")
+        count: int = await connection.fetchval("SELECT count(*) FROM delivery.waiting_jobs")
     finally:
         await connection.close()
     return count

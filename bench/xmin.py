@@ -98,7 +98,7 @@ async def _snapshot(url: str, *, hold: bool) -> AsyncIterator[None]:
     connection = await connect(url, 10.0)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.fetchval("SELECT count(*) FROM delivery.queue")
+            await connection.fetchval("SELECT count(*) FROM delivery.waiting_jobs")
             yield
     finally:
         await connection.close()

@@ -376,7 +376,7 @@ class EmbeddedDatabaseError(DatabaseError):
 
 
 class SchemaMismatch(DatabaseError):
-    """The schema is missing, older or newer than this engine, or a migration was altered."""
+    """The schema is missing or altered, older than this engine, or too new for it."""
 
     code = "schema_mismatch"
 

@@ -52,7 +52,10 @@ _ATTEMPTS = (
     Column("ERROR", rank=4, flexible=16),
 )
 
-JobId = Annotated[str, Parameter(help="Id of the job, or the first or last digits of it.")]
+JobId = Annotated[
+    str,
+    Parameter(help="Id of the job, its first or last digits, or the webhook-id of its requests."),
+]
 
 
 @app.command(name="list")
@@ -61,6 +64,9 @@ async def list_(
     status: Annotated[str | None, Parameter(help="Such as queued, retrying, failed.")] = None,
     trigger: Annotated[str | None, Parameter(help="Id of the trigger that made them.")] = None,
     reaction: Annotated[str | None, Parameter(help="Id of the reaction they belong to.")] = None,
+    message_id: Annotated[
+        str | None, Parameter(metavar="ID", help="The webhook-id of their requests.")
+    ] = None,
     oldest_first: Annotated[bool, Parameter(help="Show the oldest first, not the newest.")] = False,
     limit: Annotated[int, Parameter(help="Show at most this many, up to 200.")] = 50,
     cursor: Annotated[str | None, Parameter(help="Go on after the page that gave this.")] = None,
@@ -75,6 +81,7 @@ async def list_(
             status=status,
             trigger_id=await id_or_none(engine, "trigger", trigger, tenant),
             reaction_id=await id_or_none(engine, "reaction", reaction, tenant),
+            message_id=message_id,
             oldest_first=oldest_first,
             limit=limit,
             cursor=cursor,
@@ -250,6 +257,7 @@ def _show(output: "Output", job: "Job", reaction: str | None) -> None:
             "status": job.status,
             "reaction": job.reaction_id and f"{reaction or ''} {job.reaction_id}".strip(),
             "trigger": job.trigger_id,
+            "message": job.message_id,
             "attempts": f"{job.attempt} of {job.max_attempts}",
             "exhausted": "yes, it is a dead letter" if job.exhausted else None,
             "failure": job.failure_kind,

@@ -43,7 +43,10 @@ _JOBS = (
     Column("ERROR", rank=3, flexible=16),
 )
 
-TriggerId = Annotated[str, Parameter(help="Id of the trigger, or its first or last digits.")]
+TriggerId = Annotated[
+    str,
+    Parameter(help="Id of the trigger, its first or last digits, or the webhook-id of a request."),
+]
 
 
 @app.command(name="list")

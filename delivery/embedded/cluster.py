@@ -1,6 +1,6 @@
-"""One PostgreSQL cluster run from a wheel's binaries: its data directory, and the server on it.
+"""A PostgreSQL cluster run from a wheel's binaries: its data directory and its server.
 
-Everything here blocks. It knows nothing of who shares the cluster: `delivery.embedded.server` does.
+All functions block. `delivery.embedded.server` lets several processes share the cluster.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["MAJOR_VERSION", "Account", "Cluster", "Postmaster"]
 
 MAJOR_VERSION: Final = 18
 _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
-"""English messages, and neither the locale nor the PG… variables of whoever starts us."""
+"""English messages, and no locale or PG… variables of the parent process."""
 _ORPHANS_TIMEOUT: Final = 30.0
-"""Seconds for the children of a killed server to notice that it is gone."""
+"""Seconds for the children of a killed server to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The system user that the server runs as when we are root, which PostgreSQL refuses to be."""
+    """System user for the server if this process runs as root, which PostgreSQL refuses."""
 
     name: str
     uid: int
@@ -41,7 +41,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A running server, as its `postmaster.pid` describes it."""
+    """Running server, as described by its `postmaster.pid`."""
 
     pid: int
     socket_directory: str
@@ -51,51 +51,51 @@ class Postmaster:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A data directory, and the binaries and system user to serve it with."""
+    """Data directory, with the binaries and the system user of its server."""
 
     data: Path
     binaries: Path
     account: Account | None
-    """None: the server runs as ourselves."""
+    """None: the server runs as the user of this process."""
 
     @property
     def log(self) -> Path:
-        """What the server prints."""
+        """Log file of the server."""
         return self.data / "server.log"
 
     def initialise(self) -> None:
-        """Fill `data`, an empty directory that belongs to the account.
+        """Run initdb on `data`, an empty directory that belongs to the account.
 
         Raises:
             EmbeddedDatabaseError: `initdb` failed.
         """
         options = (
             *("--pgdata", str(self.data), "--username", "postgres", "--auth", "trust"),
-            # Text sorts by code point whatever locale the machine has, so that pages are stable.
+            # Text sorts by code point in any locale of the machine, so that pages are stable.
             *("--encoding", "UTF8", "--no-locale"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         )
         result = self._run("initdb", *options)
         if result is not None:
-            message = f"cannot make a database in {self.data}: {_told(result)}"
+            message = f"cannot create a database in {self.data}: {_error_in(result)}"
             raise EmbeddedDatabaseError(message)
 
     def start(self, socket_directory: Path, options: Mapping[str, str], timeout: float) -> None:
-        """Start the server and wait until it is ready, through recovery if need be.
+        """Start the server and wait until it is ready, including recovery.
 
         Args:
-            socket_directory: Where its socket goes; short, see `fits_a_socket`.
+            socket_directory: Directory of its socket, with a short path.
             options: Further configuration parameters.
-            timeout: Seconds that recovery may take.
+            timeout: Seconds for the start, including recovery.
 
         Raises:
-            EmbeddedDatabaseError: It stopped at once, or is not ready in time.
+            EmbeddedDatabaseError: The server stopped, or is not ready in time.
         """
         self._clear_traces(socket_directory)
         size = self.log.stat().st_size if self.log.exists() else 0
         settings = {
-            # PostgreSQL 18 checksums pages, and so logs a page whole when first it notes on it,
-            # even only by reading, that a transaction has ended: an eighth of it when compressed.
+            # PostgreSQL 18 has page checksums, and so logs a whole page when even a read first sets
+            # a hint bit on it. Compression reduces these pages to an eighth.
             "wal_compression": "pglz",
             "listen_addresses": "",
             "port": str(PORT),
@@ -112,11 +112,11 @@ class Cluster:
         )
         if result is not None:
             printed = self._printed_since(size) or result
-            message = f"PostgreSQL does not start on {self.data}: {_told(printed)}"
+            message = f"PostgreSQL does not start on {self.data}: {_error_in(printed)}"
             raise EmbeddedDatabaseError(message)
 
     def stop(self) -> None:
-        """Stop the server, if it runs: in good order, and if that takes too long by force."""
+        """Stop the server if it runs: in an orderly way, or by force after a timeout."""
         running = self.postmaster()
         if running is None:
             return
@@ -128,10 +128,10 @@ class Cluster:
             os.kill(running.pid, signal.SIGKILL)
 
     def postmaster(self) -> Postmaster | None:
-        """The server that runs on this data directory now, or None.
+        """Return the server that runs on this data directory, if any.
 
-        That a process has the recorded number is not enough: after a crash the number may by now
-        belong to any other program, in a container even to ourselves.
+        The recorded process number is not enough: after a crash it can belong to any other program,
+        in a container even to this one.
         """
         recorded = self._recorded()
         if recorded is None or not self._serves_us(recorded.pid):
@@ -149,7 +149,7 @@ class Cluster:
         return Postmaster(pid=abs(pid), socket_directory=lines[4], status=lines[7].strip())
 
     def _serves_us(self, pid: int) -> bool:
-        """Whether `pid` is a PostgreSQL process of this directory, in which they all stand."""
+        """Return True for a PostgreSQL process with this working directory."""
         import psutil  # noqa: PLC0415 - comes with the extra `embedded`
 
         try:
@@ -162,14 +162,14 @@ class Cluster:
         except (psutil.NoSuchProcess, FileNotFoundError):
             return False
         except (psutil.AccessDenied, PermissionError):
-            # Where even one's own processes are hidden, better take it for running.
+            # If processes of the same user are invisible, assume that it runs.
             return True
 
     def _clear_traces(self, socket_directory: Path) -> None:
-        """Remove what a killed server left, where PostgreSQL itself would be misled by it.
+        """Remove the files of a killed server that would prevent PostgreSQL from starting.
 
-        PostgreSQL refuses to start while a process with the recorded number exists, whichever it
-        is, and while a child of the killed server still holds its memory.
+        PostgreSQL refuses to start while any process with the recorded number exists, and while a
+        child of the killed server still holds its memory.
         """
         import psutil  # noqa: PLC0415 - comes with the extra `embedded`
 
@@ -196,11 +196,11 @@ class Cluster:
             return ""
 
     def _run(self, program: str, *arguments: str) -> str | None:
-        """Run one of the binaries; None if it ended well, else what it printed."""
+        """Run one of the binaries; return None on success, otherwise its output."""
         as_account: dict[str, Any] = {}
         if self.account is not None:
             as_account = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
-        # A file, not a pipe: the server would inherit a pipe, and reading it never end.
+        # A file, not a pipe: the server would inherit a pipe, and reading would never end.
         with tempfile.TemporaryFile() as output:
             try:
                 result = subprocess.run(  # noqa: S603 - our own binary, no shell
@@ -225,7 +225,7 @@ _ADVICE: Final[Sequence[tuple[str, str]]] = (
     ("No space left on device", "free some space on that disk"),
     ("Disk quota exceeded", "free some of your quota on that disk"),
     ("Read-only file system", "choose a writable database.embedded_directory"),
-    ("Permission denied", "give the user it belongs to access, or choose another directory"),
+    ("Permission denied", "give its owner access, or choose another directory"),
     ("incompatible with server", "choose a new database.embedded_directory, or dump and restore"),
     ("could not map anonymous shared memory", "free some memory"),
     ("could not create shared memory", "raise the machine's shared memory limits"),
@@ -234,8 +234,8 @@ _ADVICE: Final[Sequence[tuple[str, str]]] = (
 _SIGNS: Final = ("FATAL", "PANIC", "DETAIL", "HINT", "error:", "detail:")
 
 
-def _told(output: str) -> str:
-    """The last words of `output` about what went wrong, and what to do about it if known."""
+def _error_in(output: str) -> str:
+    """Return the last error in `output`, with the remedy if known."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     last = max(
         (place for place, line in enumerate(lines) if any(sign in line for sign in _SIGNS)),

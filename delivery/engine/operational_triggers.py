@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,8 @@ class OperationalTriggers:
         """Raise a trigger for each job, except those of the engine's own triggers."""
         drafts: dict[str, list[TriggerDraft]] = {}
         for described in await endpoint_health.describe_exhausted(connection, job_ids, OWN_TYPES):
-            drafts.setdefault(described["tenant_id"], []).append(
-                _draft(EngineEventType.JOB_EXHAUSTED, exhausted_payload(dict(described)))
+            drafts.setdefault(described.tenant_id, []).append(
+                _draft(EngineEventType.JOB_EXHAUSTED, exhausted_payload(asdict(described)))
             )
         for tenant_id, of_tenant in drafts.items():
             await self._fan_out.write_within(tenant_id, of_tenant, connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from delivery.models.enums import CircuitState
@@ -59,6 +59,8 @@ class Reaction:
     health: ReactionHealth = ReactionHealth()
     secrets: tuple[SigningSecret, ...] = ()
     """Present signing secrets, newest first. They apply to jobs of all versions."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Strings for the use of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Job:
     trigger_id: UUID | None
     reaction_id: UUID | None
     reaction_version: int | None
+    message_id: str
+    """The `webhook-id` of all its requests; a redelivery has that of the first job."""
     priority: int
     status: JobStatus
     attempt: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from delivery.errors import InvalidInput
+from delivery.models.message_ids import parse_message_id
 from delivery.spelling import closest
 from delivery.wording import plain_number
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_flag",
     "check_id",
     "check_listed",
+    "check_message_id",
     "check_priority",
     "check_run_at",
     "check_seconds",
@@ -129,6 +131,22 @@ def check_id(name: str, value: UUID | str) -> UUID:
     except (AttributeError, TypeError, ValueError):
         message = f"{name} is {_shown(value)}, which is not a UUID"
         raise InvalidInput(message) from None
+
+
+def check_message_id(value: object) -> UUID:
+    """Return the stored form of a `webhook-id`.
+
+    Raises:
+        InvalidInput: The value is not `msg_` and 32 hexadecimal digits.
+    """
+    number = parse_message_id(value) if isinstance(value, str) else None
+    if number is None:
+        message = (
+            f"message id is {_shown(value)}, which is not a webhook-id of this engine;"
+            " give `msg_` and 32 hexadecimal digits"
+        )
+        raise InvalidInput(message)
+    return number
 
 
 def check_word(name: str, value: str | None, words: type[WordT]) -> WordT | None:

@@ -268,7 +268,7 @@ async def _check_notifications(url: str, connection: Connection, settings: Setti
 async def _check_secrets(connection: Connection, settings: Settings) -> Finding:
     """Check that stored secrets are encrypted, and that the configured keys decrypt them."""
     name = "secrets"
-    held = await encrypted_rows.look(connection)
+    held = await encrypted_rows.count_keys(connection)
     labels = Cipher(settings.secrets.texts()).labels
     foreign = sorted(set(held) - {"", *labels})
     if foreign:

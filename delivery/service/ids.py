@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from delivery.errors import InvalidInput, NotFound
+from delivery.models.message_ids import is_message_id_text
 from delivery.service.checks import check_id, check_listed, check_tenant, check_text
+from delivery.service.messages import find_job, find_trigger
 from delivery.spelling import did_you_mean
 from delivery.store import ids
 from delivery.store.ids import IdKind
@@ -38,7 +40,8 @@ class Ids:
         Args:
             kind: `trigger`, `job`, `log` or `reaction`.
             text: At least four hex digits, with or without hyphens. A complete id is returned
-                unchanged, even if it does not exist.
+                unchanged, even if it does not exist. For a job or a trigger, also the `webhook-id`
+                of a request.
             tenant_id: Tenant of the object.
 
         Returns:
@@ -53,6 +56,9 @@ class Ids:
         if kind not in _KINDS:
             message = f"there are no ids of kind {kind!r}{did_you_mean(kind, _KINDS)}"
             raise InvalidInput(message)
+        if kind in {"job", "trigger"} and isinstance(text, str) and is_message_id_text(text):
+            find = find_job if kind == "job" else find_trigger
+            return await find(self._pool, text, check_text("tenant_id", tenant_id))
         digits = text.strip().strip("…").replace("-", "").lower() if isinstance(text, str) else ""
         if not _DIGITS.fullmatch(digits):
             message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from delivery.errors import NotFound
@@ -12,11 +13,13 @@ from delivery.service.checks import (
     DEFAULT_PRIORITY,
     check_flag,
     check_id,
+    check_message_id,
     check_seconds,
     check_tenant,
     check_word,
 )
 from delivery.service.cursors import check_limit, decode_cursor, page_of
+from delivery.service.messages import find_job
 from delivery.service.outage_tolerance import read_patiently
 from delivery.store import jobs, triggers
 from delivery.wording import plain_number
@@ -104,11 +107,16 @@ class Jobs:
     async def get(self, job_id: UUID | str, *, tenant_id: str = "default") -> Job:
         """Return one job.
 
+        Args:
+            job_id: Id of the job, or the `webhook-id` of its requests. If redeliveries sent the
+                message again, the newest of these jobs is returned.
+            tenant_id: Tenant to operate on.
+
         Raises:
-            NotFound: If this tenant has none with this id.
+            NotFound: If this tenant has no such job.
         """
-        key = check_id("job id", job_id)
-        found = await jobs.get(self._pool, key, check_tenant(tenant_id))
+        key = await find_job(self._pool, job_id, check_tenant(tenant_id))
+        found = await jobs.get(self._pool, key, tenant_id)
         if found is None:
             raise await self._not_found(key, tenant_id)
         return found
@@ -126,12 +134,32 @@ class Jobs:
         status: str | None = None,
         trigger_id: UUID | str | None = None,
         reaction_id: UUID | str | None = None,
+        message_id: str | None = None,
         oldest_first: bool = False,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Job]:
-        """List jobs by creation time, newest first unless `oldest_first`."""
-        found = await jobs.list_page(
+        """List jobs by creation time, newest first unless `oldest_first`.
+
+        Args:
+            tenant_id: Tenant to operate on.
+            status: Status of the jobs.
+            trigger_id: Trigger of the jobs.
+            reaction_id: Reaction of the jobs.
+            message_id: The `webhook-id` of their requests.
+            oldest_first: True for oldest first.
+            limit: Maximum number of jobs, up to 200.
+            cursor: Cursor of the previous page.
+
+        Raises:
+            InvalidInput: A value is invalid.
+        """
+        select = (
+            jobs.list_page
+            if message_id is None
+            else partial(jobs.list_of_message, message_id=check_message_id(message_id))
+        )
+        found = await select(
             self._pool,
             tenant_id=check_tenant(tenant_id),
             after=decode_cursor(cursor),
@@ -155,7 +183,7 @@ class Jobs:
         The wait continues after an outage of the database.
 
         Args:
-            job_id: Id of the job.
+            job_id: Id of the job, or the `webhook-id` of its requests.
             timeout: Seconds to wait. Default: no limit.
             tenant_id: Tenant of the job.
 
@@ -165,8 +193,8 @@ class Jobs:
             JobTimeout: If the job is not finished in time. The error has the reason, the last
                 error and the time of the next attempt.
         """
-        key = check_id("job id", job_id)
         check_seconds("timeout", timeout)
+        key = await find_job(self._pool, job_id, check_tenant(tenant_id))
         try:
             async with asyncio.timeout(timeout):
                 with self._finished.watched(key) as finished:

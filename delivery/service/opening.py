@@ -63,7 +63,7 @@ async def connect(
         DatabaseUnavailable: If the connection fails.
         DatabaseError: If the database is unusable for another reason; see `delivery.errors`.
         EmbeddedDatabaseError: If the embedded PostgreSQL does not start.
-        SchemaMismatch: If the schema is missing, older or newer than this engine.
+        SchemaMismatch: If the schema is missing, older than this engine, or too new for it.
     """
     if settings is None:
         settings = load_settings(config, **_with_url(sections, dsn))

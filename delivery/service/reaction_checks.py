@@ -11,9 +11,18 @@ from delivery.policy.conditions import compile_condition
 from delivery.policy.matching import validate_pattern
 from delivery.service.checks import check_priority, check_text
 
-__all__ = ["check_condition", "check_event_types", "check_reason", "checked_fields"]
+__all__ = [
+    "check_condition",
+    "check_event_types",
+    "check_metadata",
+    "check_reason",
+    "checked_fields",
+]
 
 _MAX_EVENT_TYPES: Final = 1_000
+_MAX_METADATA: Final = 50
+_MAX_METADATA_KEY: Final = 100
+_MAX_METADATA_VALUE: Final = 1_000
 
 
 def check_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
@@ -42,6 +51,26 @@ def check_condition(condition: str | None) -> str | None:
     return condition
 
 
+def check_metadata(metadata: object) -> dict[str, str]:
+    """Return the metadata of a reaction.
+
+    Raises:
+        InvalidReaction: The metadata is no mapping of strings, or has too many entries.
+        InvalidInput: A key or value is empty, too long, or cannot be stored.
+    """
+    if not isinstance(metadata, Mapping):
+        message = f"metadata is of type {type(metadata).__name__}; give a mapping of strings"
+        raise InvalidReaction(message)
+    if len(metadata) > _MAX_METADATA:
+        message = f"metadata has {len(metadata)} entries; {_MAX_METADATA} is the maximum"
+        raise InvalidReaction(message)
+    checked = {}
+    for key, value in metadata.items():
+        name = check_text("a key of metadata", key, max_length=_MAX_METADATA_KEY)
+        checked[name] = check_text(f"metadata[{name!r}]", value, max_length=_MAX_METADATA_VALUE)
+    return checked
+
+
 def check_reason(state: ReactionState, reason: str | None) -> str | None:
     """Return the reason of a state; an enabled reaction has none."""
     if state is ReactionState.ENABLED or reason is None:
@@ -65,4 +94,5 @@ _FIELDS: Final[dict[str, Callable[[Any], Any]]] = {
     "event_types": check_event_types,
     "condition": check_condition,
     "priority": check_priority,
+    "metadata": check_metadata,
 }

@@ -24,6 +24,7 @@ from delivery.service.checks import (
 from delivery.service.reaction_checks import (
     check_condition,
     check_event_types,
+    check_metadata,
     check_reason,
     checked_fields,
 )
@@ -31,7 +32,7 @@ from delivery.service.stored_reaction import find_reaction, no_such_reaction
 from delivery.store import endpoint_health, reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
     from delivery.clock import Clock, IdFactory
@@ -59,6 +60,8 @@ class ReactionChanges(CallOptions, total=False):
     """`enabled` or `disabled`."""
     state_reason: str | None
     """Reason of the disabled state."""
+    metadata: Mapping[str, str]
+    """Replaces all metadata; an empty mapping removes it."""
 
 
 class ReactionWriter:
@@ -83,6 +86,7 @@ class ReactionWriter:
         condition: str | None,
         priority: int,
         area_id: str | None,
+        metadata: Mapping[str, str] | None,
         tenant_id: str,
     ) -> Reaction:
         """Check and write a new reaction; see `Reactions.create`, the `verb`."""
@@ -96,6 +100,7 @@ class ReactionWriter:
             event_types=check_event_types(event_types),
             condition=check_condition(condition),
             priority=check_priority(priority),
+            metadata={} if metadata is None else check_metadata(metadata),
             params=params,
             call=encode_params(replace(params, secrets=()), self._cipher),
             signing=encode_signing(params.secrets, self._cipher),

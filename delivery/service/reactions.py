@@ -17,7 +17,7 @@ from delivery.service.stored_reaction import find_reaction, no_such_reaction
 from delivery.store import reactions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Unpack
     from uuid import UUID
 
@@ -61,6 +61,7 @@ class Reactions:
         condition: str | None = None,
         priority: int = DEFAULT_PRIORITY,
         area_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         tenant_id: str = "default",
         **call: Unpack[CallOptions],
     ) -> Reaction:
@@ -72,6 +73,7 @@ class Reactions:
             condition: JMESPath expression over the payload; matches if the result is truthy.
             priority: Priority of its jobs within this reaction, from 0 to 32,767; lower first.
             area_id: Automation of the reaction, for filters of the caller.
+            metadata: Strings for the use of the caller, up to 50 entries.
             tenant_id: Tenant of the reaction.
             call: Options of the HTTP call; see `CallOptions`. `url` is required.
 
@@ -89,6 +91,7 @@ class Reactions:
             condition=condition,
             priority=priority,
             area_id=area_id,
+            metadata=metadata,
             tenant_id=tenant_id,
         )
 

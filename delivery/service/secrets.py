@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from delivery.errors import InvalidInput, InvalidSetting, MissingKey
 from delivery.message.signing.stored_secrets import reencrypt_signing
 from delivery.message.storage.calls import decode_params, encode_params
 from delivery.store import encrypted_rows
+from delivery.store.encrypted_rows import SigningChange
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -54,7 +55,7 @@ class Secrets:
         Raises:
             MissingKey: If reactions have encrypted secrets and no key decrypts them.
         """
-        held = await encrypted_rows.look(self._pool)
+        held = await encrypted_rows.count_keys(self._pool)
         foreign = sorted(set(held) - {"", *self._cipher.labels})
         if not foreign:
             return
@@ -101,19 +102,19 @@ class Secrets:
     async def _signing(self, count: _Count) -> None:
         after = _FIRST
         while rows := await encrypted_rows.list_signing(self._pool, after, _BATCH):
-            after = rows[-1][0]
-            changes: list[tuple[UUID, str, str]] = []
+            after = rows[-1].reaction_id
+            changes: list[SigningChange] = []
             unreadable = 0
-            for reaction_id, before in rows:
+            for row in rows:
                 try:
-                    following = reencrypt_signing(before, self._cipher)
+                    following = reencrypt_signing(row.signing, self._cipher)
                 except (MissingKey, LookupError, TypeError, ValueError) as error:
                     unreadable += _unreadable(
-                        f"the signing secrets of reaction {reaction_id}", error
+                        f"the signing secrets of reaction {row.reaction_id}", error
                     )
                     continue
-                if following != before:
-                    changes.append((reaction_id, before, following))
+                if following != row.signing:
+                    changes.append(SigningChange(row.reaction_id, row.signing, following))
             changed = await encrypted_rows.write_signing(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 
@@ -125,7 +126,7 @@ class Secrets:
     ) -> None:
         after = (_FIRST, 0)
         while rows := await list_calls(self._pool, after, _BATCH):
-            after = rows[-1][:2]
+            after = (rows[-1].id, rows[-1].version)
             changes: list[EncryptedCall] = []
             unreadable = 0
             for row in rows:
@@ -138,7 +139,7 @@ class Secrets:
                 # earlier version may have left values in plain text that are redacted now.
                 is_current = self._cipher.is_current(row.call.credentials)
                 if call.params != row.call.params or not (is_current or call == row.call):
-                    changes.append(row._replace(call=call))
+                    changes.append(replace(row, call=call))
             changed = await write_calls(self._pool, changes) if changes else 0
             count.add(len(rows), changed, unreadable)
 

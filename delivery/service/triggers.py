@@ -11,13 +11,13 @@ from delivery.lifecycle import TERMINAL, trigger_state
 from delivery.message.storage.payloads import redacted_payload
 from delivery.models import Trigger, TriggerState, TriggerStatus
 from delivery.service.checks import (
-    check_id,
     check_listed,
     check_seconds,
     check_tenant,
     check_text,
 )
 from delivery.service.cursors import MAX_PAGE, check_limit, decode_cursor, page_of
+from delivery.service.messages import find_trigger
 from delivery.service.outage_tolerance import read_patiently
 from delivery.store import jobs, triggers
 from delivery.wording import counted, plain_number
@@ -66,17 +66,21 @@ class Triggers:
         )
 
     async def get(self, trigger_id: UUID | str, *, tenant_id: str = "default") -> Trigger:
-        """Return one trigger with the ids of its jobs. `***` replaces secrets of its payload.
+        """Return one trigger with the ids of its jobs; secrets in its payload are `***`.
+
+        Args:
+            trigger_id: Id of the trigger, or the `webhook-id` of a request of one of its jobs.
+            tenant_id: Tenant to operate on.
 
         Raises:
-            NotFound: If this tenant has none with this id.
+            NotFound: If this tenant has no such trigger.
             MissingKey: If the key of an encrypted payload is missing.
         """
         return self._shown(await self._stored(trigger_id, tenant_id))
 
     async def _stored(self, trigger_id: UUID | str, tenant_id: str) -> Trigger:
-        key = check_id("trigger id", trigger_id)
-        found = await triggers.get(self._pool, key, check_tenant(tenant_id))
+        key = await find_trigger(self._pool, trigger_id, check_tenant(tenant_id))
+        found = await triggers.get(self._pool, key, tenant_id)
         if found is None:
             message = f"there is no trigger {key} in tenant {tenant_id!r}"
             raise NotFound(message)

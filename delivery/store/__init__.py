@@ -1,5 +1,6 @@
-"""The only user of asyncpg: what is written to and read from PostgreSQL.
+"""Reads and writes of PostgreSQL; the only room that imports asyncpg.
 
-One module a concern, one statement a file in `sql/`. Functions take the pool or a connection and
-plain values; they hold no state and decide nothing.
+Each module covers one table or concern, and each file in `sql/` has one statement. The functions
+take a pool or a connection and plain values, return dataclasses, hold no state and make no
+decisions.
 """

@@ -1,42 +1,63 @@
-"""New triggers and jobs: the one statement that writes them together, and that of direct jobs."""
+"""New triggers and jobs: the statement that writes them, and the statement for direct jobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from delivery.store.driver.caller import one_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from delivery.store.driver.caller import CallersTransaction
     from delivery.store.driver.connection import Executor
 
-__all__ = ["FanOut", "insert_direct_job", "write_fan_out"]
+__all__ = ["FanOut", "NewJob", "NewTrigger", "insert_direct_job", "write_fan_out"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class NewTrigger(NamedTuple):
+    """Trigger to be written: the parameters of `fan_out.sql`, in its order."""
+
+    id: UUID
+    event_type: str
+    payload: bytes
+    """Payload as stored."""
+
+
+class NewJob(NamedTuple):
+    """Job to be written: the parameters of `fan_out.sql`, in its order."""
+
+    id: UUID
+    trigger_id: UUID
+    reaction_id: UUID
+    reaction_version: int
+    priority: int
+    max_attempts: int
+    run_at: datetime | None
+    """Time of the first attempt; None: now."""
+    deadline: datetime | None
+    user_id: str | None
+
+
 @dataclass(slots=True)
 class FanOut:
-    """Triggers and jobs to be written at once, as rows in the order of the statement's columns."""
+    """Triggers and jobs to be written in one statement."""
 
     tenant_id: str
     catalog_version: int
-    triggers: list[tuple[UUID, str, bytes]] = field(default_factory=list)
-    """Id, type, payload."""
-    jobs: list[
-        tuple[UUID, UUID, UUID, int, int, int, datetime | None, datetime | None, str | None]
-    ] = field(default_factory=list)
-    """Id, trigger, reaction, its version, priority, max_attempts, run_at, deadline, user."""
+    triggers: list[NewTrigger] = field(default_factory=list)
+    jobs: list[NewJob] = field(default_factory=list)
 
 
-def _columns(rows: list[Any], width: int) -> list[Any]:
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
     if not rows:
         return [[] for _ in range(width)]
-    # `unnest` fills up shorter arrays with NULL: a column of nothing else need not be sent.
+    # `unnest` fills shorter arrays with NULL, so an empty array does for a column of NULLs.
     return [
         [] if column.count(None) == len(column) else column for column in zip(*rows, strict=True)
     ]
@@ -45,9 +66,9 @@ def _columns(rows: list[Any], width: int) -> list[Any]:
 async def write_fan_out(
     executor: Executor | CallersTransaction, fan_out: FanOut
 ) -> datetime | None:
-    """Write it all in one statement.
+    """Write triggers and jobs in one statement.
 
-    Returns the time of creation, or None, with nothing written, if the tenant's reactions have
+    Returns the creation time, or None if nothing was written because the tenant's reactions have
     changed since `catalog_version`.
     """
     created_at = await one_number(
@@ -55,8 +76,8 @@ async def write_fan_out(
         "fan_out",
         fan_out.tenant_id,
         fan_out.catalog_version,
-        *_columns(fan_out.triggers, 3),
-        *_columns(fan_out.jobs, 9),
+        *_columns(fan_out.triggers, len(NewTrigger._fields)),
+        *_columns(fan_out.jobs, len(NewJob._fields)),
     )
     return None if created_at is None else _time_of(created_at)
 
@@ -80,9 +101,9 @@ async def insert_direct_job(
     deadline: datetime | None,
     user_id: str | None,
 ) -> datetime:
-    """Write a job without a stored reaction, and return when that was.
+    """Write a job without a reaction and return its creation time.
 
-    `params` and `credentials` are of `encode_params`.
+    `params` and `credentials` come from `encode_params`.
     """
     created_at = await one_number(
         executor,

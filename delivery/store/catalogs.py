@@ -1,14 +1,14 @@
-"""A tenant's reactions as a producer matches against them, converted and checked row by row.
+"""Reactions of a tenant, for matching by producers, converted and checked row by row.
 
-A row that is not as the engine writes it, changed by hand or stored by another version, must not
-keep the tenant's other reactions from matching. Its usable values are used, and the rest is
-reported as a fault.
+A row that the engine has not written, because it was changed by hand or by another version, must
+not prevent the tenant's other reactions from matching. Its usable values are used, and the others
+are reported as faults.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "CatalogEntry", "load_catalog"]
 
-_MOST_VERSIONS: Final = 2**31 - 1
-_LEAST_URGENT: Final = 2**15 - 1
+_MAX_VERSION: Final = 2**31 - 1
+_MAX_PRIORITY: Final = 2**15 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """As much of a reaction as fan-out needs."""
+    """Properties of a reaction that fan-out needs."""
 
     id: UUID
     version: int
@@ -40,7 +40,7 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A tenant's enabled reactions, in the order they were made, as of one version of them all."""
+    """Enabled reactions of a tenant by creation time, and the version of this list."""
 
     version: int
     entries: tuple[CatalogEntry, ...]
@@ -48,53 +48,54 @@ class Catalog:
     """Reactions with unusable values, and the reasons."""
 
 
+class _Row(NamedTuple):
+    """Row of `load_catalog.sql`; on the connection of a caller each value is a string or None."""
+
+    catalog_version: Any
+    id: Any
+    version: Any
+    event_types: Any
+    condition: Any
+    priority: Any
+    max_attempts: Any
+
+
 async def load_catalog(executor: Executor | CallersTransaction, tenant_id: str) -> Catalog:
-    """Read the tenant's enabled reactions, in one snapshot with the version of the whole."""
+    """Read the tenant's enabled reactions and the version of the catalog in one snapshot."""
     if isinstance(executor, CallersTransaction):
-        rows: list[tuple[Any, ...]] = list(await executor.texts("load_catalog", tenant_id))
+        rows = [_Row(*row) for row in await executor.texts("load_catalog", tenant_id)]
     else:
-        rows = [tuple(row) for row in await executor.fetch(statement("load_catalog"), tenant_id)]
+        rows = [_Row(*row) for row in await executor.fetch(statement("load_catalog"), tenant_id)]
     entries: list[CatalogEntry] = []
     faults: list[tuple[UUID, str]] = []
     for row in rows:
-        if row[1] is not None:
-            entry, wrong = _entry(row)
+        if row.id is not None:
+            entry, reasons = _entry(row)
             entries.append(entry)
-            faults += [(entry.id, reason) for reason in wrong]
-    return Catalog(int(rows[0][0]), tuple(entries), tuple(faults))
+            faults += [(entry.id, reason) for reason in reasons]
+    return Catalog(int(rows[0].catalog_version), tuple(entries), tuple(faults))
 
 
-def _entry(row: tuple[Any, ...]) -> tuple[CatalogEntry, list[str]]:
-    """Convert one row; its values may also be in PostgreSQL's text form."""
-    _, reaction_id, version, event_types, condition, priority, max_attempts, params = row
+def _entry(row: _Row) -> tuple[CatalogEntry, list[str]]:
+    """Convert one row and return the reasons why some of its values are unusable."""
     faults: list[str] = []
-    patterns = orjson.loads(event_types)
+    patterns = orjson.loads(row.event_types)
     usable = tuple(each for each in patterns if isinstance(each, str))
     if len(usable) < len(patterns):
-        faults.append("event_types has entries that are not texts; they match nothing")
-    attempts = _attempts_in(params) if max_attempts is None else int(max_attempts)
-    if attempts is None or not 1 <= attempts <= MOST_ATTEMPTS:
-        faults.append(
-            "its version has no max_attempts that can be used; its jobs are tried once"
-            if attempts is None
-            else f"max_attempts is {attempts}; its jobs are made with the nearest allowed value"
-        )
-        attempts = min(max(attempts or 1, 1), MOST_ATTEMPTS)
+        faults.append("event_types has entries that are not strings; they match nothing")
+    attempts = None if row.max_attempts is None else int(row.max_attempts)
+    if attempts is None:
+        faults.append("its current version is missing; its jobs are tried once")
+        attempts = 1
+    elif not 1 <= attempts <= MOST_ATTEMPTS:
+        faults.append(f"max_attempts is {attempts}; its jobs get the nearest allowed value")
+        attempts = min(max(attempts, 1), MOST_ATTEMPTS)
     entry = CatalogEntry(
-        id=UUID(str(reaction_id)),
-        version=min(int(version), _MOST_VERSIONS),
+        id=UUID(str(row.id)),
+        version=min(int(row.version), _MAX_VERSION),
         event_types=usable,
-        condition=condition,
-        priority=min(int(priority), _LEAST_URGENT),
+        condition=row.condition,
+        priority=min(int(row.priority), _MAX_PRIORITY),
         max_attempts=attempts,
     )
     return entry, faults
-
-
-def _attempts_in(params: str | None) -> int | None:
-    """Read `max_attempts` out of a call stored by an older engine; None if it cannot be read."""
-    try:
-        attempts = orjson.loads(params or "")["retry"]["max_attempts"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return attempts if isinstance(attempts, int) and not isinstance(attempts, bool) else None

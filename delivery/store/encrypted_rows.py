@@ -1,8 +1,9 @@
-"""Batches of the rows with secrets, for re-encryption."""
+"""Rows with secrets, in batches, for encryption with another key."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from delivery.message.storage.calls import StoredCall
 from delivery.store.statements import statement
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncryptedCall",
+    "SigningChange",
+    "StoredSigning",
+    "count_keys",
     "list_calls",
     "list_direct_calls",
     "list_signing",
-    "look",
     "write_calls",
     "write_direct_calls",
     "write_signing",
 ]
 
 
-class EncryptedCall(NamedTuple):
-    """The call of a version of a reaction, or of a direct job, as it is stored."""
+@dataclass(frozen=True, slots=True)
+class EncryptedCall:
+    """Request of a version of a reaction, or of a direct job, as stored."""
 
     id: UUID
     version: int
@@ -36,37 +40,61 @@ class EncryptedCall(NamedTuple):
     call: StoredCall
 
 
-async def list_signing(executor: Executor, after: UUID, limit: int) -> list[tuple[UUID, str]]:
-    """The next reactions after an id, deleted ones too, with their signing secrets as stored."""
+@dataclass(frozen=True, slots=True)
+class StoredSigning:
+    """Signing secrets of a reaction, as stored."""
+
+    reaction_id: UUID
+    signing: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningChange:
+    """New stored form of the signing secrets of a reaction."""
+
+    reaction_id: UUID
+    read: str
+    """Stored form that was read."""
+    new: str
+
+
+async def list_signing(executor: Executor, after: UUID, limit: int) -> list[StoredSigning]:
+    """Return the signing secrets of the next reactions after an id, also of deleted ones."""
     rows = await executor.fetch(statement("list_signing"), after, limit)
-    return [(row["id"], row["signing"]) for row in rows]
+    return [StoredSigning(row["id"], row["signing"]) for row in rows]
 
 
-async def write_signing(executor: Executor, changes: Sequence[tuple[UUID, str, str]]) -> int:
-    """Write the last of each (id, before, after) unless it has changed since; how many were."""
-    columns = [list(column) for column in zip(*changes, strict=True)]
-    return len(await executor.fetch(statement("reencrypt_signing"), *columns))
+async def write_signing(executor: Executor, changes: Sequence[SigningChange]) -> int:
+    """Write signing secrets that have not changed since they were read; return their number."""
+    return len(
+        await executor.fetch(
+            statement("reencrypt_signing"),
+            [each.reaction_id for each in changes],
+            [each.read for each in changes],
+            [each.new for each in changes],
+        )
+    )
 
 
 async def list_calls(
     executor: Executor, after: tuple[UUID, int], limit: int
 ) -> list[EncryptedCall]:
-    """The next versions of reactions after an id and version."""
-    return _calls(await executor.fetch(statement("list_credentials"), *after, limit))
+    """Return the next versions of reactions after an id and version."""
+    return _calls(await executor.fetch(statement("list_stored_calls"), *after, limit))
 
 
 async def list_direct_calls(
     executor: Executor, after: tuple[UUID, int], limit: int
 ) -> list[EncryptedCall]:
-    """The next direct jobs after an id."""
-    return _calls(await executor.fetch(statement("list_direct_credentials"), after[0], limit))
+    """Return the next direct jobs after an id."""
+    return _calls(await executor.fetch(statement("list_stored_direct_calls"), after[0], limit))
 
 
 async def write_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
-    """Write how versions of reactions are stored; how many there were."""
+    """Write the stored form of versions of reactions; return their number."""
     return len(
         await executor.fetch(
-            statement("reencrypt_credentials"),
+            statement("reencrypt_calls"),
             [each.id for each in changes],
             [each.version for each in changes],
             [each.call.params for each in changes],
@@ -76,10 +104,10 @@ async def write_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> i
 
 
 async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
-    """Write how direct jobs are stored; how many there were."""
+    """Write the stored form of direct jobs; return their number."""
     return len(
         await executor.fetch(
-            statement("reencrypt_direct_credentials"),
+            statement("reencrypt_direct_calls"),
             [each.id for each in changes],
             [each.call.params for each in changes],
             [each.call.credentials for each in changes],
@@ -87,12 +115,10 @@ async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall
     )
 
 
-async def look(executor: Executor) -> dict[str, int]:
-    """Count the secrets of reactions by the label of their key; `""` if not encrypted."""
-    return {
-        row["label"]: row["held"]
-        for row in await executor.fetch(statement("count_encryption_keys"))
-    }
+async def count_keys(executor: Executor) -> dict[str, int]:
+    """Count the secrets of reactions by the name of their key; `""`: not encrypted."""
+    rows = await executor.fetch(statement("count_encryption_keys"))
+    return {row["label"]: row["secrets"] for row in rows}
 
 
 def _calls(rows: Sequence[asyncpg.Record]) -> list[EncryptedCall]:

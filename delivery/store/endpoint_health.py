@@ -1,4 +1,4 @@
-"""How reactions stand whose endpoints are in trouble."""
+"""Health of the endpoints of reactions."""
 
 from __future__ import annotations
 
@@ -18,27 +18,44 @@ if TYPE_CHECKING:
 
     from delivery.store.driver.connection import Executor
 
-__all__ = ["LockedHealth", "describe_exhausted", "lock", "reset", "write"]
+__all__ = ["ExhaustedJob", "LockedHealth", "describe_exhausted", "lock", "reset", "write"]
 
 
 @dataclass(frozen=True, slots=True)
 class LockedHealth:
-    """A reaction, and how it stands."""
+    """Locked reaction and the health of its endpoint."""
 
     tenant_id: str
     name: str
     state: ReactionState
     health: Health
     is_about_it: bool
-    """Whether calls by the given version say something about what the reaction calls now."""
+    """True if the given version makes the same request as the current version."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExhaustedJob:
+    """Content of a `job.exhausted` trigger."""
+
+    job_id: UUID
+    tenant_id: str
+    reaction_id: UUID | None
+    reaction_name: str | None
+    trigger_id: UUID | None
+    trigger_type: str | None
+    user_id: str | None
+    attempt: int
+    status_code: int | None
+    failure_kind: str | None
+    error: str | None
 
 
 async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UUID, LockedHealth]:
-    """How reactions stand, locked within the caller's transaction; deleted ones are left out.
+    """Lock reactions in the caller's transaction; deleted reactions are left out.
 
     Args:
         executor: A connection in a transaction.
-        called: By reaction, the version by which calls were made; None: any.
+        called: The version that made the calls, by reaction; None: any version.
     """
     rows = await executor.fetch(statement("lock_health"), list(called), list(called.values()))
     return {
@@ -47,14 +64,14 @@ async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UU
             row["name"],
             ReactionState(row["state"]),
             _health(row),
-            row["is_latest"] or _is_same(row),
+            row["is_latest"] or _is_same_request(row),
         )
         for row in rows
     }
 
 
-def _is_same(row: asyncpg.Record) -> bool:
-    """Whether the version that was called and the latest one make the same request."""
+def _is_same_request(row: asyncpg.Record) -> bool:
+    """Return True if the calling version and the latest one make the same request."""
     if row["called_params"] is None or row["latest_params"] is None:
         return False
     return same_request(
@@ -77,7 +94,7 @@ def _health(row: asyncpg.Record) -> Health:
 
 
 async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
-    """Write how reactions stand that the caller's transaction has locked."""
+    """Write the health of reactions that the caller's transaction has locked."""
     health = changed.values()
     await executor.execute(
         statement("write_health"),
@@ -92,12 +109,15 @@ async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
 
 
 async def reset(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
-    """Forget a reaction's troubles; False if there is no such reaction."""
+    """Delete the health of an endpoint; return False if there is no such reaction."""
     return bool(await executor.fetchval(statement("reset_health"), reaction_id, tenant_id))
 
 
 async def describe_exhausted(
-    executor: Executor, job_ids: Sequence[UUID], untold: Sequence[str]
-) -> list[asyncpg.Record]:
-    """What is told of jobs that used up their attempts, unless their trigger's type is `untold`."""
-    return await executor.fetch(statement("describe_exhausted"), list(job_ids), list(untold))
+    executor: Executor, job_ids: Sequence[UUID], excluded_types: Sequence[str]
+) -> list[ExhaustedJob]:
+    """Return the content of `job.exhausted` for each job, except jobs of excluded event types."""
+    rows = await executor.fetch(
+        statement("describe_exhausted"), list(job_ids), list(excluded_types)
+    )
+    return [ExhaustedJob(**row) for row in rows]

@@ -16,7 +16,7 @@ __all__ = ["grant_reader", "grant_worker", "renew_grants"]
 
 
 async def grant_worker(connection: Connection, role: str) -> None:
-    """Let `role` produce and deliver, and make partitions through the function for that alone.
+    """Grant `role` the rights to produce, to deliver, and to create partitions.
 
     Raises:
         DatabaseError: There is no such role, or the connection's own role does not own the schema.
@@ -25,16 +25,16 @@ async def grant_worker(connection: Connection, role: str) -> None:
 
 
 async def grant_reader(connection: Connection, role: str) -> None:
-    """Let `role` read everything.
+    """Grant `role` the right to read everything.
 
     Raises:
-        DatabaseError: As `grant_worker`.
+        DatabaseError: As for `grant_worker`.
     """
     await _grant(connection, "grant_reader", role)
 
 
 async def renew_grants(connection: Connection) -> None:
-    """Grant what migrations have added to the roles that have rights already."""
+    """Grant the rights to new objects of migrations to the roles that have rights."""
     await connection.execute(statement("renew_grants"))
 
 

@@ -1,4 +1,4 @@
-"""Ids by the digits that they begin or end with, and names by ids."""
+"""Search for ids by their first or last digits, and for names by ids."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["SEARCHED", "DriverUUID", "IdKind", "find", "reaction_names"]
 
 DriverUUID: Final[type[UUID]] = pgproto.UUID
-"""The driver's own class of UUIDs; they equal those of the standard library."""
+"""The driver's own class of UUIDs; its values equal those of the standard library."""
 
 IdKind = Literal["trigger", "job", "log", "reaction"]
 SEARCHED: Final = 100_000
-"""Rows that are looked at for either end at most, newest first, whatever there is."""
+"""Maximum number of rows that are searched for either end, newest first."""
 _DIGITS: Final = 32
 
 
 async def find(
     executor: Executor, kind: IdKind, digits: str, tenant_id: str, limit: int
 ) -> list[UUID]:
-    """Return ids that begin or end with these hex digits, newest first, `limit` at most."""
+    """Return up to `limit` ids that begin or end with these hex digits, newest first."""
     rows = await executor.fetch(
         statement(f"find_{kind}_ids"),
         tenant_id,
@@ -44,6 +44,6 @@ async def find(
 async def reaction_names(
     executor: Executor, reaction_ids: Iterable[UUID], tenant_id: str
 ) -> dict[UUID, str]:
-    """Return the names of these reactions; deleted ones and another tenant's are missing."""
+    """Return the names of the tenant's reactions by id; deleted reactions are left out."""
     rows = await executor.fetch(statement("reaction_names"), list(reaction_ids), tenant_id)
     return {row["id"]: row["name"] for row in rows}

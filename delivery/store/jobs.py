@@ -1,11 +1,13 @@
-"""Jobs as they are shown."""
+"""Jobs, for reading."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delivery.clock import jobs_of_trigger
 from delivery.models import FailureKind, Job, JobStatus
+from delivery.models.message_ids import format_message_id
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
@@ -16,7 +18,16 @@ if TYPE_CHECKING:
 
     from delivery.store.driver.connection import Executor
 
-__all__ = ["get", "list_page", "new_direct_job"]
+__all__ = ["Sender", "find_sender", "get", "list_of_message", "list_page", "new_direct_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Newest job that sends a message."""
+
+    job_id: UUID
+    trigger_id: UUID | None
+    """None for a direct job."""
 
 
 def _job(row: asyncpg.Record) -> Job:
@@ -27,6 +38,7 @@ def _job(row: asyncpg.Record) -> Job:
         trigger_id=row["trigger_id"],
         reaction_id=row["reaction_id"],
         reaction_version=row["reaction_version"],
+        message_id=format_message_id(row["message_id"]),
         priority=row["priority"],
         status=JobStatus(row["status"]),
         attempt=row["attempt"],
@@ -58,7 +70,7 @@ def new_direct_job(
     deadline: datetime | None,
     created_at: datetime,
 ) -> Job:
-    """Return a direct job as it is after it was written, without reading it."""
+    """Return a new direct job without reading it from the database."""
     return Job(
         id=job_id,
         tenant_id=tenant_id,
@@ -66,6 +78,7 @@ def new_direct_job(
         trigger_id=None,
         reaction_id=None,
         reaction_version=None,
+        message_id=format_message_id(job_id),
         priority=priority,
         status=JobStatus.QUEUED,
         attempt=0,
@@ -87,7 +100,7 @@ def new_direct_job(
 
 
 async def get(executor: Executor, job_id: UUID, tenant_id: str) -> Job | None:
-    """One job, unless it is another tenant's."""
+    """Return one job of the tenant."""
     row = await executor.fetchrow(statement("get_job"), job_id, tenant_id)
     return None if row is None else _job(row)
 
@@ -103,7 +116,7 @@ async def list_page(
     oldest_first: bool,
     limit: int,
 ) -> list[Job]:
-    """Jobs in the order they were made, or the other way round."""
+    """Return a page of jobs by creation time, oldest or newest first."""
     first, last = (None, None) if trigger_id is None else jobs_of_trigger(trigger_id)
     rows = await executor.fetch(
         statement("list_jobs_oldest" if oldest_first else "list_jobs_newest"),
@@ -116,3 +129,36 @@ async def list_page(
         limit,
     )
     return [_job(row) for row in rows]
+
+
+async def list_of_message(
+    executor: Executor,
+    *,
+    message_id: UUID,
+    tenant_id: str,
+    after: UUID | None,
+    status: JobStatus | None,
+    reaction_id: UUID | None,
+    trigger_id: UUID | None,
+    oldest_first: bool,
+    limit: int,
+) -> list[Job]:
+    """Return a page of the jobs that send a message: its first job and redeliveries of it."""
+    rows = await executor.fetch(
+        statement("list_jobs_of_message"),
+        tenant_id,
+        message_id,
+        after,
+        None if status is None else status.value,
+        reaction_id,
+        trigger_id,
+        oldest_first,
+        limit,
+    )
+    return [_job(row) for row in rows]
+
+
+async def find_sender(executor: Executor, message_id: UUID, tenant_id: str) -> Sender | None:
+    """Return the newest job that sends a message; None if there is none."""
+    row = await executor.fetchrow(statement("find_message"), tenant_id, message_id)
+    return None if row is None else Sender(**row)

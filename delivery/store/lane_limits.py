@@ -1,4 +1,4 @@
-"""The limits that lanes keep over all workers together, and what a decision about them needs."""
+"""Limits of lanes over all workers together, and the state of limited lanes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["LaneState", "advance", "find_probes", "lock", "look"]
 
 _ROUNDING: Final = 2e-6
-"""Seconds by which a time in seconds may differ from the microseconds that are stored."""
+"""Seconds by which a float can differ from the microseconds that are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """How a lane stands; times in seconds."""
+    """State of a limited lane; times in seconds."""
 
     limited: bool
-    """Whether it has a limit still."""
+    """True if the lane still has a limit."""
     in_flight: int
     first: FirstWaiting | None
     now: float
 
 
 async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[LaneLimits, float]]:
-    """Lock the limits of lanes within the caller's transaction; each with its `next_at`.
+    """Lock the limits of lanes in the caller's transaction; return each with its `next_at`.
 
-    Those that another claimer has locked, or that have no limit any more, are left out.
+    Lanes without a limit, and lanes that another claim has locked, are left out.
     """
     rows = await executor.fetch(statement("lock_lane_limits"), list(lanes))
     return {
@@ -56,8 +56,8 @@ async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[La
 
 
 async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneState]:
-    """How lanes stand, after their limits were locked."""
-    rows = await executor.fetch(statement("look_at_lanes"), list(lanes))
+    """Return the state of lanes whose limits are locked."""
+    rows = await executor.fetch(statement("read_lane_states"), list(lanes))
     return {
         row["lane"]: LaneState(
             row["limited"],
@@ -70,14 +70,14 @@ async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneStat
 
 
 async def find_probes(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[int, float]]:
-    """Return where to claim a due job that was tried before: its priority, and from what time on.
+    """Return the priority and the earliest due time at which to claim a job that was tried before.
 
-    Lanes that have none are left out.
+    Lanes without such a job are left out.
     """
     rows = await executor.fetch(statement("find_probes"), list(lanes))
     return {row["lane"]: (row["priority"], row["run_at"] - _ROUNDING) for row in rows}
 
 
 async def advance(executor: Executor, next_at: Mapping[UUID, float]) -> None:
-    """Keep when the next call of rate-limited lanes is due."""
+    """Store the time of the next call of rate-limited lanes."""
     await executor.execute(statement("advance_lane_limits"), list(next_at), list(next_at.values()))

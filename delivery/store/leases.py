@@ -1,4 +1,4 @@
-"""Leases: who holds them, and what is left unsettled in one."""
+"""Leases: their holders, and their unsettled jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["UnsettledJob", "holders", "lock_dead", "lock_own", "owned_by", "remo
 
 @dataclass(frozen=True, slots=True)
 class UnsettledJob:
-    """A job that is in a lease, and of whose claim no result was written."""
+    """Job of a lease whose claim was never settled."""
 
     job_id: UUID
     claim: int
@@ -42,7 +42,7 @@ class UnsettledJob:
 
 
 async def holders(executor: Executor) -> dict[UUID, datetime | None]:
-    """Return the workers that hold leases, and when each was last seen (None: never registered).
+    """Return the last heartbeat of each holder of leases; None: the holder never registered.
 
     Raises:
         ReadOnlyDatabase: A standby may report old heartbeats.
@@ -55,38 +55,38 @@ async def holders(executor: Executor) -> dict[UUID, datetime | None]:
 
 
 async def owned_by(executor: Executor, worker_id: UUID) -> set[UUID]:
-    """The leases a worker holds."""
+    """Return the leases of a worker."""
     rows = await executor.fetch(statement("list_own_leases"), worker_id)
     return {row["id"] for row in rows}
 
 
 async def lock_dead(
-    executor: Executor, worker_id: UUID, seen_at: datetime | None, but: Sequence[UUID]
+    executor: Executor, worker_id: UUID, seen_at: datetime | None, excluded: Sequence[UUID]
 ) -> UUID | None:
-    """Lock one lease of a worker not seen since `seen_at`, within the caller's transaction.
+    """Lock one lease of a worker without a heartbeat since `seen_at`, in the caller's transaction.
 
-    The leases in `but` are left out.
+    Excluded leases are left out.
     """
     return await executor.fetchval(  # type: ignore[no-any-return]
-        statement("lock_dead_lease"), worker_id, seen_at, but
+        statement("lock_dead_lease"), worker_id, seen_at, excluded
     )
 
 
 async def lock_own(executor: Executor, lease_id: UUID, worker_id: UUID) -> bool:
-    """Lock a lease of this worker's, within the caller's transaction; False if it is gone."""
+    """Lock a lease of this worker in the caller's transaction; return False if it is missing."""
     found = await executor.fetchval(statement("lock_lease"), lease_id, worker_id)
     return found is not None
 
 
 async def unsettled(executor: Executor, lease_id: UUID) -> list[UnsettledJob]:
-    """The jobs of a locked lease whose claim was never settled."""
+    """Return the unsettled jobs of a locked lease."""
     rows = await executor.fetch(statement("unsettled_jobs"), lease_id)
     return [_unsettled_job(row) for row in rows]
 
 
 async def remove(executor: Executor, lease_id: UUID) -> None:
-    """Remove a lease in which nothing is unsettled."""
-    await executor.execute(statement("remove_lease"), lease_id)
+    """Delete a lease without unsettled jobs."""
+    await executor.execute(statement("delete_lease"), lease_id)
 
 
 def _unsettled_job(row: asyncpg.Record) -> UnsettledJob:
@@ -94,7 +94,7 @@ def _unsettled_job(row: asyncpg.Record) -> UnsettledJob:
         params = orjson.loads(row["params"])
         method, endpoint = params["method"], redact_url(params["url"])
     except (KeyError, TypeError, ValueError):
-        # The row must come back to the queue even if what it was to send cannot be read.
+        # The job must return to the queue even if its request cannot be read.
         method, endpoint = "?", "?"
     return UnsettledJob(
         job_id=row["job_id"],

@@ -1,4 +1,4 @@
-"""Delivery logs as they are shown."""
+"""Delivery logs, for reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["get", "list_page"]
 def _request(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
     if row["request_head"] is None:
         return None
-    # A body that was the payload is read from there, where it is not redacted.
+    # A body that was the payload is read from the trigger, where it is not redacted.
     body = redact_body((row["request_body"] or b"")[:max_body])
     size = row["request_size"] or 0
     return HttpMessage(
@@ -37,7 +37,7 @@ def _request(row: asyncpg.Record, max_body: int) -> HttpMessage | None:
 
 def _was_cut(body: bytes, size: int, max_body: int) -> bool:
     if REDACTED.encode() in body and len(body) < max_body:
-        # It is shorter because secrets were taken out.
+        # The body is shorter because secrets were redacted.
         return False
     return len(body) < size
 
@@ -97,8 +97,8 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
 async def get(
     executor: Executor, log_id: UUID, tenant_id: str, *, max_body: int
 ) -> DeliveryLog | None:
-    """One log row, unless it is another tenant's; a body is shown up to `max_body` bytes."""
-    row = await executor.fetchrow(statement("get_log"), log_id, tenant_id)
+    """Return one log of the tenant; bodies are cut to `max_body` bytes."""
+    row = await executor.fetchrow(statement("get_delivery_log"), log_id, tenant_id)
     return None if row is None else _log(row, max_body)
 
 
@@ -116,9 +116,10 @@ async def list_page(
     limit: int,
     max_body: int,
 ) -> list[DeliveryLog]:
-    """Log rows in the order they were made, or the other way round."""
+    """Return a page of logs by creation time, oldest or newest first."""
+    kind = "logs" if outcome in {None, Outcome.SUCCEEDED} else "failed_logs"
     rows = await executor.fetch(
-        statement("list_logs_oldest" if oldest_first else "list_logs_newest"),
+        statement(f"list_{kind}_{'oldest' if oldest_first else 'newest'}"),
         tenant_id,
         after,
         job_id,

@@ -1,4 +1,4 @@
-"""LISTEN and NOTIFY on the one channel that wakes workers."""
+"""LISTEN and NOTIFY on the channel that wakes workers."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ async def listening(
     *,
     timeout: float,
 ) -> AsyncIterator[Connection]:
-    """Open a connection that listens, and close it at the end of the block.
+    """Open a listening connection, and close it at the end of the block.
 
     Args:
-        url: Where to connect.
-        heard: Called with each notification's text.
+        url: URL of the database.
+        heard: Called with the payload of each notification.
         dropped: Called when the connection is lost.
         timeout: Seconds for connecting, and for each statement.
 
     Raises:
-        DatabaseUnavailable: if no connection could be made.
-        StatementTimeout: if the server does not take the statement in time.
+        DatabaseUnavailable: No connection could be made.
+        StatementTimeout: The server did not execute LISTEN in time.
     """
-    # Prepared statements would be of no use to it, and are not kept by every pooler.
+    # It has no use for prepared statements, which some poolers lose.
     connection = await connect(url, timeout, statement_cache_size=0, statement_timeout=timeout)
 
     def callback(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
@@ -54,10 +54,10 @@ async def listening(
 
 
 async def is_read_only(connection: Connection, *, timeout: float) -> bool:
-    """Return whether this connection leads to a server, or a session, that takes no writes."""
+    """Return True if the server or the session of this connection takes no writes."""
     return bool(await connection.fetchval(statement("read_only"), timeout=timeout))
 
 
 async def send(connection: Connection, text: str, *, timeout: float) -> None:
-    """Notify from this connection."""
+    """Notify all listeners from this connection."""
     await connection.execute(statement("notify_wake"), text, timeout=timeout)

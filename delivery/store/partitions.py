@@ -1,4 +1,4 @@
-"""The daily partitions of the record tables."""
+"""Daily partitions of the record tables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["MOST_DAYS_AHEAD", "days_left", "ensure_partitions", "is_missing_partition", "restore"]
 
 MOST_DAYS_AHEAD: Final = 60
-"""The greatest value of the setting `partitions.days_ahead`."""
+"""Maximum of the setting `partitions.days_ahead`."""
 
 
 async def ensure_partitions(executor: Executor, days_ahead: int) -> int:
-    """Make the partitions missing from yesterday to `days_ahead` days on; return how many."""
+    """Create the missing partitions up to `days_ahead` days ahead; return their number."""
     return await executor.fetchval(  # type: ignore[no-any-return]
         statement("ensure_partitions"), days_ahead
     )
 
 
 async def days_left(executor: Executor) -> int:
-    """Return for how many days after today there are partitions; -1 if today's are missing.
+    """Return the number of days after today that have partitions; -1 if today's are missing.
 
-    No more than `MOST_DAYS_AHEAD` days are counted.
+    Up to `MOST_DAYS_AHEAD` days are counted.
     """
     return await executor.fetchval(  # type: ignore[no-any-return]
         statement("partitions_left"), MOST_DAYS_AHEAD
@@ -35,25 +35,26 @@ async def days_left(executor: Executor) -> int:
 
 
 def is_missing_partition(error: BaseException) -> bool:
-    """Return whether a row was refused because there is no partition for it.
+    """Return True if a row was refused because its partition is missing.
 
-    The server has no code of its own for that: it is a violated check that names the table and no
-    constraint.
+    PostgreSQL has no separate error code for this: it reports a violated check that names the table
+    and no constraint.
     """
     return cause_of(error).is_missing_partition
 
 
 async def restore(executor: Executor, days_ahead: int) -> None:
-    """Make the missing partitions after a row could not be written without them.
+    """Create the missing partitions after a row was refused without them.
 
     Raises:
-        DatabaseError: They cannot be made; the text says who can.
+        DatabaseError: The connection's role cannot create them; the message names the remedy.
     """
     try:
         await ensure_partitions(executor, days_ahead)
     except CONNECTION_ERRORS as error:
         message = (
-            "nothing can be written today: there is no partition for today's rows, and it cannot be"
-            f" made ({error}); start a worker, or run `delivery migrate` as the owner of the schema"
+            "nothing can be written today: the partition for today's rows is missing and could not"
+            f" be created ({error}); start a worker, or run `delivery migrate` as the owner of the"
+            " schema"
         )
         raise DatabaseError(message) from error

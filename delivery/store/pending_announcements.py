@@ -1,8 +1,9 @@
-"""Own triggers of the engine that could not be written with the change they announce."""
+"""Triggers of the engine that could not be written together with the change they announce."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from delivery.store.statements import statement
 
@@ -12,36 +13,45 @@ if TYPE_CHECKING:
 
     from delivery.store.driver.connection import Executor
 
-__all__ = ["Untold", "first", "note", "postpone", "remove"]
+__all__ = ["PendingAnnouncement", "delete", "insert", "list_first", "postpone"]
 
 
-class Untold(NamedTuple):
-    """One trigger to write: its type, the job or reaction it is about, and a reason."""
+@dataclass(frozen=True, slots=True)
+class PendingAnnouncement:
+    """Announcement to be written later."""
 
     type: str
+    """Event type."""
     subject: UUID
+    """The job or the reaction, depending on the type."""
     reason: str | None
     due_in: float
-    """Seconds until it is to be tried."""
+    """Seconds until the next try."""
 
 
-async def note(executor: Executor, type_: str, subjects: Mapping[UUID, str | None]) -> None:
-    """Note triggers of one type that are still to be written, with a reason for each."""
-    await executor.execute(statement("note_untold"), type_, list(subjects), list(subjects.values()))
+async def insert(executor: Executor, type_: str, subjects: Mapping[UUID, str | None]) -> None:
+    """Record announcements of one type to be written later, with a reason for each."""
+    await executor.execute(
+        statement("insert_pending_announcements"), type_, list(subjects), list(subjects.values())
+    )
 
 
-async def first(executor: Executor, limit: int) -> list[Untold]:
-    """Return those that are due first."""
-    rows = await executor.fetch(statement("list_untold"), limit)
-    return [Untold(*row) for row in rows]
+async def list_first(executor: Executor, limit: int) -> list[PendingAnnouncement]:
+    """Return the announcements that are due first."""
+    rows = await executor.fetch(statement("list_pending_announcements"), limit)
+    return [PendingAnnouncement(**row) for row in rows]
 
 
-async def remove(executor: Executor, untold: Untold) -> bool:
-    """Remove one that is about to be written in this transaction; False if it is gone."""
-    found = await executor.fetchval(statement("remove_untold"), untold.type, untold.subject)
+async def delete(executor: Executor, pending: PendingAnnouncement) -> bool:
+    """Delete an announcement before writing it in this transaction; return False if it is gone."""
+    found = await executor.fetchval(
+        statement("delete_pending_announcement"), pending.type, pending.subject
+    )
     return found is not None
 
 
-async def postpone(executor: Executor, untold: Untold) -> None:
-    """Put one off that could not be written again."""
-    await executor.execute(statement("postpone_untold"), untold.type, untold.subject)
+async def postpone(executor: Executor, pending: PendingAnnouncement) -> None:
+    """Postpone an announcement that could not be written."""
+    await executor.execute(
+        statement("postpone_pending_announcement"), pending.type, pending.subject
+    )

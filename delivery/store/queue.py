@@ -1,4 +1,4 @@
-"""The queue: which lanes have waiting jobs, and taking batches of them into leases."""
+"""The queue: lanes with waiting jobs, and claims of batches into leases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 LaneKey = tuple[UUID, int]
-"""A lane and one priority within it: what a claim takes from in order of time."""
+"""A lane and one priority within it; a claim takes its jobs in order of time."""
 
 FIRST_LANE: LaneKey = (UUID(int=0), -1)
 """A cursor before every lane."""
@@ -39,24 +39,24 @@ FIRST_LANE: LaneKey = (UUID(int=0), -1)
 
 @dataclass(frozen=True, slots=True)
 class WaitingLane:
-    """A lane with at least one waiting job, and in how many seconds the first is due."""
+    """Lane with at least one waiting job."""
 
     key: LaneKey
     due_in: float
+    """Seconds until the first job is due."""
     run_at: float
-    """The same time in seconds since the epoch."""
+    """Due time of the first job, in seconds since the epoch."""
 
 
 def _column(index: int) -> Any:
-    """Return a property for one column; it costs half of a property written as a function."""
+    """Return a property for one column; it costs half as much as a property with a function."""
     return property(itemgetter(index))
 
 
 class ClaimedJob(asyncpg.Record):
-    """One row of a claim; the columns of `claim.sql`, by name.
+    """Claimed job: a row of `claim.sql` with typed names.
 
-    A record of asyncpg's with typed names on it, rather than a dataclass made from one: it is made
-    once per delivery.
+    A subclass of the driver's record rather than a dataclass, because one is made per delivery.
     """
 
     __slots__ = ()
@@ -65,16 +65,16 @@ class ClaimedJob(asyncpg.Record):
     lane: UUID = _column(1)
     priority: int = _column(2)
     claim: int = _column(3)
-    """The number of this claim; grows by one each time the job is claimed."""
+    """Number of this claim; each claim of the job increments it."""
     trigger_id: UUID | None = _column(4)
     reaction_id: UUID | None = _column(5)
     """None for a direct job."""
     reaction_version: int | None = _column(6)
     tenant_id: str = _column(7)
     attempt: int = _column(8)
-    """Attempts that ended before this claim."""
+    """Number of attempts that ended before this claim."""
     uncounted: int = _column(9)
-    """How many of them do not count towards `max_attempts`."""
+    """Number of these attempts that do not count towards `max_attempts`."""
     max_attempts: int = _column(10)
     created_at: float = _column(11)
     """Seconds since the epoch."""
@@ -83,35 +83,37 @@ class ClaimedJob(asyncpg.Record):
     event_type: str | None = _column(13)
     """None for a direct job."""
     payload: bytes | None = _column(14)
-    """None if the trigger's record is gone."""
+    """None if the record of the trigger is missing."""
     params: str | None = _column(15)
-    """A direct job's call, as stored; None for a reaction's job."""
+    """Request of a direct job, as stored; None for the job of a reaction."""
     credentials: str | None = _column(16)
     reaction_state: str | None = _column(17)
-    """The reaction's state now; None for a direct job."""
+    """Current state of the reaction; None for a direct job."""
     run_at: float = _column(18)
-    """When it was due, in seconds since the epoch."""
+    """Due time, in seconds since the epoch."""
     signing_version: int | None = _column(19)
-    """Of the reaction's signing secrets now; None for a direct job."""
+    """Current version of the signing secrets of the reaction; None for a direct job."""
     due_at: float | None = _column(20)
-    """When its first attempt was asked for, in seconds since the epoch; None: at once."""
+    """Requested time of the first attempt, in seconds since the epoch; None: immediately."""
     failure_kind: str | None = _column(21)
-    """Of its last failure; None before the first."""
+    """Kind of the last failure; None before the first."""
     error: str | None = _column(22)
-    """Of its last failure; None before the first, or if there was a response."""
+    """Error of the last failure; None before the first, or if there was a response."""
     status_code: int | None = _column(23)
-    """Of the last response; None if there was none."""
+    """Status of the last response; None if there was none."""
+    message_id: UUID = _column(24)
+    """Number of its message; see `delivery.models.message_ids`."""
 
 
 class Claim(NamedTuple):
-    """What a claim gave: jobs in order of time, and the lanes left out because of their limits."""
+    """Claimed jobs by due time, and the lanes left out because of their limits."""
 
     jobs: list[ClaimedJob]
     limited: list[UUID]
 
 
 async def find_lanes(executor: Executor, after: LaneKey, limit: int) -> list[WaitingLane]:
-    """The next `limit` lanes with waiting jobs after a cursor, in order; due or not."""
+    """Return the next lanes with waiting jobs, due or not, after a cursor."""
     rows = await executor.fetch(statement("find_lanes"), *after, limit)
     return [
         WaitingLane((row["lane"], row["priority"]), row["due_in"], row["run_at"]) for row in rows
@@ -128,17 +130,17 @@ async def claim(
     limit: int | None = None,
     limits_held: bool = False,
 ) -> Claim:
-    """Take up to a quota of due jobs from each lane into the lease; no lease is made for none.
+    """Claim up to a quota of due jobs from each lane; without jobs no lease is made.
 
     Args:
-        executor: Where to claim.
-        lease_id: The lease to make.
-        worker_id: Who will hold it.
-        quotas: How many jobs of which lane and priority at most.
-        since: For some of these, before what time, in seconds since the epoch, not to look.
-        limit: How many jobs at most in all; lanes are served in the order given.
-        limits_held: Whether the caller's transaction has locked the lanes' limits, and has seen to
-            it that the quotas keep to them; else lanes with limits are left out.
+        executor: A connection or pool.
+        lease_id: Id of the new lease.
+        worker_id: Holder of the lease.
+        quotas: Maximum number of jobs of each lane and priority.
+        since: Earliest due time for some of these, in seconds since the epoch.
+        limit: Maximum number of jobs; lanes are served in the given order.
+        limits_held: True if the caller's transaction has locked the limits of the lanes and the
+            quotas respect them; otherwise lanes with limits are left out.
     """
     rows = await executor.fetch(
         statement("claim"),
@@ -153,15 +155,15 @@ async def claim(
         record_class=ClaimedJob,
     )
     limited = []
-    # Lanes that were left out come last, with nothing else but their id.
+    # Lanes that were left out come last; their other columns are NULL.
     while rows and rows[-1][0] is None:
         limited.append(rows.pop().lane)
     return Claim(rows, limited)
 
 
 async def notify(executor: Executor, lanes: str) -> None:
-    """Tell listening workers of lanes with new jobs; see `delivery.queue.wakeups` for the text."""
-    # With the text as a literal it is one message to the server; nothing is prepared for it.
+    """Notify listening workers of lanes with new jobs; `delivery.queue.wakeups` has the format."""
+    # With a literal it is one message to the server, without preparing a statement.
     await executor.execute(inlined(statement("notify_wake"), [lanes]))
 
 

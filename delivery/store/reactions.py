@@ -1,13 +1,15 @@
 """Reactions and their versions.
 
-A reaction is read as it may be shown, which needs no key; what it hides comes along as it is
-stored.
+A reaction is read with its secrets redacted, which needs no key, together with its stored form,
+which contains the encrypted secrets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
 
 from delivery.message.redaction.by_name import REDACTED
 from delivery.message.signing.stored_secrets import decode_signing, redacted_signing
@@ -16,7 +18,7 @@ from delivery.models import CircuitState, HttpParams, Reaction, ReactionHealth, 
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -39,22 +41,22 @@ __all__ = [
 
 
 class StoredVersion(NamedTuple):
-    """What is sent at one version of a reaction, as it is stored."""
+    """Request of one version of a reaction, as stored."""
 
     call: StoredCall
     signing: str
-    """The reaction's signing secrets now; see `delivery.message.signing.stored_secrets`."""
+    """Current signing secrets of the reaction; see `delivery.message.signing.stored_secrets`."""
     name: str
     area_id: str | None
 
 
-_UNREADABLE: Final = HttpParams("(what is stored cannot be read)")
-"""Shown for a stored call that the engine cannot read."""
+_UNREADABLE: Final = HttpParams("(the stored request cannot be read)")
+"""Returned for a stored request that the engine cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReaction:
-    """A reaction as it may be shown, with what stands behind that."""
+    """Reaction with redacted secrets, and its stored form."""
 
     shown: Reaction
     call: StoredCall
@@ -62,10 +64,10 @@ class StoredReaction:
     signing_version: int
 
     def revealed(self, cipher: Cipher) -> Reaction:
-        """The reaction with everything that is secret in it.
+        """Return the reaction with its secrets decrypted.
 
         Raises:
-            MissingKey: if it was encrypted with a key that the cipher does not have.
+            MissingKey: The cipher does not have the key with which they were encrypted.
         """
         secrets = decode_signing(self.signing, cipher)
         params = decode_params(self.call, cipher)
@@ -92,7 +94,7 @@ def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
     try:
         secrets, params = redacted_signing(row["signing"]), redacted_params(call)
     except (AttributeError, KeyError, TypeError, ValueError):
-        # One row that was changed by hand must not hide the others of a listing.
+        # One row that was changed by hand must not fail the listing.
         secrets, params = (), _UNREADABLE
     return Reaction(
         id=row["id"],
@@ -110,7 +112,18 @@ def _shown(row: asyncpg.Record, call: StoredCall) -> Reaction:
         updated_at=row["updated_at"],
         health=_health(row),
         secrets=secrets,
+        metadata=_decode_metadata(row["metadata"]),
     )
+
+
+def _encode_metadata(metadata: Mapping[str, str]) -> str:
+    """Return the JSON of metadata."""
+    return orjson.dumps(dict(metadata)).decode()
+
+
+def _decode_metadata(text: str) -> dict[str, str]:
+    # A value that was changed by hand to something other than a string is left out.
+    return {key: value for key, value in orjson.loads(text).items() if isinstance(value, str)}
 
 
 def _health(row: asyncpg.Record) -> ReactionHealth:
@@ -137,11 +150,12 @@ async def insert(
     event_types: Sequence[str],
     condition: str | None,
     priority: int,
+    metadata: Mapping[str, str],
     params: HttpParams,
     call: StoredCall,
     signing: str,
 ) -> StoredReaction:
-    """Write a new, enabled reaction; `call` is how `params` is stored."""
+    """Write an enabled reaction; `call` is the stored form of `params`."""
     row = await executor.fetchrow(
         statement("insert_reaction"),
         reaction_id,
@@ -151,11 +165,12 @@ async def insert(
         list(event_types),
         condition,
         priority,
+        _encode_metadata(metadata),
         *call,
-        *_limits(params),
+        params.retry.max_attempts,
         signing,
         params.live,
-        params.retry.max_attempts,
+        *_limits(params),
     )
     assert row is not None
     return _stored(row)
@@ -171,14 +186,14 @@ async def update(
     """Write the next version of a reaction.
 
     Args:
-        executor: Where to write.
-        changed: The reaction, with the version that it was read at.
-        call: How its `params` is stored.
-        signing: Its signing secrets as they are stored; None: they stay as they are.
-        signing_version: The version of those that `signing` takes the place of.
+        executor: A connection or pool.
+        changed: The reaction, with the version at which it was read.
+        call: Stored form of its `params`.
+        signing: Stored form of its new signing secrets; None: unchanged.
+        signing_version: Version of the secrets that `signing` replaces.
 
     Returns:
-        The reaction as it is now; None if one of the versions is not current any more.
+        The updated reaction; None if one of the versions is no longer current.
     """
     row = await executor.fetchrow(
         statement("update_reaction"),
@@ -192,12 +207,13 @@ async def update(
         changed.priority,
         changed.state.value,
         changed.state_reason,
+        _encode_metadata(changed.metadata),
         *call,
-        *_limits(changed.params),
+        changed.params.retry.max_attempts,
         signing,
         signing_version,
         changed.params.live,
-        changed.params.retry.max_attempts,
+        *_limits(changed.params),
     )
     return None if row is None else _stored(row)
 
@@ -205,7 +221,7 @@ async def update(
 async def rotate(
     executor: Executor, reaction_id: UUID, tenant_id: str, signing: str, signing_version: int
 ) -> bool:
-    """Replace the signing secrets of that version; False if it is not current any more."""
+    """Replace the signing secrets; return False if `signing_version` is no longer current."""
     return (
         await executor.fetchval(
             statement("rotate_signing"), reaction_id, tenant_id, signing_version, signing
@@ -215,12 +231,12 @@ async def rotate(
 
 
 async def delete(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
-    """Mark a reaction as deleted; False if there is none."""
+    """Mark a reaction as deleted; return False if there is none."""
     return bool(await executor.fetchval(statement("delete_reaction"), reaction_id, tenant_id))
 
 
 async def disable(executor: Executor, reasons: dict[UUID, str]) -> list[UUID]:
-    """Disable the enabled ones among these, with a reason each; returns which they were."""
+    """Disable the enabled ones among these reactions, with a reason each, and return their ids."""
     rows = await executor.fetch(
         statement("disable_reactions"), list(reasons), list(reasons.values())
     )
@@ -228,7 +244,7 @@ async def disable(executor: Executor, reasons: dict[UUID, str]) -> list[UUID]:
 
 
 async def get(executor: Executor, reaction_id: UUID, tenant_id: str) -> StoredReaction | None:
-    """One reaction, unless it is deleted or another tenant's."""
+    """Return one reaction of the tenant, unless it is deleted."""
     row = await executor.fetchrow(statement("get_reaction"), reaction_id, tenant_id)
     return None if row is None else _stored(row)
 
@@ -241,7 +257,7 @@ async def list_page(
     state: ReactionState | None,
     limit: int,
 ) -> list[StoredReaction]:
-    """Reactions in the order they were made; deleted ones only if asked for by `state`."""
+    """Return a page of reactions by creation time; deleted ones only for the state `deleted`."""
     rows = await executor.fetch(
         statement("list_reactions"), tenant_id, after, None if state is None else state.value, limit
     )
@@ -251,7 +267,7 @@ async def list_page(
 async def load_versions(
     executor: Executor, wanted: Iterable[tuple[UUID, int]]
 ) -> dict[tuple[UUID, int], StoredVersion]:
-    """What is sent at certain versions of reactions, and what it is signed with now."""
+    """Return the requests of versions of reactions, with the current signing secrets."""
     pairs = list(wanted)
     rows = await executor.fetch(
         statement("load_versions"), [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -1,4 +1,4 @@
-"""Settling: the one statement that writes log rows and what became of the jobs."""
+"""Settling: the statement that writes log rows and the next states of jobs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Settled", "Settlement", "limit_lock_waits", "settle"]
 
 
 class Settlement(NamedTuple):
-    """What became of one claimed job: the fields of the type `delivery.settlement`, in its order.
+    """Result of one claimed job: the fields of the type `delivery.settlement_v1`, in its order.
 
-    A tuple, because that is what asyncpg takes for a composite type without copying it.
+    A tuple, because asyncpg passes a tuple as a composite type without copying it.
     """
 
     lease_id: UUID
@@ -29,11 +29,10 @@ class Settlement(NamedTuple):
     priority: int
     status: str
     attempt: int
-    """Attempts ended by now, this one included if it was made."""
+    """Number of ended attempts, including this one if it was made."""
     uncounted: int
     run_at: float | None
-    """When a job that goes back to the queue is due, in seconds since the epoch; None: as it
-    was."""
+    """Due time of a job that returns to the queue, in seconds since the epoch; None: unchanged."""
     exhausted: bool
     failure_kind: str | None
     error: str | None
@@ -41,7 +40,7 @@ class Settlement(NamedTuple):
     finished_at: float
     """Seconds since the epoch."""
     log_id: UUID | None = None
-    """None: no attempt was made, and no log row is written."""
+    """None: no attempt was made, so no log row is written."""
     trigger_id: UUID | None = None
     reaction_id: UUID | None = None
     tenant_id: str = ""
@@ -65,18 +64,18 @@ class Settlement(NamedTuple):
     response_body: bytes | None = None
     response_size: int | None = None
     stalled: bool = False
-    """Whether the attempt was lost with its worker."""
+    """True if the attempt was lost with its worker."""
 
 
 class Settled(NamedTuple):
-    """What a batch of results changed."""
+    """Changes made by a batch of results: the columns of `settle.sql`, in its order."""
 
     jobs: int
-    """How many jobs; the rest had lost their lease and were logged as `late`."""
+    """Number of settled jobs; the others had lost their lease and were logged as `late`."""
     exhausted: list[UUID] | None
-    """Jobs that have used up their attempts by it."""
-    healing: list[UUID] | None
-    """Reactions whose calls failed before, and whose endpoint has now settled a job."""
+    """Jobs that the batch has exhausted."""
+    recovering: list[UUID] | None
+    """Reactions with failed calls, whose endpoint has now settled a job."""
 
 
 async def settle(
@@ -85,9 +84,9 @@ async def settle(
     settlements: Sequence[Settlement],
     finished_leases: Sequence[UUID],
 ) -> Settled:
-    """Write the results of claims that `worker_id` holds, and remove the leases that are finished.
+    """Write the results of claims of `worker_id`, and delete its finished leases.
 
-    Repeating a call, after a commit of which the answer was lost, changes nothing.
+    Repeating a call, for instance after a lost response to a commit, changes nothing.
     """
     row = await executor.fetchrow(
         statement("settle"), worker_id, finished_leases, settlements, HELD_PRIORITY
@@ -97,5 +96,5 @@ async def settle(
 
 
 async def limit_lock_waits(executor: Executor) -> None:
-    """Let statements of the caller's transaction fail soon where they wait for a lock."""
+    """Make statements of the caller's transaction fail soon if they wait for a lock."""
     await executor.execute(statement("limit_lock_waits"))

@@ -1,4 +1,8 @@
-"""The SQL of the store: one statement a file in `delivery/store/sql`, read once."""
+"""SQL statements of the store, one per file in `delivery/store/sql`, read once.
+
+The comment at the top of each file describes the statement and each of its parameters. A test
+compares these descriptions with the prepared statements.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,10 @@ __all__ = ["statement"]
 
 @cache
 def statement(name: str) -> str:
-    """The text of `sql/<name>.sql`, without its closing semicolon.
+    """Return the text of `sql/<name>.sql` without its closing semicolon.
 
     Raises:
-        LookupError: There is no such file, which is a mistake in this package.
+        LookupError: There is no such file, which is a bug of this package.
     """
     folder = files("delivery.store") / "sql"
     try:

@@ -1,4 +1,4 @@
-"""Triggers as they are shown, and the states of their jobs."""
+"""Triggers, for reading, and the states of their jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _trigger(row: asyncpg.Record) -> Trigger:
 
 
 async def get(executor: Executor, trigger_id: UUID, tenant_id: str) -> Trigger | None:
-    """One trigger with the ids of its jobs."""
+    """Return one trigger with the ids of its jobs."""
     row = await executor.fetchrow(
         statement("get_trigger"), trigger_id, tenant_id, *jobs_of_trigger(trigger_id)
     )
@@ -41,7 +41,7 @@ async def get(executor: Executor, trigger_id: UUID, tenant_id: str) -> Trigger |
 async def list_page(
     executor: Executor, *, tenant_id: str, after: UUID | None, event_type: str | None, limit: int
 ) -> list[Trigger]:
-    """Triggers, newest first, without the ids of their jobs."""
+    """Return a page of triggers, newest first, without the ids of their jobs."""
     rows = await executor.fetch(statement("list_triggers"), tenant_id, after, event_type, limit)
     return [_trigger(row) for row in rows]
 
@@ -49,7 +49,7 @@ async def list_page(
 async def statuses(
     executor: Executor, trigger_ids: Sequence[UUID], tenant_id: str
 ) -> dict[UUID, dict[JobStatus, int]]:
-    """Count the jobs of each trigger by their status; triggers without jobs have no counts."""
+    """Count the jobs of each trigger by status; a trigger without jobs has no counts."""
     ranges = [jobs_of_trigger(trigger_id) for trigger_id in trigger_ids]
     counts: dict[UUID, dict[JobStatus, int]] = {trigger_id: {} for trigger_id in trigger_ids}
     for row in await executor.fetch(

@@ -1,4 +1,4 @@
-"""The register of worker processes."""
+"""Register of worker processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["WorkerIdentity", "beat", "count_living", "forget_old", "remove", "sy
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Who a worker process is, for those who look at the register."""
+    """Identity of a worker process in the register."""
 
     id: UUID
     host: str
@@ -43,16 +43,16 @@ async def synchronise(executor: Executor, clock: Clock) -> None:
 
 
 async def remove(executor: Executor, worker_id: UUID) -> None:
-    """Forget a worker that stopped, unless it still holds a lease, which must be reaped first."""
-    await executor.execute(statement("remove_worker"), worker_id)
+    """Delete a stopped worker, unless it holds a lease, which must be reaped first."""
+    await executor.execute(statement("delete_worker"), worker_id)
 
 
 async def forget_old(executor: Executor) -> None:
-    """Forget workers unseen for a day that hold nothing."""
-    await executor.execute(statement("forget_workers"))
+    """Delete workers without a heartbeat for a day and without leases."""
+    await executor.execute(statement("delete_old_workers"))
 
 
 async def count_living(executor: Executor, dead_after: float) -> int:
-    """Count the workers that have shown within this many seconds that they live."""
+    """Count the workers with a heartbeat within this many seconds."""
     count: int = await executor.fetchval(statement("count_living_workers"), dead_after)
     return count

@@ -61,6 +61,7 @@ def job(number: int, of: int, status: JobStatus, failure: FailureKind | None = N
         trigger_id=None,
         reaction_id=UUID(int=of),
         reaction_version=1,
+        message_id=f"msg_{UUID(int=number).hex}",
         priority=100,
         status=status,
         attempt=0 if status is JobStatus.SKIPPED else 1,

@@ -121,7 +121,7 @@ async def test_a_database_that_is_not_utf8_is_found_before_anything_is_written(
     ended = await call("doctor", "--database-url", url)
     assert ended.code == 1
     assert f"the database's encoding is {encoding}" in ended.out
-    assert "→ make one with `createdb --encoding UTF8 --template template0 NAME`" in ended.out
+    assert "→ create one with `createdb --encoding UTF8 --template template0 NAME`" in ended.out
     ended = await call("migrate", "--json", "--database-url", url)
     assert ended.code == 3
     assert json.loads(ended.err)["error"]["code"] == "wrong_encoding"
@@ -152,4 +152,4 @@ async def test_a_silent_database_is_a_finding_soon(database_url: str) -> None:
             *("doctor", "--database-url", proxy.url, "--set", "database.connect_timeout=0.3")
         )
     assert ended.code == 1
-    assert "no answer within 0.3 s" in ended.out
+    assert "no response within 0.3 s" in ended.out

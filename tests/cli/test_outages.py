@@ -61,7 +61,7 @@ async def test_silent(database_url: str, command: tuple[str, ...]) -> None:
     async with Proxy(database_url) as proxy:
         proxy.swallow()
         quick = (*command, "--set", "database.connect_timeout=0.3")
-        await fails(proxy.url, "database_unavailable", *quick, said="no answer within 0.3 s")
+        await fails(proxy.url, "database_unavailable", *quick, said="no response within 0.3 s")
 
 
 async def test_a_database_that_does_not_exist(database_server: DatabaseServer) -> None:
@@ -74,7 +74,7 @@ async def damaged(database_url: str) -> str:
     connection = await asyncpg.connect(database_url)
     await connection.execute("ALTER TABLE delivery.reactions RENAME TO elsewhere")
     await connection.execute("ALTER TABLE delivery.jobs RENAME TO elsewhere_too")
-    await connection.execute("ALTER VIEW delivery.shown_jobs RENAME TO elsewhere_as_well")
+    await connection.execute("ALTER VIEW delivery.jobs_with_lease RENAME TO elsewhere_as_well")
     await connection.close()
     return database_url
 

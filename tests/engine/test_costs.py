@@ -141,8 +141,8 @@ async def test_a_delivery_writes_no_row_that_it_need_not(
     assert rows == {
         ("triggers", "inserted"): JOBS,
         ("jobs", "inserted"): JOBS,
-        ("queue", "inserted"): JOBS,
-        ("queue", "deleted"): JOBS,
+        ("waiting_jobs", "inserted"): JOBS,
+        ("waiting_jobs", "deleted"): JOBS,
         ("delivery_logs", "inserted"): JOBS,
         ("jobs", "updated"): JOBS,
     }

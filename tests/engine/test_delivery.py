@@ -141,7 +141,7 @@ async def test_a_response_of_410_disables_the_reaction_and_skips_waiting_jobs(
         later = await engine.trigger("x", 2, delay=3_600)
         async with engine.workers():
             (job,) = await wait_for_all(engine, first.jobs)
-        await engine._pool.execute("UPDATE delivery.queue SET run_at = now()")
+        await engine._pool.execute("UPDATE delivery.waiting_jobs SET run_at = now()")
         async with engine.workers():
             (skipped,) = await wait_for_all(engine, later.jobs)
         assert job.status is JobStatus.FAILED
@@ -340,4 +340,4 @@ async def test_a_worker_that_stops_immediately_leaves_no_lease(
                 await receiver.wait_for(receiver.count() + 1)
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.leases") == 0
             assert await engine._pool.fetchval("SELECT count(*) FROM delivery.workers") == 0
-            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 300
+            assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 300

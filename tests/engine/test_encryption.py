@@ -77,7 +77,9 @@ async def make_due(url: str) -> None:
     """Make all waiting jobs due."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("UPDATE delivery.queue SET run_at = now() - interval '1 second'")
+        await connection.execute(
+            "UPDATE delivery.waiting_jobs SET run_at = now() - interval '1 second'"
+        )
     finally:
         await connection.close()
 

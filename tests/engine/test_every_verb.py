@@ -135,7 +135,7 @@ async def test_refused_calls_write_nothing(engine: Engine, database_url: str) ->
     counts = [
         "SELECT count(*) FROM delivery.triggers",
         "SELECT count(*) FROM delivery.jobs",
-        "SELECT count(*) FROM delivery.queue",
+        "SELECT count(*) FROM delivery.waiting_jobs",
         "SELECT count(*) FROM delivery.reactions",
         "SELECT count(*) FROM delivery.reaction_versions",
     ]

@@ -147,8 +147,9 @@ async def test_one_trigger_and_reaction_can_have_only_one_job(database_url: str)
         trigger = await engine.trigger("x", 1)
         with pytest.raises(DuplicateValue):
             await engine._pool.execute(
-                "INSERT INTO delivery.jobs (id, trigger_id, reaction_id, max_attempts, priority,"
-                " run_at, tenant_id) VALUES ($1, $2, $3, 1, 100, now(), 'default')",
+                "INSERT INTO delivery.jobs (id, message_id, trigger_id, reaction_id, max_attempts,"
+                " priority, run_at, tenant_id)"
+                " VALUES ($1, $1, $2, $3, 1, 100, now(), 'default')",
                 job_id_for(trigger.id, reaction.id),
                 trigger.id,
                 reaction.id,
@@ -165,12 +166,12 @@ async def test_thousands_of_triggers_are_written_in_a_few_round_trips_all_or_non
             TriggerRequest("x", {"n": number}) for number in range(4000)
         )
         assert len(written) == 4000
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 8000
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 8000
         with pytest.raises(InvalidPayload):
             await engine.trigger_many(
                 [TriggerRequest("x", 1), TriggerRequest("x", b"not json")],
             )
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 8000
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 8000
 
 
 async def test_priority_delay_and_deadline_of_a_trigger_reach_its_jobs(

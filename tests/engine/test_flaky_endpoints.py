@@ -124,7 +124,7 @@ async def test_a_job_that_failed_before_finds_out_whether_the_endpoint_works_aga
         new = await trigger_all(engine, 20)
         # Older in the queue than the jobs that were tried before.
         await engine._pool.execute(
-            "UPDATE delivery.queue SET run_at = run_at - interval '1 hour' WHERE claim = 1"
+            "UPDATE delivery.waiting_jobs SET run_at = run_at - interval '1 hour' WHERE claim = 1"
         )
         receiver.endpoint("/x", FailFirst(1, Respond(500)))
         seen = {each.webhook_id for each in receiver.received if each.path == "/x"}

@@ -64,7 +64,7 @@ async def test_a_job_that_never_was_called_goes_back_as_it_was(
         claims = {job: await claims_of(engine, job) for job in jobs}
         assert claims == {job: 2 if job == forgotten.job_id else 1 for job in jobs}
         assert len(await all_logs(engine)) == 4
-        for table in ("leases", "queue", "held_slots"):
+        for table in ("leases", "waiting_jobs", "held_slots"):
             assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
         assert any("no part of the worker" in each for each in caplog.messages)
 
@@ -294,7 +294,7 @@ async def test_a_lease_that_cannot_be_reaped_does_not_block_others(
             await change_schema(bench.pool, "DROP TRIGGER refuse ON delivery.delivery_logs")
             await until(lambda: leases_left(bench, 0))
             group.cancel_scope.cancel()
-        assert await bench.pool.fetchval("SELECT count(*) FROM delivery.queue") == 6
+        assert await bench.pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 6
         assert await bench.pool.fetchval("SELECT count(*) FROM delivery.delivery_logs") == 6
 
 

@@ -62,7 +62,9 @@ async def _age(engine: Engine, job_id: UUID, seconds: float) -> None:
             job_id,
             timedelta(seconds=seconds),
         )
-    await engine._pool.execute("UPDATE delivery.queue SET run_at = now() WHERE job_id = $1", job_id)
+    await engine._pool.execute(
+        "UPDATE delivery.waiting_jobs SET run_at = now() WHERE job_id = $1", job_id
+    )
 
 
 async def _finished(engine: Engine, job_id: UUID) -> Job:
@@ -142,7 +144,7 @@ async def test_a_retry_that_is_handed_back_retains_its_last_failure(
         assert (job.status, job.attempt) == (JobStatus.QUEUED, 1)
         assert (job.failure_kind, job.status_code) == ("http_status", 503)
         assert job.error == before.error
-        await engine._pool.execute("DELETE FROM delivery.queue WHERE job_id <> $1", job_id)
+        await engine._pool.execute("DELETE FROM delivery.waiting_jobs WHERE job_id <> $1", job_id)
         await _age(engine, job_id, 20)
         job = await _finished(engine, job_id)
         assert (job.status, job.exhausted) == (JobStatus.FAILED, True)

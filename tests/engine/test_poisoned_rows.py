@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NUL_IN_QUERY = (
-    "UPDATE delivery.reaction_versions SET max_attempts = NULL, params ="
+    "UPDATE delivery.reaction_versions SET params ="
     r" replace(params, '\"query\":[]', '\"query\":[[\"a\",\"\u0000\"]]') WHERE reaction_id = $1"
 ).replace('\\"', '"')
 
@@ -70,7 +70,7 @@ async def test_jobs_due_at_any_time_stop_no_others(
         for run_at in DUE:
             await reaction_of(engine, receiver, run_at, **options)
             (jobs[run_at],) = (await engine.trigger("x", 1, tenant_id=run_at)).jobs
-            for table, key in (("queue", "job_id"), ("jobs", "id")):
+            for table, key in (("waiting_jobs", "job_id"), ("jobs", "id")):
                 await engine._pool.execute(
                     f"UPDATE delivery.{table} SET run_at = '{run_at}' WHERE {key} = $1",
                     jobs[run_at],
@@ -90,17 +90,11 @@ async def test_jobs_due_at_any_time_stop_no_others(
 REACTION_ROWS = {
     "NUL in the query": (NUL_IN_QUERY, True),
     "a call that is not JSON": (
-        (
-            "UPDATE delivery.reaction_versions SET params = 'x', max_attempts = NULL"
-            " WHERE reaction_id = $1"
-        ),
+        "UPDATE delivery.reaction_versions SET params = 'x' WHERE reaction_id = $1",
         False,
     ),
     "a call of another shape": (
-        (
-            "UPDATE delivery.reaction_versions SET params = '[]', max_attempts = NULL"
-            " WHERE reaction_id = $1"
-        ),
+        "UPDATE delivery.reaction_versions SET params = '[]' WHERE reaction_id = $1",
         False,
     ),
     "a retry policy of texts": (
@@ -212,9 +206,9 @@ JOB_ROWS = {
     "an infinite deadline": "UPDATE delivery.jobs SET deadline = '-infinity' WHERE tenant_id = $1",
     "no job behind a queue row": "DELETE FROM delivery.jobs WHERE tenant_id = $1",
     "two queue rows": (
-        "INSERT INTO delivery.queue (lane, priority, run_at, job_id, claim)"
-        " SELECT lane, queue.priority, queue.run_at - interval '1 s', job_id, claim"
-        " FROM delivery.queue JOIN delivery.jobs ON jobs.id = job_id WHERE tenant_id = $1"
+        "INSERT INTO delivery.waiting_jobs (lane, priority, run_at, job_id, claim)"
+        " SELECT lane, waiting_jobs.priority, waiting_jobs.run_at - interval '1 s', job_id, claim"
+        " FROM delivery.waiting_jobs JOIN delivery.jobs ON jobs.id = job_id WHERE tenant_id = $1"
     ),
     "no trigger": "DELETE FROM delivery.triggers WHERE tenant_id = $1",
 }
@@ -267,7 +261,7 @@ async def test_a_lane_that_cannot_be_claimed_from_is_set_aside(
         bad = await reaction_of(engine, receiver, "bad", **options)
         await reaction_of(engine, receiver, "good", **options)
         await reaction_of(engine, receiver, "also good", **options)
-        await _failing_for(engine, "queue", "DELETE", f"OLD.lane = '{bad.id}'")
+        await _failing_for(engine, "waiting_jobs", "DELETE", f"OLD.lane = '{bad.id}'")
         await engine.trigger("x", 1, tenant_id="bad")
         with caplog.at_level(logging.ERROR):
             async with engine.workers():
@@ -377,7 +371,7 @@ async def test_a_noted_announcement_with_any_time_stops_no_others(
     async with rig(database_url) as (bench, running):
         reaction = await bench.add_reaction()
         await bench.pool.execute(
-            "INSERT INTO delivery.untold (type, subject, next_at)"
+            "INSERT INTO delivery.pending_announcements (type, subject, next_at)"
             " VALUES ('reaction.disabled', gen_random_uuid(), $1::text::timestamptz),"
             " ('reaction.disabled', $2, now())",
             next_at,
@@ -387,7 +381,7 @@ async def test_a_noted_announcement_with_any_time_stops_no_others(
 
         async def is_taken() -> bool:
             return not await bench.pool.fetchval(
-                "SELECT count(*) FROM delivery.untold WHERE subject = $1", reaction
+                "SELECT count(*) FROM delivery.pending_announcements WHERE subject = $1", reaction
             )
 
         await until(is_taken)

@@ -138,7 +138,7 @@ async def test_a_worker_may_not_change_the_schema_nor_grant_rights(granted: Gran
         for text in (
             "CREATE TABLE delivery.mine ()",
             "DELETE FROM delivery.jobs",
-            "DROP TABLE delivery.queue",
+            "DROP TABLE delivery.waiting_jobs",
             "INSERT INTO delivery.schema_migrations VALUES (99, 'x', 'x')",
             f"SELECT delivery.grant_worker('{granted.worker.name}')",
             "SELECT delivery.renew_grants()",

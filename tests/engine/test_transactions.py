@@ -33,7 +33,7 @@ async def test_a_rolled_back_trigger_leaves_nothing(database_url: str) -> None:
             await engine.triggers.get(trigger.id)
         with pytest.raises(NotFound):
             await engine.jobs.get(direct.id)
-        for table in ("triggers", "jobs", "queue", "direct_jobs"):
+        for table in ("triggers", "jobs", "waiting_jobs", "direct_jobs"):
             assert await connection.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
         await connection.close()
 

@@ -44,7 +44,9 @@ async def test_a_reaction_is_disabled_although_its_announcement_fails(
             await running.telling.disable_within(connection, {bench.reaction_id: "a reason"})
         state = await bench.pool.fetchval("SELECT state FROM delivery.reactions")
         assert state == "disabled"
-        noted = await bench.pool.fetchrow("SELECT type, subject, reason FROM delivery.untold")
+        noted = await bench.pool.fetchrow(
+            "SELECT type, subject, reason FROM delivery.pending_announcements"
+        )
         assert tuple(noted) == ("reaction.disabled", bench.reaction_id, "a reason")
 
 
@@ -69,7 +71,8 @@ async def test_a_noted_announcement_waits_for_a_server_that_is_read_only_without
     async with rig(database_url) as (bench, running):
         await refuse(bench, "triggers", "25006")
         await bench.pool.execute(
-            "INSERT INTO delivery.untold (type, subject) VALUES ('reaction.failing', $1)",
+            "INSERT INTO delivery.pending_announcements (type, subject)"
+            " VALUES ('reaction.failing', $1)",
             bench.reaction_id,
         )
         with pytest.raises(ReadOnlyDatabase):

@@ -102,7 +102,7 @@ async def test_a_claim_whose_response_was_lost_is_found_and_handed_back(database
             trigger = await engine.trigger("x", 1, delay=3600)
             # State after a claim that was committed, and whose response was lost.
             await engine._pool.execute(
-                "WITH popped AS (DELETE FROM delivery.queue RETURNING job_id, claim)"
+                "WITH popped AS (DELETE FROM delivery.waiting_jobs RETURNING job_id, claim)"
                 " INSERT INTO delivery.leases (id, worker_id, job_ids, claims)"
                 " SELECT gen_random_uuid(), $1, array_agg(job_id), array_agg(claim) FROM popped",
                 worker.id,

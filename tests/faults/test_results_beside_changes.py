@@ -60,7 +60,7 @@ async def test_a_state_set_during_a_call_remains_and_the_attempt_is_logged(
         assert log.outcome is Outcome.SUCCEEDED
         assert log.response is not None
         assert log.response.body == b"thanks"
-        for table in ("queue", "held_slots"):
+        for table in ("waiting_jobs", "held_slots"):
             assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
 
 
@@ -81,7 +81,7 @@ async def test_a_call_is_not_retried_if_its_job_was_canceled(
         assert (await engine.jobs.get(job_id)).status is JobStatus.CANCELED
         (log,) = await all_logs(engine)
         assert log.outcome is Outcome.FAILED
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.queue") == 0
+        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.waiting_jobs") == 0
         assert len(server.requests) == 1
 
 
@@ -164,7 +164,9 @@ async def test_a_job_that_cannot_be_announced_is_settled_and_announced_later(
                 engine._pool, "ALTER TABLE delivery.triggers DROP CONSTRAINT no_own"
             )
             await until(lambda: _told(engine, "job.exhausted"))
-        assert await engine._pool.fetchval("SELECT count(*) FROM delivery.untold") == 0
+        assert (
+            await engine._pool.fetchval("SELECT count(*) FROM delivery.pending_announcements") == 0
+        )
         assert await engine._pool.fetchval("SELECT count(*) FROM delivery.dead_letters") == 1
 
 

@@ -1,1 +1,1 @@
-"""Tests of what touches the database."""
+"""Tests of the store and the embedded database."""

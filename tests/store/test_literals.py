@@ -48,18 +48,18 @@ async def test_a_literal_has_the_value_of_the_parameter(database_url: str, strin
         await connection.close()
 
 
-def test_comments_take_no_values() -> None:
+def test_placeholders_in_comments_get_no_values() -> None:
     text = "-- The first ($1)\nSELECT $1 -- not $1\n-- $2\n, $2"
     assert inlined(text, ["a\nb", 2]) == "\nSELECT E'a\nb' \n\n, (2)"
 
 
-def test_a_placeholder_in_a_value_stays_text() -> None:
+def test_a_placeholder_in_a_value_is_not_replaced() -> None:
     assert inlined("SELECT $1, $2", ["$2", "x"]) == "SELECT E'$2', E'x'"
 
 
 @given(st.text())
 def test_a_text_never_ends_its_literal(text: str) -> None:
-    """Between the quotes every quote is doubled, and every backslash too."""
+    """Each quote and each backslash between the quotes is doubled."""
     inside = literal(text)[2:-1]
     assert inside.replace("\\\\", "").replace("''", "").count("'") == 0
     assert inside.replace("\\\\", "").count("\\") == 0

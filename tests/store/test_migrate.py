@@ -1,4 +1,4 @@
-"""Migrations bring any database to what the engine knows, and refuse what they cannot mend."""
+"""Migrations update any database to the engine's schema, and refuse schemas they cannot update."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record
 
 
 def made(directory: Path, *texts: str) -> tuple[Migration, ...]:
-    """Migrations of these texts, read back from files."""
+    """Write these texts to files and load them as migrations."""
     directory.mkdir(exist_ok=True)
     for version, text in enumerate(texts, start=1):
         (directory / f"{version:04}_step.sql").write_text(text, encoding="utf-8")
@@ -49,8 +49,13 @@ def made(directory: Path, *texts: str) -> tuple[Migration, ...]:
 
 
 def as_applied(migration: Migration) -> AppliedMigration:
-    now = datetime.now(UTC)
-    return AppliedMigration(migration.version, migration.name, migration.checksum, now)
+    return AppliedMigration(
+        migration.version,
+        migration.name,
+        migration.checksum,
+        migration.additive,
+        datetime.now(UTC),
+    )
 
 
 async def test_an_empty_database_gets_every_migration_in_order(
@@ -75,23 +80,23 @@ async def test_migrating_again_changes_nothing(empty_database_url: str, tmp_path
         assert await migrate(connection, migrations) == ()
 
 
-async def test_only_what_is_missing_is_applied(empty_database_url: str, tmp_path: Path) -> None:
+async def test_only_missing_migrations_are_applied(empty_database_url: str, tmp_path: Path) -> None:
     async with connected(empty_database_url) as connection:
         await migrate(connection, made(tmp_path, FIRST))
         assert await migrate(connection, made(tmp_path, FIRST, SECOND)) == ("0002_step",)
 
 
-async def test_the_engine_s_own_migrations_pass_their_own_check(database_url: str) -> None:
+async def test_the_engine_s_migrations_pass_the_check(database_url: str) -> None:
     async with connected(database_url) as connection:
         await check_schema(connection)
         assert len(await applied(connection)) == len(load_migrations())
 
 
-async def test_many_starts_at_once_apply_each_migration_once(
+async def test_concurrent_starts_apply_each_migration_once(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
-    """The first statement of each would fail if it ran twice."""
+    """The first statement of each migration would fail if it ran twice."""
     migrations = made(tmp_path, FIRST, SECOND, "SELECT pg_sleep(0.05)", "SELECT 1")
 
     async def start() -> tuple[str, ...]:
@@ -102,7 +107,7 @@ async def test_many_starts_at_once_apply_each_migration_once(
     assert sorted(label for one in labels for label in one) == [each.label for each in migrations]
 
 
-async def test_a_migration_that_fails_leaves_nothing_and_keeps_those_before_it(
+async def test_a_failed_migration_is_rolled_back_and_earlier_ones_remain(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -115,7 +120,7 @@ async def test_a_migration_that_fails_leaves_nothing_and_keeps_those_before_it(
         await migrate(connection, made(tmp_path, FIRST, SECOND))
 
 
-async def test_a_program_killed_while_it_migrates_holds_nobody_up(
+async def test_a_program_killed_while_it_migrates_blocks_no_other(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -132,7 +137,31 @@ async def test_a_program_killed_while_it_migrates_holds_nobody_up(
         assert await waiting == ("0001_step",)
 
 
-async def test_a_role_without_rights_is_told_which_it_needs(
+async def test_a_migration_is_repeated_after_a_deadlock(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    locking = FIRST + "LOCK delivery.taken_first; LOCK delivery.taken_second;\n"
+    async with connected(empty_database_url) as own, connected(empty_database_url) as other:
+        await migrate(own, made(tmp_path, TAKEN))
+        # The migration detects the deadlock, since the other transaction waits for a minute.
+        await other.execute("SET deadlock_timeout = '60s'")
+        await other.execute("BEGIN; LOCK delivery.taken_second")
+        migrating = asyncio.create_task(migrate(own, made(tmp_path, TAKEN, locking)))
+        async with connected(empty_database_url) as watching:
+            while not await watching.fetchval(WAITING, "taken_second"):
+                assert not migrating.done()
+        await other.execute("LOCK delivery.taken_first; COMMIT")
+        assert await migrating == ("0002_step",)
+
+
+TAKEN = "CREATE TABLE delivery.taken_first (); CREATE TABLE delivery.taken_second ();\n"
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+    " WHERE relname = $1 AND NOT granted"
+)
+
+
+async def test_the_error_of_a_role_without_rights_names_the_missing_right(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -146,7 +175,7 @@ async def test_a_role_without_rights_is_told_which_it_needs(
             await connection.execute(f"RESET ROLE; DROP ROLE {role}")
 
 
-async def test_a_database_without_a_schema_is_told_to_migrate(
+async def test_the_error_for_a_missing_schema_is_to_migrate(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -155,7 +184,7 @@ async def test_a_database_without_a_schema_is_told_to_migrate(
             await check_schema(connection, made(tmp_path, FIRST))
 
 
-async def test_a_schema_older_than_the_engine_is_told_to_migrate(
+async def test_the_error_for_an_older_schema_is_to_migrate(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -163,6 +192,48 @@ async def test_a_schema_older_than_the_engine_is_told_to_migrate(
         await migrate(connection, made(tmp_path, FIRST))
         with pytest.raises(SchemaMismatch, match=r"version 1, but .* 2; run `delivery migrate`"):
             await check_schema(connection, made(tmp_path, FIRST, SECOND))
+
+
+ADDITIVE = "-- additive: a new column\nALTER TABLE delivery.first ADD COLUMN more text;\n"
+ADDITIVE_TOO = "-- additive: a new table\nCREATE TABLE delivery.added (id int);\n"
+
+
+@pytest.mark.parametrize("start", [migrate, check_schema])
+async def test_an_engine_accepts_a_schema_that_is_one_additive_migration_newer(
+    start: object,
+    empty_database_url: str,
+    tmp_path: Path,
+) -> None:
+    old = made(tmp_path / "old", FIRST)
+    new = made(tmp_path / "new", FIRST, ADDITIVE)
+    assert [each.additive for each in new] == [False, True]
+    async with connected(empty_database_url) as connection:
+        await migrate(connection, new)
+        await check_schema(connection, new)
+        await (migrate if start is migrate else check_schema)(connection, old)
+        assert [each.additive for each in await applied(connection)] == [False, True]
+
+
+@pytest.mark.parametrize("start", [migrate, check_schema])
+async def test_an_engine_refuses_a_schema_that_is_two_migrations_newer(
+    start: object,
+    empty_database_url: str,
+    tmp_path: Path,
+) -> None:
+    old = made(tmp_path / "old", FIRST)
+    async with connected(empty_database_url) as connection:
+        await migrate(connection, made(tmp_path / "new", FIRST, ADDITIVE, ADDITIVE_TOO))
+        with pytest.raises(SchemaMismatch, match="version 3, 2 versions newer than version 1"):
+            await (migrate if start is migrate else check_schema)(connection, old)
+
+
+async def test_an_altered_migration_is_named_if_there_is_a_newer_one(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    async with connected(empty_database_url) as connection:
+        await migrate(connection, made(tmp_path / "new", FIRST, ADDITIVE))
+        with pytest.raises(SchemaMismatch, match="migration 0001_step is not the one"):
+            await check_schema(connection, made(tmp_path / "old", FIRST + "-- another word\n"))
 
 
 @pytest.mark.parametrize("start", [migrate, check_schema])
@@ -187,7 +258,7 @@ async def test_an_altered_migration_is_named(empty_database_url: str, tmp_path: 
             await check_schema(connection, altered)
 
 
-async def test_windows_line_ends_do_not_count_as_an_alteration(
+async def test_windows_line_ends_are_no_alteration(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
@@ -197,25 +268,25 @@ async def test_windows_line_ends_do_not_count_as_an_alteration(
         await check_schema(connection, load_migrations(tmp_path))
 
 
-async def test_migrating_needs_no_session_so_that_pgbouncer_may_share_connections(
+async def test_migrating_leaves_no_session_state_for_pgbouncer(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
-    """Nothing is left in the session: no lock, and no setting."""
+    """A migration leaves no lock and no setting in the session."""
     async with connected(empty_database_url) as connection:
         await migrate(connection, made(tmp_path, FIRST))
         locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         assert await connection.fetchval(locks) == 0
 
 
-def test_a_gap_in_what_is_applied_is_named(tmp_path: Path) -> None:
+def test_a_gap_in_the_applied_migrations_is_named(tmp_path: Path) -> None:
     known = made(tmp_path, FIRST, SECOND, "SELECT 1")
     text = mismatch(known, [as_applied(known[0]), as_applied(known[2])])
     assert text is not None
     assert "migration 3 is applied but 2 is not" in text
 
 
-def test_a_beginning_of_what_is_known_is_no_mismatch(tmp_path: Path) -> None:
+def test_a_beginning_of_the_known_migrations_is_no_mismatch(tmp_path: Path) -> None:
     known = made(tmp_path, FIRST, SECOND)
     for length in range(3):
         assert mismatch(known, [as_applied(each) for each in known[:length]]) is None
@@ -230,7 +301,7 @@ def test_a_beginning_of_what_is_known_is_no_mismatch(tmp_path: Path) -> None:
         ([], r"but are \[\]"),
     ],
 )
-def test_files_that_are_not_a_series_are_refused(
+def test_files_with_gaps_or_wrong_names_are_refused(
     names: list[str],
     message: str,
     tmp_path: Path,

@@ -1,6 +1,6 @@
-"""The engine behind PgBouncer in transaction mode, with few sessions.
+"""The engine with PgBouncer in transaction mode and few sessions.
 
-They need PgBouncer: `apt-get install pgbouncer` on Debian and Ubuntu.
+The tests need PgBouncer: `apt-get install pgbouncer` on Debian and Ubuntu.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ WITHOUT_CACHE = {"statement_cache_size": 0}
 
 @pytest.fixture
 def pooled_url(database_url: str) -> Iterator[str]:
-    """The test's database through a pooler with three sessions."""
+    """URL of the test's database through a pooler with three sessions."""
     with pooled(database_url) as url:
         yield url
 
 
 @pytest.fixture
 def single_session_url(database_url: str) -> Iterator[str]:
-    """The test's database through a pooler that gives its one session to one client."""
+    """URL of the test's database through a pooler that gives its only session to one client."""
     with pooled(database_url, sessions=1, mode="session", query_wait_timeout=120) as url:
         yield url
 
 
-async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: str) -> None:
-    """With more connections to it than it has sessions, without notifications or cache."""
+async def test_all_features_work_with_a_pooler_in_transaction_mode(pooled_url: str) -> None:
+    """The engine has more connections than the pooler has sessions, and no notifications."""
     async with (
         Receiver(default=Respond(delay=0.005)) as receiver,
         engine_on(pooled_url, notifications=False, database=WITHOUT_CACHE) as engine,
@@ -66,8 +66,8 @@ async def test_everything_works_behind_a_pooler_in_transaction_mode(pooled_url: 
         assert len(await all_logs(engine)) == 600
 
 
-async def test_notifications_are_not_missed_behind_a_pooler(pooled_url: str) -> None:
-    """A worker that listens where nothing is to be heard finds its work by polling."""
+async def test_work_is_found_without_notifications_through_a_pooler(pooled_url: str) -> None:
+    """A worker without notifications finds its work by polling."""
     async with (
         Receiver(default=Respond()) as receiver,
         engine_on(pooled_url, notifications=True, database=WITHOUT_CACHE) as engine,
@@ -80,15 +80,15 @@ async def test_notifications_are_not_missed_behind_a_pooler(pooled_url: str) -> 
         assert job.status is JobStatus.SUCCEEDED
 
 
-async def test_prepared_statements_behind_an_old_pooler_are_an_error_that_names_the_setting(
+async def test_the_error_of_lost_prepared_statements_names_the_setting(
     pooled_url: str,
 ) -> None:
-    """PgBouncer before 1.21, or without max_prepared_statements, does not keep them."""
+    """PgBouncer before 1.21, or without max_prepared_statements, loses prepared statements."""
     one = await connect(pooled_url, 30.0)
     two = await connect(pooled_url, 30.0)
     try:
         assert await one.fetchval("SELECT 1 + 1") == 2
-        # The session that knows the statement is the other's from now on.
+        # Another client now uses the session with the statement.
         await two.execute("BEGIN")
         with pytest.raises(PreparedStatementsLost, match=r"database\.statement_cache_size=0"):
             await one.fetchval("SELECT 1 + 1")
@@ -98,7 +98,7 @@ async def test_prepared_statements_behind_an_old_pooler_are_an_error_that_names_
         await two.close()
 
 
-async def test_the_doctor_ends_soon_behind_a_pooler_with_one_session(
+async def test_the_doctor_ends_soon_with_a_pooler_of_one_session(
     single_session_url: str,
 ) -> None:
     ended = await call(

@@ -1,4 +1,4 @@
-"""What the statements of every delivery cost does not grow with what waits or was recorded."""
+"""The cost of the statements per delivery does not grow with the number of jobs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ BACKLOG = 20_000
 LANES = 10
 BATCH = 200
 SMALL = {"lane_limits", "held_slots", "leases"}
-"""Tables that hold only what is limited or under way, and may be scanned while they are small."""
+"""Tables with rows only for limited lanes and running jobs, which may be scanned while small."""
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A node of a plan and all below it."""
+    """Yield a node of a plan and all its descendants."""
     yield plan
     for below in plan.get("Plans", ()):
         yield from nodes(below)
 
 
 def literal(value: Any) -> str:
-    """A parameter as it is written in EXECUTE."""
+    """Write a parameter for EXECUTE."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -51,7 +51,7 @@ def literal(value: Any) -> str:
 async def explain(
     connection: Connection, name: str, arguments: Sequence[Any], *, plans: str
 ) -> list[dict[str, Any]]:
-    """The nodes of a statement's plan, with what they did; what it wrote is rolled back."""
+    """Run a statement, roll it back, and return the nodes of its plan with their row counts."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -70,20 +70,20 @@ async def explain(
 
 
 def assert_bounded(plan: list[dict[str, Any]], rows: int) -> None:
-    """No node touches more rows than the batch accounts for, nor scans a table that grows."""
+    """Assert that no node reads more rows than the batch has, or scans a growing table."""
     for node in plan:
-        what = f"{node['Node Type']} {node.get('Relation Name', '')}"
+        label = f"{node['Node Type']} {node.get('Relation Name', '')}"
         touched = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node[
             "Actual Loops"
         ]
-        assert touched <= rows, f"{what} touches {touched} rows"
-        # Partitions of other days are empty here, and plans do not live long: see `open_pool`.
+        assert touched <= rows, f"{label} touches {touched} rows"
+        # Partitions of other days are empty here, and plans expire soon: see `open_pool`.
         if touched and node["Node Type"] in {"Seq Scan", "Bitmap Heap Scan"}:
-            assert node["Relation Name"] in SMALL, f"{what} reads a table that grows"
+            assert node["Relation Name"] in SMALL, f"{label} reads a table that grows"
 
 
 async def filled(bench: Bench) -> list[UUID]:
-    """Jobs due and jobs that are not, in several lanes, and as many that were delivered."""
+    """Write due jobs and future jobs in several lanes."""
     await bench.pool.execute(
         "INSERT INTO delivery.reactions"
         " (id, tenant_id, name, event_types, priority, state, version)"
@@ -100,7 +100,7 @@ async def filled(bench: Bench) -> list[UUID]:
 
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("analyzed", [True, False])
-async def test_a_claim_touches_what_it_takes_and_nothing_else(
+async def test_a_claim_reads_only_the_claimed_jobs(
     database_url: str, *, plans: str, analyzed: bool
 ) -> None:
     async with opened(database_url) as bench:
@@ -126,7 +126,7 @@ async def test_a_claim_touches_what_it_takes_and_nothing_else(
             )
         assert plan[0]["Actual Rows"] == BATCH
         assert_bounded(plan, BATCH)
-        scans = [node for node in plan if node.get("Relation Name") == "queue"]
+        scans = [node for node in plan if node.get("Relation Name") == "waiting_jobs"]
         assert {node["Node Type"] for node in scans} <= {
             "Index Scan",
             "Index Only Scan",
@@ -136,7 +136,7 @@ async def test_a_claim_touches_what_it_takes_and_nothing_else(
 
 
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
-async def test_a_sweep_takes_one_step_a_lane_whatever_waits_in_it(
+async def test_a_sweep_takes_one_step_per_lane_for_any_number_of_jobs(
     database_url: str, plans: str
 ) -> None:
     async with opened(database_url) as bench:
@@ -147,18 +147,16 @@ async def test_a_sweep_takes_one_step_a_lane_whatever_waits_in_it(
 
 
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
-async def test_a_look_at_limited_lanes_takes_one_step_a_lane(database_url: str, plans: str) -> None:
+async def test_reading_limited_lanes_takes_one_step_per_lane(database_url: str, plans: str) -> None:
     async with opened(database_url) as bench:
         lanes = await filled(bench)
         async with bench.pool.acquire() as connection:
-            plan = await explain(connection, "look_at_lanes", [lanes], plans=plans)
+            plan = await explain(connection, "read_lane_states", [lanes], plans=plans)
         assert_bounded(plan, LANES)
 
 
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
-async def test_settling_touches_what_is_settled_and_nothing_else(
-    database_url: str, plans: str
-) -> None:
+async def test_settling_reads_only_the_settled_jobs(database_url: str, plans: str) -> None:
     async with opened(database_url) as bench:
         await filled(bench)
         lease_id, jobs = await bench.claim(BATCH)
@@ -174,7 +172,7 @@ async def test_settling_touches_what_is_settled_and_nothing_else(
             (row,) = await connection.fetch(
                 "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained"
                 f" ('{bench.worker_id}', '{{{lease_id}}}',"
-                f" ARRAY[{rows}]::delivery.settlement[], -1)"
+                f" ARRAY[{rows}]::delivery.settlement_v1[], -1)"
             )
             await transaction.rollback()
         (explained,) = orjson.loads(row[0])
@@ -182,7 +180,7 @@ async def test_settling_touches_what_is_settled_and_nothing_else(
         assert_bounded(list(nodes(explained["Plan"])), BATCH * 2)
 
 
-async def test_autovacuum_does_not_make_plans_believe_that_partitions_stay_tiny(
+async def test_autovacuum_ignores_tiny_partitions(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:

@@ -1,4 +1,4 @@
-"""The pool hands its sessions out in order, keeps none that is useless, and loses no place."""
+"""The pool serves waits in order, closes unusable sessions, and never loses capacity."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def pool_of(url: str, size: int) -> Pool:
-    """A pool of this size."""
+    """Return a pool of this size."""
     return await open_pool(load_settings(database={"pool_size": size}), url)
 
 
-async def test_who_waits_first_is_served_first(database_url: str) -> None:
+async def test_waits_are_served_in_order(database_url: str) -> None:
     async with await pool_of(database_url, 2) as pool:
         served: list[int] = []
 
@@ -58,7 +58,7 @@ async def test_who_waits_first_is_served_first(database_url: str) -> None:
         assert served == list(range(10))
 
 
-async def test_canceled_waits_and_statements_lose_no_place(database_url: str) -> None:
+async def test_canceled_waits_and_statements_lose_no_capacity(database_url: str) -> None:
     chance = random.Random(7)
     async with await pool_of(database_url, 3) as pool:
 
@@ -79,7 +79,7 @@ async def test_canceled_waits_and_statements_lose_no_place(database_url: str) ->
                 assert await session.fetchval("SELECT 1") == 1
 
 
-async def test_an_urgent_statement_may_open_one_session_more(database_url: str) -> None:
+async def test_an_urgent_statement_can_open_an_additional_session(database_url: str) -> None:
     async with await pool_of(database_url, 2) as pool:
         async with pool.acquire(), pool.acquire():
             with urgent():
@@ -87,7 +87,7 @@ async def test_an_urgent_statement_may_open_one_session_more(database_url: str) 
         assert pool.get_size() == 2
 
 
-async def test_the_place_of_an_urgent_statement_goes_to_no_ordinary_one(
+async def test_an_ordinary_statement_never_gets_the_additional_session(
     database_url: str,
 ) -> None:
     """The heartbeat returns its session while ordinary statements wait for one."""
@@ -133,7 +133,7 @@ async def test_an_urgent_statement_that_waits_is_served_before_ordinary_ones(
 async def test_a_session_that_becomes_idle_while_another_is_refused_is_used(
     database_url: str, role_url: str, others: int
 ) -> None:
-    """The server refuses a connection; meanwhile one that was busy has been returned."""
+    """The server refuses a connection; meanwhile a busy session returns to the pool."""
     limited = urlsplit(role_url).username
     trying, free = asyncio.Event(), asyncio.Event()
 
@@ -159,10 +159,10 @@ async def test_a_session_that_becomes_idle_while_another_is_refused_is_used(
             assert await waiting == 1
 
 
-async def test_a_transaction_goes_on_after_a_savepoint_has_undone_an_error_of_the_schema(
+async def test_a_transaction_continues_after_a_rollback_to_a_savepoint(
     database_url: str,
 ) -> None:
-    """Its session is not used again afterwards, as a plan or a name in it may be outdated."""
+    """The session is closed afterwards, since its plans may be outdated."""
     async with await pool_of(database_url, 2) as pool:
         async with transaction(pool) as session:
             with pytest.raises(SchemaMismatch):
@@ -172,7 +172,7 @@ async def test_a_transaction_goes_on_after_a_savepoint_has_undone_an_error_of_th
         assert await pool.fetchval("SELECT pg_backend_pid()") != before
 
 
-async def test_no_error_of_a_session_shows_a_stored_value_in_its_traceback(
+async def test_no_traceback_of_a_session_contains_a_stored_value(
     database_url: str,
 ) -> None:
     async with await pool_of(database_url, 2) as pool, transaction(pool) as session:
@@ -192,8 +192,8 @@ async def test_no_error_of_a_session_shows_a_stored_value_in_its_traceback(
             assert "hunter2" not in text_of(caught.value)
 
 
-async def test_a_session_that_was_unused_for_long_is_asked_first(database_url: str) -> None:
-    """A firewall may have forgotten it, and a statement must not wait for its deadline."""
+async def test_a_session_that_was_unused_for_long_is_tested_first(database_url: str) -> None:
+    """A firewall may have dropped its connection; a statement must not wait for its deadline."""
     async with Proxy(database_url) as proxy, await pool_of(proxy.url, 2) as pool:
         async with pool.acquire() as session:
             pass
@@ -212,7 +212,7 @@ async def test_a_session_that_was_closed_meanwhile_is_replaced(database_url: str
         assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_a_session_that_is_cut_off_in_a_statement_says_that_its_end_is_unknown(
+async def test_the_error_of_a_lost_session_says_that_the_result_is_unknown(
     database_url: str,
 ) -> None:
     async with Proxy(database_url) as proxy, await pool_of(proxy.url, 2) as pool:
@@ -224,7 +224,7 @@ async def test_a_session_that_is_cut_off_in_a_statement_says_that_its_end_is_unk
         assert isinstance(caught.value.__cause__, (asyncpg.PostgresError, OSError))
 
 
-async def test_a_terminated_session_makes_all_others_new(database_url: str) -> None:
+async def test_a_terminated_session_makes_the_pool_replace_all_sessions(database_url: str) -> None:
     async with await pool_of(database_url, 3) as pool:
         async with pool.acquire() as one, pool.acquire() as two:
             before = {one.get_server_pid(), two.get_server_pid()}
@@ -233,7 +233,7 @@ async def test_a_terminated_session_makes_all_others_new(database_url: str) -> N
         assert await pool.fetchval("SELECT pg_backend_pid()") not in before
 
 
-async def test_a_closed_pool_refuses_and_releases_those_who_wait(database_url: str) -> None:
+async def test_a_closed_pool_refuses_new_and_current_waits(database_url: str) -> None:
     pool = await pool_of(database_url, 2)
     one, two = await pool.acquire(), await pool.acquire()
     waiting = asyncio.create_task(pool.fetchval("SELECT 1"))
@@ -249,8 +249,8 @@ async def test_a_closed_pool_refuses_and_releases_those_who_wait(database_url: s
         await pool.fetchval("SELECT 1")
 
 
-async def test_sessions_that_were_heard_from_survive_a_missed_deadline(database_url: str) -> None:
-    """One slow statement does not make everything connect again."""
+async def test_sessions_with_a_recent_response_survive_a_missed_deadline(database_url: str) -> None:
+    """One slow statement does not close all sessions."""
     async with await pool_of(database_url, 3) as pool:
         slow = asyncio.create_task(pool.fetchval("SELECT pg_sleep(60)", timeout=0.3))
         while not slow.done():

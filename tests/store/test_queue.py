@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_fifty_claimers_take_ten_thousand_jobs_once_each(database_url: str) -> None:
+async def test_fifty_concurrent_claimers_claim_each_job_once(database_url: str) -> None:
     async with opened(database_url) as bench:
         await bench.enqueue(5_000)
         await bench.enqueue(5_000)
@@ -43,7 +43,7 @@ async def test_fifty_claimers_take_ten_thousand_jobs_once_each(database_url: str
         assert len(set(taken)) == 10_000
 
 
-async def test_jobs_of_one_lane_are_claimed_in_the_order_of_time_and_id(
+async def test_jobs_of_a_lane_are_claimed_by_due_time_and_id(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:
@@ -55,7 +55,7 @@ async def test_jobs_of_one_lane_are_claimed_in_the_order_of_time_and_id(
         assert [job.job_id for job in rest] == later[2:]
 
 
-async def test_a_quota_is_never_overrun(database_url: str) -> None:
+async def test_a_quota_is_never_exceeded(database_url: str) -> None:
     async with opened(database_url) as bench:
         other = await bench.add_reaction()
         await bench.enqueue(50)
@@ -72,7 +72,7 @@ async def test_a_quota_is_never_overrun(database_url: str) -> None:
         ) == [3, 7]
 
 
-async def test_a_job_is_not_claimed_before_its_time_and_its_lane_says_when(
+async def test_a_future_job_is_not_claimed_and_its_lane_has_its_due_time(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:
@@ -86,7 +86,7 @@ async def test_a_job_is_not_claimed_before_its_time_and_its_lane_says_when(
         del lease_id
 
 
-async def test_lanes_are_found_each_priority_apart_and_page_by_page(database_url: str) -> None:
+async def test_lanes_are_found_by_priority_and_page_by_page(database_url: str) -> None:
     async with opened(database_url) as bench:
         lanes = {bench.reaction_id} | {await bench.add_reaction() for _ in range(4)}
         for lane in lanes:
@@ -101,7 +101,7 @@ async def test_lanes_are_found_each_priority_apart_and_page_by_page(database_url
         assert set(found) == {(lane, priority) for lane in lanes for priority in (5, 9)}
 
 
-async def test_settling_twice_changes_nothing_the_second_time(database_url: str) -> None:
+async def test_repeated_settling_changes_nothing(database_url: str) -> None:
     async with opened(database_url) as bench:
         (job_id,) = await bench.enqueue(1)
         lease_id, (job,) = await bench.claim(1)
@@ -117,7 +117,7 @@ async def test_settling_twice_changes_nothing_the_second_time(database_url: str)
         assert await leases.owned_by(bench.pool, bench.worker_id) == set()
 
 
-async def test_a_worker_without_the_lease_changes_nothing_and_is_logged_as_late(
+async def test_a_result_without_a_lease_changes_nothing_and_is_logged_as_late(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:
@@ -132,7 +132,7 @@ async def test_a_worker_without_the_lease_changes_nothing_and_is_logged_as_late(
         assert [log.outcome for log in await _logs_of(bench.pool, job_id)] == ["late"]
 
 
-async def test_a_retry_goes_back_to_its_lane_with_its_time(database_url: str) -> None:
+async def test_a_retry_returns_to_its_lane_with_its_due_time(database_url: str) -> None:
     async with opened(database_url) as bench:
         (job_id,) = await bench.enqueue(1)
         lease_id, (job,) = await bench.claim(1)
@@ -157,7 +157,7 @@ async def test_a_retry_goes_back_to_its_lane_with_its_time(database_url: str) ->
         assert waiting.finished_at is None
 
 
-async def test_the_database_refuses_what_the_table_of_transitions_does_not_have(
+async def test_the_database_refuses_illegal_transitions(
     database_url: str,
 ) -> None:
     stored = [status for status in JobStatus if status is not JobStatus.RUNNING]
@@ -189,3 +189,19 @@ async def _logs_of(pool: Pool, job_id: object) -> list[DeliveryLog]:
         limit=10,
         max_body=100,
     )
+
+
+async def test_a_log_has_the_lane_of_a_direct_job_and_no_copy_of_a_reaction_s_id(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as bench:
+        await bench.enqueue(1)
+        lease_id, (job,) = await bench.claim(1)
+        results = [succeeded(bench, lease_id, job)]
+        results.append(results[0]._replace(reaction_id=None, log_id=bench.ids.new()))
+        for result in results:
+            await settle(bench.pool, bench.worker_id, [result], [])
+        stored = await bench.pool.fetch("SELECT lane FROM delivery.delivery_logs ORDER BY id")
+        read = await bench.pool.fetch("SELECT lane FROM delivery.logs_with_body ORDER BY id")
+    assert [row["lane"] for row in stored] == [None, job.lane]
+    assert [row["lane"] for row in read] == [job.lane, job.lane]

@@ -14,7 +14,7 @@ from delivery.message.storage.encryption import Cipher
 from delivery.models import HttpParams, Outcome
 from delivery.settings import Settings
 from delivery.store import queue, reactions
-from delivery.store.arrivals import FanOut, write_fan_out
+from delivery.store.arrivals import FanOut, NewJob, NewTrigger, write_fan_out
 from delivery.store.catalogs import load_catalog
 from delivery.store.driver.connection import open_pool
 from delivery.store.partitions import ensure_partitions
@@ -36,6 +36,7 @@ CALL: dict[str, Any] = {
     "params": _PARAMS,
     "call": encode_params(_PARAMS, Cipher()),
     "signing": "[]",
+    "metadata": {},
 }
 """What `reactions.insert` takes for a call with nothing secret in it."""
 
@@ -63,9 +64,9 @@ class Bench:
         fan_out = FanOut("default", catalog.version)
         for number in range(count):
             trigger_id = self.ids.new()
-            fan_out.triggers.append((trigger_id, "test", b"%d" % number))
+            fan_out.triggers.append(NewTrigger(trigger_id, "test", b"%d" % number))
             fan_out.jobs.append(
-                (
+                NewJob(
                     job_id_for(trigger_id, reaction),
                     trigger_id,
                     reaction,
@@ -78,7 +79,7 @@ class Bench:
                 )
             )
         assert await write_fan_out(self.pool, fan_out) is not None
-        return [row[0] for row in fan_out.jobs]
+        return [job.id for job in fan_out.jobs]
 
     async def claim(
         self, quota: int, *, priority: int = 100, worker_id: UUID | None = None

@@ -52,6 +52,7 @@ def details_of(reaction: Reaction) -> dict[str, Any]:
         "ordered": "yes" if params.ordered else None,
         "live": "yes" if params.live else None,
         "priority": reaction.priority,
+        "metadata": " ".join(f"{key}={value}" for key, value in reaction.metadata.items()) or None,
         "version": reaction.version,
         "created": reaction.created_at,
         "updated": reaction.updated_at,

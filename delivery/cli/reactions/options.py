@@ -127,6 +127,13 @@ class Call:
     ] = None
     priority: Annotated[int | None, Parameter(help="Lower first; 0 to 32767.")] = None
     area: Annotated[str | None, Parameter(help="Automation that the reaction belongs to.")] = None
+    metadata: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="PAIR",
+            help="`key=value` for your own use; repeatable; none: remove all.",
+        ),
+    ] = ()
     tls_ca: Annotated[
         Path | None, Parameter(help="PEM file of private certificate authorities.")
     ] = None
@@ -172,6 +179,7 @@ class Call:
             "live": self.live,
             "priority": self.priority,
             "area_id": self.area,
+            "metadata": _metadata(self.metadata),
             "tls": self._tls(),
         }
         given: dict[str, Any] = {
@@ -179,6 +187,8 @@ class Call:
             for name, value in arguments.items()
             if value is not None and value not in ((), [], {})
         }
+        if self.metadata == (_NONE,):
+            given["metadata"] = {}
         if self.concurrency == _NONE:
             given["concurrency"] = None
         if self.compression == _NONE:
@@ -212,6 +222,10 @@ class Call:
 
 
 CALL = Call()
+
+
+def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
+    return {} if pairs == (_NONE,) else dict(_pair("--metadata", each, "=") for each in pairs)
 
 
 def merged_tls(given: "TlsOptions", current: "TlsOptions") -> "TlsOptions":

@@ -98,7 +98,7 @@ class PreparedCall:
             TemplateError: A placeholder cannot be filled in.
             MissingKey: The payload is encrypted with a key that is missing here.
         """
-        message_id, timestamp = f"msg_{job.job_id.hex}", int(now)
+        message_id, timestamp = f"msg_{job.message_id.hex}", int(now)
         payload = job.payload or b""
         # Encrypted payloads begin with `encrypted:`, and no JSON with this letter.
         encrypted = payload[:1] == b"e"

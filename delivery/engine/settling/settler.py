@@ -258,7 +258,7 @@ class Settler:
         elif part.key is not None:
             self._parked.eased(part.key, now)
         self._held.settled(part.results)
-        emit_results(self._events, part.results, settled.healing or ())
+        emit_results(self._events, part.results, settled.recovering or ())
 
     def _after_refusal(self, part: _Part, error: Exception) -> None:
         """Choose the next try: with fewer results, with a changed result, or later."""

@@ -1,4 +1,4 @@
-"""A session that was taken from the pool."""
+"""Sessions acquired from the pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Acquired"]
 
 
 class Acquired:
-    """A session for a block, or, if awaited, until the pool's `release`."""
+    """Session for the duration of a block or, if awaited, until the pool's `release`."""
 
     __slots__ = ("_give_back", "_session", "_take")
 

@@ -1,15 +1,15 @@
-"""Writing within the caller's own transaction.
+"""Writes in the transaction of a caller.
 
-A raw asyncpg connection, one acquired from an asyncpg pool, or an SQLAlchemy `AsyncSession` or
-`AsyncConnection` on asyncpg. SQLAlchemy is not imported: who passes one of its sessions has it.
+Callers pass an asyncpg connection, possibly of an asyncpg pool, or an SQLAlchemy `AsyncSession` or
+`AsyncConnection` on asyncpg. SQLAlchemy is not imported: callers who pass its sessions have it.
 
-The session may have type codecs, a record class, or an isolation level of its own. So statements
-take what they need and return one number, or rows that are read as text:
+The session can have other type codecs, another record class or another isolation level. The
+statements therefore return one number, or rows that are read as text:
 
-- Where the record class and the codecs of the types in use are asyncpg's own, statements are sent
-  as on the engine's connections.
-- Otherwise parameters are written into the statement as literals and the result is read by COPY,
-  which no codec touches.
+- With the record class and the codecs of asyncpg, statements are sent as on the engine's
+  connections.
+- Otherwise parameters are written into the statement as literals, and the result is read by COPY,
+  which uses no codecs.
 """
 
 from __future__ import annotations
@@ -52,25 +52,25 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def is_open(connection: Connection) -> bool:
-    """Whether a transaction is open on the connection; looks at the client's side only."""
+    """Return True if a transaction is open on the connection, as known to the client."""
     try:
         return not connection.is_closed() and connection.is_in_transaction()
     except asyncpg.InterfaceError:
-        # A connection of a pool that was released.
+        # The connection was released to its pool.
         return False
 
 
 class CallersTransaction:
-    """The open transaction of a caller, on which statements of the engine are executed.
+    """Open transaction of a caller, for statements of the engine.
 
-    Errors of the driver become errors of this package, with the driver's as `__cause__`.
+    Errors of the driver become errors of this package, with the driver's error as `__cause__`.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     async def number(self, name: str, *parameters: Any) -> int | None:
-        """Execute a statement that returns one row of one number or NULL; None where it is NULL."""
+        """Execute a statement that returns one number; return None for NULL."""
         with _translated():
             if _is_customised(self.connection):
                 ((text,),) = await self._copied(name, parameters)
@@ -82,7 +82,7 @@ class CallersTransaction:
             return row[0]  # type: ignore[no-any-return]
 
     async def texts(self, name: str, *parameters: Any) -> list[tuple[str | None, ...]]:
-        """Execute a statement, and return its rows with each value in PostgreSQL's text form."""
+        """Execute a statement, and return its rows with each value in PostgreSQL's text format."""
         with _translated():
             return await self._copied(name, parameters)
 
@@ -100,7 +100,7 @@ class CallersTransaction:
 
 
 def _unescaped(text: str) -> str | None:
-    """A value of COPY's text format; None for NULL."""
+    """Decode a value of COPY's text format; return None for NULL."""
     if "\\" not in text:
         return text
     if text == "\\N":
@@ -111,14 +111,14 @@ def _unescaped(text: str) -> str | None:
 async def one_number(
     executor: Executor | CallersTransaction, name: str, *parameters: Any
 ) -> int | None:
-    """Execute a statement that returns one number or NULL, wherever it is to be executed."""
+    """Execute a statement that returns one number or NULL, on either kind of connection."""
     if isinstance(executor, CallersTransaction):
         return await executor.number(name, *parameters)
     return await executor.fetchval(statement(name), *parameters)  # type: ignore[no-any-return]
 
 
 def _is_customised(connection: Connection) -> bool:
-    """Whether rows, or a type in use, are handled by something other than asyncpg's own classes."""
+    """Return True if rows, or a type in use, have other classes or codecs than asyncpg's."""
     raw: Any = getattr(connection, "_con", connection)
     try:
         protocol = raw._protocol  # noqa: SLF001
@@ -127,35 +127,34 @@ def _is_customised(connection: Connection) -> bool:
         codec_of = protocol.get_settings().get_data_codec
         return any(codec_of(oid) is not codec_of(oid, _ANY_FORMAT, True) for oid in _TYPES)  # noqa: FBT003
     except (AttributeError, TypeError):
-        # A release of asyncpg that keeps them elsewhere. The other way is always right.
+        # Another release of asyncpg has other attributes. True is always safe.
         return True
 
 
 class CallerConnections:
-    """Accepts the connections and sessions of callers for one database of the engine's."""
+    """Checks of the connections and sessions that callers pass."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._place: object = None
-        """The address and the name of the database that the pool connects to."""
+        """Address and name of the pool's database."""
         self._identity: str | None = None
         self._verified: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-        """Connections with another address, and the identity of the database behind it."""
+        """Identity of the database of each connection with another address."""
 
     async def transaction(self, given: Any) -> CallersTransaction:
         """Return the transaction that is open on `given`.
 
-        The connection must lead to the database that the pool leads to. Where address and name are
-        not the same, that is looked up once for each connection, by a statement that does not need
-        the schema and so leaves the caller's transaction usable.
+        The connection must lead to the pool's database. If address or name differ, this is checked
+        once per connection, by a statement that does not need the schema and so leaves the caller's
+        transaction usable.
 
         Raises:
-            NoTransaction: if none is open: what is written would be committed at once, whatever the
-                caller does.
-            InvalidInput: if `given` is no connection or session that can be used.
-            UnusableConnection: if it is closed, busy, or leads to another database, or if its
+            NoTransaction: No transaction is open, so each write would be committed immediately.
+            InvalidInput: `given` is not a supported connection or session.
+            UnusableConnection: The connection is closed, busy, or leads to another database, or its
                 transaction has failed.
-            DatabaseError: if a statement on it fails for another reason.
+            DatabaseError: A statement failed for another reason.
         """
         connection = await _connection_of(given)
         with _translated():
@@ -184,7 +183,7 @@ class CallerConnections:
             return
         ((theirs,),) = await transaction.texts("identify_database")
         if theirs is not None and theirs != self._identity:
-            # Ours may have been replaced by another database since it was looked at.
+            # The pool's database may have been replaced since it was identified.
             self._identity = await self._pool.fetchval(statement("identify_database"))
         if theirs is None or theirs != self._identity:
             which = (
@@ -211,11 +210,11 @@ async def _connection_of(given: Any) -> Connection:
 
 
 def _place_of(connection: Any) -> object:
-    """The address and the name of the database that a connection leads to; None: not known."""
+    """Return address and name of the connection's database; None if unknown."""
     try:
         return (connection._addr, connection._params.database)  # noqa: SLF001
     except AttributeError:
-        # A release of asyncpg that keeps them elsewhere.
+        # Another release of asyncpg has other attributes.
         return None
 
 
@@ -230,15 +229,14 @@ async def _of_sqlalchemy(given: Any) -> Connection:
         )
         raise NoTransaction(message)
     try:
-        # A session hands out its connection; a connection can send statements by itself.
+        # A session has a connection; a connection sends statements itself.
         owner = given if hasattr(given, "exec_driver_sql") else await given.connection()
-        # SQLAlchemy sends BEGIN only with the first statement that goes through it; until then the
-        # raw connection is not in a transaction, and what is written on it survives the session's
-        # rollback.
+        # SQLAlchemy sends BEGIN with its first statement. Until then the raw connection is not in a
+        # transaction, and writes on it survive the session's rollback.
         await owner.exec_driver_sql(statement("begin_by_reading"))
         raw = (await owner.get_raw_connection()).driver_connection
     except Exception as error:
-        # Its own classes are not known here, and it wraps those of the driver.
+        # The classes of SQLAlchemy are unknown here, and they wrap the errors of the driver.
         message = f"the SQLAlchemy session cannot be used: {error}"
         raise UnusableConnection(message) from error
     if not isinstance(raw, (asyncpg.Connection, PoolConnectionProxy)):
@@ -265,8 +263,8 @@ _UNUSABLE: Final[tuple[tuple[type[BaseException], str], ...]] = (
         "the connection cannot be used now: {error}; use it while it is open, and for one thing",
     ),
 )
-"""What is wrong with the caller's connection rather than the database; the first that fits counts.
-All other errors mean the same as on the engine's own connections."""
+"""Errors of the caller's connection rather than the database; the first matching class is used. All
+other errors have the same meaning as on the engine's connections."""
 
 
 @contextmanager
@@ -286,7 +284,7 @@ def _translated() -> Iterator[None]:
 
 
 def _in_transaction(found: DatabaseError, error: BaseException) -> DatabaseError:
-    """Return the error of the same class that says what becomes of the caller's transaction."""
+    """Return an error of the same class that describes the state of the caller's transaction."""
     if isinstance(found, (ConnectionLost, DatabaseUnavailable)):
         return type(found)(
             f"the connection was lost, and its transaction with it: {describe(error)}"

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and in plain words why there is none."""
+"""Connections to PostgreSQL, and the reasons why a connection fails."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Executor", "Pool", "Session", "connect", "open_pool"]
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-"""One connection, on which a transaction can be opened: a `Session`, or a caller's own."""
+"""One connection, for transactions: a `Session`, or the connection of a caller."""
 Executor: TypeAlias = "Connection | Pool"
-"""Anything a single statement can be executed on."""
+"""Connection or pool, for single statements."""
 
-# Only what PgBouncer accepts at the start of a session, and nothing that correctness rests on.
+# PgBouncer accepts these at the start of a session, and correctness does not depend on them.
 _SERVER_SETTINGS: Final = {"application_name": "delivery", "timezone": "UTC"}
 
 _PLAN_LIFETIME: Final = 10
-"""Seconds."""
+"""Seconds for which prepared statements are used."""
 
 _START = "start PostgreSQL, or correct host and port in database.url"
 _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -50,7 +50,7 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.CannotConnectNowError, "{error}; it is starting, stopping or recovering: try again"),
     (asyncpg.InsufficientPrivilegeError, "{error}; grant the user CONNECT on the database"),
     (asyncpg.UndefinedObjectError, "{error}; remove it from the query of database.url"),
-    (TimeoutError, "no answer within {timeout:g} s; check host, port, and firewalls between"),
+    (TimeoutError, "no response within {timeout:g} s; check host, port and firewalls"),
     (socket.gaierror, "the host name cannot be resolved; correct it in database.url ({error})"),
     (ConnectionRefusedError, f"nothing listens there; {_START}"),
     (FileNotFoundError, f"nothing listens there; {_START}"),
@@ -61,17 +61,17 @@ _ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
         " it must look like postgresql://user:password@host:5432/database",
     ),
 )
-"""What to say about an error; the first that fits counts."""
+"""Message for each error; the first matching class is used."""
 
 
 async def open_pool(settings: Settings, url: str) -> Pool:
-    """Open a pool of connections to `url`, of the size in `settings.database`.
+    """Open a pool of connections to `url`, with the size in `settings.database`.
 
-    Statements are planned again after a while: a plan that scans a partition of the day because it
-    was tiny must not be used for long when it has grown.
+    Prepared statements expire soon: a plan that scans today's partition because it was tiny must
+    not be used for long after the partition has grown.
 
-    Connections go back to the pool without the usual RESET and UNLISTEN round trip, so no session
-    state may be made on them.
+    Connections return to the pool without the usual round trip for RESET and UNLISTEN, so callers
+    must not create session state on them.
 
     Raises:
         DatabaseUnavailable: The first connection cannot be made.
@@ -88,7 +88,7 @@ async def open_pool(settings: Settings, url: str) -> Pool:
         )
 
     pool = Pool(open_session, size=database.pool_size, acquire_timeout=database.statement_timeout)
-    # What keeps connections from being made is said at once.
+    # Raise an error immediately if no connection can be made.
     async with pool.acquire():
         return pool
 
@@ -103,17 +103,17 @@ async def connect(
 ) -> Session:
     """Open one connection to `url` within `timeout` seconds.
 
-    Of several hosts the first that accepts writes is taken, unless the URL says otherwise.
+    With several hosts it uses the first that accepts writes, unless the URL sets another rule.
 
     Args:
-        url: Where to connect.
-        timeout: Seconds for it.
-        statement_cache_size: How many prepared statements are kept.
-        statement_timeout: Seconds for a statement that sets no other timeout.
-        plan_lifetime: Seconds for which a prepared statement is kept.
+        url: URL of the database.
+        timeout: Seconds for connecting.
+        statement_cache_size: Maximum number of prepared statements.
+        statement_timeout: Default timeout of a statement, in seconds.
+        plan_lifetime: Seconds for which a prepared statement is used.
 
     Raises:
-        DatabaseUnavailable: It cannot be made.
+        DatabaseUnavailable: The connection cannot be made.
         ReadOnlyDatabase: None of several hosts accepts writes.
     """
     try:
@@ -135,16 +135,16 @@ async def connect(
         )
         raise ReadOnlyDatabase(message) from error
     except (*DRIVER_ERRORS, ValueError) as error:
-        raise _unavailable(error, url, timeout) from _shown(error, url)
+        raise _unavailable(error, url, timeout) from _safe_cause(error, url)
     session.statement_timeout = statement_timeout
     return session
 
 
 def _without_environment(url: str) -> dict[str, Any]:
-    """Return what keeps the environment of libpq from the embedded server.
+    """Return arguments that override the environment of libpq for the embedded server.
 
-    Variables such as PGSSLMODE and PGTARGETSESSIONATTRS are about another one. For a server that
-    the settings name, they replace missing parts of the URL.
+    Variables such as PGSSLMODE and PGTARGETSESSIONATTRS describe another server. For a server in
+    the settings they replace missing parts of the URL.
     """
     if not is_embedded(url):
         return {}
@@ -158,7 +158,7 @@ def _without_environment(url: str) -> dict[str, Any]:
 
 
 def _wanted(url: str) -> Any:
-    """Ask for a server that accepts writes where there is a choice that the URL leaves open."""
+    """Return the required kind of server: several hosts without a rule must accept writes."""
     try:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
@@ -169,18 +169,18 @@ def _wanted(url: str) -> Any:
 
 
 def _unavailable(error: BaseException, url: str, timeout: float) -> DatabaseUnavailable:
-    """The error to raise: the URL without its password, what happened, what to do."""
+    """Return the error to raise: the URL without its password, the reason and the remedy."""
     reason = redact_password(_reason(error, timeout), url)
     return unavailable(error)(f"cannot connect to {without_password(url)}: {reason}")
 
 
-def _shown(error: BaseException, url: str) -> BaseException | None:
-    """The error as a cause; None if its text repeats part of a password."""
+def _safe_cause(error: BaseException, url: str) -> BaseException | None:
+    """Return the error as a cause; None if its text contains part of a password."""
     return error if redact_password(str(error), url) == str(error) else None
 
 
 def _server_settings(target: DriverUrl) -> dict[str, str]:
-    """The settings that a session begins with."""
+    """Return the initial settings of a session."""
     if target.application_name is None:
         return _SERVER_SETTINGS
     return {**_SERVER_SETTINGS, "application_name": target.application_name}

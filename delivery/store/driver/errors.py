@@ -48,30 +48,30 @@ DRIVER_ERRORS: Final = (
     asyncpg.InternalClientError,
     OSError,
 )
-"""Everything that the driver raises; TimeoutError is an OSError."""
+"""All errors of the driver; TimeoutError is an OSError."""
 
 
 class Harm(Enum):
-    """What an error says about the session it occurred on."""
+    """Effect of an error on the session on which it occurred."""
 
     NONE = "none"
     """The session can be used again."""
     SESSION = "session"
-    """This session is of no use any more."""
+    """This session is unusable."""
     SILENT = "silent"
-    """Nothing was heard on it in time: those that were not heard from since may be silent too."""
+    """The session did not respond in time; other sessions may not respond either."""
     SERVER = "server"
-    """The server stops, is read-only or has changed its role: no session to it can be trusted."""
+    """The server stops, is read-only or has changed its role: all its sessions are unusable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """An error to raise, and its effect on the session."""
+    """Error to raise, and its effect on the session."""
 
     error: DatabaseError
     harm: Harm
     open: bool = False
-    """Whether the server goes on with the connection: it reported an error of one statement."""
+    """True if the connection remains open: the server reported the error of one statement."""
 
 
 _Rule = tuple[type[DatabaseError], Harm, str]
@@ -88,7 +88,7 @@ _SCHEMA: Final = (
     " database.url names the right database"
 )
 _POOLER: Final = (
-    "a pooler does not keep prepared statements ({error}); set database.statement_cache_size=0, or"
+    "a pooler has lost prepared statements ({error}); set database.statement_cache_size=0, or"
     " max_prepared_statements in PgBouncer 1.21 or later"
 )
 _CONFLICT: Final = "another transaction was in the way ({error}); try again"
@@ -112,8 +112,8 @@ _BY_SQLSTATE: Final[dict[str, _Rule]] = {
     "25P04": (ConnectionLost, Harm.SESSION, _LOST),
     "26000": (PreparedStatementsLost, Harm.SESSION, _POOLER),
     "3F000": (SchemaMismatch, Harm.NONE, _SCHEMA),
-    # A standby cancels what conflicts with its replay in this way, and READ COMMITTED rarely fails
-    # so otherwise.
+    # Usually a standby that cancels a statement in conflict with its replay: READ COMMITTED rarely
+    # fails in this way.
     "40001": (DatabaseConflict, Harm.SERVER, _CONFLICT),
     "40P01": (DatabaseConflict, Harm.NONE, _CONFLICT),
     "42501": (MissingRights, Harm.NONE, _RIGHTS),
@@ -168,11 +168,11 @@ _BY_CLASS: Final[dict[str, _Rule]] = {
 }
 
 _ARGUMENT: Final = re.compile(r"invalid input for query argument (\$\d+)")
-"""How the driver begins the text about an argument that it cannot encode; the value follows."""
+"""Beginning of the driver's message about an argument that it cannot encode; the value follows."""
 
 
 def translate(error: BaseException) -> Translation | None:
-    """Return what to raise for an error of the driver; None if it is not one of the driver's."""
+    """Translate an error of the driver; return None for any other error."""
     if isinstance(error, asyncpg.PostgresError):
         return _of_server(error)
     found: DatabaseError
@@ -181,7 +181,7 @@ def translate(error: BaseException) -> Translation | None:
             "the database did not respond in time; raise database.statement_timeout"
         )
     elif isinstance(error, DRIVER_ERRORS):
-        # An InternalClientError too: the driver's state is upset by a server that is killed.
+        # InternalClientError too: a killed server corrupts the state of the driver.
         found = ConnectionLost(_LOST.format(error=describe(error)))
     else:
         return None
@@ -193,7 +193,7 @@ def _of_server(error: asyncpg.PostgresError) -> Translation:
     if isinstance(error, asyncpg.ConnectionDoesNotExistError) and isinstance(
         cause, asyncpg.PostgresError
     ):
-        # The server said why it closed the connection.
+        # The cause is the server's reason for closing the connection.
         error = cause
     state = getattr(error, "sqlstate", None) or ""
     kind, harm, words = _BY_SQLSTATE.get(state) or _BY_CLASS.get(
@@ -211,8 +211,7 @@ def _of_server(error: asyncpg.PostgresError) -> Translation:
 def describe(error: BaseException) -> str:
     """Return an error's own message on one line, without details that may show stored values.
 
-    This is the only way in which the text of a driver's error gets into an error, a log line or a
-    row.
+    All error messages, log lines and rows take the text of a driver's error from here.
     """
     text = str(error)
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
@@ -225,9 +224,9 @@ def describe(error: BaseException) -> str:
 
 
 def redact_error(error: BaseException) -> None:
-    """Remove stored values from an error of the driver, which becomes the cause of one of ours.
+    """Remove stored values from a driver's error before it becomes the cause of another error.
 
-    Tracebacks print causes, with the details of the server and the values that the driver could not
+    Tracebacks print causes, including the server's details and values that the driver could not
     encode.
     """
     if not isinstance(error, asyncpg.PostgresError):
@@ -236,14 +235,14 @@ def redact_error(error: BaseException) -> None:
         error.detail = None
     if error.args and _ARGUMENT.search(str(error.args[0])):
         error.args = (describe(error),)
-        # The cause quotes the value too.
+        # The cause contains the value too.
         error.__cause__ = error.__context__ = None
     if isinstance(error.__cause__, asyncpg.PostgresError):
         redact_error(error.__cause__)
 
 
 def unavailable(error: BaseException) -> type[DatabaseUnavailable]:
-    """Return the class for an error that kept a connection from being made."""
+    """Return the class of an error that prevented a connection."""
     if isinstance(
         error,
         (

@@ -36,40 +36,39 @@ CONNECTION_ERRORS: Final = (
     asyncpg.InternalClientError,
     DatabaseError,
 )
-"""The statement did not succeed, or it is not known whether it did; the same again may succeed."""
+"""Errors after which a statement failed or may have failed; a retry may succeed."""
 
 
 class Refusal(StrEnum):
-    """Why the database did not execute a statement."""
+    """Reason why the database did not execute a statement."""
 
     VALUE = "value"
-    """These values cannot be stored: the same again never succeeds."""
+    """The values cannot be stored; a retry never succeeds."""
     MOMENT = "moment"
-    """Connection, contention or resources: the same again succeeds later."""
+    """Connection, contention or resources; a later retry succeeds."""
     PLACE = "place"
-    """A partition, a right, or a part of the schema is missing: somebody must restore it."""
+    """A partition, a right, or a part of the schema is missing and must be restored."""
     CONFLICT = "conflict"
-    """The row has changed meanwhile, so the change that was asked for is not legal any more."""
+    """The row has changed meanwhile, so the requested change is no longer legal."""
     ALREADY_THERE = "already_there"
-    """A row with this key exists: most often the same write, of which the response was lost."""
+    """A row with this key exists, usually from the same write whose response was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause of refusals. Equal causes are reported once and removed together."""
+    """Cause of refusals. Equal causes are reported once and resolved together."""
 
     refusal: Refusal
     sqlstate: str | None
     """None: the error did not come from the server."""
     table: str | None
-    """The table that the server named."""
+    """Table named by the server."""
     of_one: bool
-    """Whether single values may cause it. Otherwise the whole statement is refused, whatever its
-    values are."""
+    """True if single values can cause it; False if any values would be refused."""
 
     @property
     def is_missing_partition(self) -> bool:
-        """Whether a row's day has no partition."""
+        """True if the partition of a row is missing."""
         return self.refusal is Refusal.PLACE and self.sqlstate == CHECK_VIOLATION
 
 
@@ -81,26 +80,26 @@ _VALUES: Final = ("22", "23", "21", "44", "54")
 """Data, constraints, cardinality, views with a check option, limits of a row or value."""
 
 _OF_ONE_MOMENT: Final = ("40", "55", "57014")
-"""Deadlocks, serialization, locks and cancelled statements: one row in use may be the reason."""
+"""Deadlocks, serialization, locks and cancelled statements: one locked row can be the reason."""
 
 _WHOLE_PLACES: Final = ("25", "26", "28", "0A", "3D", "3F", "42")
-"""Read-only, prepared statements behind a pooler, credentials, features, databases, schemas, and
+"""Read-only, prepared statements lost by a pooler, credentials, features, databases, schemas, and
 tables, columns, types or rights that are missing."""
 
 
 def classify(error: BaseException) -> Refusal:
-    """Return why a statement was refused.
+    """Return the reason why a statement was refused.
 
-    What nobody foresaw counts as `PLACE`: it waits, is reported, and nothing is thrown away.
+    An unknown error counts as `PLACE`: the work waits, the error is reported, nothing is discarded.
     """
     return cause_of(error).refusal
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether the error is about this moment, so that the same statement may succeed later.
+    """Return True if the error is transient, so that the same statement may succeed later.
 
-    A session or server that is read-only is replaced by another one, so that counts too. A
-    transaction that has failed before does not: what made it fail may come back.
+    This includes a read-only session or server, because another one replaces it. It excludes a
+    transaction that has failed before, because the original error can recur.
     """
     cause = cause_of(error)
     if cause.sqlstate == FAILED_TRANSACTION:
@@ -109,12 +108,12 @@ def is_passing(error: BaseException) -> bool:
 
 
 def text_of(error: BaseException) -> str:
-    """Return the message of an error, in the server's words if it sent one; see `describe`."""
+    """Return the message of an error, from the server if it sent one; see `describe`."""
     return describe(postgres_error(error) or error)
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Return the cause of a refusal, as far as the error tells."""
+    """Return the cause of a refusal."""
     found = postgres_error(error)
     sqlstate = None if found is None else found.sqlstate
     if found is None or sqlstate is None:
@@ -145,12 +144,12 @@ def _by_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> Refusal:
         return _by_check(error)
     if sqlstate.startswith(_VALUES):
         return Refusal.VALUE
-    # A read-only transaction is a place; an idle or long one that was ended is a moment.
+    # A read-only transaction is a place; a terminated idle or long transaction is a moment.
     return Refusal.MOMENT if sqlstate.startswith(_MOMENTS) else Refusal.PLACE
 
 
 def _by_check(error: asyncpg.PostgresError) -> Refusal:
-    """Distinguish three errors with one SQLSTATE by the objects that they name."""
+    """Return the refusal of a check: the objects in the error distinguish three of them."""
     if error.constraint_name:
         return Refusal.VALUE
     # A row without a partition names the table; the trigger on job states names nothing.

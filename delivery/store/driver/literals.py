@@ -1,7 +1,6 @@
-"""Statements with their parameters written into them as literals.
+"""Statements with literals instead of parameters, for sessions with unknown codecs.
 
-For sessions with unknown codecs. Everything is written so that it means the same whatever
-the session's settings are.
+The literals have the same meaning under all settings of a session.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 def inlined(text: str, parameters: Sequence[object]) -> str:
     """Return a statement with a literal in place of each `$n`.
 
-    The statement must cast every placeholder that has no type from its context.
+    The statement must cast each placeholder whose type does not follow from its context.
     """
     literals = [literal(parameter) for parameter in parameters]
-    # Comments name placeholders too, and a literal with a line break would end the comment.
+    # Comments contain placeholders too, and a literal with a line break would end the comment.
     return _PLACEHOLDER.sub(lambda found: literals[int(found[1]) - 1], _COMMENT.sub("", text))
 
 
@@ -34,7 +33,7 @@ def literal(value: object) -> str:
     """Return a value as SQL.
 
     Raises:
-        TypeError: if there is no literal for values of its type.
+        TypeError: There is no literal for values of its type.
     """
     if value is None:
         return "NULL"
@@ -61,4 +60,4 @@ _WRITERS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (UUID, lambda value: f"'{value}'::pg_catalog.uuid"),
     (datetime, lambda value: f"'{value.isoformat()}'::pg_catalog.timestamptz"),
 )
-"""How values of a type are written; the first that fits counts."""
+"""Functions that write the values of a type; the first matching type is used."""

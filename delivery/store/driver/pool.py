@@ -1,8 +1,8 @@
-"""The pool of sessions that every statement of the engine goes through.
+"""Pool of sessions for all statements of the engine.
 
-Waiting for a session has a deadline, as every statement has. A session that an error has shown to
-be useless is thrown away. If the error says that the server stops or is read-only, no session that
-is open is used again. After a deadline was missed, none is used that was not heard from since.
+Waiting for a session has a deadline, as every statement has. After an error that makes a session
+unusable, the session is closed. If the error reports that the server stops or is read-only, all
+open sessions are closed. After a missed deadline, the sessions without a response since are closed.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ __all__ = ["Pool"]
 logger = logging.getLogger(__name__)
 
 _DOUBTFUL: Final = 20.0
-"""Seconds unused after which a session is asked whether it still responds."""
+"""Seconds without use after which a session is tested before its next use."""
 _ASKED: Final = 2.0
-"""Seconds that it has for that."""
+"""Seconds for this test."""
 _UNUSED: Final = 300.0
-"""Seconds unused after which a session is closed, unless it is the last one."""
+"""Seconds without use after which a session is closed, unless it is the last one."""
 _LIFETIME: Final = 600.0
-"""Seconds after which a session is replaced, as its address may lead to another server by now."""
+"""Seconds after which a session is replaced, since its host name can lead to another server."""
 _READ_ONLY_LIFETIME: Final = 2.0
 """The same for a session that took no writes when it was opened."""
 _LOOK: Final = 60.0
 _FULL: Final = 1.0
-"""Seconds before more connections are tried after the server has refused one."""
+"""Seconds until the next connection after the server has refused one."""
 _CLOSING: Final = 1.0
-"""Seconds for closing everything in good order."""
+"""Seconds for an orderly close of all sessions."""
 
 _CLOSED: Final = "the engine is closed; use it within its `async with` block"
 
@@ -56,12 +56,12 @@ _T = TypeVar("_T")
 
 
 class Pool:
-    """Sessions to one database, at most `size` at once, the one used last first.
+    """Up to `size` sessions to one database; the session used last is used first.
 
     Args:
-        open_session: Makes a session, or raises a `DatabaseError`.
-        size: How many there may be.
-        acquire_timeout: Seconds to wait for one at most.
+        open_session: Opens a session, or raises a `DatabaseError`.
+        size: Maximum number of sessions.
+        acquire_timeout: Maximum wait for a session, in seconds.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Pool:
         self._turns = Turns()
         self._generation = 0
         self._full_until = 0.0
-        """Until when no more are opened, as the server has refused one."""
+        """Time until which no session is opened, since the server has refused one."""
         self._closed = False
         self._released = asyncio.Event()
         self._trimming: asyncio.TimerHandle | None = None
@@ -115,15 +115,15 @@ class Pool:
         return await self._run(lambda session: session.execute(query, *args, timeout=timeout))
 
     def acquire(self) -> Acquired:
-        """Return a context manager that takes a session, also to be awaited; see `release`."""
+        """Return a context manager that acquires a session; awaited, it returns the session."""
         return Acquired(self._take, self._give_back)
 
     async def release(self, session: Session) -> None:
-        """Give back a session that was acquired."""
+        """Return an acquired session to the pool."""
         self._give_back(session)
 
     def expire(self) -> None:
-        """Use no session again that is open now; those in use are closed when they come back."""
+        """Close all open sessions; sessions in use are closed when they return."""
         self._generation += 1
         for session in self._idle:
             session.terminate()
@@ -131,15 +131,15 @@ class Pool:
         self._serve()
 
     def distrust(self, seconds: float) -> None:
-        """Close the idle sessions that were not heard from for so many seconds."""
+        """Close the idle sessions without a response for this number of seconds."""
         self._distrust_before(asyncio.get_running_loop().time() - seconds)
 
     def get_max_size(self) -> int:
-        """Return how many sessions there may be."""
+        """Return the maximum number of sessions."""
         return self._size
 
     def get_size(self) -> int:
-        """Return how many sessions there are, or are being opened."""
+        """Return the number of sessions, including sessions that are being opened."""
         return len(self._idle) + len(self._busy) + self._opening
 
     async def close(self, timeout: float = _CLOSING) -> None:
@@ -160,7 +160,7 @@ class Pool:
             self.terminate()
 
     def terminate(self) -> None:
-        """Close all sessions at once."""
+        """Close all sessions immediately."""
         self._closed = True
         self._stop_waiting()
         for session in (*self._idle, *self._busy):
@@ -174,16 +174,16 @@ class Pool:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Close it."""
+        """Close the pool."""
         await self.close()
 
     async def _run(self, call: Callable[[Session], Awaitable[_T]]) -> _T:
-        """Run one statement, and once more if it was not executed and may be on another session."""
+        """Run a statement; repeat it on another session if this session refused it."""
         session = await self._take()
         try:
             return await call(session)
         except (ReadOnlyDatabase, PreparedStatementsLost):
-            # Every other session would report the same as this new one.
+            # This session is new, so another one would report the same.
             if session.fresh:
                 raise
         finally:
@@ -192,7 +192,7 @@ class Pool:
             return await call(other)
 
     async def _take(self) -> Session:
-        """Take the session that was used last, or open one, or wait for one."""
+        """Take the session used last, open a session, or wait for one."""
         self._refuse_if_closed()
         urgent = is_urgent()
         has_slot = False
@@ -211,7 +211,7 @@ class Pool:
                     if not self._busy and not self._idle:
                         self._serve()
                         raise
-                    # The sessions there are must do; one may have become idle during the attempt.
+                    # Continue with the existing sessions; one may have become idle meanwhile.
                     self._full_until = asyncio.get_running_loop().time() + _FULL
                     continue
             given = await self._turn(urgent=urgent)
@@ -220,7 +220,7 @@ class Pool:
             has_slot = True
 
     async def _take_idle(self) -> Session | None:
-        """Take the idle session that was used last; None if no idle one can be used."""
+        """Take the idle session used last; return None if no idle session is usable."""
         while self._idle:
             session = self._idle.pop()
             now = asyncio.get_running_loop().time()
@@ -235,7 +235,7 @@ class Pool:
         return None
 
     def _has_room(self, *, urgent: bool) -> bool:
-        """Return whether one more session may be opened."""
+        """Return True if another session may be opened."""
         if self._full_until and self._busy:
             if asyncio.get_running_loop().time() < self._full_until:
                 return False
@@ -243,7 +243,7 @@ class Pool:
         return self.get_size() < self._size + urgent
 
     async def _responds(self, session: Session) -> bool:
-        """Ask a session that was not used for some time; give it back if it does not respond."""
+        """Test a session that was not used for some time; release it if it does not respond."""
         try:
             await session.execute(statement("ping"), timeout=_ASKED)
         except DatabaseError as error:
@@ -257,12 +257,12 @@ class Pool:
         return True
 
     async def _open(self) -> Session:
-        """Open a session in the place that the caller has counted in `_opening`."""
+        """Open a session that the caller has already counted in `_opening`."""
         generation = self._generation
         try:
             session = await self._open_session()
         except TooManyConnections:
-            # The other waiters would meet the same.
+            # The other waiters would get the same error.
             self._opening -= 1
             raise
         except BaseException:
@@ -281,7 +281,7 @@ class Pool:
         return session
 
     async def _turn(self, *, urgent: bool) -> Session | None:
-        """Wait for a session, or None for a place for one, in order of arrival."""
+        """Wait for a session, or for None as permission to open one, in order of arrival."""
         turn = self._turns.join(urgent=urgent)
         try:
             async with asyncio.timeout(self._acquire_timeout):
@@ -300,7 +300,7 @@ class Pool:
             self._turns.leave(turn)
 
     def _hand_back(self, granted: Session | None) -> None:
-        """Take back a session handed to a waiter that was cancelled."""
+        """Take a session back from a cancelled waiter."""
         if granted is not None:
             self._give_back(granted)
         else:
@@ -308,10 +308,10 @@ class Pool:
             self._serve()
 
     def _serve(self) -> None:
-        """Hand sessions and free places to those who wait.
+        """Serve the waiters with sessions and permissions to open one.
 
-        This runs in the context of any code that gives a session back, so only the wait itself, and
-        not that context, says whether it is urgent.
+        This runs in the context of any code that returns a session, so the urgency comes from the
+        wait and not from the context.
         """
         self._released.set()
         while not self._closed and (first := self._turns.first()) is not None:
@@ -357,14 +357,14 @@ class Pool:
             self._distrust_before(session.began_at)
 
     def _distrust_before(self, since: float) -> None:
-        # With a server that is only slow, others were heard from meanwhile, and stay.
+        # If the server is only slow, sessions that have responded meanwhile remain.
         for session in [session for session in self._idle if session.heard_at <= since]:
             self._idle.remove(session)
             session.terminate()
         self._serve()
 
     def _trim(self) -> None:
-        """Close sessions that were not used for long, except the last one."""
+        """Close sessions that were not used for a long time, except the last one."""
         loop = asyncio.get_running_loop()
         self._trimming = None
         while len(self._idle) > 1 and loop.time() - self._idle[0].heard_at > _UNUSED:

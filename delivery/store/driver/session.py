@@ -1,10 +1,9 @@
-"""One connection to PostgreSQL, on which no wait is without limit.
+"""One connection to PostgreSQL, on which every wait has a timeout.
 
-The driver's own way of giving up a statement is to open a second connection, to ask the server on
-it to cancel, and to wait for both. Over a network that swallows packets that never ends. A
-`Session` is discarded instead: its socket is closed at once, and its waiting statement fails.
-The request to cancel is still sent, in the background and for a short time, so that the server does
-not keep working for nobody.
+To abort a statement the driver opens a second connection, asks the server to cancel, and waits for
+both. Over a network that drops packets this never ends. A `Session` is discarded instead: its
+socket is closed immediately, and its waiting statement fails. The request to cancel is still sent,
+in the background and for a short time, so that the server does not complete an abandoned statement.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _FAREWELL: Final = 0.5
-"""Seconds for closing in good order."""
+"""Seconds for an orderly close."""
 _CANCEL: Final = 3.0
 """Seconds for a request to cancel in the background."""
 _MAX_CANCELS: Final = 32
 _STALLED: Final = 0.5
-"""Seconds by which a timer is late when the event loop, or the whole process, stood still."""
+"""Delay of a timer, in seconds, that shows that the event loop or the process was stopped."""
 _KEEPALIVE: Final = (
     ("TCP_KEEPIDLE", 10),
     ("TCP_KEEPINTVL", 5),
     ("TCP_KEEPCNT", 3),
     ("TCP_USER_TIMEOUT", 20_000),
 )
-"""The last in milliseconds: how long packets may stay unacknowledged."""
+"""The last is the time in milliseconds for which packets may remain unacknowledged."""
 
 _cancels: set[asyncio.Task[None]] = set()
 
@@ -50,21 +49,21 @@ _cancels: set[asyncio.Task[None]] = set()
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
 else:
-    # The class of the driver takes no parameters.
+    # At run time the class of the driver takes no type parameters.
     _Connection = asyncpg.Connection
 
 
 class Session(_Connection):
-    """A connection whose statements have a deadline and raise this package's errors.
+    """Connection whose statements have a deadline and raise this package's errors.
 
     Attributes:
-        statement_timeout: Seconds for a statement that sets no other timeout.
-        use_until: When its pool replaces it, by the event loop's clock.
-        fresh: Whether it has not been in its pool yet.
-        generation: Which generation of its pool it belongs to.
-        heard_at: When a statement last succeeded, by the event loop's clock.
-        began_at: When the last statement began.
-        spoiled: Whether it must not be used again after its transaction.
+        statement_timeout: Default timeout of a statement, in seconds.
+        use_until: Time when its pool replaces it, by the event loop's clock.
+        fresh: True until the session first returns to its pool.
+        generation: Generation of its pool.
+        heard_at: Time of the last successful statement, by the event loop's clock.
+        began_at: Start of the last statement.
+        spoiled: True if it must not be used again after its transaction.
     """
 
     __slots__ = (
@@ -115,14 +114,14 @@ class Session(_Connection):
         self._due = 0.0
         self._missed = False
         self._stalled = False
-        _notice_dead_peer(transport)
+        _detect_dead_peer(transport)
 
     def watch(self, on_harm: Callable[[Session, Harm], None]) -> None:
-        """Call `on_harm` when an error shows that this session or its server is useless."""
+        """Call `on_harm` when an error shows that this session or its server is unusable."""
         self._on_harm = on_harm
 
     def is_read_only(self) -> bool:
-        """Return whether the server has said that it takes no writes on this session."""
+        """Return True if the server has reported that this session takes no writes."""
         settings = self.get_settings()
         return "on" in {
             getattr(settings, name, "off")
@@ -130,7 +129,7 @@ class Session(_Connection):
         }
 
     def is_occupied(self) -> bool:
-        """Return whether a statement is under way, or a transaction is open."""
+        """Return True during a statement or a transaction."""
         return self._timer is not None or self.is_in_transaction()
 
     async def fetch(
@@ -172,7 +171,7 @@ class Session(_Connection):
         await self._bounded(super().executemany(command, args), timeout)
 
     async def close(self, *, timeout: float | None = None) -> None:
-        """Close in good order if the server takes part in time, and at once if not."""
+        """Close the connection in an orderly way, or immediately if the server does not respond."""
         try:
             async with asyncio.timeout(_FAREWELL if timeout is None else timeout):
                 await super().close()
@@ -182,9 +181,9 @@ class Session(_Connection):
             self.terminate()
 
     async def _bounded(self, statement: Coroutine[Any, Any, _T], timeout: float | None) -> _T:
-        """Await a statement until its deadline, and judge its error."""
+        """Await a statement until its deadline, and translate its error."""
         if self._timer is not None:
-            # Two statements at once: the driver refuses the second one.
+            # The driver refuses a second, concurrent statement.
             return await statement
         limit = self.statement_timeout if timeout is None else timeout
         loop = asyncio.get_running_loop()
@@ -198,7 +197,7 @@ class Session(_Connection):
             self._raise_translated(error, limit)
             raise
         except BaseException:
-            # Canceled in the middle: nobody will read the response.
+            # On cancellation the response is never read.
             self.discard()
             raise
         else:
@@ -209,7 +208,7 @@ class Session(_Connection):
             self._timer = None
 
     def _raise_translated(self, error: Exception, limit: float) -> None:
-        """Raise the translated error; return if the error is not the driver's."""
+        """Raise the translated error; return if it is not an error of the driver."""
         if self._missed:
             message = (
                 f"the database did not respond within {limit:g} s; whether the statement was"
@@ -226,7 +225,7 @@ class Session(_Connection):
         if harm is Harm.NONE and self.is_closed():
             harm = Harm.SESSION
         if harm is Harm.SESSION and translation.open and self.is_in_transaction():
-            # A savepoint may undo the statement, and the transaction go on.
+            # The transaction can continue after a rollback to a savepoint.
             self.spoiled = True
         elif harm is not Harm.NONE:
             self.terminate()
@@ -238,11 +237,11 @@ class Session(_Connection):
             self._on_harm(self, harm)
 
     def _miss(self) -> None:
-        """Give the statement up, unless it was this process that stood still."""
+        """Abort the statement, unless this process was stopped."""
         loop = self._clock
         late = loop.time() - self._due
         if late > _STALLED and not self._stalled:
-            # The response may be here already, unread.
+            # The response may have arrived but not been read.
             self._stalled = True
             self._timer = loop.call_later(_STALLED, self._miss)
             return
@@ -250,9 +249,9 @@ class Session(_Connection):
         self.discard()
 
     def discard(self) -> None:
-        """Close the socket at once, and ask the server in the background to cancel."""
+        """Close the socket immediately, and ask the server in the background to cancel."""
         if not self.is_closed() and len(_cancels) < _MAX_CANCELS:
-            # The driver has no public way.
+            # The driver has no public function for this.
             cancel = connect_utils._cancel(**self._peer)  # type: ignore[attr-defined]  # noqa: SLF001
             task = self._clock.create_task(_briefly(cancel))
             _cancels.add(task)
@@ -260,8 +259,8 @@ class Session(_Connection):
         self.terminate()
 
 
-def _notice_dead_peer(transport: Any) -> None:
-    """Let the system close a connection to a peer that is gone, without a statement's help."""
+def _detect_dead_peer(transport: Any) -> None:
+    """Make the system close connections to dead peers, even without a statement."""
     found = transport.get_extra_info("socket")
     if found is None or found.family not in {socket.AF_INET, socket.AF_INET6}:
         return
@@ -275,7 +274,7 @@ def _notice_dead_peer(transport: Any) -> None:
 
 
 async def _briefly(cancel: Coroutine[Any, Any, None]) -> None:
-    """Send a request to cancel, for a short time: the statement has failed in any case."""
+    """Send a request to cancel, with a short timeout, since the statement has failed anyway."""
     try:
         async with asyncio.timeout(_CANCEL):
             await cancel

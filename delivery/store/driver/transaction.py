@@ -1,7 +1,7 @@
-"""One transaction on one connection.
+"""Transactions on one connection.
 
-The driver's own transaction block sends ROLLBACK in the place of a cancellation, and raises what
-that meets instead of the cancellation. Here the error that ends a block is the one that leaves it.
+On a cancellation the driver's transaction block sends ROLLBACK and raises the error of that instead
+of the cancellation. These blocks always raise the error that ended them.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["after_commit", "savepoint", "transaction", "transaction_on"]
 logger = logging.getLogger(__name__)
 
 _ROLLBACK: Final = 5.0
-"""Seconds for a rollback, after which the connection is closed instead."""
+"""Seconds for a rollback; after a timeout the connection is closed instead."""
 
 
 _after_commit: dict[Connection, list[Callable[[], None]]] = {}
-"""What to call, by the connection of a transaction that is open."""
+"""Functions to call after the commit, by connection of the open transaction."""
 
 
 def after_commit(connection: Connection, call: Callable[[], None]) -> None:
-    """Call a function once the transaction that `transaction` opened here has committed."""
+    """Call a function after the transaction that `transaction` opened here has committed."""
     _after_commit.setdefault(connection, []).append(call)
 
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """Commit at the end, roll back on an error; READ COMMITTED, as all statements expect."""
+    """Run the block in a READ COMMITTED transaction; commit at the end, roll back on an error."""
     async with pool.acquire() as session:
         try:
             async with transaction_on(session):
@@ -52,7 +52,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction_on(connection: Connection) -> AsyncIterator[None]:
-    """Do the same on a connection that is in no transaction yet."""
+    """Run the block in a transaction on a connection that has none."""
     await connection.execute(statement("begin"))
     try:
         yield
@@ -60,7 +60,7 @@ async def transaction_on(connection: Connection) -> AsyncIterator[None]:
         await _roll_back(connection)
         raise
     except BaseException:
-        # Canceled: closing rolls back too, and waits for nobody.
+        # On cancellation, close the connection: this rolls back without waiting.
         connection.terminate()
         raise
     if await connection.execute(statement("commit")) != "COMMIT":
@@ -70,7 +70,7 @@ async def transaction_on(connection: Connection) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def savepoint(connection: Connection) -> AsyncIterator[None]:
-    """Undo the block alone on an error; the transaction around it goes on."""
+    """Run the block in a savepoint; on an error, roll back only the block."""
     await connection.execute(statement("savepoint"))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Work that must not wait behind statements that may be stuck."""
+"""Urgent work, which must not wait for statements that may be stuck."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _urgent: ContextVar[bool] = ContextVar("urgent", default=False)
 
 @contextmanager
 def urgent() -> Iterator[None]:
-    """Let the block open one session more than the pool has, if all of them are busy."""
+    """Allow the block to open one session beyond the size of the pool, if all are busy."""
     token = _urgent.set(True)
     try:
         yield
@@ -25,5 +25,5 @@ def urgent() -> Iterator[None]:
 
 
 def is_urgent() -> bool:
-    """Return whether the running code is within `urgent`."""
+    """Return True within an `urgent` block."""
     return _urgent.get()

@@ -1,4 +1,4 @@
-"""The queue of those who wait for a session of the pool."""
+"""Queue of waits for a session of the pool."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["Turn", "Turns"]
 
 Turn: TypeAlias = "asyncio.Future[Session | None]"
-"""Gets a session, or None for a place in which one may be opened."""
+"""Result: a session, or None for permission to open one."""
 
 
 class Turns:
-    """Waits in the order in which they are served: the urgent ones first, then by arrival."""
+    """Waits in the order in which they are served: urgent waits first, then by arrival."""
 
     def __init__(self) -> None:
         self._urgent: deque[Turn] = deque()
@@ -29,9 +29,9 @@ class Turns:
         return turn
 
     def first(self) -> tuple[Turn, bool] | None:
-        """Return the wait to serve next, and whether it is urgent; None if nobody waits.
+        """Return the next wait and True if it is urgent; None if there is no wait.
 
-        It stays in the queue until it has a result.
+        The wait stays in the queue until it has a result.
         """
         for queue in (self._urgent, self._ordinary):
             while queue:

@@ -1,2 +1,2 @@
--- Opens a transaction of the isolation that all statements expect.
+-- Begins a transaction at the isolation level that all statements expect.
 BEGIN ISOLATION LEVEL READ COMMITTED;

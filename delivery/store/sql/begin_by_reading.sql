@@ -1,1 +1,2 @@
+-- Makes SQLAlchemy begin the transaction of a session.
 SELECT 1;

@@ -1,12 +1,22 @@
--- Takes due jobs into one lease: up to a quota from each lane, in their order, and up to $8 in all. It
--- looks no further back in time than the claimer has reason to ($6), which spares it the dead index entries
--- of what was claimed before. Lanes with a limit are left out, unless the claimer holds their limits ($7):
--- each is told of by a last row with nothing but its id.
--- MATERIALIZED keeps LIMIT from being overrun; ctid is safe because the rows are locked and never updated.
--- LATERAL with LIMIT 1 says what statistics of partitioned tables do not: an id finds one row. Without it
--- the planner expects so many that it scans whole partitions, or compiles the plan, which takes longer
--- than running it.
-WITH wanted AS MATERIALIZED (
+-- Claims due jobs into one lease: up to a quota from each lane, in order of time. A lane with limits is claimed
+-- only if the caller holds its limits; otherwise the lane is returned as a trailing row whose other columns are
+-- NULL.
+--
+-- $1 lease_id uuid: id of the new lease
+-- $2 worker_id uuid: holder of the lease
+-- $3 lanes uuid[]: lanes to claim from, in the order in which they are served
+-- $4 priorities smallint[]: priority within each lane
+-- $5 quotas integer[]: maximum number of jobs of each lane
+-- $6 since float8[]: earliest due time of each lane, in seconds since the epoch; it lets the scan skip the dead
+--    index entries of earlier claims
+-- $7 limits_held boolean: true if the transaction of the caller has locked the limits of the lanes
+-- $8 max_jobs bigint: maximum number of jobs; NULL: no maximum
+--
+-- MATERIALIZED ensures that LIMIT is not exceeded. ctid is safe because the rows are locked and never updated.
+-- LATERAL with LIMIT 1 says that an id finds one row, which statistics of partitioned tables do not. Otherwise
+-- the planner expects so many rows that it scans whole partitions or compiles the plan, which takes longer than
+-- running it.
+WITH requested_lanes AS MATERIALIZED (
     SELECT
         given.lane, given.priority, given.quota, to_timestamp(given.since) AS since,
         NOT $7::boolean AND EXISTS (
@@ -15,38 +25,38 @@ WITH wanted AS MATERIALIZED (
     FROM unnest($3::uuid[], $4::smallint[], $5::integer[], $6::float8[])
         AS given (lane, priority, quota, since)
 ),
-pick AS MATERIALIZED (
-    SELECT waiting.row_address
-    FROM wanted
+locked_rows AS MATERIALIZED (
+    SELECT due_rows.row_address
+    FROM requested_lanes
     CROSS JOIN LATERAL (
-        SELECT queue.ctid AS row_address
-        FROM delivery.queue
-        WHERE queue.lane = wanted.lane AND queue.priority = wanted.priority
-            AND queue.run_at >= wanted.since AND queue.run_at <= now()
-        ORDER BY queue.run_at, queue.job_id
-        LIMIT wanted.quota
+        SELECT waiting_jobs.ctid AS row_address
+        FROM delivery.waiting_jobs
+        WHERE waiting_jobs.lane = requested_lanes.lane AND waiting_jobs.priority = requested_lanes.priority
+            AND waiting_jobs.run_at >= requested_lanes.since AND waiting_jobs.run_at <= now()
+        ORDER BY waiting_jobs.run_at, waiting_jobs.job_id
+        LIMIT requested_lanes.quota
         FOR UPDATE SKIP LOCKED
-    ) AS waiting
-    WHERE NOT wanted.limited
+    ) AS due_rows
+    WHERE NOT requested_lanes.limited
     LIMIT $8
 ),
-popped AS (
-    DELETE FROM delivery.queue
-    WHERE ctid = ANY (ARRAY(SELECT row_address FROM pick))
+claimed_rows AS (
+    DELETE FROM delivery.waiting_jobs
+    WHERE ctid = ANY (ARRAY(SELECT row_address FROM locked_rows))
     RETURNING lane, priority, run_at, job_id, claim
 ),
-lease AS (
+new_lease AS (
     INSERT INTO delivery.leases (id, worker_id, job_ids, claims)
     SELECT $1, $2, array_agg(job_id), array_agg(claim)
-    FROM popped
+    FROM claimed_rows
     HAVING count(*) > 0
 ),
-taken AS (
+claimed_jobs AS (
     SELECT
-        popped.job_id,
-        popped.lane,
-        popped.priority,
-        popped.claim,
+        claimed_rows.job_id,
+        claimed_rows.lane,
+        claimed_rows.priority,
+        claimed_rows.claim,
         jobs.trigger_id,
         jobs.reaction_id,
         CASE WHEN reactions.live THEN reactions.version ELSE jobs.reaction_version END AS reaction_version,
@@ -61,39 +71,40 @@ taken AS (
         direct_jobs.params,
         direct_jobs.credentials,
         reactions.state AS reaction_state,
-        extract(epoch FROM popped.run_at)::float8 AS run_at,
+        extract(epoch FROM claimed_rows.run_at)::float8 AS run_at,
         reactions.signing_version,
         extract(epoch FROM jobs.due_at)::float8 AS due_at,
         jobs.failure_kind,
         jobs.error,
-        jobs.status_code
-    FROM popped
-    CROSS JOIN LATERAL (SELECT * FROM delivery.jobs WHERE id = popped.job_id LIMIT 1) AS jobs
+        jobs.status_code,
+        jobs.message_id
+    FROM claimed_rows
+    CROSS JOIN LATERAL (SELECT * FROM delivery.jobs WHERE id = claimed_rows.job_id LIMIT 1) AS jobs
     LEFT JOIN LATERAL (
         SELECT * FROM delivery.triggers WHERE id = jobs.trigger_id LIMIT 1
     ) AS triggers ON true
     LEFT JOIN LATERAL (
-        SELECT * FROM delivery.direct_jobs WHERE id = popped.job_id AND jobs.reaction_id IS NULL LIMIT 1
+        SELECT * FROM delivery.direct_jobs WHERE id = claimed_rows.job_id AND jobs.reaction_id IS NULL LIMIT 1
     ) AS direct_jobs ON true
     LEFT JOIN LATERAL (
         SELECT * FROM delivery.reactions WHERE id = jobs.reaction_id LIMIT 1
     ) AS reactions ON true
-    WHERE popped.claim > jobs.claims
+    WHERE claimed_rows.claim > jobs.claims
 ),
-slots AS (
+new_slots AS (
     INSERT INTO delivery.held_slots (job_id, lane, claim)
-    -- One slot a job, and none for a row with a job that is gone or settled: nobody would free it.
+    -- One slot per job, and no slot for a missing or settled job, because no settlement would free it.
     SELECT DISTINCT ON (job_id) job_id, lane, claim
-    FROM taken
+    FROM claimed_jobs
     WHERE $7::boolean
     ORDER BY job_id, claim DESC
     ON CONFLICT (job_id) DO UPDATE SET claim = excluded.claim
 )
-SELECT * FROM taken
+SELECT * FROM claimed_jobs
 UNION ALL
 SELECT
     NULL, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM wanted
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM requested_lanes
 WHERE limited
 ORDER BY run_at, job_id;

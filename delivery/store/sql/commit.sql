@@ -1,2 +1,2 @@
--- Makes a transaction last.
+-- Commits the transaction.
 COMMIT;

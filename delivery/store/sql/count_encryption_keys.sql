@@ -1,7 +1,7 @@
--- Count secrets of reactions by the label of their key (in `encrypted:1:label:`), which is empty if they are not
--- encrypted. Looks for the labels in the text rather than parsing it as JSON: one row that is not JSON
--- would keep every worker from starting.
-SELECT label, count(*) AS held
+-- Counts the secrets of reactions by the name of their encryption key; the empty name counts secrets that are not
+-- encrypted. The names are searched in the text, not in parsed JSON: one row with invalid JSON would prevent every
+-- worker from starting.
+SELECT label, count(*) AS secrets
 FROM (
     SELECT coalesce(found.parts[1], '') AS label
     FROM delivery.reactions
@@ -13,6 +13,6 @@ FROM (
     JOIN delivery.reaction_versions
         ON reaction_versions.reaction_id = reactions.id AND reaction_versions.version = reactions.version
     WHERE reactions.state <> 'deleted' AND reaction_versions.credentials <> '{}'
-) AS given
+) AS stored_secrets
 GROUP BY label
 ORDER BY label;

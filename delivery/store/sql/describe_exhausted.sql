@@ -1,4 +1,7 @@
--- What the engine tells of jobs that used up their attempts, but for those that were to tell of others.
+-- Returns the content of the job.exhausted trigger of each job, except jobs of excluded event types.
+--
+-- $1 job_ids uuid[]: exhausted jobs
+-- $2 excluded_types text[]: event types whose jobs raise no such trigger
 SELECT
     jobs.id AS job_id,
     jobs.tenant_id,

@@ -1,4 +1,11 @@
--- Ids between $2 and $3, and ids among the newest $5 that end in the hex digits $4.
+-- Finds triggers by the first or last digits of their ids, newest first.
+--
+-- $1 tenant_id text: tenant of the triggers
+-- $2 first_id uuid: smallest id that begins with the digits
+-- $3 last_id uuid: greatest id that begins with the digits
+-- $4 digits text: the digits, hexadecimal
+-- $5 searched bigint: number of the newest triggers of all tenants to search for either end
+-- $6 max_found bigint: maximum number of ids to return
 SELECT found.id
 FROM (
     (

@@ -1,6 +1,23 @@
--- One reaction, and how it stands.
+-- Returns one reaction with the health of its endpoint.
+--
+-- $1 reaction_id uuid: the reaction
+-- $2 tenant_id text: its tenant
 SELECT
-    reactions.*,
+    reactions.id,
+    reactions.tenant_id,
+    reactions.area_id,
+    reactions.name,
+    reactions.event_types,
+    reactions.condition,
+    reactions.priority,
+    reactions.state,
+    reactions.state_reason,
+    reactions.version,
+    reactions.created_at,
+    reactions.updated_at,
+    reactions.signing,
+    reactions.signing_version,
+    reactions.metadata,
     reaction_versions.params,
     reaction_versions.credentials,
     health.failures,

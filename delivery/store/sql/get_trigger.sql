@@ -1,6 +1,15 @@
--- A trigger and the ids of its jobs, which lie in one range, in the order of their reactions.
+-- Returns a trigger and the ids of its jobs in the order of their reactions.
+--
+-- $1 trigger_id uuid: the trigger
+-- $2 tenant_id text: its tenant
+-- $3 first_job uuid: smallest possible id of its jobs
+-- $4 last_job uuid: greatest possible id of its jobs
 SELECT
-    triggers.*,
+    triggers.id,
+    triggers.tenant_id,
+    triggers.type,
+    triggers.payload,
+    triggers.created_at,
     ARRAY(
         SELECT jobs.id
         FROM delivery.jobs

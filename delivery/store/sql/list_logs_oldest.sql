@@ -1,5 +1,15 @@
+-- Lists delivery logs by creation time, oldest first.
+--
+-- $1 tenant_id text: tenant of the logs
+-- $2 after_id uuid: last log of the previous page; NULL: first page
+-- $3 job_id uuid: their job; NULL: any
+-- $4 trigger_id uuid: their trigger; NULL: any
+-- $5 reaction_id uuid: their reaction; NULL: any
+-- $6 outcome text: their outcome; NULL: any
+-- $7 status_code integer: status of their response; NULL: any
+-- $8 max_rows bigint: maximum number of logs
 SELECT *
-FROM delivery.shown_logs
+FROM delivery.logs_with_body
 WHERE tenant_id = $1
     AND ($2::uuid IS NULL OR id > $2)
     AND ($3::uuid IS NULL OR job_id = $3)

@@ -1,6 +1,25 @@
--- Reactions in the order they were made, and how they stand.
+-- Lists reactions by creation time, with the health of their endpoints.
+--
+-- $1 tenant_id text: tenant of the reactions
+-- $2 after_id uuid: last reaction of the previous page; NULL: first page
+-- $3 state text: state of the reactions; NULL: all except deleted
+-- $4 max_rows bigint: maximum number of reactions
 SELECT
-    reactions.*,
+    reactions.id,
+    reactions.tenant_id,
+    reactions.area_id,
+    reactions.name,
+    reactions.event_types,
+    reactions.condition,
+    reactions.priority,
+    reactions.state,
+    reactions.state_reason,
+    reactions.version,
+    reactions.created_at,
+    reactions.updated_at,
+    reactions.signing,
+    reactions.signing_version,
+    reactions.metadata,
     reaction_versions.params,
     reaction_versions.credentials,
     health.failures,

@@ -1,4 +1,7 @@
--- The next $2 reactions after $1, deleted ones too, with their signing secrets as they are stored.
+-- Lists reactions, also deleted ones, with their signing secrets as stored, in the order of their ids.
+--
+-- $1 after_id uuid: reaction of the cursor
+-- $2 max_rows bigint: maximum number of reactions
 SELECT id, signing
 FROM delivery.reactions
 WHERE id > $1

@@ -1,6 +1,7 @@
--- A tenant's enabled reactions in the order they were made, and the version of the whole. Every value is
--- returned as it is stored; none is read out of a JSON text here, where one that cannot be read would fail all.
--- params is returned only where max_attempts is not in its column.
+-- Returns the enabled reactions of a tenant by creation time, and the version of the catalog. Every value is returned
+-- as stored: parsing JSON here would fail the whole statement for one row with invalid JSON.
+--
+-- $1 tenant_id text: the tenant
 SELECT
     coalesce((SELECT version FROM delivery.catalogs WHERE tenant_id = $1::text), 0) AS catalog_version,
     reactions.id,
@@ -8,8 +9,7 @@ SELECT
     array_to_json(reactions.event_types)::text AS event_types,
     reactions.condition,
     reactions.priority,
-    reaction_versions.max_attempts,
-    CASE WHEN reaction_versions.max_attempts IS NULL THEN reaction_versions.params END AS params
+    reaction_versions.max_attempts
 FROM (VALUES (true)) AS always (present)
 LEFT JOIN delivery.reactions ON reactions.tenant_id = $1::text AND reactions.state = 'enabled'
 LEFT JOIN delivery.reaction_versions

@@ -1,4 +1,7 @@
--- What is sent at certain versions of certain reactions, and what it is signed with now.
+-- Returns the requests of versions of reactions, and the current signing secrets of the reactions.
+--
+-- $1 reaction_ids uuid[]: reactions
+-- $2 versions integer[]: version of each
 SELECT
     reaction_versions.reaction_id,
     reaction_versions.version,

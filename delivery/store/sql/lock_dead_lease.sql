@@ -1,5 +1,9 @@
--- Locks one lease of a worker that has not been seen since it was observed ($2), against its settling;
--- leases that were refused before ($3) are left out.
+-- Locks one lease of a worker that has sent no heartbeat since it was last observed, so that no result of the worker
+-- can be settled.
+--
+-- $1 worker_id uuid: the worker
+-- $2 seen_at timestamptz: its last heartbeat when it was observed; NULL: never registered
+-- $3 excluded_leases uuid[]: leases to leave out
 SELECT leases.id
 FROM delivery.leases
 LEFT JOIN delivery.workers ON workers.id = leases.worker_id

@@ -1,6 +1,11 @@
--- How reactions stand that are not deleted, each locked until the end of the transaction, in the order of
--- their ids, so that workers doing the same cannot deadlock. Where calls were made by an older version ($2; NULL:
--- any), both calls come along as they are stored, so that the caller can compare them.
+-- Locks reactions until the end of the transaction and returns the health of their endpoints. Deleted reactions are
+-- left out. If the calls were made by an older version, the requests of both versions are returned as stored, so that
+-- the caller can compare them.
+--
+-- $1 reaction_ids uuid[]: reactions
+-- $2 versions integer[]: version that made the calls; NULL: any
+--
+-- The rows are locked in the order of their ids, so that concurrent workers cannot deadlock.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::integer[]) AS given (id, version)
 )

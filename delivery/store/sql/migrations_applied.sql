@@ -1,3 +1,4 @@
-SELECT version, name, checksum, applied_at
+-- Lists the applied migrations.
+SELECT version, name, checksum, additive, applied_at
 FROM delivery.schema_migrations
 ORDER BY version;

@@ -1,3 +1,3 @@
--- How full the server's notification queue is, from 0 to 1. Looking also lets the server reuse what all listeners
--- have read, which NOTIFY does not do once the queue is full.
+-- Returns the usage of the server's notification queue, from 0 to 1. Reading it also lets the server reuse the part
+-- that all listeners have read, which NOTIFY does not do once the queue is full.
 SELECT pg_notification_queue_usage()::float8;

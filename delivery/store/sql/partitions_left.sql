@@ -1,5 +1,7 @@
--- Returns for how many days after today all record tables have partitions, without a gap: -1 if one of
--- today's is missing. No more than $1 days are looked at.
+-- Returns the number of days after today for which all record tables have partitions without a gap; -1 if a partition
+-- of today is missing.
+--
+-- $1 max_days integer: number of days to check
 SELECT coalesce(min(days.n), $1 + 1) - 1
 FROM generate_series(0, $1::integer) AS days (n)
 CROSS JOIN unnest(ARRAY['triggers', 'jobs', 'direct_jobs', 'delivery_logs']) AS parents (name)

@@ -1,2 +1,2 @@
--- Shows whether a connection still works.
+-- Tests a connection.
 SELECT 1;

@@ -1,4 +1,7 @@
--- The names of a tenant's reactions, by id.
+-- Returns the names of reactions, except deleted ones.
+--
+-- $1 reaction_ids uuid[]: reactions
+-- $2 tenant_id text: their tenant
 SELECT
     id,
     name

@@ -1,2 +1,2 @@
--- Keeps the statements since the savepoint.
+-- Releases the savepoint and its statements into the transaction.
 RELEASE SAVEPOINT delivery;

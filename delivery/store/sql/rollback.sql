@@ -1,2 +1,2 @@
--- Undoes a transaction.
+-- Rolls the transaction back.
 ROLLBACK;

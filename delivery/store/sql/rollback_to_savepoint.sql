@@ -1,2 +1,2 @@
--- Undoes the statements since the savepoint; the transaction goes on.
+-- Rolls back the statements since the savepoint; the transaction continues.
 ROLLBACK TO SAVEPOINT delivery;

@@ -1,2 +1,2 @@
--- Marks a place in a transaction to which it can be rolled back alone.
+-- Sets a savepoint.
 SAVEPOINT delivery;

@@ -1,13 +1,18 @@
--- How many jobs of each of these triggers have each status. The jobs of one trigger lie in one range.
-SELECT asked.id AS trigger_id, jobs.status, count(*) AS jobs
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS asked (id, first, last)
+-- Counts the jobs of each trigger by status. The ids of the jobs of a trigger are one range.
+--
+-- $1 trigger_ids uuid[]: triggers
+-- $2 first_jobs uuid[]: smallest possible id of the jobs of each
+-- $3 last_jobs uuid[]: greatest possible id of the jobs of each
+-- $4 tenant_id text: their tenant
+SELECT given.id AS trigger_id, jobs.status, count(*) AS jobs
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS given (id, first, last)
 CROSS JOIN LATERAL (
-    SELECT shown_jobs.status
-    FROM delivery.shown_jobs
-    WHERE shown_jobs.id BETWEEN asked.first AND asked.last
-        AND shown_jobs.trigger_id = asked.id
-        AND shown_jobs.tenant_id = $4
-    -- Keeps this from becoming a join that reads all jobs.
+    SELECT jobs_with_lease.status
+    FROM delivery.jobs_with_lease
+    WHERE jobs_with_lease.id BETWEEN given.first AND given.last
+        AND jobs_with_lease.trigger_id = given.id
+        AND jobs_with_lease.tenant_id = $4
+    -- OFFSET 0 prevents a join that reads all jobs.
     OFFSET 0
 ) AS jobs
-GROUP BY asked.id, jobs.status;
+GROUP BY given.id, jobs.status;

@@ -1,1 +1,0 @@
-DELETE FROM delivery.leases WHERE id = $1;
