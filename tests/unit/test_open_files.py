@@ -147,7 +147,7 @@ async def test_a_burst_of_shortages_halves_the_load_once_and_the_load_recovers(
     for _ in range(20):
         load.lower(40, "Too many open files")
     assert load.limit == 20
-    assert caplog.text.count("short of something") == 1
+    assert caplog.text.count("lacks a resource") == 1
 
     async def is_restored() -> bool:
         return load.limit == 64
