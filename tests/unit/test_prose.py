@@ -28,8 +28,6 @@ ROOT = Path(__file__).parents[2]
 CEILINGS: dict[str, Ceiling] = {
     "delivery/cli": Ceiling(rate=18.0, opening=24, mood=35),
     "tests/cli": Ceiling(rate=36.8, opening=8, mood=14),
-    "tests/engine": Ceiling(rate=25.8, opening=15, mood=19),
-    "tests/faults": Ceiling(rate=14.8, opening=4, mood=5),
 }
 
 SOURCE = '''"""Whether a module stands."""
