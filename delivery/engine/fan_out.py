@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from delivery.queue.wakeups import Waker
     from delivery.store.catalogs import CatalogEntry
     from delivery.store.driver.caller import CallersTransaction
-    from delivery.store.driver.connection import Connection, Executor, Pool
+    from delivery.store.driver.connection import Connection, Pool, Queryable
     from delivery.store.queue import LaneKey
 
 __all__ = ["FanOutWriter", "TriggerDraft"]
@@ -148,7 +148,7 @@ class FanOutWriter:
         return written
 
     def _shared(
-        self, executor: Executor, tenant_id: str
+        self, executor: Queryable, tenant_id: str
     ) -> Callable[[_TenantCopy | None], Awaitable[_TenantCopy]]:
         async def read(outdated: _TenantCopy | None) -> _TenantCopy:
             known = self._copies.get(tenant_id)
@@ -161,7 +161,7 @@ class FanOutWriter:
 
     async def _write_all(
         self,
-        executor: Executor | CallersTransaction,
+        executor: Queryable | CallersTransaction,
         tenant_id: str,
         drafts: Sequence[TriggerDraft],
         read: Callable[[_TenantCopy | None], Awaitable[_TenantCopy]],
@@ -262,7 +262,7 @@ class FanOutWriter:
                 )
         return matched
 
-    async def _read_shared(self, executor: Executor, tenant_id: str) -> _TenantCopy:
+    async def _read_shared(self, executor: Queryable, tenant_id: str) -> _TenantCopy:
         """Read the tenant's reactions for all triggers of this process."""
         copy = self._copies[tenant_id] = await self._read(executor, tenant_id)
         self._copies.move_to_end(tenant_id)
@@ -276,7 +276,7 @@ class FanOutWriter:
         """Read the tenant's reactions as a transaction sees them, which others may not."""
         return replace(await self._read(executor, tenant_id), is_private=True)
 
-    async def _read(self, executor: Executor | CallersTransaction, tenant_id: str) -> _TenantCopy:
+    async def _read(self, executor: Queryable | CallersTransaction, tenant_id: str) -> _TenantCopy:
         catalog = await load_catalog(executor, tenant_id)
         for reaction_id, fault in catalog.faults:
             self._faults.error(f"the stored form of reaction {reaction_id} is invalid: {fault}")

@@ -31,7 +31,7 @@ class JobIntake(Protocol):
 
 
 class JobRunner(Protocol):
-    """Slot where jobs run: `delivery.engine.executor.Executor`."""
+    """Place where jobs run: `delivery.engine.executor.Executor`."""
 
     @property
     def load(self) -> int:

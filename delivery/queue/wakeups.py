@@ -19,7 +19,7 @@ from delivery.store.driver.caller import is_open
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.store.driver.connection import Connection, Executor
+    from delivery.store.driver.connection import Connection, Queryable
     from delivery.store.queue import LaneKey
 
 __all__ = ["ANY_LANE", "Wakeable", "Waker", "decode_lanes", "encode_lanes"]
@@ -99,7 +99,7 @@ class Waker:
     commit on the engine's own pool. Their errors are only logged.
     """
 
-    def __init__(self, executor: Executor, *, notifications: bool) -> None:
+    def __init__(self, executor: Queryable, *, notifications: bool) -> None:
         self.source = secrets.token_hex(4)
         """Name of this process in its notifications, so that its own listener can skip them."""
         self._executor = executor

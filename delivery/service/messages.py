@@ -12,12 +12,12 @@ from delivery.store import jobs
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["find_job", "find_trigger"]
 
 
-async def find_job(executor: Executor, value: UUID | str, tenant_id: str) -> UUID:
+async def find_job(executor: Queryable, value: UUID | str, tenant_id: str) -> UUID:
     """Return the id of a job, given its id or its `webhook-id`.
 
     Raises:
@@ -29,7 +29,7 @@ async def find_job(executor: Executor, value: UUID | str, tenant_id: str) -> UUI
     return (await _sender_of(executor, value, tenant_id)).job_id
 
 
-async def find_trigger(executor: Executor, value: UUID | str, tenant_id: str) -> UUID:
+async def find_trigger(executor: Queryable, value: UUID | str, tenant_id: str) -> UUID:
     """Return the id of a trigger, given its id or the `webhook-id` of one of its jobs.
 
     Raises:
@@ -45,7 +45,7 @@ async def find_trigger(executor: Executor, value: UUID | str, tenant_id: str) ->
     return sender.trigger_id
 
 
-async def _sender_of(executor: Executor, value: str, tenant_id: str) -> jobs.Sender:
+async def _sender_of(executor: Queryable, value: str, tenant_id: str) -> jobs.Sender:
     found = await jobs.find_sender(executor, check_message_id(value), tenant_id)
     if found is None:
         message = f"no job in tenant {tenant_id!r} sends message {value}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from delivery.message.storage.encryption import Cipher
-    from delivery.store.driver.connection import Executor, Pool
+    from delivery.store.driver.connection import Pool, Queryable
     from delivery.store.encrypted_rows import EncryptedCall
 
 __all__ = ["Reencrypted", "Secrets"]
@@ -121,8 +121,8 @@ class Secrets:
     async def _calls(
         self,
         count: _Count,
-        list_calls: Callable[[Executor, tuple[UUID, int], int], Awaitable[list[EncryptedCall]]],
-        write_calls: Callable[[Executor, Sequence[EncryptedCall]], Awaitable[int]],
+        list_calls: Callable[[Queryable, tuple[UUID, int], int], Awaitable[list[EncryptedCall]]],
+        write_calls: Callable[[Queryable, Sequence[EncryptedCall]], Awaitable[int]],
     ) -> None:
         after = (_FIRST, 0)
         while rows := await list_calls(self._pool, after, _BATCH):

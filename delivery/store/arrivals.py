@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.store.driver.caller import CallersTransaction
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["FanOut", "NewJob", "NewTrigger", "insert_direct_job", "write_fan_out"]
 
@@ -64,7 +64,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
 
 
 async def write_fan_out(
-    executor: Executor | CallersTransaction, fan_out: FanOut
+    executor: Queryable | CallersTransaction, fan_out: FanOut
 ) -> datetime | None:
     """Write triggers and jobs in one statement.
 
@@ -87,7 +87,7 @@ def _time_of(microseconds: int) -> datetime:
 
 
 async def insert_direct_job(
-    executor: Executor | CallersTransaction,
+    executor: Queryable | CallersTransaction,
     *,
     job_id: UUID,
     lane: UUID,

@@ -18,7 +18,7 @@ from delivery.store.driver.caller import CallersTransaction
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["Catalog", "CatalogEntry", "load_catalog"]
 
@@ -60,7 +60,7 @@ class _Row(NamedTuple):
     max_attempts: Any
 
 
-async def load_catalog(executor: Executor | CallersTransaction, tenant_id: str) -> Catalog:
+async def load_catalog(executor: Queryable | CallersTransaction, tenant_id: str) -> Catalog:
     """Read the tenant's enabled reactions and the version of the catalog in one snapshot."""
     if isinstance(executor, CallersTransaction):
         rows = [_Row(*row) for row in await executor.texts("load_catalog", tenant_id)]

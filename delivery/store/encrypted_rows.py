@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = [
     "EncryptedCall",
@@ -58,13 +58,13 @@ class SigningChange:
     new: str
 
 
-async def list_signing(executor: Executor, after: UUID, limit: int) -> list[StoredSigning]:
+async def list_signing(executor: Queryable, after: UUID, limit: int) -> list[StoredSigning]:
     """Return the signing secrets of the next reactions after an id, also of deleted ones."""
     rows = await executor.fetch(statement("list_signing"), after, limit)
     return [StoredSigning(row["id"], row["signing"]) for row in rows]
 
 
-async def write_signing(executor: Executor, changes: Sequence[SigningChange]) -> int:
+async def write_signing(executor: Queryable, changes: Sequence[SigningChange]) -> int:
     """Write signing secrets that have not changed since they were read; return their number."""
     return len(
         await executor.fetch(
@@ -77,20 +77,20 @@ async def write_signing(executor: Executor, changes: Sequence[SigningChange]) ->
 
 
 async def list_calls(
-    executor: Executor, after: tuple[UUID, int], limit: int
+    executor: Queryable, after: tuple[UUID, int], limit: int
 ) -> list[EncryptedCall]:
     """Return the next versions of reactions after an id and version."""
     return _calls(await executor.fetch(statement("list_stored_calls"), *after, limit))
 
 
 async def list_direct_calls(
-    executor: Executor, after: tuple[UUID, int], limit: int
+    executor: Queryable, after: tuple[UUID, int], limit: int
 ) -> list[EncryptedCall]:
     """Return the next direct jobs after an id."""
     return _calls(await executor.fetch(statement("list_stored_direct_calls"), after[0], limit))
 
 
-async def write_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
+async def write_calls(executor: Queryable, changes: Sequence[EncryptedCall]) -> int:
     """Write the stored form of versions of reactions; return their number."""
     return len(
         await executor.fetch(
@@ -103,7 +103,7 @@ async def write_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> i
     )
 
 
-async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall]) -> int:
+async def write_direct_calls(executor: Queryable, changes: Sequence[EncryptedCall]) -> int:
     """Write the stored form of direct jobs; return their number."""
     return len(
         await executor.fetch(
@@ -115,7 +115,7 @@ async def write_direct_calls(executor: Executor, changes: Sequence[EncryptedCall
     )
 
 
-async def count_keys(executor: Executor) -> dict[str, int]:
+async def count_keys(executor: Queryable) -> dict[str, int]:
     """Count the secrets of reactions by the name of their key; `""`: not encrypted."""
     rows = await executor.fetch(statement("count_encryption_keys"))
     return {row["label"]: row["secrets"] for row in rows}

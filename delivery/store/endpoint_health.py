@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["ExhaustedJob", "LockedHealth", "describe_exhausted", "lock", "reset", "write"]
 
@@ -50,7 +50,7 @@ class ExhaustedJob:
     error: str | None
 
 
-async def lock(executor: Executor, called: Mapping[UUID, int | None]) -> dict[UUID, LockedHealth]:
+async def lock(executor: Queryable, called: Mapping[UUID, int | None]) -> dict[UUID, LockedHealth]:
     """Lock reactions in the caller's transaction; deleted reactions are left out.
 
     Args:
@@ -93,7 +93,7 @@ def _health(row: asyncpg.Record) -> Health:
     )
 
 
-async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
+async def write(executor: Queryable, changed: Mapping[UUID, Health]) -> None:
     """Write the health of reactions that the caller's transaction has locked."""
     health = changed.values()
     await executor.execute(
@@ -108,13 +108,13 @@ async def write(executor: Executor, changed: Mapping[UUID, Health]) -> None:
     )
 
 
-async def reset(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
+async def reset(executor: Queryable, reaction_id: UUID, tenant_id: str) -> bool:
     """Delete the health of an endpoint; return False if there is no such reaction."""
     return bool(await executor.fetchval(statement("reset_health"), reaction_id, tenant_id))
 
 
 async def describe_exhausted(
-    executor: Executor, job_ids: Sequence[UUID], excluded_types: Sequence[str]
+    executor: Queryable, job_ids: Sequence[UUID], excluded_types: Sequence[str]
 ) -> list[ExhaustedJob]:
     """Return the content of `job.exhausted` for each job, except jobs of excluded event types."""
     rows = await executor.fetch(

@@ -12,7 +12,7 @@ from delivery.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["SEARCHED", "DriverUUID", "IdKind", "find", "reaction_names"]
 
@@ -26,7 +26,7 @@ _DIGITS: Final = 32
 
 
 async def find(
-    executor: Executor, kind: IdKind, digits: str, tenant_id: str, limit: int
+    executor: Queryable, kind: IdKind, digits: str, tenant_id: str, limit: int
 ) -> list[UUID]:
     """Return up to `limit` ids that begin or end with these hex digits, newest first."""
     rows = await executor.fetch(
@@ -42,7 +42,7 @@ async def find(
 
 
 async def reaction_names(
-    executor: Executor, reaction_ids: Iterable[UUID], tenant_id: str
+    executor: Queryable, reaction_ids: Iterable[UUID], tenant_id: str
 ) -> dict[UUID, str]:
     """Return the names of the tenant's reactions by id; deleted reactions are left out."""
     rows = await executor.fetch(statement("reaction_names"), list(reaction_ids), tenant_id)

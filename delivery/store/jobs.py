@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["Sender", "find_sender", "get", "list_of_message", "list_page", "new_direct_job"]
 
@@ -99,14 +99,14 @@ def new_direct_job(
     )
 
 
-async def get(executor: Executor, job_id: UUID, tenant_id: str) -> Job | None:
+async def get(executor: Queryable, job_id: UUID, tenant_id: str) -> Job | None:
     """Return one job of the tenant."""
     row = await executor.fetchrow(statement("get_job"), job_id, tenant_id)
     return None if row is None else _job(row)
 
 
 async def list_page(
-    executor: Executor,
+    executor: Queryable,
     *,
     tenant_id: str,
     after: UUID | None,
@@ -132,7 +132,7 @@ async def list_page(
 
 
 async def list_of_message(
-    executor: Executor,
+    executor: Queryable,
     *,
     message_id: UUID,
     tenant_id: str,
@@ -158,7 +158,7 @@ async def list_of_message(
     return [_job(row) for row in rows]
 
 
-async def find_sender(executor: Executor, message_id: UUID, tenant_id: str) -> Sender | None:
+async def find_sender(executor: Queryable, message_id: UUID, tenant_id: str) -> Sender | None:
     """Return the newest job that sends a message; None if there is none."""
     row = await executor.fetchrow(statement("find_message"), tenant_id, message_id)
     return None if row is None else Sender(**row)

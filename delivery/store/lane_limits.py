@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from uuid import UUID
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["LaneState", "advance", "find_probes", "lock", "look"]
 
@@ -32,7 +32,7 @@ class LaneState:
     now: float
 
 
-async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[LaneLimits, float]]:
+async def lock(executor: Queryable, lanes: Iterable[UUID]) -> dict[UUID, tuple[LaneLimits, float]]:
     """Lock the limits of lanes in the caller's transaction; return each with its `next_at`.
 
     Lanes without a limit, and lanes that another claim has locked, are left out.
@@ -55,7 +55,7 @@ async def lock(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[La
     }
 
 
-async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneState]:
+async def look(executor: Queryable, lanes: Iterable[UUID]) -> dict[UUID, LaneState]:
     """Return the state of lanes whose limits are locked."""
     rows = await executor.fetch(statement("read_lane_states"), list(lanes))
     return {
@@ -69,7 +69,7 @@ async def look(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, LaneStat
     }
 
 
-async def find_probes(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, tuple[int, float]]:
+async def find_probes(executor: Queryable, lanes: Iterable[UUID]) -> dict[UUID, tuple[int, float]]:
     """Return the priority and the earliest due time at which to claim a job that was tried before.
 
     Lanes without such a job are left out.
@@ -78,6 +78,6 @@ async def find_probes(executor: Executor, lanes: Iterable[UUID]) -> dict[UUID, t
     return {row["lane"]: (row["priority"], row["run_at"] - _ROUNDING) for row in rows}
 
 
-async def advance(executor: Executor, next_at: Mapping[UUID, float]) -> None:
+async def advance(executor: Queryable, next_at: Mapping[UUID, float]) -> None:
     """Store the time of the next call of rate-limited lanes."""
     await executor.execute(statement("advance_lane_limits"), list(next_at), list(next_at.values()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["UnsettledJob", "holders", "lock_dead", "lock_own", "owned_by", "remove", "unsettled"]
 
@@ -41,7 +41,7 @@ class UnsettledJob:
     endpoint: str
 
 
-async def holders(executor: Executor) -> dict[UUID, datetime | None]:
+async def holders(executor: Queryable) -> dict[UUID, datetime | None]:
     """Return the last heartbeat of each holder of leases; None: the holder never registered.
 
     Raises:
@@ -54,14 +54,14 @@ async def holders(executor: Executor) -> dict[UUID, datetime | None]:
     return {row["worker_id"]: row["seen_at"] for row in rows}
 
 
-async def owned_by(executor: Executor, worker_id: UUID) -> set[UUID]:
+async def owned_by(executor: Queryable, worker_id: UUID) -> set[UUID]:
     """Return the leases of a worker."""
     rows = await executor.fetch(statement("list_own_leases"), worker_id)
     return {row["id"] for row in rows}
 
 
 async def lock_dead(
-    executor: Executor, worker_id: UUID, seen_at: datetime | None, excluded: Sequence[UUID]
+    executor: Queryable, worker_id: UUID, seen_at: datetime | None, excluded: Sequence[UUID]
 ) -> UUID | None:
     """Lock one lease of a worker without a heartbeat since `seen_at`, in the caller's transaction.
 
@@ -72,19 +72,19 @@ async def lock_dead(
     )
 
 
-async def lock_own(executor: Executor, lease_id: UUID, worker_id: UUID) -> bool:
+async def lock_own(executor: Queryable, lease_id: UUID, worker_id: UUID) -> bool:
     """Lock a lease of this worker in the caller's transaction; return False if it is missing."""
     found = await executor.fetchval(statement("lock_lease"), lease_id, worker_id)
     return found is not None
 
 
-async def unsettled(executor: Executor, lease_id: UUID) -> list[UnsettledJob]:
+async def unsettled(executor: Queryable, lease_id: UUID) -> list[UnsettledJob]:
     """Return the unsettled jobs of a locked lease."""
     rows = await executor.fetch(statement("unsettled_jobs"), lease_id)
     return [_unsettled_job(row) for row in rows]
 
 
-async def remove(executor: Executor, lease_id: UUID) -> None:
+async def remove(executor: Queryable, lease_id: UUID) -> None:
     """Delete a lease without unsettled jobs."""
     await executor.execute(statement("delete_lease"), lease_id)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["get", "list_page"]
 
@@ -95,7 +95,7 @@ def _log(row: asyncpg.Record, max_body: int) -> DeliveryLog:
 
 
 async def get(
-    executor: Executor, log_id: UUID, tenant_id: str, *, max_body: int
+    executor: Queryable, log_id: UUID, tenant_id: str, *, max_body: int
 ) -> DeliveryLog | None:
     """Return one log of the tenant; bodies are cut to `max_body` bytes."""
     row = await executor.fetchrow(statement("get_delivery_log"), log_id, tenant_id)
@@ -103,7 +103,7 @@ async def get(
 
 
 async def list_page(
-    executor: Executor,
+    executor: Queryable,
     *,
     tenant_id: str,
     after: UUID | None,

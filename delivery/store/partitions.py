@@ -9,7 +9,7 @@ from delivery.store.driver.failures import CONNECTION_ERRORS, cause_of
 from delivery.store.statements import statement
 
 if TYPE_CHECKING:
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["MOST_DAYS_AHEAD", "days_left", "ensure_partitions", "is_missing_partition", "restore"]
 
@@ -17,14 +17,14 @@ MOST_DAYS_AHEAD: Final = 60
 """Maximum of the setting `partitions.days_ahead`."""
 
 
-async def ensure_partitions(executor: Executor, days_ahead: int) -> int:
+async def ensure_partitions(executor: Queryable, days_ahead: int) -> int:
     """Create the missing partitions up to `days_ahead` days ahead; return their number."""
     return await executor.fetchval(  # type: ignore[no-any-return]
         statement("ensure_partitions"), days_ahead
     )
 
 
-async def days_left(executor: Executor) -> int:
+async def days_left(executor: Queryable) -> int:
     """Return the number of days after today that have partitions; -1 if today's are missing.
 
     Up to `MOST_DAYS_AHEAD` days are counted.
@@ -43,7 +43,7 @@ def is_missing_partition(error: BaseException) -> bool:
     return cause_of(error).is_missing_partition
 
 
-async def restore(executor: Executor, days_ahead: int) -> None:
+async def restore(executor: Queryable, days_ahead: int) -> None:
     """Create the missing partitions after a row was refused without them.
 
     Raises:

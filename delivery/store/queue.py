@@ -16,7 +16,7 @@ from delivery.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = [
     "FIRST_LANE",
@@ -112,7 +112,7 @@ class Claim(NamedTuple):
     limited: list[UUID]
 
 
-async def find_lanes(executor: Executor, after: LaneKey, limit: int) -> list[WaitingLane]:
+async def find_lanes(executor: Queryable, after: LaneKey, limit: int) -> list[WaitingLane]:
     """Return the next lanes with waiting jobs, due or not, after a cursor."""
     rows = await executor.fetch(statement("find_lanes"), *after, limit)
     return [
@@ -121,7 +121,7 @@ async def find_lanes(executor: Executor, after: LaneKey, limit: int) -> list[Wai
 
 
 async def claim(
-    executor: Executor,
+    executor: Queryable,
     lease_id: UUID,
     worker_id: UUID,
     quotas: Sequence[tuple[LaneKey, int]],
@@ -161,13 +161,13 @@ async def claim(
     return Claim(rows, limited)
 
 
-async def notify(executor: Executor, lanes: str) -> None:
+async def notify(executor: Queryable, lanes: str) -> None:
     """Notify listening workers of lanes with new jobs; `delivery.queue.wakeups` has the format."""
     # With a literal it is one message to the server, without preparing a statement.
     await executor.execute(inlined(statement("notify_wake"), [lanes]))
 
 
-async def notification_usage(executor: Executor) -> float:
+async def notification_usage(executor: Queryable) -> float:
     """Return the usage of the notification queue, and let the server free read notifications."""
     return await executor.fetchval(  # type: ignore[no-any-return]
         statement("notification_queue_usage")

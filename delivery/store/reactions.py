@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from delivery.message.storage.encryption import Cipher
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = [
     "StoredReaction",
@@ -141,7 +141,7 @@ def _health(row: asyncpg.Record) -> ReactionHealth:
 
 
 async def insert(
-    executor: Executor,
+    executor: Queryable,
     *,
     reaction_id: UUID,
     tenant_id: str,
@@ -177,7 +177,7 @@ async def insert(
 
 
 async def update(
-    executor: Executor,
+    executor: Queryable,
     changed: Reaction,
     call: StoredCall,
     signing: str | None,
@@ -219,7 +219,7 @@ async def update(
 
 
 async def rotate(
-    executor: Executor, reaction_id: UUID, tenant_id: str, signing: str, signing_version: int
+    executor: Queryable, reaction_id: UUID, tenant_id: str, signing: str, signing_version: int
 ) -> bool:
     """Replace the signing secrets; return False if `signing_version` is no longer current."""
     return (
@@ -230,12 +230,12 @@ async def rotate(
     )
 
 
-async def delete(executor: Executor, reaction_id: UUID, tenant_id: str) -> bool:
+async def delete(executor: Queryable, reaction_id: UUID, tenant_id: str) -> bool:
     """Mark a reaction as deleted; return False if there is none."""
     return bool(await executor.fetchval(statement("delete_reaction"), reaction_id, tenant_id))
 
 
-async def disable(executor: Executor, reasons: dict[UUID, str]) -> list[UUID]:
+async def disable(executor: Queryable, reasons: dict[UUID, str]) -> list[UUID]:
     """Disable the enabled ones among these reactions, with a reason each, and return their ids."""
     rows = await executor.fetch(
         statement("disable_reactions"), list(reasons), list(reasons.values())
@@ -243,14 +243,14 @@ async def disable(executor: Executor, reasons: dict[UUID, str]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def get(executor: Executor, reaction_id: UUID, tenant_id: str) -> StoredReaction | None:
+async def get(executor: Queryable, reaction_id: UUID, tenant_id: str) -> StoredReaction | None:
     """Return one reaction of the tenant, unless it is deleted."""
     row = await executor.fetchrow(statement("get_reaction"), reaction_id, tenant_id)
     return None if row is None else _stored(row)
 
 
 async def list_page(
-    executor: Executor,
+    executor: Queryable,
     *,
     tenant_id: str,
     after: UUID | None,
@@ -265,7 +265,7 @@ async def list_page(
 
 
 async def load_versions(
-    executor: Executor, wanted: Iterable[tuple[UUID, int]]
+    executor: Queryable, wanted: Iterable[tuple[UUID, int]]
 ) -> dict[tuple[UUID, int], StoredVersion]:
     """Return the requests of versions of reactions, with the current signing secrets."""
     pairs = list(wanted)

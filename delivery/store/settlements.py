@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["Settled", "Settlement", "limit_lock_waits", "settle"]
 
@@ -79,7 +79,7 @@ class Settled(NamedTuple):
 
 
 async def settle(
-    executor: Executor,
+    executor: Queryable,
     worker_id: UUID,
     settlements: Sequence[Settlement],
     finished_leases: Sequence[UUID],
@@ -95,6 +95,6 @@ async def settle(
     return Settled(*row)
 
 
-async def limit_lock_waits(executor: Executor) -> None:
+async def limit_lock_waits(executor: Queryable) -> None:
     """Make statements of the caller's transaction fail soon if they wait for a lock."""
     await executor.execute(statement("limit_lock_waits"))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["get", "list_page", "statuses"]
 
@@ -30,7 +30,7 @@ def _trigger(row: asyncpg.Record) -> Trigger:
     )
 
 
-async def get(executor: Executor, trigger_id: UUID, tenant_id: str) -> Trigger | None:
+async def get(executor: Queryable, trigger_id: UUID, tenant_id: str) -> Trigger | None:
     """Return one trigger with the ids of its jobs."""
     row = await executor.fetchrow(
         statement("get_trigger"), trigger_id, tenant_id, *jobs_of_trigger(trigger_id)
@@ -39,7 +39,7 @@ async def get(executor: Executor, trigger_id: UUID, tenant_id: str) -> Trigger |
 
 
 async def list_page(
-    executor: Executor, *, tenant_id: str, after: UUID | None, event_type: str | None, limit: int
+    executor: Queryable, *, tenant_id: str, after: UUID | None, event_type: str | None, limit: int
 ) -> list[Trigger]:
     """Return a page of triggers, newest first, without the ids of their jobs."""
     rows = await executor.fetch(statement("list_triggers"), tenant_id, after, event_type, limit)
@@ -47,7 +47,7 @@ async def list_page(
 
 
 async def statuses(
-    executor: Executor, trigger_ids: Sequence[UUID], tenant_id: str
+    executor: Queryable, trigger_ids: Sequence[UUID], tenant_id: str
 ) -> dict[UUID, dict[JobStatus, int]]:
     """Count the jobs of each trigger by status; a trigger without jobs has no counts."""
     ranges = [jobs_of_trigger(trigger_id) for trigger_id in trigger_ids]

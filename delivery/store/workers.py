@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from delivery.clock import Clock
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
 
 __all__ = ["WorkerIdentity", "beat", "count_living", "forget_old", "remove", "synchronise"]
 
@@ -26,7 +26,7 @@ class WorkerIdentity:
     version: str
 
 
-async def beat(executor: Executor, identity: WorkerIdentity, clock: Clock) -> None:
+async def beat(executor: Queryable, identity: WorkerIdentity, clock: Clock) -> None:
     """Register the worker or renew its heartbeat, and read the database's clock."""
     sent_at = clock.steady()
     epoch = await executor.fetchval(
@@ -35,24 +35,24 @@ async def beat(executor: Executor, identity: WorkerIdentity, clock: Clock) -> No
     clock.synchronise(epoch, sent_at, clock.steady())
 
 
-async def synchronise(executor: Executor, clock: Clock) -> None:
+async def synchronise(executor: Queryable, clock: Clock) -> None:
     """Read the database's clock."""
     sent_at = clock.steady()
     epoch = await executor.fetchval(statement("database_time"))
     clock.synchronise(epoch, sent_at, clock.steady())
 
 
-async def remove(executor: Executor, worker_id: UUID) -> None:
+async def remove(executor: Queryable, worker_id: UUID) -> None:
     """Delete a stopped worker, unless it holds a lease, which must be reaped first."""
     await executor.execute(statement("delete_worker"), worker_id)
 
 
-async def forget_old(executor: Executor) -> None:
+async def forget_old(executor: Queryable) -> None:
     """Delete workers without a heartbeat for a day and without leases."""
     await executor.execute(statement("delete_old_workers"))
 
 
-async def count_living(executor: Executor, dead_after: float) -> int:
+async def count_living(executor: Queryable, dead_after: float) -> int:
     """Count the workers with a heartbeat within this many seconds."""
     count: int = await executor.fetchval(statement("count_living_workers"), dead_after)
     return count

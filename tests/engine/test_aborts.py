@@ -53,7 +53,7 @@ async def test_an_aborted_call_is_cut_off_and_its_job_runs_again(
         assert await engine._pool.fetchval(uncounted, hanging) == 1
 
 
-async def test_the_task_of_an_aborted_job_goes_on_with_the_next_job(
+async def test_the_task_of_an_aborted_job_continues_with_the_next_job(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/hang", Hang())

@@ -68,7 +68,7 @@ def another_database_url(database_server: DatabaseServer) -> Iterator[str]:
 
 @asynccontextmanager
 async def session(url: str, kind: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection of a caller that is set up in one of several ways."""
+    """Connect as a caller, with a session that is set up in one of several ways."""
     record_class = Shouting if kind == "record class" else asyncpg.Record
     cache = 0 if kind == "no cache" else 100
     connection = await asyncpg.connect(
@@ -317,7 +317,7 @@ async def test_an_error_on_a_callers_connection_does_not_show_the_payload(
         with pytest.raises(ValueRefused) as raised:
             async with connection.transaction():
                 await engine.trigger("x", {"password": secret}, connection=connection)
-        # A payload is shown as hexadecimal digits in the server's details.
+        # A payload appears as hexadecimal digits in the server's details.
         shown = "".join(traceback.format_exception(raised.value))
         assert secret not in shown
         assert secret.encode().hex() not in shown

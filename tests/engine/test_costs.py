@@ -1,4 +1,4 @@
-"""How many statements and rows a delivery costs, so that a slow-down shows without a clock."""
+"""Numbers of statements and rows per delivery, which reveal a slow-down without a clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def statements_of(engine: Engine) -> list[str]:
-    """What is executed from now on, on any connection of the engine's pool, housekeeping apart."""
+    """Return a list of the later statements of the engine's pool, without maintenance."""
     executed: list[str] = []
 
     def note(query: asyncpg.connection.LoggedQuery) -> None:
@@ -57,7 +57,7 @@ async def test_a_trigger_is_one_statement_however_many_jobs_it_makes(
         trigger = await engine.trigger("x", 1)
         assert len(trigger.jobs) == 100
         await anyio.lowlevel.checkpoint()  # The driver logs in the next turn of the event loop.
-        # Notifications are statements of their own, at most one in 20 ms.
+        # Notifications are separate statements, at most one in 20 ms.
         assert len([text for text in executed if "delivery." in text]) == 1
 
 
@@ -129,7 +129,7 @@ async def test_a_delivery_writes_no_row_that_it_need_not(
         )
         async with engine.workers():
             await wait_for_all(engine, [job for each in triggers for job in each.jobs])
-    # The engine's connections are closed now, and with that have told what they wrote.
+    # The connections of the engine are closed, so they have reported their writes.
     rows = await written(database_url)
     in_place = rows.pop(("jobs", "updated in place"))
     assert in_place >= JOBS * 0.97, "no index is touched where a page has room for the new version"
@@ -149,7 +149,7 @@ async def test_a_delivery_writes_no_row_that_it_need_not(
 
 
 async def written(url: str) -> Counter[tuple[str, str]]:
-    """Rows written so far by table, partitions together, as the server counts them."""
+    """Return the number of rows written so far by table, as the server counts them."""
     connection = await asyncpg.connect(url)
     try:
         rows: list[Any] = await connection.fetch(

@@ -1,4 +1,4 @@
-"""From a trigger to a recorded webhook: what arrives, what is logged, what comes back."""
+"""Delivery from the trigger to the log: requests, log rows, and the states of jobs."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def test_a_job_that_used_up_its_attempts_is_dead(
             assert len(await all_logs(engine, job_id=job.id)) == 4
 
 
-async def test_an_answer_of_410_disables_the_reaction_and_skips_what_waits(
+async def test_a_response_of_410_disables_the_reaction_and_skips_waiting_jobs(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/gone", Respond(410))
@@ -233,7 +233,7 @@ async def test_a_direct_job_needs_no_reaction(database_url: str, receiver: Recei
         assert log.method == "PUT"
 
 
-async def test_jobs_keep_the_version_of_the_reaction_they_were_made_with(
+async def test_jobs_run_with_the_version_of_the_reaction_they_were_created_with(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url) as engine:
@@ -328,7 +328,7 @@ async def test_a_call_cut_off_by_a_stop_goes_back_with_its_attempt_and_is_logged
         assert attempts == [1, 2, 3, 4, 5]
 
 
-async def test_a_worker_that_stops_at_once_leaves_nothing_claimed(
+async def test_a_worker_that_stops_immediately_leaves_no_lease(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/hang", Hang())

@@ -41,7 +41,7 @@ async def kill_server(directory: Path) -> None:
 
 
 async def once_back(call: Callable[[], Awaitable[Result]]) -> Result:
-    """`call`'s result, asked again for as long as the server cannot be reached."""
+    """Return the result of `call`, repeated while the server cannot be reached."""
     with anyio.fail_after(60):
         while True:
             try:

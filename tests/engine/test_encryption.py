@@ -1,4 +1,4 @@
-"""What is secret stands nowhere in the database in clear, and is shown only when asked for."""
+"""Secrets are encrypted in the database, and revealed only on request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tls() -> TlsOptions:
 
 
 def secret_call(url: str) -> dict[str, Any]:
-    """A call with something secret wherever there can be."""
+    """Return a call with a secret in each possible place."""
     return {
         "url": f"{url}?access_token={PLANTED}&page=1",
         "headers": {"Authorization": f"Bearer {PLANTED}", "X-Plain": "shown"},
@@ -55,7 +55,7 @@ def secret_call(url: str) -> dict[str, Any]:
 
 
 async def dump(url: str) -> str:
-    """Every column of every table, as text; of bytes, what they say."""
+    """Read every column of every table as text, with decoded bytes."""
     connection = await asyncpg.connect(url)
     try:
         columns = await connection.fetch(
@@ -74,7 +74,7 @@ async def dump(url: str) -> str:
 
 
 async def make_due(url: str) -> None:
-    """Let what waits for a later time be due."""
+    """Make all waiting jobs due."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
@@ -118,7 +118,7 @@ async def test_the_whole_database_shows_nothing_that_is_secret(
     assert_clean(text, rotated.secret, tls.client_key.splitlines()[1])
 
 
-async def test_what_is_shown_of_a_reaction_holds_no_secret_unless_asked_for(
+async def test_a_reaction_contains_secrets_only_with_reveal(
     database_url: str, tls: TlsOptions
 ) -> None:
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
@@ -139,10 +139,10 @@ async def test_what_is_shown_of_a_reaction_holds_no_secret_unless_asked_for(
         assert SECRET not in repr(revealed)
 
 
-async def test_an_update_stores_no_mark_over_what_it_stands_for(
+async def test_an_update_does_not_overwrite_a_secret_with_its_mask(
     database_url: str, tls: TlsOptions
 ) -> None:
-    """Whether other things are changed, or what was shown is given back."""
+    """Change other fields, or pass the redacted values back."""
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         made = await engine.reactions.create(name="r", tls=tls, **secret_call(URL))
         before = (await engine.reactions.get(made.id, reveal=True)).params
@@ -176,7 +176,7 @@ async def test_an_update_stores_no_mark_over_what_it_stands_for(
 async def test_jobs_whose_key_is_missing_wait_and_say_so_until_it_is_there(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What needs no key is delivered beside them."""
+    """Jobs that need no key are delivered meanwhile."""
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         await engine.reactions.create(name="encrypted", url=receiver.url("/s"), secret=SECRET)
         await engine.reactions.create(
@@ -255,7 +255,7 @@ async def test_without_the_key_a_reaction_can_be_seen_and_changed_but_not_reveal
         assert (found.params.tls, found.params.timeout) == (tls, 3)
 
 
-async def test_what_is_lost_with_its_key_can_be_given_anew(database_url: str) -> None:
+async def test_secrets_lost_with_their_key_can_be_replaced(database_url: str) -> None:
     async with engine_on(database_url, secrets={"keys": [KEY]}) as engine:
         made = await engine.reactions.create(name="r", url=URL, headers={"Cookie": PLANTED})
     async with engine_on(database_url, secrets={"keys": [OTHER_KEY]}) as engine:
@@ -267,7 +267,7 @@ async def test_what_is_lost_with_its_key_can_be_given_anew(database_url: str) ->
 async def test_without_any_key_secrets_are_stored_as_they_are_with_one_warning(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is stored so can be read and encrypted later."""
+    """Plain values can be read, and encrypted later."""
 
     def warnings() -> list[str]:
         return [
@@ -301,7 +301,7 @@ async def test_without_any_key_secrets_are_stored_as_they_are_with_one_warning(
 async def test_everything_stored_can_be_encrypted_with_another_key(
     database_url: str, receiver: Receiver
 ) -> None:
-    """First what was stored without a key, then what was encrypted with an old one."""
+    """Plain values first, then values encrypted with an old key."""
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidSetting, match="generate-key"):
             await engine.secrets.reencrypt()
@@ -335,7 +335,7 @@ async def test_everything_stored_can_be_encrypted_with_another_key(
         assert (done.changed, done.unreadable) == (0, 4)
 
 
-async def test_what_was_stored_in_clear_beside_the_credentials_is_encrypted_too(
+async def test_plain_values_next_to_the_credentials_are_encrypted_too(
     database_url: str,
 ) -> None:
     """As versions before this one did."""
@@ -358,7 +358,7 @@ async def test_what_was_stored_in_clear_beside_the_credentials_is_encrypted_too(
     assert_clean(await dump(database_url))
 
 
-async def test_plain_values_beside_values_encrypted_with_the_same_key_are_encrypted_too(
+async def test_plain_values_among_encrypted_values_are_encrypted_too(
     database_url: str,
 ) -> None:
     """Earlier versions did not look into texts within texts."""

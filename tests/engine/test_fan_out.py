@@ -1,4 +1,4 @@
-"""Which reactions a trigger reaches, and that it is written whole or not at all."""
+"""Matching of triggers with reactions, and their atomic write."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_a_condition_that_takes_too_much_work_does_not_match_and_is_logged
         assert "more than 100,000 steps" in warnings[0]
 
 
-async def test_a_trigger_that_matches_nothing_is_kept(database_url: str) -> None:
+async def test_a_trigger_without_a_match_is_stored(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         trigger = await engine.trigger("nobody.cares", {"a": 1})
         assert trigger.jobs == ()
@@ -194,7 +194,7 @@ async def test_priority_delay_and_deadline_of_a_trigger_reach_its_jobs(
     [
         ({"delay": -1}, "must not be negative"),
         ({"delay": 1, "run_at": datetime(2099, 1, 1, tzinfo=UTC)}, "not both"),
-        ({"run_at": datetime(2099, 1, 1)}, "no time zone"),  # noqa: DTZ001 - what is refused
+        ({"run_at": datetime(2099, 1, 1)}, "no time zone"),  # noqa: DTZ001 - refused by the engine
         ({"delay": float("inf")}, "must be a number of seconds"),
         ({"deadline": datetime(2001, 1, 1, tzinfo=UTC)}, "not in the future"),
         ({"priority": -1}, "priority is -1"),
@@ -214,7 +214,7 @@ async def test_a_trigger_with_a_bad_argument_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("event_type", ["", "a b", "order.*", "*", "a\n", "x" * 201])
-async def test_an_event_type_that_is_none_is_refused(database_url: str, event_type: str) -> None:
+async def test_an_invalid_event_type_is_refused(database_url: str, event_type: str) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput):
             await engine.trigger(event_type, 1)
@@ -234,7 +234,7 @@ async def test_ids_of_others_are_not_found(database_url: str) -> None:
                 await read
 
 
-async def test_what_is_no_trigger_request_is_refused_by_name(database_url: str) -> None:
+async def test_a_wrong_trigger_request_is_refused_with_its_type(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput, match="TriggerRequest"):
             await engine.trigger_many([("x", {"n": 1})])  # type: ignore[list-item]

@@ -251,7 +251,7 @@ async def test_jobs_of_unreadable_reactions_are_left_alone(database_url: str) ->
         assert receiver.count() == 1
 
 
-async def test_a_lease_that_cannot_be_reaped_holds_up_no_others(
+async def test_a_lease_that_cannot_be_reaped_does_not_block_others(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(database_url) as bench:

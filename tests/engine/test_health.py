@@ -1,4 +1,4 @@
-"""What becomes of a reaction whose endpoint struggles: pauses, the circuit, the end of it."""
+"""Health of endpoints: pauses, circuit breaker, disabling."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_an_open_circuit_stops_all_workers_and_uses_up_no_attempts(
         assert datetime.fromisoformat(failing["failing_since"]).tzinfo is not None
         assert failing["failures"] >= 3
         assert called <= 100, "each job was tried a few times, not a hundred"
-        # What one worker has learnt holds for a new one, and is still there after a restart.
+        # The health is shared with new workers, and survives a restart.
         more = await trigger_all(second, 5)
         await second.reactions.create(name="ok", event_types=["y"], url=receiver.url("/y"))
         async with second.workers():
@@ -154,7 +154,7 @@ async def test_a_half_open_circuit_lets_one_call_at_a_time_try_and_closes_when_o
         assert all(later - one > 0.05 for one, later in pairwise(probes)), "never two at a time"
 
 
-async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reaction(
+async def test_an_endpoint_that_asks_for_less_pauses_the_whole_reaction(
     database_url: str, receiver: Receiver
 ) -> None:
     busy = Respond(429, (("Retry-After", "1"),))
@@ -166,13 +166,13 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_by_the_whole_reactio
             await wait_for_all(engine, jobs, timeout=60)
             await until_well(engine, reaction)
         calls = [each.received_at for each in receiver.received]
-        # The first window of calls was under way when the first answer came.
+        # The first window of calls was under way when the first response came.
         pause = max(later - one for one, later in pairwise(calls))
         assert pause > 0.8
         assert len([each for each in calls if each - calls[0] < 0.8]) <= 20
 
 
-async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
+async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_announced(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/x", Respond(500))
@@ -200,7 +200,7 @@ async def test_a_reaction_whose_calls_fail_for_long_is_disabled_and_told_of(
         assert job.status is JobStatus.SUCCEEDED
 
 
-async def test_a_reaction_whose_endpoint_is_gone_is_told_of(
+async def test_a_reaction_whose_endpoint_is_gone_is_announced(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/x", Respond(410))
@@ -214,7 +214,7 @@ async def test_a_reaction_whose_endpoint_is_gone_is_told_of(
         assert "410" in event["reason"]
 
 
-async def test_a_job_that_used_up_its_attempts_is_told_of_once_and_only_to_who_asks_by_name(
+async def test_an_exhausted_job_is_announced_once_and_only_to_subscribers_by_name(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/x", Respond(500))
@@ -240,11 +240,11 @@ async def test_a_job_that_used_up_its_attempts_is_told_of_once_and_only_to_who_a
         assert told_of["status_code"] == 500
         assert len(about.jobs) == 1
         assert receiver.count("/all") == 1, "the reaction for * got what happened, not the news"
-        # The job that was to tell of it has used up its attempts too, of which nothing is told.
+        # The job of the announcement is exhausted too, which is not announced.
         assert len((await engine.triggers.list(type="job.exhausted")).items) == 1
 
 
-async def test_a_reset_lets_calls_go_on(database_url: str, receiver: Receiver) -> None:
+async def test_a_reset_lets_calls_continue(database_url: str, receiver: Receiver) -> None:
     receiver.endpoint("/x", Respond(500))
     async with engine_on(database_url, health=OPENS) as engine:
         reaction = await struggling(engine, receiver, concurrency=5)
@@ -347,7 +347,7 @@ async def test_jobs_of_a_live_reaction_run_with_it_as_it_is_then(
 
 
 @pytest.mark.parametrize("told", ["reaction.failing", "reaction.disabled", "job.exhausted"])
-async def test_nobody_else_tells_what_the_engine_tells(database_url: str, told: str) -> None:
+async def test_event_types_of_the_engine_are_reserved(database_url: str, told: str) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput, match="reserved for the engine"):
             await engine.trigger(told, {})

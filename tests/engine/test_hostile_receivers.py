@@ -1,4 +1,4 @@
-"""What hostile receivers do to the engine: a log row each, and nothing to anybody else."""
+"""Hostile receivers get one log row each, and do not affect others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEGABYTE: Final = 1_000_000
 async def hostile_engine(
     database_url: str, names: Iterable[str]
 ) -> AsyncIterator[tuple[Engine, dict[str, RawServer], Receiver]]:
-    """An engine with a reaction to `bad` for each of these servers, and one to `good`."""
+    """Open an engine with a reaction to `bad` for each of these servers, and one to `good`."""
     async with (
         serving_hostile(names) as servers,
         Receiver(default=Respond()) as healthy,
@@ -57,13 +57,13 @@ async def hostile_engine(
 
 
 def told(log: DeliveryLog) -> tuple[object, ...]:
-    """What a log row says of how it went."""
+    """Return the outcome in a log row."""
     truncated = log.response is not None and log.response.truncated
     return log.outcome, log.failure_kind, log.status_code, truncated
 
 
 def expected(name: str) -> tuple[object, ...]:
-    """What it should say of this server."""
+    """Return the expected outcome for this server."""
     hostile = HOSTILE[name]
     is_success = hostile.failure_kind is None and hostile.status_code == 200
     outcome = Outcome.SUCCEEDED if is_success else Outcome.FAILED
@@ -71,7 +71,7 @@ def expected(name: str) -> tuple[object, ...]:
     return outcome, kind, hostile.status_code, hostile.truncated
 
 
-async def test_each_hostile_receiver_gets_one_honest_log_row_and_nobody_else_feels_it(
+async def test_each_hostile_receiver_gets_one_honest_log_row_and_does_not_affect_others(
     database_url: str,
 ) -> None:
     async with hostile_engine(database_url, HOSTILE) as (engine, servers, healthy):
@@ -139,7 +139,7 @@ async def test_hundreds_of_megabytes_pushed_at_the_engine_do_not_grow_it(
         assert healthy.count("/healthy") == 3 + 5 * (rounds - 1)
 
 
-async def test_an_answer_in_odd_bytes_is_stored_as_it_came(database_url: str) -> None:
+async def test_a_response_in_odd_bytes_is_stored_unchanged(database_url: str) -> None:
     odd = b"HTTP/1.1 299 O\x00K\r\nX: a\x00b\xff\r\nY: c\r\n d\r\nContent-Length: 2\r\n\r\n\x00\xff"
     async with serving(answering(odd)) as server, engine_on(database_url) as engine:
         await engine.reactions.create(name="odd", url=server.url, retry=ONCE)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def one_of_each(engine: Engine, receiver: Receiver) -> dict[str, UUID]:
-    """An id of each kind."""
+    """Create an id of each kind."""
     reaction = await engine.reactions.create(name="r", url=receiver.endpoint("/"))
     trigger = await engine.trigger("a", {})
     async with engine.workers():
@@ -54,7 +54,7 @@ async def test_a_part_of_several_ids_is_refused_with_the_candidates(database_url
 
 
 @pytest.mark.parametrize("text", ["", "abc", "zzzz", "019-", 5, None, "a" * 33, "%%%%"])
-async def test_a_text_that_is_no_part_of_an_id_is_refused(database_url: str, text: Any) -> None:
+async def test_a_string_that_is_not_part_of_an_id_is_refused(database_url: str, text: Any) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput, match="at least 4 digits of its beginning or end"):
             await engine.ids.find("job", text)

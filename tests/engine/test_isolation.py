@@ -1,4 +1,4 @@
-"""What one endpoint does, or one tenant waits for, is not felt by others."""
+"""Isolation: one endpoint or tenant does not affect others."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def working(engine: Engine) -> AsyncIterator[Worker]:
-    """Workers that do not wait at the end for what hangs."""
+    """Run a worker that does not wait for hanging calls at its end."""
     async with engine.workers() as worker:
         yield worker
         worker.stop_at_once()
 
 
-async def test_a_thousand_jobs_for_endpoints_that_hang_delay_nobody(
+async def test_a_thousand_jobs_for_hanging_endpoints_do_not_delay_others(
     database_url: str, receiver: Receiver
 ) -> None:
     settings = {"concurrency": 40, "batch_size": 20, "shutdown_timeout": 0}
@@ -110,7 +110,7 @@ async def test_an_endpoint_that_refuses_is_tried_one_call_at_a_time_at_growing_p
             assert 4 <= len(refused) < 100, "the rest waits, and has used up no attempt"
 
 
-async def test_a_reaction_comes_back_to_speed_when_its_endpoint_does(
+async def test_a_reaction_returns_to_full_speed_when_its_endpoint_recovers(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/r", Drop())
@@ -128,7 +128,7 @@ async def test_a_reaction_comes_back_to_speed_when_its_endpoint_does(
             await wait_for_all(engine, jobs)
 
 
-async def test_a_job_of_a_quiet_tenant_starts_at_once_beside_a_busy_ones_backlog(
+async def test_a_job_of_a_quiet_tenant_starts_immediately_despite_a_busy_ones_backlog(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url) as engine:
@@ -152,7 +152,7 @@ async def test_a_job_of_a_quiet_tenant_starts_at_once_beside_a_busy_ones_backlog
             await engine.jobs.wait(trigger.jobs[0], tenant_id="quiet", timeout=60)
 
 
-async def test_an_address_that_swallows_packets_delays_nobody(
+async def test_an_address_that_swallows_packets_does_not_delay_others(
     database_url: str, receiver: Receiver
 ) -> None:
     with unanswering_port() as port:
@@ -188,7 +188,7 @@ async def test_a_job_committed_long_after_its_time_is_found_without_notification
             await wait_for_all(engine, late.jobs)
 
 
-async def test_a_job_with_a_time_in_the_past_is_found_behind_newer_ones(
+async def test_a_job_with_a_time_in_the_past_is_found_after_newer_ones(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url, notifications=False) as engine:

@@ -38,12 +38,12 @@ async def slots(engine: Engine) -> Any:
 
 
 def most_within(arrivals: Sequence[float], seconds: float) -> int:
-    """The largest number of arrivals within any span of so many seconds."""
+    """Return the largest number of arrivals within any span of this length in seconds."""
     ordered = sorted(arrivals)
     return max(sum(first <= each < first + seconds for each in ordered) for first in ordered)
 
 
-async def test_concurrency_is_kept_by_two_workers_together(
+async def test_two_workers_together_observe_concurrency(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/slow", Respond(delay=0.05))
@@ -79,7 +79,7 @@ async def test_a_reaction_may_have_more_concurrency_than_the_default(
         assert receiver.count("/hang") == 30
 
 
-async def test_a_rate_is_kept_by_two_workers_together_and_uses_up_no_attempt(
+async def test_two_workers_together_observe_a_rate_without_using_up_attempts(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url) as first, engine_on(database_url) as second:
@@ -110,9 +110,7 @@ async def test_a_rate_limit_leaves_other_reactions_alone(
         assert receiver.count("/limited") == 1
 
 
-async def test_a_limit_that_is_taken_away_is_gone_at_once(
-    database_url: str, receiver: Receiver
-) -> None:
+async def test_a_removed_limit_ends_immediately(database_url: str, receiver: Receiver) -> None:
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(
             name="r", url=receiver.url("/r"), rate_limit={"limit": 1, "period": 3600}
@@ -125,7 +123,7 @@ async def test_a_limit_that_is_taken_away_is_gone_at_once(
             await wait_for_all(engine, jobs)
 
 
-async def test_a_rate_that_is_raised_holds_at_once(database_url: str, receiver: Receiver) -> None:
+async def test_a_raised_rate_applies_immediately(database_url: str, receiver: Receiver) -> None:
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(name="r", url=receiver.url("/r"), rate_limit="1/h")
         jobs = await trigger_all(engine, 3)
@@ -151,7 +149,7 @@ async def test_an_ordered_reaction_delivers_one_at_a_time_in_order_by_any_worker
 
 
 @pytest.mark.parametrize("notifications", [True, False])
-async def test_a_failing_job_of_an_ordered_reaction_holds_up_those_behind_it(
+async def test_a_failing_job_of_an_ordered_reaction_blocks_later_jobs(
     database_url: str, receiver: Receiver, *, notifications: bool
 ) -> None:
     receiver.endpoint("/ordered", FailFirst(2))
@@ -167,7 +165,7 @@ async def test_a_failing_job_of_an_ordered_reaction_holds_up_those_behind_it(
         assert [job.attempt for job in done] == [3] * 5
 
 
-async def test_an_ordered_reaction_goes_on_when_a_job_has_failed_for_good(
+async def test_an_ordered_reaction_continues_when_a_job_has_failed_for_good(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/ordered", Respond(400))

@@ -1,4 +1,4 @@
-"""What the log keeps of an exchange, and how it is read."""
+"""Contents of the delivery log, and reading it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_long_bodies_are_cut_and_their_size_is_kept(database_url: str) -> None:
+async def test_long_bodies_are_cut_and_their_size_is_stored(database_url: str) -> None:
     answer = Respond(body=b"r" * 40_000)
     async with (
         Receiver(default=answer) as receiver,
@@ -43,7 +43,7 @@ async def test_long_bodies_are_cut_and_their_size_is_kept(database_url: str) -> 
         assert {len(request.body) for request in receiver.received} == sizes, "sent whole"
 
 
-async def test_binary_bodies_with_nul_bytes_are_kept_as_they_are(database_url: str) -> None:
+async def test_binary_bodies_with_nul_bytes_are_stored_unchanged(database_url: str) -> None:
     binary = bytes(range(256))
     async with (
         Receiver(default=Respond(body=binary)) as receiver,
@@ -59,7 +59,7 @@ async def test_binary_bodies_with_nul_bytes_are_kept_as_they_are(database_url: s
         assert not log.response.truncated
 
 
-async def test_of_long_heads_as_much_is_stored_as_is_set_and_a_note(database_url: str) -> None:
+async def test_long_heads_are_cut_at_the_limit_with_a_note(database_url: str) -> None:
     long = tuple((f"X-{number}", "y" * 1_000) for number in range(50))
     async with (
         Receiver(default=Respond(headers=long)) as receiver,
@@ -121,7 +121,7 @@ async def test_secrets_in_headers_and_query_are_not_stored(database_url: str) ->
         assert "visible" in repr(rows)
 
 
-async def test_logs_are_picked_by_what_is_asked_for_and_paged_in_order(
+async def test_logs_are_selected_by_filters_and_paged_in_order(
     database_url: str,
 ) -> None:
     async with Receiver(default=Respond()) as receiver, engine_on(database_url) as engine:
@@ -181,7 +181,7 @@ async def test_following_gives_every_new_row_once(database_url: str) -> None:
         assert len(seen) == len(set(seen))
 
 
-async def test_running_jobs_are_shown_as_running_and_never_more_than_a_worker_may_hold(
+async def test_running_jobs_have_the_status_running_and_are_bounded(
     database_url: str,
 ) -> None:
     settings = {"concurrency": 3, "batch_size": 4, "shutdown_timeout": 0}
@@ -206,7 +206,7 @@ async def test_running_jobs_are_shown_as_running_and_never_more_than_a_worker_ma
         assert not (await engine.jobs.list(status=JobStatus.RUNNING)).items
 
 
-async def test_a_filter_that_there_is_not_is_refused(database_url: str) -> None:
+async def test_an_unknown_filter_is_refused(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidInput, match="unknown filter 'job'; did you mean job_id"):
             await engine.logs.list(job="x")  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""No retry starts later than max_elapsed, whatever the job waited for."""
+"""No retry starts later than `max_elapsed`, for any reason of the delay."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUID:
-    """A job after a failed first attempt, with no worker running any more."""
+    """Create a job and let its first attempt fail; no worker runs after that."""
     receiver.endpoint("/x", Respond(503, body=b"busy"))
     await engine.reactions.create(
         name="r", event_types=["x"], url=receiver.url("/x"), retry={**RETRY, "base": 60}
@@ -55,7 +55,7 @@ async def failed_once(engine: Engine, receiver: Receiver, **trigger: Any) -> UUI
 
 
 async def _age(engine: Engine, job_id: UUID, seconds: float) -> None:
-    """Let the job be that much older, and due now."""
+    """Make the job older, and due now."""
     for column in ("created_at", "due_at"):
         await engine._pool.execute(
             f"UPDATE delivery.jobs SET {column} = {column} - $2::interval WHERE id = $1",
@@ -123,7 +123,7 @@ async def test_a_delay_on_purpose_does_not_count(database_url: str, receiver: Re
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
-async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
+async def test_a_retry_that_is_handed_back_retains_its_last_failure(
     database_url: str, receiver: Receiver
 ) -> None:
     places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2, "shutdown_timeout": 0}
@@ -155,7 +155,7 @@ async def test_a_retry_that_is_handed_back_keeps_its_last_failure(
 async def test_a_job_that_waits_in_the_worker_is_judged_again_right_before_its_call(
     database_url: str, receiver: Receiver
 ) -> None:
-    """The clock goes on while the only place for a call is taken by another job."""
+    """The clock advances while another job occupies the only place for a call."""
     places = {"concurrency": 1, "slow_concurrency": 0, "batch_size": 2}
     # No heartbeat sets the clock right again.
     places |= {"heartbeat_interval": 60, "dead_after": 300}

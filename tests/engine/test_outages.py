@@ -90,7 +90,7 @@ VERBS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
     "secrets.reencrypt": lambda engine: engine.secrets.reencrypt(),
 }
 WAITING = {"run", "jobs.wait", "triggers.wait", "logs.follow"}
-"""They go on over an outage; see below."""
+"""Verbs that continue over an outage; see below."""
 
 
 def test_no_verb_is_left_out(anyio_backend: object) -> None:
@@ -126,7 +126,7 @@ def _class_of(name: str) -> type:
 
 
 async def refused_by(engine: Engine, verb: str) -> DatabaseError | None:
-    """The error that a verb raises; None if it can be done, or there is nothing to do it to."""
+    """Return the error of a verb; None if it succeeds, or has no object."""
     found: DatabaseError | None = None
     try:
         async with asyncio.timeout(60):
@@ -218,7 +218,7 @@ async def test_errors_on_the_callers_connection_are_ours_too(database_url: str) 
             await connection.close()
 
 
-async def test_waits_and_followers_go_on_over_a_restart(private_server: PrivateServer) -> None:
+async def test_waits_and_followers_continue_over_a_restart(private_server: PrivateServer) -> None:
     await _migrated(private_server.url)
     async with (
         Receiver(default=Respond()) as receiver,
@@ -253,7 +253,7 @@ async def test_waits_and_followers_go_on_over_a_restart(private_server: PrivateS
         assert followed == [Outcome.SUCCEEDED]
 
 
-async def test_waiting_for_a_trigger_ends_at_once_when_the_schema_is_gone(
+async def test_waiting_for_a_trigger_ends_immediately_when_the_schema_is_gone(
     database_url: str,
 ) -> None:
     async with engine_on(database_url) as engine:

@@ -43,7 +43,7 @@ async def reaction_of(
 
 
 async def assert_delivers(engine: Engine, tenant_id: str) -> None:
-    """One more trigger of the tenant is delivered."""
+    """Assert that another trigger of the tenant is delivered."""
     trigger = await engine.trigger("x", {"n": 1}, tenant_id=tenant_id)
     job = await engine.jobs.wait(trigger.jobs[0], timeout=60, tenant_id=tenant_id)
     assert job.status is JobStatus.SUCCEEDED
@@ -241,7 +241,7 @@ async def test_jobs_that_are_stored_in_any_way_stop_no_others(
 
 
 async def _failing_for(engine: Engine, table: str, event: str, condition: str) -> None:
-    """Let the database refuse certain rows of a table."""
+    """Make the database refuse certain rows of a table."""
     await engine._pool.execute(
         "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION 'this row is damaged' USING ERRCODE = 'data_corrupted'; END$$"
@@ -275,7 +275,7 @@ async def test_a_lane_that_cannot_be_claimed_from_is_set_aside(
         assert "this row is damaged" in errors[0]
 
 
-async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counted(
+async def test_a_health_that_cannot_be_written_does_not_block_others(
     database_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.endpoint("/fails", Respond(500))
@@ -298,7 +298,7 @@ async def test_a_health_that_cannot_be_written_keeps_no_others_from_being_counte
         assert len(errors) == 1
 
 
-async def test_nul_in_the_calls_of_one_tenant_keeps_no_health_from_being_counted(
+async def test_nul_in_the_calls_of_one_tenant_does_not_block_the_health_of_others(
     database_url: str, receiver: Receiver
 ) -> None:
     receiver.endpoint("/fails", Respond(500))

@@ -1,4 +1,4 @@
-"""Reactions: what is accepted, what is refused and why, and how they change."""
+"""Reactions: accepted and refused options, and changes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ URL = "https://example.test/hook"
         ({"priority": 40_000}, InvalidInput, "priority"),
     ],
 )
-async def test_what_cannot_be_used_is_refused_with_a_reason(
+async def test_invalid_reactions_are_refused_with_a_reason(
     database_url: str, options: dict[str, Any], kind: type[Exception], problem: str
 ) -> None:
     async with engine_on(database_url, http={"allowed_networks": []}) as engine:
@@ -109,7 +109,7 @@ async def test_null_in_a_retry_policy_means_the_default_and_never_unlimited(
         assert made.params.retry.base == 2
 
 
-async def test_an_update_changes_what_is_given_and_leaves_the_rest(database_url: str) -> None:
+async def test_an_update_changes_only_the_given_fields(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         made = await engine.reactions.create(
             name="r", url=URL, secret=SECRET, headers={"X-One": "1"}, concurrency=4
@@ -161,7 +161,7 @@ async def test_pages_follow_one_another_without_gaps(database_url: str) -> None:
                 await engine.reactions.list(cursor=junk)
 
 
-async def test_an_option_that_there_is_not_is_refused_by_name(database_url: str) -> None:
+async def test_an_unknown_option_is_refused_by_name(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         with pytest.raises(InvalidReaction, match="'rate_limt'; did you mean rate_limit"):
             await engine.reactions.create(name="r", url=URL, rate_limt="5/s")  # type: ignore[call-arg]

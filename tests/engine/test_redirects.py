@@ -48,7 +48,7 @@ async def delivered(
 
 
 @pytest.mark.parametrize("transport", ["native", "httpx"])
-async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
+async def test_a_redirect_is_one_attempt_with_one_row_for_both_responses(
     database_url: str, transport: str
 ) -> None:
     async with Receiver(default=Respond(200, body=b"thanks")) as target, Receiver() as moved:
@@ -65,7 +65,7 @@ async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
     assert Webhook(SECRET).verify(received.body, dict(received.headers)) == {"total": 12}
     names = {name.lower() for name, _ in received.headers}
     assert "x-plain" in names
-    # A header that looks secret, and one in which that secret stands.
+    # A header that looks secret, and one that repeats that secret.
     assert not names & {"x-api-key", "x-note"}
     assert (log.status_code, log.attempt, log.error) == (200, 1, None)
     assert log.endpoint == moved.url("/old")
@@ -75,7 +75,7 @@ async def test_a_redirect_is_one_attempt_with_one_row_that_shows_both_answers(
     assert "location" not in {name.lower() for name, _ in log.response.headers}
 
 
-async def test_without_the_option_a_redirect_is_a_failure_as_it_stands(database_url: str) -> None:
+async def test_without_the_option_a_redirect_is_a_failure(database_url: str) -> None:
     async with Receiver() as target, Receiver() as moved:
         moved.endpoint("/old", Respond(302, headers=(("Location", target.url("/new")),)))
         job, (log,) = await delivered(database_url, moved.url("/old"), redirects=0)
@@ -85,7 +85,7 @@ async def test_without_the_option_a_redirect_is_a_failure_as_it_stands(database_
     assert log.response is not None
 
 
-async def test_a_redirect_to_a_private_address_fails_the_job_at_once(database_url: str) -> None:
+async def test_a_redirect_to_a_private_address_fails_the_job_immediately(database_url: str) -> None:
     async with Receiver(default=Respond(302, headers=(("Location", "http://10.0.0.1/"),))) as moved:
         job, (log,) = await delivered(database_url, moved.url("/old"), redirects=3)
     assert job.status is JobStatus.FAILED

@@ -208,7 +208,7 @@ async def test_connecting_writes_nothing(granted: Granted) -> None:
     assert await granted.run(f"SELECT to_regclass('delivery.triggers_{day}')") is None
 
 
-async def test_a_producer_makes_the_partitions_that_nobody_has_made(granted: Granted) -> None:
+async def test_a_producer_makes_missing_partitions(granted: Granted) -> None:
     day = await granted.run("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
     async with engine_on(granted.worker.url) as engine:
         await granted.run(f"DROP TABLE delivery.triggers_{day}")
@@ -239,7 +239,7 @@ async def test_a_producer_without_the_right_to_make_partitions_gets_an_error_tha
             await engine.trigger("x", 1)
 
 
-async def test_a_keeper_without_rights_stops_nothing_and_logs_once(
+async def test_maintenance_without_rights_stops_nothing_and_logs_once(
     granted: Granted, caplog: pytest.LogCaptureFixture
 ) -> None:
     await granted.run(

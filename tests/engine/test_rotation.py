@@ -32,7 +32,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 def signed_with(request: ReceivedRequest, secret: str) -> bool:
-    """Whether one of the signatures is the secret's, whenever it was made."""
+    """Return whether one of the signatures belongs to the secret."""
     try:
         delivery.verify(request.body, request.headers, secret, tolerance=10**9)
     except InvalidSignature:
@@ -53,7 +53,7 @@ async def clock_is_set(engine: delivery.Engine) -> None:
 
 
 async def delivered(engine: delivery.Engine, receiver: Receiver) -> ReceivedRequest:
-    """The request of one more trigger."""
+    """Deliver another trigger, and return its request."""
     trigger = await engine.trigger("x", 1)
     await wait_for_all(engine, trigger.jobs)
     return receiver.received[-1]
@@ -62,7 +62,7 @@ async def delivered(engine: delivery.Engine, receiver: Receiver) -> ReceivedRequ
 async def test_jobs_made_before_a_rotation_are_signed_with_the_new_secret(
     database_url: str, receiver: Receiver
 ) -> None:
-    """Also those that keep an earlier version of their reaction, and those being retried."""
+    """Also jobs with an earlier version of their reaction, and retries."""
     path = receiver.endpoint("/once", FailFirst(1))
     async with engine_on(database_url, worker=STILL_CLOCK) as engine:
         reaction = await engine.reactions.create(
@@ -113,7 +113,7 @@ async def test_a_worker_that_reads_it_after_its_end_does_not_use_it_either(
         await engine.reactions.rotate_secret(reaction.id, keep_for=60)
         async with engine.workers():
             await clock_is_set(engine)
-            # Read and written: whatever else was under way has ended.
+            # This reads and writes, so all earlier statements have ended.
             await engine.reactions.update(reaction.id, name="another")
             engine._clock.offset += 61
             assert signatures(await delivered(engine, receiver)) == ["v1"]
@@ -135,7 +135,9 @@ async def test_rotations_at_the_same_moment_lose_none(database_url: str) -> None
         assert found.version == 5
 
 
-async def test_the_new_secret_is_given_once_and_only_shown_when_asked(database_url: str) -> None:
+async def test_the_new_secret_is_returned_once_and_later_only_with_reveal(
+    database_url: str,
+) -> None:
     async with engine_on(database_url) as engine:
         reaction = await engine.reactions.create(name="r", url=URL, secret=SECRET)
         made = await engine.reactions.rotate_secret(reaction.id, keep_for=3_600)
@@ -191,7 +193,7 @@ async def test_a_rotation_that_cannot_be_made_changes_nothing(
         assert await engine.reactions.get(reaction.id) == reaction
 
 
-async def test_an_update_replaces_all_secrets_at_once(
+async def test_an_update_replaces_all_secrets_immediately(
     database_url: str, receiver: Receiver
 ) -> None:
     """For jobs made before too, and `None` takes the signature away."""

@@ -1,4 +1,4 @@
-"""Secrets, wherever a user may put one, stand in clear neither in the database nor in the logs."""
+"""Secrets in any place are in clear neither in the database nor in the logs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EVERYTHING = (
 
 @pytest.fixture
 def program_log() -> Iterator[io.StringIO]:
-    """What the program logs, on the finest level."""
+    """Collect all log messages, at level DEBUG."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     configure_logging(load_settings(log={"level": "debug"}), verbose=True)
@@ -71,7 +71,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 async def dump(engine: Engine) -> bytes:
-    """Everything in every column of every table, as text and as the bytes themselves."""
+    """Read every column of every table, as text and as bytes."""
     tables = await engine._pool.fetch(
         "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
         " WHERE schemaname = 'delivery'"
@@ -92,7 +92,7 @@ def echo(*secrets: str) -> bytes:
 
 
 async def plant(engine: Engine, receiver: Receiver, signing: str) -> list[Any]:
-    """Make and run what has a secret in each place; the jobs."""
+    """Create and run jobs with a secret in each place; return the jobs."""
     receiver.endpoint(
         "/echo",
         Respond(
@@ -190,7 +190,7 @@ async def test_planted_secrets_are_found_neither_in_the_database_nor_in_the_logs
             assert secret not in shown
 
 
-async def test_what_is_not_secret_is_kept_byte_for_byte(database_url: str) -> None:
+async def test_values_that_are_not_secret_are_stored_byte_for_byte(database_url: str) -> None:
     payload = b'{ "key": "a/b.txt", "monkey": 1.10,\n "password": null, "tokens_used": [ ] }'
     async with (
         Receiver(default=Respond(body=b'{"design": "shipping"}')) as receiver,
@@ -209,7 +209,7 @@ async def test_what_is_not_secret_is_kept_byte_for_byte(database_url: str) -> No
         assert receiver.received[0].body == payload
 
 
-async def test_a_payload_with_a_secret_is_encrypted_delivered_and_shown_without_it(
+async def test_a_payload_with_a_secret_is_encrypted_delivered_and_redacted_in_output(
     database_url: str,
 ) -> None:
     payload = b'{"user": "ann", "password": "hunter2", "n": 1.10}'
@@ -251,7 +251,7 @@ async def test_a_payload_that_was_encrypted_with_a_key_that_is_not_here_waits_fo
             assert receiver.count() == 0
 
 
-async def test_a_secret_of_the_payload_is_hidden_wherever_a_placeholder_put_it(
+async def test_a_secret_of_the_payload_is_scrubbed_wherever_a_placeholder_put_it(
     database_url: str,
 ) -> None:
     """Also under names that tell nothing, with a key and without, and in previews."""

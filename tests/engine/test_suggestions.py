@@ -1,4 +1,4 @@
-"""A misspelt option, key or word is answered with the one that may have been meant."""
+"""Suggestions for misspelt options, keys and words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ URL = "https://example.com/"
 
 
 def misspelt(names: Any) -> Iterator[tuple[str, str]]:
-    """Each name without its second letter, and the name itself."""
+    """Yield each name without its second letter, and the name itself."""
     for name in names:
         yield name[0] + name[2:], name
 

@@ -1,4 +1,4 @@
-"""Calls with placeholders, from the trigger to what arrives."""
+"""Calls with placeholders, from the trigger to the request."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_hostile_values_arrive_as_the_values_they_are_or_are_not_sent_at_a
         assert request.header("host") == receiver.url("").removeprefix("http://").rstrip("/")
 
 
-async def test_a_value_that_is_missing_fails_the_job_at_once_with_an_honest_row(
+async def test_a_missing_value_fails_the_job_immediately_with_an_honest_row(
     database_url: str, receiver: Receiver
 ) -> None:
     async with engine_on(database_url) as engine:

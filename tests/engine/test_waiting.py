@@ -28,7 +28,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def job(**changes: Any) -> Job:
-    """A job that was just made."""
+    """Return a new job."""
     values: dict[str, Any] = dict.fromkeys(Job.__slots__)
     values |= {
         "id": UUID(int=1),
@@ -119,7 +119,7 @@ async def test_a_trigger_is_waited_for_until_all_of_its_jobs_are_finished(
 
 
 async def test_a_trigger_that_another_process_delivers_is_waited_for(database_url: str) -> None:
-    """The two engines share nothing but the database."""
+    """The two engines share only the database."""
     async with (
         Receiver() as receiver,
         engine_on(database_url) as waiting,
@@ -146,7 +146,7 @@ async def test_a_trigger_of_more_jobs_than_a_page_is_waited_for(database_url: st
     assert len(jobs) == 205
 
 
-async def test_a_trigger_without_jobs_is_finished_at_once(database_url: str) -> None:
+async def test_a_trigger_without_jobs_is_finished_immediately(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         trigger = await engine.trigger("x", {})
         assert await engine.triggers.wait(trigger.id, timeout=30) == ()
@@ -154,7 +154,7 @@ async def test_a_trigger_without_jobs_is_finished_at_once(database_url: str) -> 
     assert (status.state, status.jobs, dict(status.counts)) == (TriggerState.NO_JOBS, 0, {})
 
 
-async def test_the_statuses_of_many_triggers_are_read_at_once(database_url: str) -> None:
+async def test_the_statuses_of_many_triggers_are_read_together(database_url: str) -> None:
     async with engine_on(database_url) as engine:
         await engine.reactions.create(name="r", event_types=["a"], url="https://example.com/")
         written = [await engine.trigger(kind, {}) for kind in ("a", "b", "a")]

@@ -1,4 +1,4 @@
-"""Secrets are found nowhere in whatever way they are written: escaped, nested, or cut off."""
+"""Secrets in any form are scrubbed: escaped, nested, or cut off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ESCAPED = "live/key+42&<hunter>#2"
 """A secret with characters that every language escapes."""
 
 
-async def test_a_secret_that_a_receiver_repeats_in_any_language_is_hidden(
+async def test_a_secret_that_a_receiver_repeats_in_any_escaping_is_scrubbed(
     database_url: str, program_log: io.StringIO
 ) -> None:
     twice = ENCODERS["json"]
@@ -68,7 +68,7 @@ async def test_a_secret_that_a_receiver_repeats_in_any_language_is_hidden(
 
 @pytest.mark.parametrize("transport", ["native", "httpx"])
 @pytest.mark.parametrize("how", ["json", "all in unicode escapes", "all in percent"])
-async def test_a_secret_that_is_cut_off_is_hidden(
+async def test_a_secret_that_is_cut_off_is_scrubbed(
     database_url: str, how: str, transport: str
 ) -> None:
     """By the largest body that is read, by a timeout, and by a connection that ends."""
@@ -154,7 +154,7 @@ async def test_secrets_in_nested_texts_are_stored_encrypted(database_url: str) -
         assert "hunter" not in shown + repr(await all_logs(engine))
 
 
-async def test_a_plain_value_with_the_name_of_a_secret_is_neither_encrypted_nor_hidden(
+async def test_a_plain_value_with_the_name_of_a_secret_is_neither_encrypted_nor_redacted(
     database_url: str,
 ) -> None:
     payload = (

@@ -1,4 +1,4 @@
-"""Whatever Python lets pass to the engine, its own error says what is wrong with it."""
+"""Wrong types of arguments raise errors of the engine that name the problem."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_options_of_a_reaction(engine: Engine) -> None:
     assert (await engine.reactions.list()).items == ()
 
 
-async def test_seconds_that_are_none(engine: Engine) -> None:
+async def test_invalid_numbers_of_seconds_are_refused(engine: Engine) -> None:
     reaction = await engine.reactions.create(name="r", url="https://e.test/")
     wrong: list[Any] = ["7d", -1, float("nan"), timedelta(days=1), True]
     for seconds in wrong:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def refuse(bench: Bench, table: str, sqlstate: str) -> None:
-    """Let the database refuse each row of a table with this SQLSTATE."""
+    """Make the database refuse each row of a table with this SQLSTATE."""
     await bench.pool.execute(
         "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END $$"
@@ -35,7 +35,7 @@ async def refuse(bench: Bench, table: str, sqlstate: str) -> None:
 
 
 @pytest.mark.parametrize("sqlstate", ["42P01", "42703", "42883", "0A000", "XX000", "P0001"])
-async def test_a_reaction_is_disabled_although_its_announcement_meets_an_error_of_the_schema(
+async def test_a_reaction_is_disabled_although_its_announcement_fails(
     database_url: str, sqlstate: str
 ) -> None:
     async with rig(database_url) as (bench, running):
@@ -79,7 +79,7 @@ async def test_a_noted_announcement_waits_for_a_server_that_is_read_only_without
             await running.telling._write_noted()
 
 
-async def test_a_read_only_server_is_no_reason_to_leave_a_dead_workers_lease_aside(
+async def test_a_read_only_server_does_not_set_a_dead_workers_lease_aside(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with rig(database_url) as (bench, running):

@@ -37,7 +37,7 @@ SOON = 30.0
 
 
 async def run_on(url: str, *texts: str) -> None:
-    """Run statements on a connection of their own."""
+    """Run statements on a separate connection."""
     connection = await asyncpg.connect(url)
     try:
         for text in texts:
@@ -47,7 +47,7 @@ async def run_on(url: str, *texts: str) -> None:
 
 
 async def trigger_works(engine: delivery.Engine) -> bool:
-    """Whether a trigger is accepted."""
+    """Return whether a trigger is accepted."""
     try:
         await engine.trigger("y", 1)
     except delivery.DatabaseError:
@@ -75,7 +75,7 @@ async def test_a_producer_recovers_from_a_read_only_database(
     async with engine_on(database_url) as engine:
         async with read_only(database_server, database_url):
             await until(lambda: refused(engine), timeout=SOON)
-            # Sessions for reading, of which none may be kept for writing.
+            # Sessions for reading, none of which may be reused for writing.
             await asyncio.gather(*(engine.jobs.list() for _ in range(20)))
         with anyio.fail_after(SOON):
             for _ in range(20):
@@ -83,7 +83,7 @@ async def test_a_producer_recovers_from_a_read_only_database(
 
 
 async def refused(engine: delivery.Engine) -> bool:
-    """Whether a trigger is refused because the database is read-only."""
+    """Return whether a trigger is refused because the database is read-only."""
     try:
         await engine.trigger("x", 1)
     except ReadOnlyDatabase:
@@ -203,7 +203,7 @@ async def test_a_listener_leaves_a_server_that_became_read_only(
 
 
 async def caught_up(primary: str, standby: str) -> bool:
-    """Whether a standby has replayed all that its primary has written."""
+    """Return whether a standby has replayed everything that its primary wrote."""
     one, two = await asyncpg.connect(primary), await asyncpg.connect(standby)
     try:
         return bool(
@@ -282,7 +282,7 @@ async def test_accepted_triggers_arrive_while_backends_are_terminated(
 
 @asynccontextmanager
 async def role_with_connections(server: DatabaseServer, url: str, count: int) -> AsyncIterator[str]:
-    """The URL for a role that may open so many connections."""
+    """Return the URL for a role that may open this number of connections."""
     name = url.partition("?")[0].rpartition("/")[2]
     await run_on(
         server.url,

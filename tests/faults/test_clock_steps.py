@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 LIBRARY: Final = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 HEARTBEAT: Final = {"WORKER_HEARTBEAT_INTERVAL": 120, "WORKER_DEAD_AFTER": 300}
-"""The clock is set between two heartbeats, and no heartbeat mends it."""
+"""The clock is set between two heartbeats, so no heartbeat corrects it."""
 
 
 def set_clock(file: Path, seconds: int) -> None:

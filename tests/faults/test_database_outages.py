@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back: results are kept, nothing is lost, nothing is repeated."""
+"""Outages of PostgreSQL: results wait, nothing is lost, nothing is repeated."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_postgresql_killed_in_the_middle_costs_no_delivery_and_repeats_non
         assert set(receiver.counts.values()) == {1}, "and nothing was delivered twice"
 
 
-async def test_results_are_kept_while_the_database_is_away_longer_than_workers_may_be_silent(
+async def test_results_wait_while_the_database_is_away_longer_than_workers_may_be_silent(
     private_server: PrivateServer,
 ) -> None:
     await _migrate(private_server.url)
@@ -94,13 +94,13 @@ async def test_results_are_kept_while_the_database_is_away_longer_than_workers_m
         assert set(receiver.counts.values()) == {1}
 
 
-async def test_a_claim_whose_answer_was_lost_is_found_and_handed_back(database_url: str) -> None:
+async def test_a_claim_whose_response_was_lost_is_found_and_handed_back(database_url: str) -> None:
     async with Receiver() as receiver, engine_on(database_url) as engine:
         receiver.endpoint("/r")
         await engine.reactions.create(name="r", url=receiver.url("/r"))
         async with engine.workers() as worker:
             trigger = await engine.trigger("x", 1, delay=3600)
-            # What a claim leaves behind that is committed without the worker hearing of it.
+            # State after a claim that was committed, and whose response was lost.
             await engine._pool.execute(
                 "WITH popped AS (DELETE FROM delivery.waiting_jobs RETURNING job_id, claim)"
                 " INSERT INTO delivery.leases (id, worker_id, job_ids, claims)"

@@ -55,7 +55,7 @@ async def test_twenty_killed_workers_lose_none_of_five_thousand_deliveries(
 
 
 async def assert_honest(engine: Engine, receiver: Receiver) -> None:
-    """All jobs succeeded, each attempt has one row, and only lost ones may have been repeated."""
+    """Assert that all jobs succeeded, each attempt has one row, and only lost ones repeat."""
     rows: dict[str, list[DeliveryLog]] = defaultdict(list)
     for log in await all_logs(engine):
         rows[f"msg_{log.job_id.hex}"].append(log)
@@ -80,7 +80,7 @@ async def assert_honest(engine: Engine, receiver: Receiver) -> None:
     assert set(received) == set(rows), "every success was received"
 
 
-async def test_a_job_whose_workers_keep_dying_fails_as_stalled(database_url: str) -> None:
+async def test_a_job_whose_workers_die_repeatedly_fails_as_stalled(database_url: str) -> None:
     async with Receiver(default=Hang()) as receiver, engine_on(database_url) as engine:
         await engine.reactions.create(name="deadly", url=receiver.url("/deadly"))
         trigger = await engine.trigger("x", 1)
@@ -132,7 +132,7 @@ async def test_a_suspended_worker_that_wakes_up_repeats_nothing_it_had_not_begun
             with WorkerProcess(database_url, **settings):
                 await wait_for_all(engine, jobs)
                 sleeper.resume()
-                # The two calls that were under way end, and are recorded as what they are.
+                # The two calls in flight end, and are recorded correctly.
                 with anyio.fail_after(60):
                     while not any(log.outcome is Outcome.LATE for log in await all_logs(engine)):
                         await anyio.sleep(0.05)

@@ -87,7 +87,7 @@ ONE_ATTEMPT = {**QUICK_RETRIES, "max_attempts": 1}
 
 @contextmanager
 def files() -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """Give a function that lets this process open no more files, and one that ends this."""
+    """Yield a function that stops this process from opening files, and one that ends this."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def limit_to(files: int) -> None:

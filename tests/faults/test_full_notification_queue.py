@@ -44,7 +44,7 @@ async def _fill(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 @asynccontextmanager
 async def full_queue(url: str) -> AsyncIterator[None]:
-    """Keep the notification queue full within the block."""
+    """Fill the notification queue within the block."""
     listener, notifier = await asyncpg.connect(url), await asyncpg.connect(url)
     await listener.execute("LISTEN other")
     # Within a transaction a session takes nothing out of the queue.

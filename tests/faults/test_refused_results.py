@@ -285,7 +285,7 @@ async def test_results_without_any_chance_cost_a_bounded_number_of_statements(
 # --- the moment
 
 
-async def test_a_deadlock_costs_nothing_but_a_moment(database_url: str) -> None:
+async def test_a_deadlock_only_delays_results(database_url: str) -> None:
     async with rig(database_url) as (bench, running):
         results = await running.claimed(2)
         first, second = sorted(result.job_id for result in results)
@@ -315,7 +315,7 @@ async def _waits_for_a_lock(bench: Bench) -> bool:
     )
 
 
-async def test_a_row_that_somebody_keeps_locked_holds_up_only_its_own_result(
+async def test_a_row_that_remains_locked_blocks_only_its_own_result(
     database_url: str,
 ) -> None:
     async with rig(database_url, patience=0.3) as (_, running):

@@ -1,4 +1,4 @@
-"""Results of jobs that somebody decided meanwhile, of stopping workers, and announcements."""
+"""Results that meet other changes of their jobs, stopping workers, and announcements."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ THANKS = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks"
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
 
-# --- somebody else's decision
+# --- changes of jobs by others
 
 
 @pytest.mark.parametrize("decision", ["canceled", "suspended", "skipped", "failed"])
-async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
+async def test_a_state_set_during_a_call_remains_and_the_attempt_is_logged(
     database_url: str, decision: str
 ) -> None:
     opened = asyncio.Event()
@@ -64,7 +64,7 @@ async def test_a_state_set_during_a_call_is_kept_and_the_attempt_is_logged(
             assert await engine._pool.fetchval(f"SELECT count(*) FROM delivery.{table}") == 0
 
 
-async def test_a_call_that_would_be_retried_is_not_where_its_job_was_canceled(
+async def test_a_call_is_not_retried_if_its_job_was_canceled(
     database_url: str,
 ) -> None:
     opened = asyncio.Event()
@@ -188,7 +188,7 @@ async def test_a_reaction_that_cannot_be_announced_is_disabled_and_announced_lat
             await until(lambda: _told(engine, "reaction.disabled"))
 
 
-async def test_a_reaction_that_cannot_be_disabled_holds_up_no_other(
+async def test_a_reaction_that_cannot_be_disabled_does_not_block_others(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Receiver(default=Respond(410)) as receiver, engine_on(database_url) as engine:

@@ -45,7 +45,7 @@ async def test_a_statement_without_response_ends_at_its_deadline(database_url: s
         assert time.monotonic() - began < 20
 
 
-async def test_a_canceled_statement_waits_for_nobody(database_url: str) -> None:
+async def test_a_canceled_statement_ends_immediately(database_url: str) -> None:
     """Neither the cancellation nor the return to the pool waits for the server."""
     async with Proxy(database_url) as proxy:
         pool = await open_pool(load_settings(database={"statement_timeout": 60.0}), proxy.url)
@@ -159,7 +159,7 @@ async def test_work_resumes_after_connections_fell_silent(
 async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
     database_url: str,
 ) -> None:
-    """Other statements may wait for half a minute, and nobody takes the worker for dead."""
+    """Other statements may wait for half a minute, and the worker still counts as alive."""
     async with (
         Proxy(database_url) as proxy,
         Receiver(default=Respond(delay=1.0)) as receiver,
@@ -194,7 +194,7 @@ async def test_heartbeats_come_in_time_while_all_other_connections_are_silent(
 async def test_triggers_accepted_over_silent_connections_are_all_delivered(
     database_url: str,
 ) -> None:
-    """An error may hide a trigger that was written; an accepted trigger is always there."""
+    """A trigger may be written despite an error; an accepted trigger is always written."""
     async with (
         Proxy(database_url) as proxy,
         engine_on(database_url) as reader,
@@ -257,7 +257,7 @@ async def until_in_use(pool: object) -> None:
 
 
 async def seen_at(engine: delivery.Engine, worker_id: UUID) -> object:
-    """When a worker was seen last."""
+    """Return the time of the last heartbeat of a worker."""
     return await engine._pool.fetchval(
         "SELECT seen_at FROM delivery.workers WHERE id = $1", worker_id
     )

@@ -55,7 +55,7 @@ def test_a_reduction_of_concurrency_is_logged(caplog: pytest.LogCaptureFixture) 
     assert not caplog.text
     bounded = within_files(settings, share_files(64, open_now=12, reserved=10))
     assert bounded.concurrency == 19
-    assert "may open 64 files: up to 19 calls" in caplog.text
+    assert "may open 64 files: it makes up to 19 concurrent calls" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_burst_of_shortages_halves_the_load_once_and_the_load_recovers(
     for _ in range(20):
         load.lower(40, "Too many open files")
     assert load.limit == 20
-    assert caplog.text.count("short of something") == 1
+    assert caplog.text.count("lacks a resource") == 1
 
     async def is_restored() -> bool:
         return load.limit == 64

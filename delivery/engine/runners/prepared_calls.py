@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from delivery.message.template.filling import Facts
     from delivery.models import Body, HttpParams, RetryPolicy
     from delivery.settings import HttpSettings
-    from delivery.store.driver.connection import Executor
+    from delivery.store.driver.connection import Queryable
     from delivery.store.queue import ClaimedJob
     from delivery.store.reactions import StoredVersion
 
@@ -260,7 +260,7 @@ def _may_have_secrets(body: Body) -> bool:
 class PreparedCalls:
     """Cache of the prepared calls of reaction versions."""
 
-    def __init__(self, executor: Executor, settings: HttpSettings, cipher: Cipher) -> None:
+    def __init__(self, executor: Queryable, settings: HttpSettings, cipher: Cipher) -> None:
         self._executor = executor
         self._settings = settings
         self._cipher = cipher

@@ -37,7 +37,7 @@ from delivery.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from delivery.store.driver.connection import Connection, Executor, Pool
+    from delivery.store.driver.connection import Connection, Pool, Queryable
 
 __all__ = ["CallerConnections", "CallersTransaction", "is_open", "one_number"]
 
@@ -109,7 +109,7 @@ def _unescaped(text: str) -> str | None:
 
 
 async def one_number(
-    executor: Executor | CallersTransaction, name: str, *parameters: Any
+    executor: Queryable | CallersTransaction, name: str, *parameters: Any
 ) -> int | None:
     """Execute a statement that returns one number or NULL, on either kind of connection."""
     if isinstance(executor, CallersTransaction):

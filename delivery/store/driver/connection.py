@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
     from delivery.settings.database_url import DriverUrl
 
-__all__ = ["Connection", "Executor", "Pool", "Session", "connect", "open_pool"]
+__all__ = ["Connection", "Pool", "Queryable", "Session", "connect", "open_pool"]
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """One connection, for transactions: a `Session`, or the connection of a caller."""
-Executor: TypeAlias = "Connection | Pool"
+Queryable: TypeAlias = "Connection | Pool"
 """Connection or pool, for single statements."""
 
 # PgBouncer accepts these at the start of a session, and correctness does not depend on them.
