@@ -133,7 +133,7 @@ async def test_a_reaction_can_be_changed_disabled_enabled_and_deleted(commands: 
     assert f"deleted {identity}" in await commands.text("reactions", "delete", identity)
     assert (await commands.json("reactions", "list"))["items"] == []
     nothing = await commands.run("reactions", "update", identity)
-    assert (nothing.code, "nothing was given to change" in nothing.err) == (2, True)
+    assert (nothing.code, "no changes given" in nothing.err) == (2, True)
 
 
 async def test_tenants_do_not_see_each_other(commands: Commands) -> None:

@@ -83,7 +83,7 @@ async def test_keep_continues_delivery_until_a_signal(database_url: str) -> None
     async with running(
         "demo", "--keep", "--triggers", "1", "--database-url", database_url
     ) as program:
-        while not (line := await program.line()).startswith("Still serving"):
+        while not (line := await program.line()).startswith("Still running"):
             assert "✗" not in line
         command = (await program.line()).strip()
         ended = await call(*arguments_of(command), "--wait", "--json")

@@ -127,7 +127,7 @@ async def test_follow_resumes_after_a_database_restart(private_server: PrivateSe
         running("logs", "follow", *address) as following,
         running("worker", *LOOPBACK, *address) as worker,
     ):
-        assert "Waiting for exchanges" in await following.note()
+        assert "Waiting for log rows" in await following.note()
         await worker.line()
         await until(lambda: registered(private_server.url))
         await anyio.to_thread.run_sync(private_server.kill)

@@ -65,7 +65,7 @@ async def test_a_secret_that_cannot_be_read_is_refused(commands: Commands, tmp_p
         (("--secret", f"@{empty}"), "is empty"),
         (("--secret", "-"), "--secret: standard input is empty"),
         (("--secret", f"@{binary}"), "is not text"),
-        (("--secret", "-", "--secret", "-"), "--secret - can be given once"),
+        (("--secret", "-", "--secret", "-"), "--secret - can be given only once"),
         (("--header", f"Authorization: @{tmp_path}/none"), "--header Authorization: "),
     ):
         ended = await commands.run(*create, *options)
