@@ -1,4 +1,4 @@
 """Benchmarks: one runner, `python -m bench NAME --json`, one JSON line a figure.
 
-Absolute figures depend on the machine; what is compared runs side by side, in turns.
+Absolute figures depend on the machine. Alternatives that are compared run alternately.
 """

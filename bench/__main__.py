@@ -36,32 +36,32 @@ NAMES: Final = (
     "startup",
     "peers",
 )
-"""Each is a module of this package with `add_arguments` and `measure`."""
+"""Modules of this package, each with `add_arguments` and `measure`."""
 
 
 def main() -> int:
-    """Run one bench and print its figures; 0 if it could be measured."""
+    """Run one bench and print its figures; return 0 on success."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     benches = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     asked_for = sys.argv[1] if len(sys.argv) > 1 else None
     module: Any = None
     for name in NAMES:
-        about = _about(name)
-        each = benches.add_parser(name, help=about, description=about)
-        # Only the one asked for is imported, so that none stands or falls with another.
+        description = _description(name)
+        each = benches.add_parser(name, help=description, description=description)
+        # Only the requested bench is imported: a bench that cannot be imported affects no other.
         if name == asked_for:
             module = importlib.import_module(f"bench.{_module(name)}")
             module.add_arguments(each)
         each.add_argument("--json", action="store_true", help="one JSON line")
         each.add_argument(
             "--database-url",
-            help="a PostgreSQL on which databases may be made (default: the embedded one)",
+            help="a PostgreSQL server to create databases on (default: the embedded one)",
         )
     options = parser.parse_args()
     for name, value in vars(options).items():
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
             parser.error(f"--{name} is {value}, but must be more than 0")
-    # As in production; without one each worker warns. Other processes inherit it.
+    # As in production. Without a key each worker logs a warning. Child processes inherit it.
     os.environ.setdefault("DELIVERY_SECRETS_KEYS", generate_key())
     try:
         figures: dict[str, Any] = asyncio.run(module.measure(options))
@@ -86,8 +86,8 @@ def _module(name: str) -> str:
     return "floor_alone" if name == "floor" else name
 
 
-def _about(name: str) -> str:
-    """The docstring of a bench's module, read without importing it."""
+def _description(name: str) -> str:
+    """Return the docstring of a bench's module without importing the module."""
     module = Path(__file__).with_name(_module(name))
     file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
     try:

@@ -1,4 +1,4 @@
-"""A receiver that does nothing but note when each request arrived, by the number in its body."""
+"""A receiver that only records the arrival time of each request, by the number in its body."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals", "listening"]
 
-_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Arrivals:
-    """When which trigger was sent and arrived, by the monotonic clock that all processes share."""
+    """Send and arrival time of each trigger, on the monotonic clock that all processes share."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -51,12 +51,12 @@ class _Connection(asyncio.Protocol):
             now = time.monotonic()
             self._arrivals.times.append(now)
             self._arrivals.delays.append(now - json.loads(body)["sent"])
-            self._transport.write(_ANSWER)
+            self._transport.write(_RESPONSE)
 
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[Arrivals]:
-    """Arrivals at a free port of loopback, in this process."""
+    """Record arrivals at a free loopback port, in this process."""
     arrivals = Arrivals()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(arrivals), "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and a certificate for loopback, for the receiver."""
+"""A private certificate authority and a loopback certificate for the receiver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["make_authority"]
 
 
 def make_authority(directory: Path) -> Tls:
-    """Write a certificate for 127.0.0.1 and its key there."""
+    """Write a certificate for 127.0.0.1 and its key into the directory."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("bench authority")
     authority = (

@@ -1,4 +1,4 @@
-"""Deliveries a second with 20,000 and with 1,000,000 jobs waiting, future ones among them."""
+"""Deliveries per second with 20,000 and with 1,000,000 jobs waiting, including future jobs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ _TARGET: Final = 0.9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
-    parser.add_argument("--few", type=int, default=20_000, help="jobs of the small backlog (20000)")
+    """Add the command-line options of this bench."""
+    parser.add_argument("--few", type=int, default=20_000, help="jobs in the small backlog (20000)")
     parser.add_argument(
-        "--many", type=int, default=1_000_000, help="jobs of the large one, half due (1000000)"
+        "--many",
+        type=int,
+        default=1_000_000,
+        help="jobs in the large one, half of them due (1000000)",
     )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the first nine tenths of the small backlog's number of deliveries, in turns."""
+    """Measure both backlogs alternately; a run covers 90 % of the small backlog."""
     deliveries = options.few * 9 // 10
     few: list[float] = []
     many: list[float] = []
@@ -62,7 +65,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _rate(server_url: str, template: str, deliveries: int) -> float:
-    """Deliveries a second, of the first so many, on a copy of a database."""
+    """Return deliveries per second for the first `deliveries` jobs in a copy of a database."""
     done, seconds = 0, 0.0
     async with fresh_database(server_url, template) as url:
         await checkpoint(url)
@@ -74,7 +77,7 @@ async def _rate(server_url: str, template: str, deliveries: int) -> float:
 
                 async def enough() -> bool:
                     nonlocal done, seconds
-                    # What is counted is what there was when the statement began.
+                    # The count is the number of rows when the statement began.
                     seconds = time.perf_counter() - began
                     done = await count_logs(watch)
                     return done >= deliveries

@@ -1,4 +1,4 @@
-"""How long a neighbour waits beside 100 jobs whose requests take long to compute."""
+"""Delay of a neighbour while 100 jobs run whose requests take long to compute."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["add_arguments", "measure"]
 
 _TARGET: Final = 0.25
 _PAUSE: Final = 0.02
-"""Seconds between two events of the neighbour's."""
+"""Seconds between two events of the neighbour."""
 _FEWEST: Final = 25
-"""Of these, also where the jobs are done sooner."""
+"""Minimum number of neighbour events, even if the jobs are done sooner."""
 _ROWS: Final = [{"sku": f"s-{n}", "count": n, "price": 1.5, "on": True} for n in range(3_600)]
 _LARGE: Final = json.dumps({"order": {"id": "A-1"}, "ones": [1] * 10_000, "rows": _ROWS}).encode()
 _TOKENS: Final = json.dumps(
@@ -37,7 +37,7 @@ _CASES: Final[dict[str, tuple[bytes, dict[str, Any]]]] = {
     "tokens": (_TOKENS, {"headers": {"X-Order": "{{ event.order.id }}"}}),
     "everything": (_LARGE, {"body": {"kind": "raw", "content": "token={{ event | json }}"}}),
 }
-"""What is computed: the payload, and the call."""
+"""Payload and call of each kind of computation."""
 _SLOWEST: Final = """
 SELECT max(extract(epoch FROM jobs.finished_at - jobs.created_at))::float8
 FROM delivery.jobs AS jobs JOIN delivery.triggers AS triggers ON triggers.id = jobs.trigger_id
@@ -49,13 +49,13 @@ SELECT count(*) FROM delivery.jobs WHERE finished_at IS NULL AND tenant_id = $1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=100, help="jobs of each kind (100)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind (5)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the neighbour's slowest delivery beside each kind of computation, in turns."""
+    """Measure the neighbour's slowest delivery with each kind of computation, alternately."""
     slowest: dict[str, list[float]] = {name: [] for name in _CASES}
     async with server(options.database_url) as url:
         with receiver() as (endpoint, kind):
@@ -80,7 +80,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(
     server_url: str, endpoint: str, payload: bytes, call: dict[str, Any], jobs: int
 ) -> float:
-    """Seconds that the neighbour's slowest delivery took while such jobs were under way."""
+    """Return the seconds of the neighbour's slowest delivery while such jobs run."""
     async with fresh_database(server_url) as url, opened(url) as engine:
         await engine.reactions.create(
             name="computed", tenant_id="busy", url=f"{endpoint}/busy", **call
@@ -92,7 +92,7 @@ async def _run(
         watch = await connect(url, 10.0)
         try:
             async with worker(url, shutdown_timeout=0):
-                # The first one waits for the worker, and is not counted.
+                # The first event waits for the worker to start, so it is not counted.
                 await engine.trigger("x", "first", tenant_id="neighbour")
                 await _all_delivered(watch)
                 await engine.trigger_many(

@@ -1,4 +1,4 @@
-"""Databases of their own for every run, with the jobs to be delivered already in them."""
+"""A separate database for each run, already filled with the jobs to deliver."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SELECT
 
 @asynccontextmanager
 async def server(given: str | None) -> AsyncIterator[str]:
-    """The PostgreSQL to measure on: the one given, or the embedded one."""
+    """Open the PostgreSQL to measure on: the given one, or the embedded one."""
     if given is not None:
         yield given
         return
@@ -63,18 +63,18 @@ async def server(given: str | None) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def fresh_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
-    """A database on the server, empty or a copy of the one at the URL `template`; then dropped."""
+    """Create a database, empty or a copy of the one at the URL `template`; drop it at the end."""
     name = f"bench_{secrets.token_hex(4)}"
     origin = "template0"
     if template is not None:
-        # The default strategy writes all of the copy to the WAL.
+        # The default strategy writes the whole copy to the WAL.
         origin = f"{urlsplit(template).path[1:]} STRATEGY file_copy"
     admin = await connect(server_url, 10.0)
     try:
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {origin}")
         parts = urlsplit(server_url)
         try:
-            # urlunsplit would drop the slashes before the empty host of a socket's URL.
+            # urlunsplit would drop the slashes before the empty host of a socket URL.
             query = f"?{parts.query}" if parts.query else ""
             yield urlunsplit(("", "", f"{parts.scheme}://{parts.netloc}/{name}", "", "")) + query
         finally:
@@ -85,7 +85,7 @@ async def fresh_database(server_url: str, template: str | None = None) -> AsyncI
 
 @asynccontextmanager
 async def opened(database_url: str, **worker: Any) -> AsyncIterator[Engine]:
-    """An engine that may call loopback, on a schema that is up to date."""
+    """Open an engine that may call loopback, on an up-to-date schema."""
     async with delivery.connect(
         database_url, migrate=True, http={"allowed_networks": ["127.0.0.0/8"]}, worker=worker
     ) as engine:
@@ -101,7 +101,10 @@ async def enqueue(
     group: str = "bench",
     run_at: datetime | None = None,
 ) -> None:
-    """Make `jobs` jobs of 1 KB, evenly over `reactions` reactions, which are made if need be."""
+    """Create `jobs` jobs of 1 KB, spread evenly over `reactions` reactions.
+
+    Missing reactions are created.
+    """
     async with opened(database_url) as engine:
         tenant = group
         known = await engine._pool.fetchval(  # noqa: SLF001
@@ -131,7 +134,7 @@ async def trigger_evenly(
     group: str = "bench",
     run_at: datetime | None = None,
 ) -> None:
-    """Trigger each of the reactions that `enqueue` has made in turn."""
+    """Trigger each reaction that `enqueue` created, in turn."""
     for start in range(0, jobs, _TRIGGERS_AT_ONCE):
         await engine.trigger_many(
             (
@@ -143,7 +146,7 @@ async def trigger_evenly(
 
 
 async def checkpoint(database_url: str) -> None:
-    """Flush everything: the first change of a page after it logs the whole page, in every run."""
+    """Run a checkpoint, so that in every run the first change of a page logs the whole page."""
     connection = await connect(database_url, 10.0)
     try:
         await connection.execute("CHECKPOINT")
@@ -152,10 +155,10 @@ async def checkpoint(database_url: str) -> None:
 
 
 async def until(condition: Callable[[], Any], *, timeout: float, pause: float = 0.02) -> None:
-    """Wait until an awaited condition holds.
+    """Wait until an asynchronous condition holds.
 
     Raises:
-        BenchFailed: if it does not within `timeout` seconds.
+        BenchFailed: if the condition does not hold within `timeout` seconds.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -167,13 +170,13 @@ async def until(condition: Callable[[], Any], *, timeout: float, pause: float = 
 
 
 async def left(connection: Any) -> bool:
-    """Whether anything is due or under way."""
+    """Return whether any job is due or under way."""
     found: bool = await connection.fetchval(_LEFT)
     return found
 
 
 async def count_logs(connection: Any, outcome: str = "succeeded") -> int:
-    """How many log rows have an outcome."""
+    """Return the number of log rows with an outcome."""
     count: int = await connection.fetchval(
         "SELECT count(*) FROM delivery.delivery_logs WHERE outcome = $1", outcome
     )

@@ -1,4 +1,4 @@
-"""The engine doing the same work, in its own process: `python -m bench.engine URL JOBS`."""
+"""The engine with the same work as the floor: `python -m bench.engine URL JOBS`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import delivery
 
-# Imported before the time is taken: the library imports it only when a worker starts.
+# Imported before the timing starts: the library imports it only when a worker starts.
 import delivery.engine.worker
 from bench.run import in_own_process
 from delivery.engine.events import ResultsWritten
@@ -16,7 +16,7 @@ __all__ = ["deliver_all"]
 
 
 async def deliver_all(database_url: str, jobs: int) -> None:
-    """Deliver everything that is in the database, with the default settings."""
+    """Deliver all jobs in the database with the default settings."""
     left = jobs
     done = asyncio.Event()
     async with delivery.connect(database_url, http={"allowed_networks": ["127.0.0.0/8"]}) as engine:
@@ -27,8 +27,8 @@ async def deliver_all(database_url: str, jobs: int) -> None:
             if left <= 0:
                 done.set()
 
-        # Asking the database whether all is done would be work that the floor does not have, and
-        # so would be the objects of the public event.
+        # A query that asks whether all jobs are done would be work that the floor does not have.
+        # So would be the objects of the public event.
         engine._events.on(ResultsWritten, count)  # noqa: SLF001
         async with engine.workers():
             await done.wait()

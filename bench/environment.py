@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine on which the figures are measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["describe"]
 
 
 def describe() -> dict[str, object]:
-    """Processor, cores, memory and Python, for the line of figures."""
+    """Return processor, cores, memory and Python for the line of figures."""
     return {
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""How long one job a second of a quiet tenant waits beside 500,000 jobs of a busy one."""
+"""Delay of a quiet tenant with one job a second while a busy tenant has 500,000 jobs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ _TARGET: Final = 100.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
-    parser.add_argument("--jobs", type=int, default=500_000, help="of the busy tenant (500000)")
-    parser.add_argument("--seconds", type=int, default=25, help="jobs of the quiet one (25)")
+    """Add the command-line options of this bench."""
+    parser.add_argument(
+        "--jobs", type=int, default=500_000, help="jobs of the busy tenant (500000)"
+    )
+    parser.add_argument("--seconds", type=int, default=25, help="jobs of the quiet tenant (25)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure while one worker process drains the busy tenant's jobs."""
+    """Measure the delay while one worker process drains the busy tenant's jobs."""
     with receiver() as (busy_url, kind):
         async with server(options.database_url) as server_url, fresh_database(server_url) as url:
             await enqueue(url, busy_url, options.jobs)
@@ -36,7 +38,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 await engine.reactions.create(
                     name="quiet", tenant_id="quiet", url=arrivals.url, secret=SECRET
                 )
-                # The first one also reads the tenant's reactions, here and in the worker.
+                # The first trigger also reads the tenant's reactions, here and in the worker.
                 for number in range(options.seconds + 1):
                     await asyncio.sleep(1.0)
                     await engine.trigger(
@@ -45,14 +47,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 await asyncio.sleep(1.0)
             waiting = await _waiting(url)
     if len(arrivals.delays) != options.seconds + 1:
-        message = f"of {options.seconds + 1} quiet jobs {len(arrivals.delays)} arrived"
+        message = f"{len(arrivals.delays)} of {options.seconds + 1} quiet jobs arrived"
         raise BenchFailed(message)
     first, *delays = arrivals.delays
     if not waiting:
-        message = "the busy tenant's jobs were all done before the end; give it more (--jobs)"
+        message = "all jobs of the busy tenant were done before the end; raise --jobs"
         raise BenchFailed(message)
     if options.jobs - waiting < options.jobs // 20:
-        message = f"of {options.jobs} busy jobs only {options.jobs - waiting} were delivered"
+        message = f"only {options.jobs - waiting} of {options.jobs} busy jobs were delivered"
         raise BenchFailed(message)
     return {
         **spread_ms("start_delay", delays),

@@ -1,4 +1,4 @@
-"""Jobs written a second, by many triggers at once and by triggers with many reactions."""
+"""Jobs written per second by many concurrent triggers, and by triggers with many reactions."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["add_arguments", "measure"]
 _TARGET: Final = 50_000
 _URL: Final = "http://127.0.0.1:9/"
 _TRIGGERS: Final = 2_000
-"""In each call of `trigger_many`."""
+"""Number of triggers in each call of `trigger_many`."""
 _SINGLE: Final = 2_000
 _SINGLE_AT_ONCE: Final = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument(
-        "--jobs", type=int, default=100_000, help="written for each figure (100000)"
+        "--jobs", type=int, default=100_000, help="jobs written for each figure (100000)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Write them, without a worker, in one manner after the other, several times; medians."""
+    """Measure each way to write jobs several times, without a worker; return medians."""
     jobs = options.jobs
     runs: dict[str, list[tuple[float, float]]] = {}
     async with (
@@ -89,10 +89,10 @@ async def _at_once(engine: Engine) -> None:
 async def _rate(
     url: str, write: Callable[[], Awaitable[object]], each: int, jobs: int
 ) -> tuple[float, float]:
-    """Jobs a second, and microseconds of this process's CPU for each.
+    """Return jobs per second, and microseconds of this process's CPU per job.
 
     Raises:
-        BenchFailed: unless every call has written `each` jobs.
+        BenchFailed: if a call does not write `each` jobs.
     """
     await write()
     before_all = await _count_jobs(url)
@@ -104,7 +104,7 @@ async def _rate(
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - before
     written = await _count_jobs(url) - before_all
     if written != times * each:
-        message = f"of {times * each} jobs {written} were written"
+        message = f"{written} of {times * each} jobs were written"
         raise BenchFailed(message)
     return written / seconds, cpu / written * 1e6
 

@@ -1,4 +1,4 @@
-"""What is said of many measurements."""
+"""Statistics over many measurements."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["median_of", "percentile", "spread_ms"]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that is not exceeded by so many percent of them."""
+    """Return the smallest value that `percent` percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
 
 
 def spread_ms(name: str, seconds: Sequence[float]) -> dict[str, float]:
-    """Median, 99th percentile and maximum in milliseconds, as figures called after `name`."""
+    """Return median, 99th percentile and maximum in milliseconds, with `name` as key prefix."""
     return {
         f"{name}_p50_ms": round(percentile(seconds, 50) * 1000, 2),
         f"{name}_p99_ms": round(percentile(seconds, 99) * 1000, 2),
@@ -27,5 +27,5 @@ def spread_ms(name: str, seconds: Sequence[float]) -> dict[str, float]:
 
 
 def median_of(runs: Sequence[dict[str, float]], name: str) -> float:
-    """The median of one figure over several runs."""
+    """Return the median of one figure over several runs."""
     return median(run[name] for run in runs)

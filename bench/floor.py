@@ -1,8 +1,8 @@
-"""The floor: the same statements and the same exchange as the engine's, and nothing else.
+"""The floor: the engine's statements and HTTP exchange without the rest of the engine.
 
-What the engine is measured against. It claims 200 jobs at a time from 10 lanes, signs, calls and
-settles what is ready, with all else left out: no book of lanes, no limits, no heartbeat, no
-retries, no stopping. A run is a process of its own: `python -m bench.floor DATABASE_URL JOBS`.
+The engine is measured against it. It claims 200 jobs at a time from 10 lanes, signs, calls and
+settles finished jobs. It has no lane state, limits, heartbeat, retries or shutdown. Each run is a
+separate process: `python -m bench.floor DATABASE_URL JOBS`.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class _Floor:
 
 
 async def deliver_all(database_url: str, jobs: int) -> None:
-    """Deliver everything that is in the database."""
+    """Deliver all jobs in the database."""
     settings = load_settings()
     pool = await open_pool(settings, database_url)
     floor = _Floor(pool, jobs, settings)

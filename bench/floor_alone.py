@@ -1,4 +1,4 @@
-"""The floor program alone, once."""
+"""One run of the floor program without the engine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["add_arguments", "measure"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=20_000, help="deliveries (20000)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run it."""
+    """Run the floor program once."""
     with receiver() as (receiver_url, kind):
         async with server(options.database_url) as url:
             figures = await run_once("bench.floor", url, receiver_url, options.jobs)

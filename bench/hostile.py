@@ -1,4 +1,4 @@
-"""What healthy deliveries lose beside 500 sockets held by receivers that mean harm."""
+"""Loss of healthy deliveries while hostile receivers hold 500 sockets open."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ _TARGET: Final = 0.8
 _REACTIONS: Final = 10
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIX: Final = ("hanging", "dripping", "endless", "hanging", "dripping", "stalling")
-"""The kinds take turns. Those that stall in TLS come and go, so there are few of them."""
+"""Kinds of hostile receivers, in rotation. A stall in TLS is short, so few of them are open."""
 _SPARE: Final = 1.25
-"""Reactions for each socket: calls that stall in TLS end after 5 s, and pause then."""
+"""Reactions per socket: a call that stalls in TLS ends after 5 s, and its lane then pauses."""
 _DELIVERED: Final = """
 SELECT count(*) FROM delivery.delivery_logs WHERE tenant_id = 'healthy' AND outcome = 'succeeded'
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--healthy", type=int, default=20_000, help="healthy jobs (20000)")
     parser.add_argument("--sockets", type=int, default=500, help="hostile sockets (500)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind (5)")
 
 
 class _Run:
-    """What one run has shown."""
+    """Measurements of one run."""
 
     def __init__(self) -> None:
         self.per_s = 0.0
@@ -62,27 +62,27 @@ class _Run:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure healthy jobs alone, and beside hostile receivers, in turns."""
-    alone, beside = [], []
+    """Measure healthy jobs alone and with hostile receivers, alternately."""
+    alone, together = [], []
     async with server(options.database_url) as url, hostile_receivers() as hostile:
         with receiver() as (healthy, kind):
             for _ in range(options.rounds):
                 alone.append(await _run(url, healthy, options.healthy, hostile, 0))
-                beside.append(await _run(url, healthy, options.healthy, hostile, options.sockets))
+                together.append(await _run(url, healthy, options.healthy, hostile, options.sockets))
     ratios = [
-        with_bad.per_s / without.per_s for with_bad, without in zip(beside, alone, strict=True)
+        with_bad.per_s / without.per_s for with_bad, without in zip(together, alone, strict=True)
     ]
     ratio = round(median(ratios), 3)
     return {
         "alone_per_s": round(median(run.per_s for run in alone)),
-        "beside_per_s": round(median(run.per_s for run in beside)),
+        "beside_per_s": round(median(run.per_s for run in together)),
         "ratio": ratio,
         "lowest_ratio": round(min(ratios), 3),
         "highest_ratio": round(max(ratios), 3),
-        "fewest_sockets": min(run.fewest_sockets for run in beside),
-        **{f"{name}_sockets": count for name, count in beside[0].held.items()},
+        "fewest_sockets": min(run.fewest_sockets for run in together),
+        **{f"{name}_sockets": count for name, count in together[0].held.items()},
         "alone_highest_mib": round(max(run.highest_mib for run in alone), 1),
-        "beside_highest_mib": round(max(run.highest_mib for run in beside), 1),
+        "beside_highest_mib": round(max(run.highest_mib for run in together), 1),
         "target": f"ratio >= {_TARGET}",
         "reached": ratio >= _TARGET,
         "healthy_jobs": options.healthy,
@@ -95,10 +95,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(
     server_url: str, healthy_url: str, healthy: int, hostile: HostileReceivers, sockets: int
 ) -> _Run:
-    """Deliver healthy jobs while so many hostile sockets are open.
+    """Deliver healthy jobs while `sockets` hostile sockets are open.
 
     Raises:
-        BenchFailed: if there were fewer of them at any time.
+        BenchFailed: if fewer sockets are open at any time.
     """
     lanes = round(sockets * _SPARE)
     urls = list(islice(cycle(hostile.urls[name] for name in _MIX), lanes))
@@ -126,7 +126,10 @@ async def _run(
 
 
 async def _opened(hostile: HostileReceivers, sockets: int) -> None:
-    """Wait until so many sockets are open, and for 2 s: then they take no place of others."""
+    """Wait until `sockets` sockets have been open for 2 s.
+
+    After that they take no connections from other calls.
+    """
 
     async def are_open() -> bool:
         open_now = sum((await hostile.connections()).values())
@@ -139,7 +142,7 @@ async def _opened(hostile: HostileReceivers, sockets: int) -> None:
 async def _delivered(
     watch: Connection, healthy: int, running: Worker, hostile: HostileReceivers, run: _Run
 ) -> None:
-    """Wait until the healthy jobs are delivered, and look at memory and sockets meanwhile."""
+    """Sample memory and sockets until the healthy jobs are delivered."""
     run.held = await hostile.connections()
     run.fewest_sockets = sum(run.held.values())
 

@@ -1,4 +1,4 @@
-"""Receivers that keep sockets open without end, in a process of their own."""
+"""Receivers that hold sockets open without end, in a separate process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HALF_A_HELLO: Final = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + bytes(2
 
 
 class HostileReceivers:
-    """What listens there, by what it does."""
+    """URLs of the hostile receivers, by kind."""
 
     def __init__(self, process: asyncio.subprocess.Process, urls: dict[str, str]) -> None:
         self._process = process
         self.urls = urls
 
     async def connections(self) -> dict[str, int]:
-        """How many sockets each of them holds open now."""
+        """Return the number of sockets that each receiver holds open now."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(b"\n")
@@ -38,7 +38,7 @@ class HostileReceivers:
 
 @asynccontextmanager
 async def hostile_receivers() -> AsyncIterator[HostileReceivers]:
-    """What is called `hanging`, `dripping` headers, `endless` bodies and `stalling` in TLS."""
+    """Run `hanging`, `dripping` (headers), `endless` (bodies) and `stalling` (TLS) receivers."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bench.hostile_receivers"),
@@ -60,19 +60,19 @@ async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A byte of a header in each second."""
+    """Send one byte of a header each second."""
     await reader.readuntil(b"\r\n\r\n")
     await _for_ever(writer, _OK + b"X: ")
 
 
 async def _never_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Nearly as much of a body as is kept, and then a byte of it in each second."""
+    """Send almost as much of a body as the engine stores, then one byte of it each second."""
     await reader.readuntil(b"\r\n\r\n")
     await _for_ever(writer, _OK + b"\r\n" + _ALMOST_THE_CAP)
 
 
 async def _stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The first half of the first message of TLS."""
+    """Send the first half of the first TLS message."""
     await reader.read(1)
     writer.write(_HALF_A_HELLO)
     await _hang(reader, writer)

@@ -1,4 +1,4 @@
-"""What healthy endpoints feel of 20,000 jobs for one that hangs, and of others that misbehave."""
+"""Slowdown of healthy endpoints by 20,000 jobs for hanging and misbehaving endpoints."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ SELECT count(*) FROM delivery.delivery_logs WHERE tenant_id = 'healthy' AND outc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--healthy", type=int, default=2_000, help="healthy jobs (2000)")
-    parser.add_argument("--bad", type=int, default=20_000, help="jobs that hang (20000)")
+    parser.add_argument("--bad", type=int, default=20_000, help="hanging jobs (20000)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind (5)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure healthy jobs alone, and queued behind what misbehaves, in turns."""
+    """Measure healthy jobs alone, and queued after misbehaving ones, alternately."""
     alone: list[float] = []
     alone_under_way: list[float] = []
     company: dict[str, list[float]] = {"hanging": [], "mixed": [], "mixed_under_way": []}
@@ -68,7 +68,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     ratios = {}
     for name, seconds in company.items():
         figures[f"beside_{name}_s"] = round(median(seconds), 3)
-        # Each is compared with healthy jobs that came in the same manner.
+        # Each is compared with healthy jobs that arrived in the same way.
         compared = alone_under_way if name.endswith("under_way") else alone
         pairs = zip(seconds, compared, strict=True)
         ratios[name] = round(median(with_bad / without for with_bad, without in pairs), 2)
@@ -92,10 +92,10 @@ async def _run(
     *,
     ahead: float = 0.0,
 ) -> float:
-    """Seconds from the worker's start to the last healthy result.
+    """Return the seconds from the worker's start to the last healthy result.
 
-    `ahead`: it has been busy with the bad ones for so long when the healthy ones come; then the
-    seconds count from just before these are triggered.
+    With `ahead`, the worker is busy with the bad jobs for `ahead` seconds before the healthy jobs
+    arrive. The seconds then count from just before the healthy jobs are triggered.
     """
     async with fresh_database(server_url) as url:
         for name, (bad_url, jobs) in bad.items():
@@ -106,7 +106,7 @@ async def _run(
         await checkpoint(url)
         watch = await connect(url, 10.0)
         try:
-            # With nothing to do for calls that hang, a worker that is told to stop ends at once.
+            # Without a grace period for hanging calls, the worker stops immediately.
             async with worker(url, start=False, shutdown_timeout=0) as running:
                 if not ahead:
                     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""50,000 reactions with one job each, beside as many jobs over 100 reactions."""
+"""50,000 reactions with one job each, compared with as many jobs over 100 reactions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _TARGET: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
-    parser.add_argument("--reactions", type=int, default=50_000, help="with a job each (50000)")
+    """Add the command-line options of this bench."""
+    parser.add_argument(
+        "--reactions", type=int, default=50_000, help="reactions with a job (50000)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure in turns, on copies of the same two databases."""
+    """Measure alternately, on copies of the same two databases."""
     many: list[float] = []
     few: list[float] = []
     with receiver() as (receiver_url, kind):

@@ -1,4 +1,4 @@
-"""From just before `trigger` to the request's arrival, of an idle engine, every 20 ms."""
+"""Time from just before `trigger` to the request's arrival, every 20 ms, on an idle engine."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _P99: Final = 6.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
-    parser.add_argument("--seconds", type=float, default=20.0, help="of triggering (20)")
+    """Add the command-line options of this bench."""
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each run (20)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure with the worker in the producer's process, apart, and apart without notifications."""
+    """Measure one process, two processes, and two processes without notifications."""
     figures: dict[str, Any] = {}
     async with server(options.database_url) as url:
         same = await _run(url, options.seconds, apart=False, notifications=True)
@@ -38,7 +38,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     figures |= spread_ms("same_process", same)
     figures |= spread_ms("other_process", apart)
     figures |= spread_ms("without_notifications", polling)
-    # The pause that polling may grow to, and what the engine may need beyond it.
+    # The longest pause of polling, and the time that the engine may need after it.
     longest = WorkerSettings().poll_max * 1000 + 10
     reached = {
         "same_process_reached": _quick(same),
@@ -73,13 +73,13 @@ async def _run(server_url: str, seconds: float, *, apart: bool, notifications: b
         arrivals.delays.clear()
         count = await _trigger_for(engine.trigger, arrivals, seconds)
         if len(arrivals.delays) != count:
-            message = f"of {count} triggers {len(arrivals.delays)} arrived"
+            message = f"{len(arrivals.delays)} of {count} triggers arrived"
             raise BenchFailed(message)
         return arrivals.delays
 
 
 async def _trigger_for(trigger: Any, arrivals: Arrivals, seconds: float) -> int:
-    """Trigger at even intervals, and wait until all has arrived."""
+    """Trigger at even intervals and wait until all requests have arrived."""
     before = len(arrivals.delays)
     count = int(seconds / _INTERVAL)
     due = time.monotonic()

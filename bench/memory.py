@@ -1,4 +1,4 @@
-"""The worker's memory while it drains 200,000 jobs, and with answers of 64 KiB."""
+"""The worker's memory while it drains 200,000 jobs, and with response bodies of 64 KiB."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ SELECT count(*) FROM delivery.delivery_logs WHERE outcome = 'succeeded' AND resp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=200_000, help="jobs to drain (200000)")
     parser.add_argument(
-        "--large", type=int, default=20_000, help="jobs with answers of 64 KiB (20000)"
+        "--large", type=int, default=20_000, help="jobs with 64 KiB responses (20000)"
     )
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure both, one after the other, in fresh processes."""
+    """Measure both in sequence, in fresh processes."""
     async with server(options.database_url) as url:
         with receiver() as (receiver_url, kind):
             small = await _run(url, receiver_url, options.jobs, 2)
@@ -60,7 +60,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _quarters(name: str, samples: list[float]) -> dict[str, float]:
     if len(samples) < _FEWEST:
-        message = f"only {len(samples)} samples of memory were taken; give it more jobs"
+        message = f"only {len(samples)} samples of memory were taken; raise --jobs"
         raise BenchFailed(message)
     quarter = len(samples) // 4
     second, last = mean(samples[quarter : 2 * quarter]), mean(samples[-quarter:])
@@ -78,11 +78,11 @@ def _resident_mib(pid: int) -> float:
     return int(pages) * _PAGE / 2**20
 
 
-async def _run(server_url: str, receiver_url: str, jobs: int, answer: int) -> list[float]:
-    """Resident memory in MiB, from the start of the work to its end, five times a second.
+async def _run(server_url: str, receiver_url: str, jobs: int, body: int) -> list[float]:
+    """Sample resident memory in MiB five times a second, from the start of the work to its end.
 
     Raises:
-        BenchFailed: unless every job has succeeded, with an answer of so many bytes.
+        BenchFailed: if a job does not succeed with a response body of `body` bytes.
     """
     samples: list[float] = []
     async with fresh_database(server_url) as url:
@@ -93,9 +93,9 @@ async def _run(server_url: str, receiver_url: str, jobs: int, answer: int) -> li
                 samples.append(_resident_mib(running.pid))
                 await asyncio.sleep(0.2)
             await running.stop()
-        done = await watch.fetchval(_DONE, answer)
+        done = await watch.fetchval(_DONE, body)
         await watch.close()
     if done != jobs:
-        message = f"of {jobs} jobs {done} succeeded with an answer of {answer} bytes"
+        message = f"{done} of {jobs} jobs succeeded with a response body of {body} bytes"
         raise BenchFailed(message)
     return samples

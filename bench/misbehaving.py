@@ -1,4 +1,4 @@
-"""Endpoints that hang, are slow, reset or refuse, in a process of their own."""
+"""Endpoints that hang, are slow, reset or refuse, in a separate process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["endpoints"]
 
-_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _SLOW: Final = 10.0
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 @asynccontextmanager
 async def endpoints() -> AsyncIterator[dict[str, str]]:
-    """URLs of what is called `hanging`, `slow` (10 s), `resetting` and `refusing`."""
+    """Return the URLs of the `hanging`, `slow` (10 s), `resetting` and `refusing` endpoints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.misbehaving", stdout=asyncio.subprocess.PIPE
     )
@@ -41,10 +41,10 @@ async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass
 
 
-async def _answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _respond_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await reader.read(65_536):
         await asyncio.sleep(_SLOW)
-        writer.write(_ANSWER)
+        writer.write(_RESPONSE)
 
 
 async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,11 +54,11 @@ async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def _serve() -> None:
-    # Bound and not listening, so nobody else gets the port, and connections to it are refused.
+    # The socket is bound but does not listen: the port stays taken and refuses connections.
     refusing = socket.socket()
     refusing.bind(("127.0.0.1", 0))
     urls = {"refusing": f"http://127.0.0.1:{refusing.getsockname()[1]}"}
-    for name, handler in (("hanging", _hang), ("slow", _answer_slowly), ("resetting", _reset)):
+    for name, handler in (("hanging", _hang), ("slow", _respond_slowly), ("resetting", _reset)):
         server = await asyncio.start_server(handler, "127.0.0.1", 0, backlog=4096)
         urls[name] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(json.dumps(urls), flush=True)

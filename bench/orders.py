@@ -1,4 +1,4 @@
-"""Payloads of about 1 KB that differ from each other, as those of real triggers do."""
+"""Payloads of about 1 KB that differ from each other, as real ones do."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _WORDS: Final = (
     *("updated", "reference"),
 )
 _SIZE: Final = 930
-"""Bytes, above which no more is added."""
+"""Size in bytes at which an order is complete."""
 
 
 def order(number: int) -> bytes:
-    """An order as JSON, of 930 to 1,070 bytes; the same for the same number."""
+    """Return an order as JSON, 930 to 1,070 bytes; equal numbers give equal orders."""
     random = Random(number)
     items: list[dict[str, Any]] = []
     content = {

@@ -1,4 +1,4 @@
-"""CPU time a delivery costs in the worker process, beside the floor's, and where it goes."""
+"""CPU time of a delivery in the worker process, compared with the floor, and its distribution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["add_arguments", "measure"]
 _TARGET: Final = 1.5
 _LISTED: Final = 15
 _NOWHERE: Final = ("~", "<string>")
-"""What the profiler says for the file of functions in C, and of those made at run time."""
+"""File names that the profiler reports for C functions and for functions made at run time."""
 _GROUPS: Final = {
     "http": ("delivery/http/",),
     "engine": ("delivery/engine/",),
@@ -30,17 +30,17 @@ _GROUPS: Final = {
     "store": ("delivery/store/", "/asyncpg/"),
     "loop": ("/asyncio/", "/uvloop/"),
 }
-"""Parts of the program, by what the paths of their files contain."""
+"""Parts of the program, by a fragment of their file paths."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=20_000, help="deliveries a run (20000)")
-    parser.add_argument("--pairs", type=int, default=5, help="runs of floor and engine each (5)")
+    parser.add_argument("--pairs", type=int, default=5, help="runs each of floor and engine (5)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure floor and engine in turns, then the engine once more under a profiler."""
+    """Measure floor and engine alternately, then profile the engine once."""
     floors: list[dict[str, float]] = []
     engines: list[dict[str, float]] = []
     with receiver() as (receiver_url, kind), tempfile.TemporaryDirectory() as directory:
@@ -65,23 +65,23 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "ratio": ratio,
         "target": f"ratio <= {_TARGET}",
         "reached": ratio <= _TARGET,
-        **_where(profile, listed=0 if options.json else _LISTED),
+        **_distribution(profile, listed=0 if options.json else _LISTED),
         "jobs": options.jobs,
         "pairs": options.pairs,
         "receiver": kind,
     }
 
 
-def _where(profile: pstats.Stats, *, listed: int) -> dict[str, Any]:
-    """The shares of the time by part of the program, and so many functions that take most.
+def _distribution(profile: pstats.Stats, *, listed: int) -> dict[str, Any]:
+    """Return the share of time of each part of the program, and the `listed` largest functions.
 
-    Time in functions written in C counts for what called them; called by nothing that the profiler
-    knows, it is the loop's.
+    The time of a function written in C counts for its callers. If the profiler knows no caller, the
+    time counts for the event loop.
     """
     shares: Counter[str] = Counter()
     functions: list[tuple[float, str]] = []
     for (file, _, name), (_, _, own, _, callers) in profile.stats.items():  # type: ignore[attr-defined]
-        functions.append((own, name if file in _NOWHERE else f"{_shown(file)}:{name}"))
+        functions.append((own, name if file in _NOWHERE else f"{_module_path(file)}:{name}"))
         if file in _NOWHERE:
             for (caller, _, _), (_, _, of_caller, _) in callers.items():
                 shares[_group(caller)] += of_caller
@@ -104,5 +104,5 @@ def _group(file: str) -> str:
     return "loop" if file in _NOWHERE else "other"
 
 
-def _shown(file: str) -> str:
+def _module_path(file: str) -> str:
     return "/".join(Path(file).parts[-2:])

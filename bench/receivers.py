@@ -1,4 +1,4 @@
-"""The other end: nginx where it is installed, else the receiver of `delivery.testing`."""
+"""The receiver: nginx where it is installed, else the receiver of `delivery.testing`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=8192{ssl};
         {certificate}
-        location / {{ {answer}; }}
+        location / {{ {response}; }}
     }}
 }}
 """
@@ -61,7 +61,7 @@ run(main())
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What a receiver over TLS needs, and the authority (PEM) that vouches for it."""
+    """Certificate and key of a TLS receiver, and the authority (PEM) that signed them."""
 
     authority: str
     certificate: Path
@@ -72,12 +72,12 @@ class Tls:
 def receiver(
     *, body: int = 2, tls: Tls | None = None, keep_alive: bool = True
 ) -> Iterator[tuple[str, str]]:
-    """What answers 200 to everything on loopback: its URL, and what it is.
+    """Run a loopback receiver that responds 200 to every request; yield its URL and its name.
 
     Args:
-        body: Bytes of every answer.
-        tls: Speak TLS with it; only where nginx is installed.
-        keep_alive: Whether connections are kept for the next request; only with nginx.
+        body: Bytes of every response body.
+        tls: Whether it speaks TLS; only where nginx is installed.
+        keep_alive: Whether connections are reused for the next request; only with nginx.
     """
     port = _free_port()
     nginx = shutil.which("nginx")
@@ -108,10 +108,10 @@ def _configuration(
 ) -> str:
     if body > 2:  # noqa: PLR2004 - too long for a line of the configuration
         Path(directory, "index.html").write_bytes(b"x" * body)
-        # A file is not given as an answer to POST, except as that of an error.
-        answer = f"error_page 405 =200 /index.html; root {directory}; try_files /index.html =404"
+        # nginx serves a file in response to POST only as an error page.
+        response = f"error_page 405 =200 /index.html; root {directory}; try_files /index.html =404"
     else:
-        answer = 'return 200 "ok"'
+        response = 'return 200 "ok"'
     certificate = ""
     if tls is not None:
         certificate = f"ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};"
@@ -120,7 +120,7 @@ def _configuration(
         port=port,
         ssl="" if tls is None else " ssl",
         certificate=certificate,
-        answer=answer,
+        response=response,
         keepalive=600 if keep_alive else 0,
     )
 
@@ -139,5 +139,5 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    message = f"the receiver did not come up on port {port}"
+    message = f"the receiver did not start on port {port}"
     raise RuntimeError(message)

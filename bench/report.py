@@ -1,10 +1,10 @@
-"""Run benches one after the other, and write their figures into docs/benchmarks.md.
+"""Run benches in sequence and write their figures into docs/benchmarks.md.
 
     python -m bench.report                  all of them
-    python -m bench.report latency wal      these; the others keep the figures they had
-    python -m bench.report --only-table     none: only write the table anew
+    python -m bench.report latency wal      these; the others retain their figures
+    python -m bench.report --only-table     none: only rewrite the table
 
-What each has told last is kept in bench/measured/NAME.json, and the table is made of these files.
+The last figures of each bench are in bench/measured/NAME.json; the table is made from these files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from delivery.store.driver.connection import connect
 __all__ = ["main"]
 
 _REPOSITORY: Final = Path(__file__).parents[1]
-_KEPT: Final = _REPOSITORY / "bench" / "measured"
+_MEASURED: Final = _REPOSITORY / "bench" / "measured"
 _DOCUMENT: Final = _REPOSITORY / "docs" / "benchmarks.md"
 _BEGIN: Final = "<!-- figures: written by make bench -->"
 _END: Final = "<!-- end of figures -->"
@@ -39,7 +39,7 @@ class _ReportFailed(Exception):
 
 
 def main() -> int:
-    """Run what the command line names; 0 if all of it could be measured and written."""
+    """Run the benches on the command line; return 0 if all are measured and written."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.report",
         description=__doc__,
@@ -49,11 +49,11 @@ def main() -> int:
     parser.add_argument("--only-table", action="store_true", help="measure nothing")
     parser.add_argument(
         "--database-url",
-        help="a PostgreSQL on which databases may be made (default: the embedded one)",
+        help="a PostgreSQL server to create databases on (default: the embedded one)",
     )
     options = parser.parse_args()
     try:
-        # First of all, so that nothing is measured which then cannot be written.
+        # Checked before any bench runs, so that all measured figures can be written.
         _write_table()
         if options.only_table:
             return 0
@@ -65,7 +65,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; what was measured is in the table", file=sys.stderr)
+        print("interrupted; the table has the completed measurements", file=sys.stderr)
         return _INTERRUPTED
     if missed:
         print(f"error: not measured: {', '.join(missed)}; see above", file=sys.stderr)
@@ -80,7 +80,7 @@ def _bench(name: str) -> str:
 
 
 def _measure(names: tuple[str, ...] | list[str], database_url: str | None) -> list[str]:
-    """Run benches, each in its process, and write the table after each; those that failed."""
+    """Run each bench in its own process, write the table after each, and return failed ones."""
     database = asyncio.run(_database(database_url))
     missed = []
     for name in names:
@@ -88,24 +88,24 @@ def _measure(names: tuple[str, ...] | list[str], database_url: str | None) -> li
         command = [sys.executable, "-m", "bench", name, "--json"]
         if database_url is not None:
             command += ["--database-url", database_url]
-        told = _told(command)
-        if told is None:
+        output = _output(command)
+        if output is None:
             missed.append(name)
             continue
-        figures = json.loads(told.splitlines()[-1])
+        figures = json.loads(output.splitlines()[-1])
         figures |= {"database": database, "day": datetime.now(UTC).date().isoformat()}
-        _KEPT.mkdir(exist_ok=True)
-        (_KEPT / f"{name}.json").write_text(
+        _MEASURED.mkdir(exist_ok=True)
+        (_MEASURED / f"{name}.json").write_text(
             json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         _write_table()
     return missed
 
 
-def _told(command: list[str]) -> str | None:
-    """What a program prints; None if it failed, and then has said why.
+def _output(command: list[str]) -> str | None:
+    """Run a program and return its output; return None if it fails and reports an error.
 
-    Interrupted, it is given the time to end by itself: it drops its databases then.
+    After an interrupt the program has time to end by itself, because it then drops its databases.
     """
     process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
@@ -117,7 +117,7 @@ def _told(command: list[str]) -> str | None:
 
 
 async def _database(given: str | None) -> str:
-    """Which PostgreSQL is measured on."""
+    """Return the version of the measured PostgreSQL."""
     async with server(given) as url:
         connection = await connect(url, 10.0)
         try:
@@ -128,23 +128,25 @@ async def _database(given: str | None) -> str:
 
 
 def _write_table() -> None:
-    """Put the table of all figures that are kept between the two marks of the document.
+    """Write the table of all stored figures between the two markers of the document.
 
     Raises:
-        _ReportFailed: if they are not there, or the figures cannot be read.
+        _ReportFailed: if the markers are missing, or the figures cannot be read.
     """
     text = _DOCUMENT.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        message = f"{_DOCUMENT} lacks the lines {_BEGIN!r} and {_END!r}; put them where the table "
-        raise _ReportFailed(message + "is to be")
-    table = "\n".join(_table([_kept(name) for name in NAMES if (_KEPT / f"{name}.json").exists()]))
+        message = f"{_DOCUMENT} lacks the lines {_BEGIN!r} and {_END!r}; add them where the table "
+        raise _ReportFailed(message + "belongs")
+    table = "\n".join(
+        _table([_stored(name) for name in NAMES if (_MEASURED / f"{name}.json").exists()])
+    )
     _DOCUMENT.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
-def _kept(name: str) -> dict[str, Any]:
-    file = _KEPT / f"{name}.json"
+def _stored(name: str) -> dict[str, Any]:
+    file = _MEASURED / f"{name}.json"
     try:
         figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -154,7 +156,7 @@ def _kept(name: str) -> dict[str, Any]:
 
 
 def _table(benches: list[dict[str, Any]]) -> list[str]:
-    """Lines of Markdown: what it was measured on, and a row for each bench."""
+    """Return lines of Markdown: the machine, and a row for each bench."""
     machines: dict[str, list[str]] = {}
     for figures in benches:
         machines.setdefault(machine(figures), []).append(figures["bench"])

@@ -1,4 +1,4 @@
-"""Work in processes of their own, which tell their own time and CPU."""
+"""Work in separate processes that report their time and CPU."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["BenchFailed", "Worker", "cpu_seconds", "in_own_process", "measured",
 
 
 class BenchFailed(Exception):
-    """The work was not done as it should have been, so its speed means nothing."""
+    """The work was not done correctly, so its speed means nothing."""
 
 
 def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
-    """Do the work that the command line names, and print what it took as JSON.
+    """Do the work on the command line and print its time and CPU as JSON.
 
-    With `DELIVERY_BENCH_PROFILE` set to a file's name, a profile is written there (and slows the
-    run down).
+    With `DELIVERY_BENCH_PROFILE` set to a file name, a profile is written to the file, which slows
+    the run down.
     """
     database_url, jobs = sys.argv[1], int(sys.argv[2])
     file = os.environ.get("DELIVERY_BENCH_PROFILE")
@@ -47,7 +47,7 @@ def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
             profile.disable()
         return time.perf_counter() - began, cpu_seconds() - before
 
-    # As `Engine.run` does in a worker process.
+    # Like `Engine.run` in a worker process.
     collect_less_often()
     seconds, cpu = uvloop.run(timed())
     if profile is not None and file is not None:
@@ -58,7 +58,7 @@ def in_own_process(work: Callable[[str, int], Awaitable[None]]) -> None:
 async def measured(
     module: str, database_url: str, jobs: int, **environment: str
 ) -> dict[str, float]:
-    """Run `python -m MODULE` and read what it prints.
+    """Run `python -m MODULE` and read its output.
 
     Raises:
         BenchFailed: if it ends with an error.
@@ -78,7 +78,7 @@ async def measured(
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process so far."""
+    """Return the CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
@@ -91,16 +91,16 @@ class Worker:
         self.pid = process.pid
 
     async def start(self) -> None:
-        """Let it begin to claim."""
+        """Tell the worker to begin to claim."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
         await self._process.stdin.drain()
 
     async def stop(self) -> dict[str, Any]:
-        """End it, and read what it says of itself.
+        """End the worker and read its measurements.
 
         Raises:
-            BenchFailed: if it ended badly.
+            BenchFailed: if it ends with an error.
         """
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
@@ -108,11 +108,11 @@ class Worker:
         if self._process.returncode:
             message = f"the worker process ended with {self._process.returncode}"
             raise BenchFailed(message)
-        said: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return said
+        figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return figures
 
     def kill(self) -> None:
-        """End it in any case."""
+        """Kill the worker if it still runs."""
         if self._process.returncode is None:
             self._process.kill()
 
@@ -121,7 +121,7 @@ class Worker:
 async def worker(
     database_url: str, *, start: bool = True, **settings: Any
 ) -> AsyncIterator[Worker]:
-    """A worker process that is connected, and (`start`) claims; `settings` as in `worker.NAME`."""
+    """Run a connected worker process, which claims after `start`; `settings` are `worker.NAME`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bench.worker", database_url, json.dumps(settings)),

@@ -1,4 +1,4 @@
-"""How long short commands take, as ratios to a Python that does nothing, in turns."""
+"""Duration of short commands, as ratios to an empty Python program, alternately."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["add_arguments", "measure"]
 
 _HELP: Final = 10.0
 _COMMAND: Final = 33.0
-"""Times `python -c pass`: 0.12 s and 0.4 s where that takes 12 ms."""
+"""Multiple of `python -c pass`: 0.12 s and 0.4 s where that takes 12 ms."""
 _JOBS: Final = 20
 _NOTHING: Final = ("-c", "pass")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--rounds", type=int, default=15, help="runs of each command (15)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run each command in turn with a Python that does nothing; the median of the ratios."""
+    """Run each command alternately with an empty Python program; return median ratios."""
     async with server(options.database_url) as server_url, fresh_database(server_url) as url:
-        # In the tenant that the command lists: rows of several reactions, with their names.
+        # Jobs of the tenant that the command lists: rows of several reactions, with their names.
         await enqueue(url, "http://127.0.0.1:9", _JOBS, reactions=_JOBS, group="default")
         commands = {
             "version": ("-m", "delivery", "--version"),
@@ -48,7 +48,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         runs = await asyncio.to_thread(_measure, commands, options.rounds)
     figures: dict[str, Any] = {
         "python_ms": round(median(runs["nothing"][0]) * 1000, 1),
-        "bytecode": "kept" if _has_bytecode() else "not kept",
+        "bytecode": "cached" if _has_bytecode() else "not cached",
     }
     for name in commands:
         for kind, index in (("ratio", 0), ("cpu_ratio", 1)):
@@ -65,11 +65,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _measure(
     commands: dict[str, tuple[str, ...]], rounds: int
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Run everything so many times; seconds and seconds of CPU by name."""
+    """Run each command `rounds` times; return seconds and CPU seconds by name."""
     runs: dict[str, tuple[list[float], list[float]]] = {
         name: ([], []) for name in ("nothing", *commands)
     }
-    # Once before, so that files are in memory, and compiled where Python may keep bytecode.
+    # A first run loads files into memory and compiles them where Python may write bytecode.
     for _ in range(rounds + 1):
         for name, arguments in (("nothing", _NOTHING), *commands.items()):
             took, cpu = _run(arguments)
@@ -79,7 +79,7 @@ def _measure(
 
 
 def _has_bytecode() -> bool:
-    """Return whether Python keeps the bytecode of `delivery`; else it compiles it at each start."""
+    """Return whether Python caches the bytecode of `delivery`; else it compiles at each start."""
     return Path(cache_from_source(delivery.errors.__file__)).exists()
 
 

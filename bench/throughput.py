@@ -1,4 +1,4 @@
-"""20,000 signed deliveries of 1 KB over 100 reactions, floor and engine in turns."""
+"""20,000 signed deliveries of 1 KB over 100 reactions, floor and engine alternately."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ SELECT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=20_000, help="deliveries a run (20000)")
-    parser.add_argument("--pairs", type=int, default=9, help="runs of floor and engine each (9)")
+    parser.add_argument("--pairs", type=int, default=9, help="runs each of floor and engine (9)")
     parser.add_argument(
-        "--processes", type=int, default=2, help="workers at once, for a figure beside one's (2)"
+        "--processes", type=int, default=2, help="concurrent workers, compared with one (2)"
     )
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run floor and engine alternately after one of each to warm up; medians, and their ratio."""
+    """Run floor and engine alternately after a warm-up run each; return medians and their ratio."""
     floors: list[dict[str, float]] = []
     engines: list[dict[str, float]] = []
     ones: list[float] = []
@@ -69,7 +69,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "highest_ratio": round(max(ratios), 3),
         "target": f"ratio >= {_TARGET}",
         "reached": ratio >= _TARGET,
-        # Both as seen from outside, so they compare with each other and not with `engine_per_s`.
+        # Both are seen from outside: they compare with each other, not with `engine_per_s`.
         "engine_1_process_per_s": round(median(ones)),
         f"engine_{options.processes}_processes_per_s": round(median(several)),
         "python_us_per_delivery": round(median_of(engines, "cpu_us"), 1),
@@ -84,10 +84,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def run_once(
     module: str, server_url: str, receiver_url: str, jobs: int, **environment: str
 ) -> dict[str, float]:
-    """One run of a program that delivers everything, on a database of its own.
+    """Run a program that delivers all jobs, on a separate database.
 
     Raises:
-        BenchFailed: unless every job has succeeded, with exactly one log row.
+        BenchFailed: if a job has not succeeded with exactly one log row.
     """
     async with fresh_database(server_url) as url:
         await enqueue(url, receiver_url, jobs)
@@ -95,7 +95,7 @@ async def run_once(
 
 
 async def drain(module: str, url: str, jobs: int, **environment: str) -> dict[str, float]:
-    """Let a program deliver everything that is in a database; see `run_once`."""
+    """Run a program that delivers all jobs in a database; see `run_once`."""
     await checkpoint(url)
     watch = await connect(url, 10.0)
     try:
@@ -118,7 +118,7 @@ async def drain(module: str, url: str, jobs: int, **environment: str) -> dict[st
 
 
 async def _processes(count: int, server_url: str, receiver_url: str, jobs: int) -> float:
-    """Deliveries a second of several worker processes, from their start to the last result."""
+    """Return deliveries per second of several worker processes, from start to last result."""
     async with fresh_database(server_url) as url, AsyncExitStack() as stack:
         await enqueue(url, receiver_url, jobs)
         await checkpoint(url)

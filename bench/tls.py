@@ -1,4 +1,4 @@
-"""Deliveries over TLS, kept alive and with a handshake each, beside plain ones."""
+"""Deliveries over TLS, kept alive and with a handshake each, compared with plain ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FROM delivery.delivery_logs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=10_000, help="deliveries kept alive (10000)")
     parser.add_argument(
         "--handshakes", type=int, default=2_000, help="deliveries on new connections (2000)"
@@ -35,34 +35,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure plain, TLS and TLS with new connections, one after the other."""
+    """Measure plain HTTP, TLS, and TLS with new connections, in sequence."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         tls = make_authority(Path(directory))
         async with server(options.database_url) as url:
             with receiver() as (receiver_url, kind):
                 if kind != "nginx":
-                    message = "the bench of TLS needs nginx as its receiver; install it"
+                    message = "the TLS bench needs nginx as its receiver; install it"
                     raise BenchFailed(message)
                 plain = await _run(url, receiver_url, options.jobs, None)
             with receiver(tls=tls) as (receiver_url, _):
-                kept = await _run(url, receiver_url, options.jobs, tls)
+                reused = await _run(url, receiver_url, options.jobs, tls)
             with receiver(tls=tls, keep_alive=False) as (receiver_url, _):
-                anew = await _run(url, receiver_url, options.handshakes, tls, keep_alive=False)
+                new = await _run(url, receiver_url, options.handshakes, tls, keep_alive=False)
             with receiver(keep_alive=False) as (receiver_url, _):
-                anew_plain = await _run(
+                new_plain = await _run(
                     url, receiver_url, options.handshakes, None, keep_alive=False
                 )
     for name, run in (
         ("plain", plain),
-        ("tls", kept),
-        ("plain_new_connections", anew_plain),
-        ("tls_new_connections", anew),
+        ("tls", reused),
+        ("plain_new_connections", new_plain),
+        ("tls_new_connections", new),
     ):
         figures |= {f"{name}_{key}": value for key, value in run.items()}
-    # A new connection also costs without TLS, and TLS also costs on a connection that is kept.
+    # A new connection has a cost without TLS too, and TLS has a cost on reused connections too.
     figures["handshake_cpu_us"] = round(
-        (anew["cpu_us"] - anew_plain["cpu_us"]) - (kept["cpu_us"] - plain["cpu_us"])
+        (new["cpu_us"] - new_plain["cpu_us"]) - (reused["cpu_us"] - plain["cpu_us"])
     )
     return {**figures, "jobs": options.jobs, "handshakes": options.handshakes, "receiver": kind}
 
@@ -70,10 +70,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(
     server_url: str, receiver_url: str, jobs: int, tls: Tls | None, *, keep_alive: bool = True
 ) -> dict[str, float]:
-    """Rate, CPU in the worker process, and how late its loop is for other things meanwhile.
+    """Return the rate, the CPU of the worker process, and the lateness of its event loop.
 
     Raises:
-        BenchFailed: unless every job has succeeded, on connections kept or not as asked for.
+        BenchFailed: if a job does not succeed, or connections are not reused as requested.
     """
     options = TlsOptions() if tls is None else TlsOptions(ca=tls.authority)
     async with fresh_database(server_url) as url:
@@ -100,7 +100,7 @@ async def _run(
 
             await until(done, timeout=300)
             seconds = time.perf_counter() - began
-            said = await running.stop()
+            figures = await running.stop()
         counted = await watch.fetchrow(_DONE)
         assert counted is not None
         succeeded, connections = counted
@@ -109,12 +109,12 @@ async def _run(
         message = f"{jobs} deliveries were made on {connections} connections at {receiver_url}"
         raise BenchFailed(message)
     if succeeded != jobs:
-        message = f"of {jobs} jobs {succeeded} succeeded at {receiver_url}"
+        message = f"{succeeded} of {jobs} jobs succeeded at {receiver_url}"
         raise BenchFailed(message)
     return {
         "per_s": round(jobs / seconds),
         "connections": connections,
-        "cpu_us": round(said["cpu_seconds"] / jobs * 1e6, 1),
-        "loop_late_p99_ms": round(percentile(said["lateness"], 99) * 1000, 1),
-        "loop_late_max_ms": round(max(said["lateness"]) * 1000, 1),
+        "cpu_us": round(figures["cpu_seconds"] / jobs * 1e6, 1),
+        "loop_late_p99_ms": round(percentile(figures["lateness"], 99) * 1000, 1),
+        "loop_late_max_ms": round(max(figures["lateness"]) * 1000, 1),
     }

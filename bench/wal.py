@@ -1,4 +1,4 @@
-"""WAL written for a delivery, beyond what its log row takes by itself."""
+"""WAL written for a delivery, in addition to that of its log row alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["add_arguments", "measure"]
 _TARGET: Final = 900
 _AT_ONCE: Final = 5_000
 
-# What one transaction wrote is one batch, so the rows can be written again exactly as they were.
+# The rows of one transaction are one batch, so the rows can be written again in the same batches.
 _COPY: Final = (
     "CREATE UNLOGGED TABLE log_rows AS SELECT dense_rank() OVER (ORDER BY xmin::text::bigint)"
     " AS batch, row_number() OVER (ORDER BY tableoid, ctid) AS place, *"
@@ -60,15 +60,15 @@ SELECT NOT EXISTS (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=int, default=20_000, help="deliveries (20000)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Deliver orders that differ, and what the other benches send: one character, repeated.
+    """Deliver orders that differ, then the payload of the other benches: one repeated character.
 
-    A server that compresses page images makes almost nothing of the latter, so only the former
-    tell what a delivery costs. WAL is counted for the whole server: nothing else may write there
+    A server that compresses page images reduces the latter to almost nothing, so only the former
+    show the cost of a delivery. WAL is counted for the whole server, so no other client may write
     meanwhile.
     """
     jobs = options.jobs
@@ -90,7 +90,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(
     server_url: str, receiver_url: str, jobs: int, payload: Callable[[int], bytes]
 ) -> dict[str, Any]:
-    """Deliver, then write the very same log rows again, alone and in the very same batches."""
+    """Deliver, then write the same log rows again, alone and in the same batches."""
     async with fresh_database(server_url) as url:
         await enqueue(url, receiver_url, 0)
         async with opened(url) as engine:
@@ -126,7 +126,7 @@ async def _run(
 
 
 async def _log_rows_alone(watch: Connection, url: str, jobs: int) -> tuple[float, int, int]:
-    """WAL bytes a row and page images in all, of the same rows in the emptied table; batches."""
+    """Write the same rows to the empty table; return WAL bytes a row, page images and batches."""
     columns = await watch.fetchval(_COLUMNS)
     await watch.execute(_COPY)
     await watch.execute("CREATE INDEX ON log_rows (batch)")
@@ -145,12 +145,12 @@ async def _log_rows_alone(watch: Connection, url: str, jobs: int) -> tuple[float
 
 
 async def _page_images(watch: Connection) -> int:
-    """How many whole pages were logged so far, by the server."""
+    """Return the number of whole pages that the server has logged so far."""
 
     async def alone() -> bool:
         return bool(await watch.fetchval(_ALONE_ON_IT))
 
-    # A session's counts are surely in the statistics only once it has ended.
+    # The statistics include a session's counts for certain only after its end.
     await until(alone, timeout=10)
     await watch.execute("SELECT pg_stat_force_next_flush()")
     count: int = await watch.fetchval("SELECT wal_fpi FROM pg_stat_wal")

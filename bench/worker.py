@@ -1,7 +1,7 @@
 """A worker process for benches: `python -m bench.worker URL SETTINGS`, until SIGTERM.
 
-It says `ready` when it is connected, begins when it is told to `go`, and at its end tells what it
-noticed of itself, as one line of JSON.
+It prints `ready` when it is connected, starts when it reads `go`, and at its end prints its
+measurements as one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import uvloop
 
 import delivery
 
-# Imported before the time is taken: the library imports it only when a worker starts.
+# Imported before the timing starts: the library imports it only when a worker starts.
 import delivery.engine.worker
 from bench.run import cpu_seconds
 from delivery.store import queue
@@ -38,7 +38,7 @@ def _timed(function: Callable[..., Awaitable[Any]], durations: list[float]) -> A
 
 
 async def _tick(lateness: list[float]) -> None:
-    """Note by how much the loop is late for what was to be done at a certain time."""
+    """Record the lateness of the event loop for calls scheduled at a certain time."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _TICK
@@ -49,8 +49,8 @@ async def _tick(lateness: list[float]) -> None:
 async def _work(database_url: str, settings: dict[str, Any]) -> dict[str, Any]:
     claims: list[float] = []
     lateness: list[float] = []
-    # The dispatcher looks the function up in its module each time, so it can be timed here without
-    # anything in the engine that only a bench would need.
+    # The dispatcher looks the function up in its module each time, so this program can time it and
+    # the engine needs no code for benches.
     queue.claim = _timed(queue.claim, claims)
     async with delivery.connect(
         database_url, http={"allowed_networks": ["127.0.0.0/8"]}, worker=settings

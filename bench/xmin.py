@@ -1,4 +1,4 @@
-"""Claims at 2,000 jobs a second while another session holds a snapshot open for a minute."""
+"""Claims at 2,000 jobs per second while another session holds a snapshot open for a minute."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _KEPT: Final = 0.98
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said of it on the command line."""
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each part (60)")
-    parser.add_argument("--rate", type=int, default=2_000, help="jobs a second (2000)")
+    """Add the command-line options of this bench."""
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of each part (60)")
+    parser.add_argument("--rate", type=int, default=2_000, help="jobs per second (2000)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure without the snapshot, then with it, each on a fresh database."""
     with receiver() as (receiver_url, kind):
         async with server(options.database_url) as url:
-            free, behind, offered = await _run(url, receiver_url, options, hold=False)
-            held, behind_held, offered_held = await _run(url, receiver_url, options, hold=True)
+            free, late, offered = await _run(url, receiver_url, options, hold=False)
+            held, late_held, offered_held = await _run(url, receiver_url, options, hold=True)
     return {
         **spread_ms("claim", free),
         **spread_ms("claim_with_snapshot", held),
         "offered_per_s": round(offered),
         "offered_per_s_with_snapshot": round(offered_held),
-        "seconds_behind": round(behind, 2),
-        "seconds_behind_with_snapshot": round(behind_held, 2),
-        "target": f"claim p99 <= {_TARGET:g} ms, and not falling behind",
-        # A producer that cannot keep its rate would hide a worker that could not either.
+        "seconds_behind": round(late, 2),
+        "seconds_behind_with_snapshot": round(late_held, 2),
+        "target": f"claim p99 <= {_TARGET:g} ms, and no growing delay",
+        # A producer that is too slow would mask a worker that is too slow.
         "reached": percentile(held, 99) * 1000 <= _TARGET
-        and behind_held <= behind + 0.5
+        and late_held <= late + 0.5
         and offered_held >= _KEPT * options.rate,
         "jobs_per_s": options.rate,
         "seconds": options.seconds,
@@ -60,7 +60,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(
     server_url: str, receiver_url: str, options: argparse.Namespace, *, hold: bool
 ) -> tuple[list[float], float, float]:
-    """The durations of claims, how much later than the offering the delivering ended, the rate."""
+    """Return the durations of claims, the delay of the last delivery, and the rate."""
     async with fresh_database(server_url) as url:
         await enqueue(url, receiver_url, 0)
         jobs = int(options.seconds / _INTERVAL) * int(options.rate * _INTERVAL)
@@ -74,24 +74,24 @@ async def _run(
                 return not await left(watch)
 
             await until(done, timeout=120)
-            behind = time.perf_counter() - offered
-            said = await running.stop()
+            late = time.perf_counter() - offered
+            figures = await running.stop()
         logged = await watch.fetchval("SELECT count(*) FROM delivery.delivery_logs")
         await watch.close()
     if logged != jobs:
-        message = f"of {jobs} jobs {logged} were delivered"
+        message = f"{logged} of {jobs} jobs were delivered"
         raise BenchFailed(message)
-    if not said["claims"]:
+    if not figures["claims"]:
         message = (
             "no claim was timed: the dispatcher no longer looks `queue.claim` up in its module"
         )
         raise BenchFailed(message)
-    return said["claims"], behind, jobs / (offered - began)
+    return figures["claims"], late, jobs / (offered - began)
 
 
 @asynccontextmanager
 async def _snapshot(url: str, *, hold: bool) -> AsyncIterator[None]:
-    """Holds a snapshot, so that no row that is deleted meanwhile can be cleaned away."""
+    """Hold a snapshot, so that vacuum cannot remove rows that are deleted meanwhile."""
     if not hold:
         yield
         return

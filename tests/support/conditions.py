@@ -1,4 +1,4 @@
-"""Waiting until something is so."""
+"""Waits for asynchronous conditions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["until"]
 
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 30.0) -> None:
-    """Ask again and again until the condition holds.
+    """Poll the condition until it holds.
 
     Raises:
-        TimeoutError: if it does not within `timeout` seconds.
+        TimeoutError: if the condition does not hold within `timeout` seconds.
     """
     with anyio.fail_after(timeout):
         while not await condition():

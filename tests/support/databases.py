@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a server of one's own that may be killed, and fresh databases on any."""
+"""PostgreSQL for tests: private servers that a test may kill, and fresh databases on any server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["DatabaseServer", "PrivateServer", "role_with_rows_only", "temporary_directory"]
 
 _QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
-"""A server that only processes die on, never the machine, needs no flushing to disk."""
+"""Settings without flushes to disk: only processes crash in tests, not the machine."""
 
 _IN_MEMORY: Final = Path("/dev/shm")
 _ENOUGH: Final = 4 * 2**30
-"""Bytes. The write-ahead log alone grows to one gigabyte."""
+"""Bytes of free memory. The write-ahead log alone grows to one gigabyte."""
 
 
 def _has_room(directory: Path) -> bool:
@@ -44,11 +44,11 @@ def _has_room(directory: Path) -> bool:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory with a short path that PostgreSQL's own system user can pass through.
+    """Create a directory with a short path that PostgreSQL's own system user can traverse.
 
-    Unlike pytest's `tmp_path`, which is closed to all but its owner. It is in memory where the
-    system has room for that: a thousand databases are made of files and thrown away again, which
-    some file systems take ten times as long for.
+    Only the owner can traverse pytest's `tmp_path`. The directory is in memory if there is room for
+    it: a run creates and drops a thousand databases, which takes ten times as long on some file
+    systems.
     """
     place = _IN_MEMORY if _has_room(_IN_MEMORY) else None
     directory = Path(tempfile.mkdtemp(prefix="delivery-", dir=place))
@@ -60,10 +60,10 @@ def temporary_directory() -> Iterator[Path]:
 
 
 class PrivateServer:
-    """A PostgreSQL server from the wheel's binaries, alone in its directory, for killing.
+    """A private PostgreSQL server from the binaries of the wheel, which a test may kill.
 
-    A context manager; blocking, as a start takes a tenth of a second. `options` are settings of the
-    server.
+    A context manager. It blocks, because a start takes a tenth of a second. `options` are server
+    settings.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PrivateServer:
             self._copy(primary)
         self._sockets = make_socket_directory(self._cluster, self.directory)
         self.url = socket_url(self._sockets)
-        """The same after every restart."""
+        """The same URL after every restart."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,19 +93,19 @@ class PrivateServer:
         self.stop()
 
     def start(self) -> None:
-        """Start it, through recovery if it was killed, and wait until it is ready."""
+        """Start the server, with recovery after a kill, and wait until it is ready."""
         self._cluster.start(self._sockets, self._options, timeout=60.0)
 
     def stop(self) -> None:
-        """Stop it in good order; harmless if it does not run."""
+        """Stop the server cleanly; do nothing if it does not run."""
         self._cluster.stop()
 
     def standby(self) -> PrivateServer:
-        """Return a hot standby of this server, beside it; to be started as any other."""
+        """Return a hot standby of this server, in a second directory; start it like any other."""
         return PrivateServer(self.directory.parent, primary=self)
 
     def promote(self) -> None:
-        """Make this standby a primary of its own."""
+        """Make this standby a primary."""
         printed = self._cluster._run(
             "pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self._cluster.data)
         )
@@ -124,14 +124,14 @@ class PrivateServer:
         assert printed is None, printed
 
     def require_passwords(self, role: str) -> None:
-        """Let `role` in by password only, after a restart."""
+        """Require a password of `role` after the next restart."""
         self.stop()
         rules = self._cluster.data / "pg_hba.conf"
         rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
         self.start()
 
     def kill(self) -> None:
-        """End it and all its children with SIGKILL, and wait until they are gone."""
+        """Kill the server and its children with SIGKILL, and wait for their end."""
         running = self._cluster.postmaster()
         assert running is not None, "the server does not run"
         with suppress(psutil.NoSuchProcess):
@@ -144,18 +144,18 @@ class PrivateServer:
 
 
 class DatabaseServer:
-    """Hands out fresh databases on a server; migrated ones are copies of a template."""
+    """Fresh databases on a server; migrated ones are copies of a template."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        """The maintenance database; its role may create databases."""
+        """URL of the maintenance database; its role may create databases."""
         self._prefix = f"delivery_test_{os.getpid()}_{secrets.token_hex(3)}"
         self._template: str | None = None
         self._made = 0
 
     @contextmanager
     def database(self, *, migrated: bool = True, encoding: str = "UTF8") -> Iterator[str]:
-        """The URL of a database that exists within the block."""
+        """Create a database, yield its URL, and drop it at the end of the block."""
         template = self._migrated_template() if migrated else "template0"
         name = self._create(template, encoding)
         try:
@@ -169,8 +169,8 @@ class DatabaseServer:
             self._execute(f'DROP DATABASE "{self._template}" WITH (FORCE)')
 
     def url_of(self, name: str) -> str:
-        """The URL of the database `name` on this server."""
-        # urlunsplit would drop the slashes before the empty host of a socket's URL.
+        """Return the URL of the database `name` on this server."""
+        # urlunsplit would drop the slashes before the empty host of a socket URL.
         parts = urlsplit(self.url)
         query = f"?{parts.query}" if parts.query else ""
         return f"{parts.scheme}://{parts.netloc}/{name}{query}"
@@ -183,7 +183,7 @@ class DatabaseServer:
                 connection = await asyncpg.connect(self.url_of(name))
                 try:
                     await migrate(connection)
-                    # Made once here, they need not be made by every engine that a test opens.
+                    # Created once in the template, so that the engine of a test finds them.
                     await ensure_partitions(connection, 1)
                 finally:
                     await connection.close()
@@ -213,7 +213,7 @@ class DatabaseServer:
 
 @contextmanager
 def role_with_rows_only(url: str) -> Iterator[str]:
-    """The URL of a migrated database for a role of its own without any right but on rows."""
+    """Create a role with rights on rows only; yield the URL of the migrated database for it."""
     role = f"rows_{secrets.token_hex(4)}"
     _run(
         url,

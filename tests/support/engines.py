@@ -1,4 +1,4 @@
-"""An engine on a test's database, with settings that let tests be quick."""
+"""An engine on a test's database, with settings for fast tests."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ QUICK_RETRIES: Final = {"strategy": "constant", "base": 0.02, "jitter": 0, "max_
 async def engine_on(
     url: str, *, notifications: bool = True, **sections: Any
 ) -> AsyncIterator[delivery.Engine]:
-    """An engine that may call loopback.
+    """Open an engine that may call loopback.
 
-    On a slow machine, workers are not reaped and calls do not time out: tests of dead workers and
+    On a slow machine, workers are not reaped and calls do not time out. Tests of dead workers and
     timeouts set `dead_after` and `timeout`.
     """
     worker = {
@@ -46,10 +46,10 @@ async def engine_on(
 async def wait_for_all(
     engine: delivery.Engine, jobs: Iterable[UUID], timeout: float = 60.0
 ) -> list[delivery.Job]:
-    """Wait until all of these jobs are terminal."""
+    """Wait until all given jobs are terminal."""
     return [await engine.jobs.wait(job, timeout=timeout) for job in jobs]
 
 
 async def all_logs(engine: delivery.Engine, **where: Any) -> list[delivery.DeliveryLog]:
-    """All log rows, oldest first."""
+    """Return all log rows, oldest first."""
     return [log async for log in engine.logs.iterate(**where)]

@@ -1,4 +1,4 @@
-"""Texts as the languages of receivers escape them."""
+"""Texts with the escapes of the languages of receivers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def in_dotnet(text: str) -> str:
 
 
 def in_units(character: str) -> list[str]:
-    """Its units of UTF-16, as characters."""
+    """Return the UTF-16 units of a character, as characters."""
     units = character.encode("utf-16-be")
     return [chr(int.from_bytes(units[at : at + 2])) for at in range(0, len(units), 2)]
 

@@ -1,4 +1,4 @@
-"""Servers that mean harm: endless, stalling, resetting; and what an exchange with each gives."""
+"""Hostile servers: endless, stalling, resetting; and the result of an exchange with each."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _SERVER_HELLO: Final = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + bytes(2
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """One kind of server, and what comes of calling it with a short timeout."""
+    """A kind of server, and the result of a call with a short timeout."""
 
     handler: Callable[[RawServer, Connected], Awaitable[None]]
     failure_kind: FailureKind | None = None
     error: str = ""
-    """What the error says, or a part of it."""
+    """Text of the error, or a part of it."""
     status_code: int | None = None
     truncated: bool = False
     tls: bool = False
-    """It is called by https, whatever it speaks."""
+    """True if the call uses https, even if the server does not speak TLS."""
     pushes: bool = False
-    """It sends as much as it can."""
+    """True if the server sends as much as it can."""
 
 
 def _pushing(head: bytes, repeated: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that sends the head, and then the same for as long as anybody takes it."""
+    """Return a handler that sends the head, then repeats the bytes while the client reads."""
     block = repeated * max(_BLOCK // len(repeated), 1)
 
     async def handler(server: RawServer, connected: Connected) -> None:
@@ -65,8 +65,8 @@ def _dripping(head: bytes, drop: bytes) -> Callable[[RawServer, Connected], Awai
     return handler
 
 
-def _saying(*parts: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that sends these at once, and then nothing."""
+def _sending(*parts: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """Return a handler that sends the parts immediately, then nothing."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         await connected.send(*parts)
@@ -75,13 +75,13 @@ def _saying(*parts: bytes) -> Callable[[RawServer, Connected], Awaitable[None]]:
     return handler
 
 
-def _resetting(said: bytes | None) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that resets after this answer; None: without having read anything."""
+def _resetting(sent: bytes | None) -> Callable[[RawServer, Connected], Awaitable[None]]:
+    """Return a handler that resets after `sent`; with None it resets without reading."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
-        if said is not None:
+        if sent is not None:
             await connected.reader.readuntil(b"\r\n\r\n")
-            await connected.send(said)
+            await connected.send(sent)
             await asyncio.sleep(_TICK)
         connected.send_reset()
 
@@ -105,7 +105,7 @@ _MANY: Final = "the server sent more than 100 informational responses (1xx)"
 _CUT: Final = "the connection was closed before the whole body had arrived"
 
 HOSTILE: Final = {
-    "never answers": Hostile(_saying(), _TIMEOUT, "while waiting for a response"),
+    "sends nothing": Hostile(_sending(), _TIMEOUT, "while waiting for a response"),
     "drips headers": Hostile(
         _dripping(_OK + b"X: ", b"x"), _TIMEOUT, "reading the response's headers"
     ),
@@ -123,7 +123,7 @@ HOSTILE: Final = {
         truncated=True,
     ),
     "declares 1 GB and sends none of it": Hostile(
-        _saying(_OK + b"Content-Length: 1000000000\r\n\r\n"),
+        _sending(_OK + b"Content-Length: 1000000000\r\n\r\n"),
         _TIMEOUT,
         "reading the response's body",
         200,
@@ -138,13 +138,13 @@ HOSTILE: Final = {
     "endless 1xx": Hostile(
         _pushing(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), _TRANSPORT, _MANY, pushes=True
     ),
-    "endless 1xx that say close": Hostile(
+    "endless 1xx with Connection: close": Hostile(
         _pushing(b"", b"HTTP/1.1 100 C\r\nConnection: close\r\n\r\n"),
         _TRANSPORT,
         _MANY,
         pushes=True,
     ),
-    "endless 1xx with lengths told twice": Hostile(
+    "endless 1xx with two lengths": Hostile(
         _pushing(b"", b"HTTP/1.1 100 C\r\nContent-Length: 1, 1\r\n\r\n"),
         _TRANSPORT,
         _MANY,
@@ -177,14 +177,14 @@ HOSTILE: Final = {
         truncated=True,
         pushes=True,
     ),
-    "answers, and then without end": Hostile(
+    "endless data after a response": Hostile(
         _pushing(_OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 500 No\r\n\r\n"),
         status_code=200,
         pushes=True,
     ),
     "redirects to itself": Hostile(_redirecting, status_code=307),
-    "resets at once": Hostile(_resetting(None), _TRANSPORT),
-    "resets without an answer": Hostile(
+    "resets immediately": Hostile(_resetting(None), _TRANSPORT),
+    "resets without a response": Hostile(
         _resetting(b""), _TRANSPORT, "closed without a response: Connection reset by peer"
     ),
     "resets within headers": Hostile(
@@ -196,23 +196,23 @@ HOSTILE: Final = {
     "resets at the end of a body": Hostile(
         _resetting(_OK + b"\r\nok"), _TRANSPORT, _CUT, 200, truncated=True
     ),
-    "never speaks TLS": Hostile(_saying(), _TIMEOUT, "performing the TLS handshake", tls=True),
+    "never speaks TLS": Hostile(_sending(), _TIMEOUT, "performing the TLS handshake", tls=True),
     "half a ServerHello": Hostile(
-        _saying(_SERVER_HELLO), _TIMEOUT, "performing the TLS handshake", tls=True
+        _sending(_SERVER_HELLO), _TIMEOUT, "performing the TLS handshake", tls=True
     ),
     "speaks HTTP where TLS is expected": Hostile(
-        _saying(_OK + b"\r\n"), FailureKind.TLS, "the TLS handshake failed", tls=True
+        _sending(_OK + b"\r\n"), FailureKind.TLS, "the TLS handshake failed", tls=True
     ),
     "resets the handshake": Hostile(
         _resetting(None), FailureKind.TLS, "the TLS handshake failed", tls=True
     ),
 }
-"""By what each does."""
+"""Kinds of servers by their behaviour."""
 
 
 @asynccontextmanager
 async def serving_hostile(names: Iterable[str] = HOSTILE) -> AsyncIterator[dict[str, RawServer]]:
-    """These servers, each on a port of its own."""
+    """Run these servers, each on a separate port."""
     async with AsyncExitStack() as stack:
         servers = {}
         for name in names:

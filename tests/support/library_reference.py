@@ -80,7 +80,7 @@ def reference() -> str:
 
 
 def described_names(page: str) -> set[str]:
-    """Return the names that have a heading of their own."""
+    """Return the names that have a heading."""
     return set(re.findall(r"^#{2,3} `?([\w.]+)", page, re.MULTILINE))
 
 

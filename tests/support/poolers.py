@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["PGBOUNCER", "pooled"]
 
 PGBOUNCER: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-"""Where the program is; None: it is not installed."""
+"""Path of the program, or None if it is not installed."""
 
 
 @contextmanager
 def pooled(
     url: str, *, sessions: int = 3, mode: str = "transaction", **options: object
 ) -> Iterator[str]:
-    """The URL of the same database through a PgBouncer with so many sessions to the server."""
+    """Run a PgBouncer with `sessions` server sessions; yield the URL of the database through it."""
     assert PGBOUNCER is not None
     parts = urlsplit(url)
     query = parse_qs(parts.query)
@@ -75,7 +75,7 @@ def pooled(
 
 
 def _account(directory: Path, host: str) -> dict[str, Any]:
-    """The user to run it as: it refuses to be root, and must reach the server's socket."""
+    """Return the process user: PgBouncer refuses root, and must reach the server's socket."""
     if os.geteuid() != 0:
         return {}
     place = Path(host)

@@ -1,7 +1,7 @@
-"""A TCP proxy on loopback, between an engine and its database, that can misbehave.
+"""A TCP proxy on loopback between an engine and its database, with faults on request.
 
-It swallows what passes as a firewall does that has forgotten a connection: both ends stay open, and
-neither hears of the other again.
+It can drop data like a firewall that has lost a connection's state: both ends stay open, but
+receive no more data from each other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Proxy"]
 
 
 class _Link:
-    """One client's connection and the one to the server."""
+    """A client's connection, and the proxy's connection to the server."""
 
     def __init__(self) -> None:
         self.silent = False
@@ -29,7 +29,7 @@ class _Link:
 
 
 class Proxy:
-    """Forwards connections to the server of `url` while the block lasts."""
+    """Proxy that forwards connections to the server of `url` within the block."""
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -40,11 +40,11 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.accepted = 0
-        """Connections that were accepted so far."""
+        """Number of accepted connections."""
 
     @property
     def url(self) -> str:
-        """The same database through this proxy."""
+        """URL of the database through this proxy."""
         user = self._parts.netloc.rpartition("@")[0]
         return (
             f"postgresql://{user + '@' if user else ''}127.0.0.1:{self.port}{self._parts.path}"
@@ -52,7 +52,7 @@ class Proxy:
         )
 
     def swallow(self, *, new: bool = True) -> None:
-        """Forward nothing more on the connections there are; `new`: nor on those to come."""
+        """Drop all data on open connections, and with `new` also on later ones."""
         for link in self._links:
             link.silent = True
         self._swallowing = new
@@ -66,18 +66,18 @@ class Proxy:
         self._target = _address(url)
 
     def cut(self) -> None:
-        """Close all connections at once."""
+        """Close all connections immediately."""
         for link in self._links:
             link.cut()
 
     async def refuse(self) -> None:
-        """Refuse new connections, and close open ones."""
+        """Refuse new connections and close open ones."""
         assert self._server is not None
         self._server.close()
         self.cut()
 
     async def listen(self) -> None:
-        """Listen, on the same port as before."""
+        """Listen on the same port as before."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -119,7 +119,7 @@ class Proxy:
             link.writers.append(there[1])
             await asyncio.gather(_pump(link, reader, there[1]), _pump(link, there[0], writer))
         except OSError:
-            # The server is away, or one side has closed.
+            # The server is unreachable, or one side has closed.
             return
         finally:
             link.cut()
@@ -139,7 +139,7 @@ async def _pump(link: _Link, reader: asyncio.StreamReader, writer: asyncio.Strea
 
 
 def _address(url: str) -> tuple[str, int | None]:
-    """Where the server of a URL listens: a path and None, or a host and a port."""
+    """Return the address of a URL's server: a path and None, or a host and a port."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     host = parts.hostname or query.get("host", ["127.0.0.1"])[0]

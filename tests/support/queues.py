@@ -1,4 +1,4 @@
-"""Jobs in a database without an engine, for tests of the statements themselves."""
+"""Jobs in a database without an engine, for tests of SQL statements."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ CALL: dict[str, Any] = {
     "signing": "[]",
     "metadata": {},
 }
-"""What `reactions.insert` takes for a call with nothing secret in it."""
+"""Arguments of `reactions.insert` for a call without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A database with one reaction, and the ids to work with."""
+    """A database with one reaction, and ids for tests."""
 
     pool: Pool
     ids: IdFactory
@@ -58,7 +58,7 @@ class Bench:
         priority: int = 100,
         run_at: datetime | None = None,
     ) -> list[UUID]:
-        """Write a trigger and a job each; the ids of the jobs."""
+        """Write a trigger and a job for each; return the ids of the jobs."""
         reaction = reaction_id or self.reaction_id
         catalog = await load_catalog(self.pool, "default")
         fan_out = FanOut("default", catalog.version)
@@ -84,7 +84,7 @@ class Bench:
     async def claim(
         self, quota: int, *, priority: int = 100, worker_id: UUID | None = None
     ) -> tuple[UUID, list[ClaimedJob]]:
-        """Claim from the one reaction; the lease and its jobs."""
+        """Claim jobs of the reaction; return the lease and its jobs."""
         lease_id = self.ids.new()
         claim = await queue.claim(
             self.pool,
@@ -96,7 +96,7 @@ class Bench:
         return lease_id, claim.jobs
 
     async def add_reaction(self) -> UUID:
-        """Another reaction like the first."""
+        """Add another reaction like the first."""
         added = await reactions.insert(
             self.pool,
             reaction_id=self.ids.new(),
@@ -113,10 +113,10 @@ class Bench:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Bench]:
-    """A bench on this database."""
+    """Open a bench on the database."""
     pool = await open_pool(Settings(), url)
     try:
-        # The template has them, unless its day is over.
+        # The template has the partitions, unless its day is over.
         with suppress(MissingRights):
             await ensure_partitions(pool, 1)
         ids = IdFactory(Clock())
@@ -138,7 +138,7 @@ async def opened(url: str) -> AsyncIterator[Bench]:
 
 
 def succeeded(bench: Bench, lease_id: UUID, job: ClaimedJob, **changes: Any) -> Settlement:
-    """The settlement of a call that succeeded."""
+    """Return the settlement of a successful call."""
     now = time.time()
     return Settlement(
         lease_id=lease_id,

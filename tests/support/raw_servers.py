@@ -1,4 +1,4 @@
-"""Servers that speak on raw connections, so that they can be as odd as a test needs."""
+"""Servers on raw connections, which can violate HTTP as a test needs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Connected:
     writer: asyncio.StreamWriter
 
     async def send(self, *parts: bytes) -> None:
-        """Write each part by itself.
+        """Write each part separately.
 
         Raises:
             ConnectionResetError: if the client has closed the connection.
@@ -76,26 +76,26 @@ class Connected:
         self.reset()
 
     def reset(self) -> None:
-        """Close at once, losing what is under way."""
+        """Reset the connection and discard data in transit."""
         self.writer.transport.abort()
 
 
 @dataclass(slots=True)
 class RawServer:
-    """A running server, and what it has seen."""
+    """A running server and its records of connections and requests."""
 
     port: int
     host: str = "127.0.0.1"
     scheme: str = "http"
     connections: list[Connected] = field(default_factory=list)
     requests: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Heads and bodies, as `read_request` read them."""
+    """Heads and bodies that `read_request` has read."""
     pushed: int = 0
     """Bytes sent by handlers that count them."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """URL of the server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}/hooks"
 
@@ -108,7 +108,7 @@ async def serving(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RawServer]:
-    """Run a server that gives each connection to the handler, and closes it after that.
+    """Run a server that passes each connection to the handler and then closes it.
 
     The system chooses the port unless one is given.
     """
@@ -122,7 +122,7 @@ async def serving(
         connected = Connected(reader, writer)
         server.connections.append(connected)
         try:
-            # A client may go away at any time.
+            # A client may disconnect at any time.
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await handler(server, connected)
         finally:
@@ -145,7 +145,7 @@ async def serving(
 
 
 async def read_request(server: RawServer, connected: Connected) -> bool:
-    """Read one request and note it; False: there is none any more."""
+    """Read and record one request; return False at the end of the connection."""
     try:
         head = await connected.reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -159,7 +159,7 @@ async def read_request(server: RawServer, connected: Connected) -> bool:
 def answering(
     *parts: bytes, close: bool = False
 ) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """A handler that answers each request with these bytes, the parts in packets of their own."""
+    """Return a handler that sends these bytes for each request, each part in its own packet."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
@@ -173,7 +173,7 @@ def answering(
 def answering_after(
     opened: asyncio.Event, *parts: bytes, first: int = 0
 ) -> Callable[[RawServer, Connected], Awaitable[None]]:
-    """Return a handler that responds to the first requests immediately, and to later ones after."""
+    """Return a handler that responds immediately to the first requests, and later to the rest."""
 
     async def handler(server: RawServer, connected: Connected) -> None:
         while await read_request(server, connected):
@@ -186,7 +186,7 @@ def answering_after(
 
 @contextmanager
 def unanswering_port() -> Iterator[int]:
-    """A port of 127.0.0.1 on which connecting never ends: its queue is full."""
+    """Find a port of 127.0.0.1 with a full queue, to which a connection is never established."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -216,7 +216,7 @@ async def native(
     max_head: int = 65_536,
     max_body: int = 65_536,
 ) -> AsyncIterator[NativeTransport]:
-    """The engine's transport, which may call loopback addresses unless a guard is given."""
+    """Open the engine's transport, which may call loopback addresses unless a guard is given."""
     transport = NativeTransport(
         guard or Guard(LOOPBACK), keepalive, connections, max_head, max_body
     )
@@ -235,7 +235,7 @@ def request_to(
     connect_timeout: float = 30.0,
     tls: TlsOptions | None = None,
 ) -> Request:
-    """A request as the engine would make it."""
+    """Return a request in the format of the engine."""
     endpoint, target = parse_url(url, tls=tls)
     head = (
         f"{method} {target} HTTP/1.1\r\nHost: {endpoint.host_header}\r\n"
@@ -245,7 +245,7 @@ def request_to(
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for a condition, asked again in every turn of the event loop."""
+    """Wait for a condition, checked in each turn of the event loop."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.001)

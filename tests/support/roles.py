@@ -1,4 +1,4 @@
-"""Roles of a database, to connect as."""
+"""Database roles for tests."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Role:
 
     name: str
     url: str
-    """The test's database, as this role."""
+    """URL of the test's database for this role."""
 
 
 @contextmanager
 def roles(url: str, *names: str) -> Iterator[list[Role]]:
-    """Make roles without any rights; at the end they are dropped with everything they own.
+    """Create roles without rights; drop them at the end with everything they own.
 
-    Each name is only the beginning of the role's: roles belong to the server, not to the database.
+    Each name is a prefix of the role's name: roles belong to the server, not to the database.
     """
     made = [_role(url, f"{name}_{secrets.token_hex(4)}") for name in names]
     for role in made:
@@ -46,13 +46,13 @@ def roles(url: str, *names: str) -> Iterator[list[Role]]:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL takes it."""
+    """Return a name quoted for SQL."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 
 def execute(url: str, *texts: str) -> None:
-    """Run statements, each in a transaction of its own, outside of an event loop."""
+    """Run statements outside of an event loop, each in a separate transaction."""
 
     async def run() -> None:
         connection = await asyncpg.connect(url)

@@ -17,7 +17,8 @@ __all__ = ["change_schema"]
 async def change_schema(pool: Pool, statement: str) -> None:
     """Run a statement, and run it again if PostgreSQL ends it to resolve a deadlock.
 
-    Changes of a partitioned table lock its partitions in another order than statements that write.
+    A change of a partitioned table locks its partitions in another order than a statement that
+    writes.
     """
     with anyio.fail_after(60):
         while True:

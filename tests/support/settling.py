@@ -1,4 +1,4 @@
-"""A settler on a database without a worker around it, and claims to settle."""
+"""A settler on a database without a worker, and claims to settle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Settling", "owning", "rig", "settling"]
 
 @dataclass(slots=True)
 class Settling:
-    """A running settler, and the results it has written."""
+    """A running settler and the results that it wrote."""
 
     bench: Bench
     held: HeldLeases
@@ -42,26 +42,26 @@ class Settling:
     written: list[Settlement] = field(default_factory=list)
 
     async def claimed(self, count: int, **changes: Any) -> list[Settlement]:
-        """Enqueue and claim jobs in one lease; results that say that their calls succeeded."""
+        """Enqueue and claim jobs in one lease; return results of successful calls."""
         await self.bench.enqueue(count)
         lease_id, jobs = await self.bench.claim(count)
         self.held.opened(lease_id, [job.job_id for job in jobs])
         return [succeeded(self.bench, lease_id, job, **changes) for job in jobs]
 
     def add(self, *results: Settlement) -> None:
-        """Hand results to the settler."""
+        """Pass results to the settler."""
         for result in results:
             self.settler.add(result)
 
     async def log_of(self, job_id: UUID) -> Any:
-        """The one log row of a job."""
+        """Return the only log row of a job."""
         (row,) = await self.bench.pool.fetch(
             "SELECT * FROM delivery.delivery_logs WHERE job_id = $1", job_id
         )
         return row
 
     async def is_settled(self, *results: Settlement) -> bool:
-        """Whether the jobs of all these results succeeded and are logged."""
+        """Return whether the jobs of all these results succeeded and are logged."""
         ids = [result.job_id for result in results]
         counts = await self.bench.pool.fetchrow(
             "SELECT (SELECT count(*) FROM delivery.jobs WHERE id = ANY ($1)"
@@ -75,7 +75,7 @@ class Settling:
 
 @asynccontextmanager
 async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Settling]:
-    """A settler that runs within the block."""
+    """Run a settler within the block."""
     held, events = HeldLeases(), EventBus()
     telling = Announcements(
         bench.pool,
@@ -98,14 +98,14 @@ async def settling(bench: Bench, *, patience: float = 5.0) -> AsyncIterator[Sett
 
 @asynccontextmanager
 async def rig(url: str, *, patience: float = 5.0) -> AsyncIterator[tuple[Bench, Settling]]:
-    """A bench on this database, and a settler that runs on it."""
+    """Open a bench on the database and run a settler on it."""
     async with opened(url) as bench, settling(bench, patience=patience) as running:
         yield bench, running
 
 
 @asynccontextmanager
 async def owning(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection of the owner's, apart from any pool."""
+    """Open a connection of the owner, separate from all pools."""
     connection = await asyncpg.connect(url)
     try:
         yield connection

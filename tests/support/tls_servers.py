@@ -1,4 +1,4 @@
-"""Servers with TLS, and what clients need to trust them."""
+"""TLS servers, and the options of clients that trust them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _PATIENCE: Final = 30.0
 
 
 def pem(blob: trustme.Blob) -> str:
-    """A certificate or key as a text."""
+    """Return a certificate or key as text."""
     return blob.bytes().decode()
 
 
 def server_context(authority: trustme.CA, *names: str, **certificate: Any) -> ssl.SSLContext:
-    """For a server with a certificate for these names; see `trustme.CA.issue_cert`."""
+    """Return a server context with a certificate for `names`; see `trustme.CA.issue_cert`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(*names, **certificate).configure_cert(context)
     return context
 
 
 def client_options(authority: trustme.CA, *, of: trustme.CA | None = None) -> TlsOptions:
-    """Trusts the authority, and shows a certificate of the same or another one."""
+    """Return options that trust `authority`, with a client certificate of `of` or `authority`."""
     certificate = (of or authority).issue_cert("client@example.com")
     return TlsOptions(
         ca=pem(authority.cert_pem),
@@ -45,9 +45,10 @@ def client_options(authority: trustme.CA, *, of: trustme.CA | None = None) -> Tl
 
 @asynccontextmanager
 async def refusing_server(context: ssl.SSLContext) -> AsyncIterator[str]:
-    """A server that refuses one client in the handshake.
+    """Run a server that refuses one client in the handshake.
 
-    On blocking sockets, which tell the client why; asyncio's servers only close the connection.
+    It uses blocking sockets, which send the client the reason. Servers of asyncio only close the
+    connection.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(_PATIENCE)
@@ -55,8 +56,8 @@ async def refusing_server(context: ssl.SSLContext) -> AsyncIterator[str]:
         def refuse() -> None:
             accepted, _ = listening.accept()
             accepted.settimeout(_PATIENCE)
-            with accepted.dup() as kept:
-                kept.settimeout(_PATIENCE)
+            with accepted.dup() as second:
+                second.settimeout(_PATIENCE)
                 try:
                     context.wrap_socket(accepted, server_side=True)
                 except ssl.SSLError:
@@ -64,12 +65,12 @@ async def refusing_server(context: ssl.SSLContext) -> AsyncIterator[str]:
                 else:
                     message = "the server did not refuse"
                     raise AssertionError(message)
-                # Closing with something unread would reset the connection, and lose what was told.
-                while kept.recv(65_536):
+                # A close with unread data resets the connection, and the client loses the reason.
+                while second.recv(65_536):
                     pass
 
         with ThreadPoolExecutor(1) as threads:
             refusing = threads.submit(refuse)
             yield f"https://127.0.0.1:{listening.getsockname()[1]}/"
-            # The client closes in the loop, which must go on meanwhile.
+            # The client closes in the event loop, which must run meanwhile.
             await asyncio.wrap_future(refusing)

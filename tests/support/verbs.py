@@ -21,7 +21,7 @@ __all__ = ["NOUNS", "Objects", "Verb", "all_verbs", "call"]
 
 NOUNS: Final = ("reactions", "triggers", "jobs", "logs", "secrets", "ids")
 _NOT_AN_ARGUMENT: Final = frozenset({"self", "connection"})
-"""`connection` has tests of its own: tests/engine/test_transactions.py."""
+"""`connection` has separate tests: tests/engine/test_transactions.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Objects:
     reaction: UUID
     trigger: UUID
     job: UUID
-    """Terminal."""
+    """Id of a terminal job."""
     log: UUID
 
 
@@ -40,11 +40,11 @@ class Verb:
     """A public verb."""
 
     name: str
-    """Such as `jobs.get`."""
+    """Name such as `jobs.get`."""
     run: Callable[..., Any]
     valid: Mapping[str, Any]
     arguments: tuple[str, ...]
-    """All names that it takes."""
+    """Names of all arguments."""
     writes: bool
 
 
@@ -110,7 +110,7 @@ def all_verbs(engine: Engine, objects: Objects) -> list[Verb]:
     """Return every public verb of the engine, found by reflection.
 
     Raises:
-        KeyError: A verb has no arguments in this module.
+        KeyError: if a verb has no arguments in this module.
     """
     found: dict[str, Callable[..., Any]] = {
         "trigger": engine.trigger,
@@ -163,7 +163,7 @@ def _inherited(kind: type) -> dict[str, Any]:
 
 
 async def call(verb: Verb, arguments: Mapping[str, Any]) -> None:
-    """Call a verb; of one that yields, take the first item if it comes at once."""
+    """Call a verb; if it yields items, take the first one if it comes immediately."""
     made: Any = verb.run(**arguments)
     if inspect.isasyncgen(made):
         await _first_of(made)

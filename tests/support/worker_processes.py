@@ -1,6 +1,6 @@
-"""Worker processes of their own, to be killed.
+"""Separate worker processes, which tests may kill.
 
-Run as a program: delivers until SIGTERM, with the settings that the environment gives.
+As a program, this module delivers until SIGTERM with the settings of the environment.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class WorkerProcess:
     """One worker process.
 
     Args:
-        url: The database.
-        prefix: Program and arguments that run the command behind them, such as `env`.
-        settings: Environment variables without their `DELIVERY_`.
+        url: URL of the database.
+        prefix: Program and arguments that run the worker's command, such as `env`.
+        settings: Environment variables without `DELIVERY_`.
     """
 
     def __init__(self, url: str, *prefix: str, **settings: Any) -> None:
@@ -53,31 +53,31 @@ class WorkerProcess:
         )
 
     async def ready(self) -> Self:
-        """Wait until it works."""
+        """Wait until the worker is ready."""
         assert self._process.stdout is not None
         line = await asyncio.to_thread(self._process.stdout.readline)
         assert line.strip() == _READY, f"the worker ended with {self._process.wait()}"
         return self
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the process, as a power failure would."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._close()
 
     async def terminate(self) -> int:
-        """Ask it to stop; its exit code."""
+        """Stop the worker and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(self._process.wait)
         self._close()
         return code
 
     def suspend(self) -> None:
-        """Stop its clock, so to speak."""
+        """Suspend the process."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on where it was."""
+        """Resume the suspended process."""
         self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
@@ -99,7 +99,7 @@ class WorkerProcess:
 
 async def _work() -> None:
     async with delivery.connect() as engine:
-        print(_READY, flush=True)  # noqa: T201 - how the test knows
+        print(_READY, flush=True)  # noqa: T201 - read by the test
         await engine.run()
 
 

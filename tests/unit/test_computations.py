@@ -1,4 +1,4 @@
-"""Long computations take turns, and leave the event loop to others for half of the time."""
+"""Long computations take turns and leave half of the time to the rest of the event loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Clock:
-    """Clock that the test moves."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -51,7 +51,7 @@ async def test_a_long_computation_is_followed_by_a_pause_of_the_same_length() ->
     computations.end()
     waiting = asyncio.create_task(computations.begin("t", 1))
     clock.now += 0.0049
-    # The event loop's timers fire meanwhile, and find that the pause is not over.
+    # Timers of the event loop fire meanwhile; the pause is not over yet.
     ends = time.monotonic() + 0.05
     await until(lambda: time.monotonic() > ends)
     assert not waiting.done()
@@ -60,7 +60,7 @@ async def test_a_long_computation_is_followed_by_a_pause_of_the_same_length() ->
     computations.end()
 
 
-async def test_short_computations_are_not_held_up() -> None:
+async def test_short_computations_do_not_wait() -> None:
     clock = Clock()
     computations = Computations(clock)
     turns = 0
@@ -80,7 +80,7 @@ async def test_short_computations_are_not_held_up() -> None:
     assert turns == 0
 
 
-async def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
+async def test_an_abandoned_turn_passes_to_the_next_computation() -> None:
     clock = Clock()
     computations = Computations(clock)
     await computations.begin("t", 0)
@@ -94,7 +94,7 @@ async def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
     clock.now += 0.001
     while not computations._given:
         await asyncio.sleep(0)
-    # It has the turn, and is cancelled before it can notice.
+    # The call has the turn, and is cancelled before it runs.
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
     await asyncio.wait_for(third, 30)

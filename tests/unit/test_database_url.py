@@ -1,4 +1,4 @@
-"""URLs of databases: no piece of a password is shown, and libpq's parameters are understood."""
+"""Database URLs: passwords are redacted, and libpq's parameters are supported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from delivery.settings.database_url import InvalidDatabaseUrl
         ("postgresql:/me:secret@h/db", "***"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+def test_the_password_of_a_url_is_redacted(url: str, shown: str) -> None:
     assert without_password(url) == shown
 
 
@@ -60,7 +60,7 @@ passwords = st.text(string.printable, min_size=6, max_size=20).filter(
 
 @given(passwords)
 @example("p/ss@w#rd?x")
-def test_no_password_is_shown_however_it_is_written(password: str) -> None:
+def test_a_password_is_redacted_in_every_notation(password: str) -> None:
     password = f"Q{password}Q"
     for url in (
         f"postgresql://me:{password}@host:5432/db",
@@ -88,7 +88,7 @@ def refusal_of(url: str) -> str | None:
 
 
 @given(passwords)
-def test_an_encoded_password_reaches_the_driver_as_it_is(password: str) -> None:
+def test_the_driver_receives_the_decoded_password(password: str) -> None:
     target = parse_database_url(f"postgresql://m%40e:{quote(password, safe='')}@host:5432/db")
     (address,), parameters = parsed_by_driver(target.dsn)
     assert address == ("host", 5432)
@@ -97,7 +97,7 @@ def test_an_encoded_password_reaches_the_driver_as_it_is(password: str) -> None:
 
 
 def parsed_by_driver(dsn: str) -> tuple[list[object], connect_utils._ConnectionParameters]:
-    """The parameters that the driver reads from a URL."""
+    """Return the parameters that the driver reads from a URL."""
     parse = connect_utils._parse_connect_dsn_and_args  # type: ignore[attr-defined]
     addresses, parameters = parse(
         dsn=dsn,
@@ -127,7 +127,7 @@ def parsed_by_driver(dsn: str) -> tuple[list[object], connect_utils._ConnectionP
         "postgresql://me:se@cret:cret/db",
     ],
 )
-def test_a_password_that_is_not_encoded_is_refused_with_advice(url: str) -> None:
+def test_an_unencoded_password_is_rejected_with_advice(url: str) -> None:
     with pytest.raises(InvalidDatabaseUrl) as caught:
         parse_database_url(url)
     assert "cret" not in str(caught.value)
@@ -135,7 +135,7 @@ def test_a_password_that_is_not_encoded_is_refused_with_advice(url: str) -> None
     assert "%2F for /" in str(caught.value)
 
 
-def test_a_refused_url_in_the_settings_is_named_with_its_source_but_not_repeated(
+def test_the_error_about_a_rejected_url_names_its_source_but_does_not_quote_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DELIVERY_DATABASE_URL", "postgresql://me:se/cret@h/db")
@@ -147,14 +147,14 @@ def test_a_refused_url_in_the_settings_is_named_with_its_source_but_not_repeated
     assert "cret" not in text
 
 
-def test_characters_that_parsers_refuse_reach_the_driver_encoded() -> None:
+def test_characters_that_parsers_reject_are_encoded_for_the_driver() -> None:
     (address,), parameters = parsed_by_driver(
         parse_database_url("postgresql://me:p℀[s s]w@h/d").dsn
     )
     assert (address, parameters.password) == (("h", 5432), "p℀[s s]w")
 
 
-def test_shown_settings_hide_parameters_of_the_url() -> None:
+def test_printed_settings_redact_parameters_of_the_url() -> None:
     settings = load_settings(database={"url": "postgresql://u:secret@h/d?application_name=a@b"})
     (shown,) = [each.value for each in show_settings(settings) if each.key == "url"]
     assert "secret" not in shown
@@ -171,11 +171,11 @@ def test_shown_settings_hide_parameters_of_the_url() -> None:
         ("search_path=a&statement_timeout=5", "?search_path=a&statement_timeout=5"),
     ],
 )
-def test_parameters_that_change_nothing_are_dropped(query: str, kept: str) -> None:
+def test_parameters_without_effect_are_dropped(query: str, kept: str) -> None:
     assert parse_database_url(f"postgres://h/db?{query}").dsn == f"postgresql://h/db{kept}"
 
 
-def test_name_and_timeout_in_the_url_are_understood() -> None:
+def test_name_and_timeout_in_the_url_are_supported() -> None:
     target = parse_database_url("postgresql://h/d?application_name=my+app&connect_timeout=10")
     assert (target.application_name, target.connect_timeout) == ("my app", 10)
     target = parse_database_url("postgresql://h/d?fallback_application_name=x&connect_timeout=0")
@@ -198,9 +198,7 @@ def test_name_and_timeout_in_the_url_are_understood() -> None:
         ("sslrootcert=system&sslmode=require", "sslrootcert", "verify-full"),
     ],
 )
-def test_parameters_that_cannot_be_honoured_are_refused_by_name(
-    query: str, named: str, advice: str
-) -> None:
+def test_unsupported_parameters_are_rejected_by_name(query: str, named: str, advice: str) -> None:
     with pytest.raises(InvalidDatabaseUrl) as caught:
         parse_database_url(f"postgresql://h/db?{query}")
     assert f"parameter {named}" in str(caught.value)
@@ -208,7 +206,7 @@ def test_parameters_that_cannot_be_honoured_are_refused_by_name(
 
 
 @given(st.text())
-def test_any_text_is_shown_or_refused_without_an_error_of_another_kind(text: str) -> None:
+def test_any_text_is_redacted_or_rejected_without_another_error(text: str) -> None:
     for url in (text, f"postgresql://{text}"):
         without_password(url)
         refusal_of(url)

@@ -1,4 +1,4 @@
-"""The event bus: its listeners, and errors that concern nobody else."""
+"""The event bus: listeners of events, and isolation of their errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_listeners_receive_the_events_of_their_type_in_order() -> None:
     assert received == [("first", 1), ("second", 1), Closed(2)]
 
 
-async def test_a_failing_listener_harms_neither_the_emitter_nor_other_listeners(
+async def test_a_failing_listener_affects_neither_the_emitter_nor_other_listeners(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bus = EventBus()
@@ -66,7 +66,7 @@ async def test_a_failing_listener_harms_neither_the_emitter_nor_other_listeners(
     await bus.aclose()
 
 
-async def test_a_listener_can_end_its_subscription_even_while_it_is_called() -> None:
+async def test_a_listener_can_end_its_subscription_during_its_call() -> None:
     bus = EventBus()
     received: list[Opened] = []
 
@@ -83,7 +83,7 @@ async def test_a_listener_can_end_its_subscription_even_while_it_is_called() -> 
     assert bus.listens(Opened)
 
 
-async def test_an_asynchronous_listener_gets_one_event_after_the_other() -> None:
+async def test_an_asynchronous_listener_receives_events_in_sequence() -> None:
     bus = EventBus()
     order: list[str] = []
     may_end = asyncio.Event()
@@ -102,7 +102,7 @@ async def test_an_asynchronous_listener_gets_one_event_after_the_other() -> None
     assert order == ["begin 1", "end 1", "begin 2", "end 2"]
 
 
-async def test_a_slow_listener_loses_events_instead_of_filling_the_memory(
+async def test_a_slow_listener_loses_events_beyond_a_limit(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bus = EventBus()

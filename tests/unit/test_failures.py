@@ -1,4 +1,4 @@
-"""Errors of the database are classified by the objects that they name, never by their text."""
+"""Database errors are classified by the objects that they name, never by their text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from delivery.store.driver.failures import Refusal, cause_of, classify, text_of
 
 
 def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
-    """An error as the driver makes it from the fields of the server's message."""
+    """Create an error from the fields of a server message, as the driver does."""
     error = asyncpg.PostgresError.new({"C": sqlstate, "M": "text in any language", **fields})
     assert isinstance(error, asyncpg.PostgresError)
     return error
@@ -50,7 +50,7 @@ def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
         ("XX000", Refusal.PLACE),
     ],
 )
-def test_each_state_of_the_server_has_its_refusal(sqlstate: str, expected: Refusal) -> None:
+def test_each_sqlstate_has_its_refusal(sqlstate: str, expected: Refusal) -> None:
     assert classify(server_error(sqlstate)) is expected
 
 
@@ -77,17 +77,17 @@ def test_check_violations_are_classified_by_the_objects_they_name() -> None:
         (DatabaseUnavailable("cannot connect"), Refusal.MOMENT, False),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), Refusal.VALUE, True),
         (OverflowError("value out of int32 range"), Refusal.VALUE, True),
-        (AttributeError("a mistake of ours"), Refusal.PLACE, True),
+        (AttributeError("a bug"), Refusal.PLACE, True),
     ],
 )
-def test_errors_without_a_state_have_a_refusal_too(
+def test_errors_without_a_sqlstate_have_a_refusal(
     error: Exception, expected: Refusal, *, of_one: bool
 ) -> None:
     cause = cause_of(error)
     assert (cause.refusal, cause.of_one) == (expected, of_one)
 
 
-def test_an_error_of_ours_is_judged_by_the_drivers_error_beneath_it() -> None:
+def test_an_error_of_the_engine_is_classified_by_its_cause() -> None:
     ours = DatabaseUnavailable("the password is wrong")
     ours.__cause__ = server_error("28P01")
     assert classify(ours) is Refusal.PLACE
@@ -97,7 +97,7 @@ def test_an_error_of_ours_is_judged_by_the_drivers_error_beneath_it() -> None:
     ("sqlstate", "of_one"),
     [("42501", False), ("57P01", False), ("40P01", True), ("P0001", True), ("22021", True)],
 )
-def test_it_is_known_whether_a_single_row_may_be_the_reason(sqlstate: str, *, of_one: bool) -> None:
+def test_errors_that_a_single_row_can_cause_are_recognized(sqlstate: str, *, of_one: bool) -> None:
     assert cause_of(server_error(sqlstate)).of_one is of_one
 
 
@@ -107,7 +107,7 @@ def test_the_text_of_an_error_does_not_quote_the_row() -> None:
     assert text_of(ConnectionRefusedError()) == "ConnectionRefusedError"
 
 
-def test_the_text_of_a_value_that_the_driver_cannot_encode_does_not_show_it() -> None:
+def test_the_text_about_a_value_that_the_driver_cannot_encode_does_not_quote_it() -> None:
     driver = asyncpg.DataError("invalid input for query argument $2: 'hunter2' (expected int)")
     ours = DatabaseError("the database refused a value: argument $2 has the wrong type or range")
     ours.__cause__ = driver

@@ -1,4 +1,4 @@
-"""A lease is finished exactly when the last of its jobs is about to be written."""
+"""A lease ends with the last settlement of its jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_lease_is_finished_with_its_last_settlement() -> None:
     assert held.known() == set()
 
 
-def test_a_claim_of_nothing_holds_nothing() -> None:
+def test_an_empty_claim_holds_no_lease() -> None:
     held = HeldLeases()
     held.opening(A)
     assert held.known() == {A}
@@ -30,7 +30,7 @@ def test_a_claim_of_nothing_holds_nothing() -> None:
     assert held.known() == set()
 
 
-def test_results_of_a_lease_that_was_given_up_change_nothing() -> None:
+def test_results_of_a_released_lease_have_no_effect() -> None:
     held = HeldLeases()
     held.opening(A)
     held.opened(A, [J, K])
@@ -40,7 +40,7 @@ def test_results_of_a_lease_that_was_given_up_change_nothing() -> None:
     assert held.finished_with([(A, J), (B, L)]) == [B]
 
 
-def test_a_job_that_is_settled_twice_does_not_finish_a_lease_with_another() -> None:
+def test_a_second_settlement_of_a_job_does_not_finish_a_lease_with_another_job() -> None:
     held = HeldLeases()
     held.opened(A, [J, K])
     assert held.finished_with([(A, J), (A, J)]) == []
@@ -48,7 +48,7 @@ def test_a_job_that_is_settled_twice_does_not_finish_a_lease_with_another() -> N
     assert held.known() == {A}
 
 
-def test_jobs_that_nobody_has_in_hand_are_forgotten_ones() -> None:
+def test_unsettled_jobs_that_no_call_holds_are_forgotten() -> None:
     held = HeldLeases()
     held.opening(B)
     held.opened(A, [J, K, L])

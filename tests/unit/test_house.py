@@ -1,4 +1,4 @@
-"""The rules of the house that no tool checks by itself."""
+"""Rules of the project that no tool checks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MODULES = {
     for path in PACKAGE
     if path.stem != "__init__"
 }
-"""The modules of the package by name, without the packages that contain them."""
+"""Modules of the package by name, without packages."""
 SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|SELECT\s+\w+\(|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM"
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|SCHEMA|DATABASE|ROLE)|BEGIN;|LISTEN\s+\w)",
     re.DOTALL,
 )
-NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
-"""Lines of the body: the signatures and docstrings of the public calls are long for good reason."""
+"""Lines of a body. Signatures and docstrings of public calls do not count: they are long."""
 
 
 def named(path: Path) -> str:
@@ -35,7 +35,7 @@ def named(path: Path) -> str:
 
 
 def docstrings(tree: ast.Module) -> set[int]:
-    """The ids of the texts that stand alone, as docstrings and comments on attributes do."""
+    """Return the ids of standalone strings, such as docstrings of modules and attributes."""
     return {
         id(node.value)
         for node in ast.walk(tree)
@@ -49,7 +49,7 @@ def length_of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=named)
-def test_sql_is_kept_in_files_of_its_own(path: Path) -> None:
+def test_sql_is_in_separate_files(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     prose = docstrings(tree)
     found = [
@@ -80,12 +80,12 @@ def test_no_function_is_long(path: Path) -> None:
     assert not long
 
 
-def test_modules_are_named_for_what_they_hold() -> None:
-    assert not [named(path) for path in ALL if path.stem in NO_NAMES]
+def test_modules_have_specific_names() -> None:
+    assert not [named(path) for path in ALL if path.stem in VAGUE_NAMES]
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=named)
-def test_every_module_says_what_it_is_for(path: Path) -> None:
+def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_exported_twice() -> None:
 
 
 def test_no_lock_file_names_a_host() -> None:
-    """What is installed must not depend on where it was resolved."""
+    """Resolved packages must not depend on the registry that was used."""
     for path in (ROOT / "requirements").glob("*.lock"):
         text = path.read_text(encoding="utf-8")
         assert "://" not in text

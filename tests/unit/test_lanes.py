@@ -1,4 +1,4 @@
-"""The dispatcher's book: lanes take turns, full ones cost nothing, no due work is forgotten."""
+"""The dispatcher's lane book: lanes take turns, full lanes cost nothing, due jobs are found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def book_of(cap: int) -> LaneBook:
 
 
 class Claimed:
-    """As much of a claimed job as the book looks at."""
+    """The attributes of a claimed job that the lane book reads."""
 
     def __init__(self, lane: UUID, priority: int, run_at: float) -> None:
         self.lane = lane
@@ -34,7 +34,7 @@ def claimed(lane: UUID, priority: int, count: int, run_at: float = 0.0) -> list[
 
 
 def take(book: LaneBook, capacity: int, now: float = NOW) -> list[tuple[tuple[UUID, int], int]]:
-    """A claim that gets all it asks for."""
+    """Make a claim that gets all the jobs that it asks for."""
     ask = book.quotas(capacity, now)
     jobs = [job for (lane, priority), count in ask.plain for job in claimed(lane, priority, count)]
     del jobs[ask.capacity :]
@@ -44,14 +44,14 @@ def take(book: LaneBook, capacity: int, now: float = NOW) -> list[tuple[tuple[UU
 
 
 @given(st.integers(0, 500), st.lists(st.integers(-5, 100), max_size=50))
-def test_shares_fill_the_capacity_and_no_more(capacity: int, rooms: list[int]) -> None:
+def test_shares_fill_the_capacity_exactly(capacity: int, rooms: list[int]) -> None:
     shares = share(capacity, rooms)
     assert sum(shares) == min(capacity, sum(max(room, 0) for room in rooms))
     assert all(0 <= given <= max(room, 0) for given, room in zip(shares, rooms, strict=True))
 
 
 @given(st.integers(1, 500), st.lists(st.integers(1, 100), min_size=1, max_size=50))
-def test_no_lane_gets_much_more_than_another_that_has_room(capacity: int, rooms: list[int]) -> None:
+def test_lanes_with_room_get_nearly_equal_shares(capacity: int, rooms: list[int]) -> None:
     shares = share(capacity, rooms)
     unfilled = [given for given, room in zip(shares, rooms, strict=True) if given < room]
     if unfilled:
@@ -59,9 +59,7 @@ def test_no_lane_gets_much_more_than_another_that_has_room(capacity: int, rooms:
 
 
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 40))
-def test_a_claim_never_asks_for_more_than_there_is_room_for(
-    capacity: int, cap: int, lanes: int
-) -> None:
+def test_a_claim_never_exceeds_the_room_of_a_lane(capacity: int, cap: int, lanes: int) -> None:
     book = book_of(cap=cap)
     for number in range(lanes):
         book.mark_due((UUID(int=number), 100), fresh=number % 2 == 0)
@@ -71,7 +69,7 @@ def test_a_claim_never_asks_for_more_than_there_is_room_for(
         assert all(1 <= count <= cap for _, count in asked)
 
 
-def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
+def test_a_lane_with_fewer_jobs_than_requested_is_removed() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
@@ -80,7 +78,7 @@ def test_a_lane_that_gave_less_than_asked_is_forgotten() -> None:
     assert not book.has_due()
 
 
-def test_a_lane_marked_while_the_claim_was_under_way_is_kept() -> None:
+def test_a_lane_marked_during_a_claim_stays_due() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
@@ -99,7 +97,7 @@ def test_a_lane_at_its_cap_waits_until_one_of_its_calls_ends() -> None:
     assert take(book, 50) == [((A, 100), 1)]
 
 
-def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
+def test_a_full_lane_stays_due_until_it_has_room_again() -> None:
     book = book_of(cap=1)
     book.mark_due((A, 100))
     take(book, 50)
@@ -109,7 +107,7 @@ def test_work_marked_for_a_full_lane_is_there_when_it_has_room_again() -> None:
     assert take(book, 50) == [((A, 5), 1)]
 
 
-def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
+def test_the_most_urgent_priority_of_a_lane_is_first() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_due((A, 1))
@@ -119,14 +117,14 @@ def test_the_most_urgent_priority_of_a_lane_goes_first() -> None:
     assert take(book, 4) == [((A, 100), 4)]
 
 
-def test_a_lanes_own_cap_counts() -> None:
+def test_the_cap_of_a_lane_limits_its_share() -> None:
     book = book_of(cap=10)
     book.set_cap(A, 3)
     book.mark_due((A, 100))
     assert take(book, 50) == [((A, 100), 3)]
 
 
-def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
+def test_with_more_lanes_than_capacity_each_lane_gets_a_turn() -> None:
     book = book_of(cap=10)
     for lane in (A, B, C):
         book.mark_due((lane, 100))
@@ -138,7 +136,7 @@ def test_with_more_lanes_than_capacity_all_get_their_turn() -> None:
     assert served == {A, B, C}
 
 
-def test_a_lane_that_is_woken_goes_before_those_with_a_backlog() -> None:
+def test_a_woken_lane_precedes_lanes_with_a_backlog() -> None:
     book = book_of(cap=100)
     for number in range(10, 60):
         book.mark_due((UUID(int=number), 100))
@@ -147,7 +145,7 @@ def test_a_lane_that_is_woken_goes_before_those_with_a_backlog() -> None:
     assert take(book, 20)[0][0] == (A, 100)
 
 
-def test_lanes_that_are_woken_again_and_again_leave_something_to_those_with_a_backlog() -> None:
+def test_repeatedly_woken_lanes_leave_capacity_to_lanes_with_a_backlog() -> None:
     book = book_of(cap=1_000)
     book.mark_due((A, 100))
     served = 0
@@ -173,7 +171,7 @@ def test_a_lane_that_a_full_claim_did_not_reach_stays_due() -> None:
     assert take(book, 2) == [((B, 100), 2)]
 
 
-def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little() -> None:
+def test_a_lane_with_a_backlog_is_asked_for_more_jobs_per_claim() -> None:
     book = book_of(cap=1_000)
     book.set_cap(A, 1_000)
     for lane in (A, B):
@@ -197,19 +195,19 @@ def test_a_lane_with_a_backlog_is_asked_for_more_at_a_time_than_one_with_little(
     assert largest == 20
 
 
-def test_a_lane_with_little_room_waits_a_moment_for_more() -> None:
+def test_a_lane_with_little_room_waits_briefly_for_more() -> None:
     book = book_of(cap=100)
     for _ in range(100):
         book._windows.ended(A, CallEnd.RESPONDED)
     book.mark_due((A, 100))
     assert take(book, 200) == [((A, 100), 100)]
     book.finished(A, CallEnd.RESPONDED)
-    assert take(book, 200) == [], "not a claim for one job"
+    assert take(book, 200) == [], "one job is not worth a claim yet"
     book.fire_timers(NOW + 0.02)
-    assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "but soon, even so"
+    assert take(book, 200, NOW + 0.02) == [((A, 100), 1)], "the lane waits only briefly"
 
 
-def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts() -> None:
+def test_the_earliest_timer_of_a_lane_marks_it_when_due() -> None:
     book = book_of(cap=10)
     book.mark_due_at((A, 100), 20.0)
     book.mark_due_at((A, 100), 10.0)
@@ -222,7 +220,7 @@ def test_a_timer_marks_its_lane_when_its_time_has_come_and_the_earliest_counts()
     assert book.next_timer() is None
 
 
-def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
+def test_a_lane_pauses_between_calls_to_an_endpoint_that_does_not_respond() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     take(book, 10)
@@ -233,12 +231,12 @@ def test_a_lane_whose_endpoint_does_not_answer_rests_between_calls() -> None:
     assert resumes is not None
     assert NOW < resumes <= NOW + 1.0
     book.fire_timers(resumes)
-    assert take(book, 10, resumes) == [((A, 100), 1)], "one call to see whether it answers again"
+    assert take(book, 10, resumes) == [((A, 100), 1)], "one call tests the endpoint"
     book.finished(A, CallEnd.RESPONDED)
     assert take(book, 10, resumes) == [((A, 100), 2)]
 
 
-def test_a_claim_looks_no_further_back_than_what_was_claimed_less_some_slack() -> None:
+def test_a_claim_starts_slightly_before_the_last_claimed_job() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(2, NOW)
@@ -249,7 +247,7 @@ def test_a_claim_looks_no_further_back_than_what_was_claimed_less_some_slack() -
     assert book.since[A, 100] == 4_000.0, "a sweep found a job that was committed late"
 
 
-def test_a_lane_found_to_be_limited_stays_due_and_is_asked_for_as_such() -> None:
+def test_a_lane_with_a_limit_stays_due_and_is_claimed_as_limited() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     ask = book.quotas(5, NOW)
@@ -262,7 +260,7 @@ def test_a_lane_found_to_be_limited_stays_due_and_is_asked_for_as_such() -> None
     assert book.quotas(5, NOW).plain == [((A, 100), 5)]
 
 
-def test_a_limited_lane_that_was_granted_less_waits_its_time_or_for_a_free_slot() -> None:
+def test_a_limited_lane_that_is_granted_less_waits_for_its_time_or_a_free_slot() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_limited([A])
@@ -279,7 +277,7 @@ def test_a_limited_lane_that_was_granted_less_waits_its_time_or_for_a_free_slot(
     assert book.has_due()
 
 
-def test_a_limited_lane_with_nothing_left_is_forgotten() -> None:
+def test_an_empty_limited_lane_is_removed() -> None:
     book = book_of(cap=10)
     book.mark_due((A, 100))
     book.mark_limited([A])
@@ -289,13 +287,13 @@ def test_a_limited_lane_with_nothing_left_is_forgotten() -> None:
 
 
 def in_doubt(book: LaneBook) -> None:
-    """Have calls of a lane fail until it is in doubt, and its pause be over."""
+    """Fail calls of a lane until it is in doubt, then let its pause end."""
     book.mark_due((A, 100))
     for _ in range(20):
         book.finished(A, CallEnd.NO_RESPONSE_EARLY)
 
 
-def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> None:
+def test_a_lane_in_doubt_is_asked_for_the_due_job_with_the_most_failures() -> None:
     book = book_of(cap=100)
     in_doubt(book)
     later = NOW + 2
@@ -306,7 +304,7 @@ def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> No
     assert ask.plain == [((A, 100), 1)]
     assert abs(ask.since[A, 100] - 6_001.0) < 0.001
     book.settle_claim(ask, claimed(A, 100, 1, run_at=6_001.0))
-    # What waits before that job is not passed over by the next claim, nor forgotten.
+    # The next claim does not skip jobs that are due before that job.
     assert book.since[A, 100] == 4_000.0
     book.finished(A, CallEnd.NO_RESPONSE_EARLY)
     assert book.has_due()
@@ -314,7 +312,7 @@ def test_a_lane_in_doubt_is_asked_for_the_due_job_that_failed_most_often() -> No
     assert abs(book.quotas(50, later + 2).since[A, 100] - 6_000.0) < 0.001
 
 
-def test_a_job_that_is_no_longer_there_does_not_make_the_lane_look_empty() -> None:
+def test_a_missing_job_does_not_make_the_lane_look_empty() -> None:
     book = book_of(cap=100)
     in_doubt(book)
     book.failed((A, 100), Retry(1, NOW, 5_000.0))
@@ -327,7 +325,7 @@ def test_a_job_that_is_no_longer_there_does_not_make_the_lane_look_empty() -> No
     assert not book.has_due()
 
 
-def test_a_lane_that_is_not_in_doubt_keeps_no_retries() -> None:
+def test_a_lane_that_is_not_in_doubt_stores_no_retries() -> None:
     book = book_of(cap=100)
     book.mark_due((A, 100))
     book.failed((A, 100), Retry(1, NOW, 5_000.0))

@@ -1,4 +1,4 @@
-"""Work that runs beside a block ends with the block."""
+"""Concurrent work of a block ends with the block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_work_ends_when_the_block_is_cancelled_before_it_begins() -> None:
     ended = asyncio.Event()
 
     async def work() -> None:
-        # At this moment the other task has started the work, and has not come to its block.
+        # At this moment the other task has started the work, but has not entered its block.
         task.cancel()
         try:
             await asyncio.Event().wait()

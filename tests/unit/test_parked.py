@@ -1,4 +1,4 @@
-"""Parked results are kept by cause, and tried again after growing pauses."""
+"""Parked results are grouped by cause and retried after growing pauses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_pauses_double_up_to_five_seconds() -> None:
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
-def test_results_that_are_refused_together_count_as_one_refusal() -> None:
+def test_results_refused_together_count_as_one_refusal() -> None:
     parked = Parked()
     parked.park(RIGHTS, [result(1)], 100.0)
     parked.park(RIGHTS, [result(2)], 100.01)
@@ -54,28 +54,28 @@ def test_results_that_are_refused_together_count_as_one_refusal() -> None:
     assert [each.job_id.int for each in parked] == [1, 2]
 
 
-def test_a_cause_is_new_again_after_its_group_was_pruned() -> None:
+def test_a_cause_is_new_after_its_group_is_pruned() -> None:
     parked = Parked()
     parked.park(RIGHTS, [result(1)], 100.0)
     parked.take(RIGHTS, 1)
-    assert not parked.park(RIGHTS, [result(1)], 101.0), "known while it is being tried"
+    assert not parked.park(RIGHTS, [result(1)], 101.0), "the cause is known during a retry"
     parked.take(RIGHTS, 1)
     assert parked.prune() == [RIGHTS]
     assert parked.park(RIGHTS, [result(1)], 102.0)
 
 
-def test_a_cause_is_known_whatever_was_done_about_the_values() -> None:
+def test_a_cause_is_the_same_at_every_step() -> None:
     parked = Parked()
     parked.park(RIGHTS, [result(1)], 100.0)
     parked.take(RIGHTS, 1)
     stripped = RIGHTS._replace(step=2)
     assert not parked.park(stripped, [result(1)], 101.0)
-    assert parked.prune() == [], "the cause is not gone"
+    assert parked.prune() == [], "the cause persists"
     parked.take(stripped, 1)
     assert parked.prune() == [stripped]
 
 
-def test_the_rest_of_a_group_is_due_at_once_when_some_of_it_was_written() -> None:
+def test_the_rest_of_a_group_is_due_immediately_after_a_partial_write() -> None:
     parked = Parked()
     parked.park(DAY, [result(n) for n in range(5)], 100.0)
     assert [each.job_id.int for each in parked.take(DAY, 2)] == [0, 1]
@@ -85,7 +85,7 @@ def test_the_rest_of_a_group_is_due_at_once_when_some_of_it_was_written() -> Non
     assert parked.days() == {20_000: DAY}
 
 
-def test_a_hurry_makes_every_group_due() -> None:
+def test_hurry_makes_every_group_due() -> None:
     parked = Parked()
     parked.park(RIGHTS, [result(1)], 100.0)
     parked.park(DAY, [result(2)], 100.0)

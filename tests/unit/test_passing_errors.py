@@ -1,4 +1,4 @@
-"""Passing errors are distinguished from those that come back."""
+"""Transient errors are distinguished from permanent ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from delivery.errors import DatabaseError, DatabaseUnavailable
 from delivery.store.driver.failures import is_passing
 
-PASSING = [
+TRANSIENT = [
     OSError("gone"),
     TimeoutError(),
     DatabaseUnavailable("gone"),
-    DatabaseError("for a reason that is not known"),
+    DatabaseError("unknown reason"),
     asyncpg.InterfaceError("the connection is closed"),
     asyncpg.ConnectionDoesNotExistError("gone"),
     asyncpg.DeadlockDetectedError("deadlock"),
@@ -21,9 +21,9 @@ PASSING = [
     asyncpg.DiskFullError("full"),
     asyncpg.ReadOnlySQLTransactionError("read-only"),
 ]
-LASTING = [
-    ValueError("a mistake"),
-    asyncpg.InFailedSQLTransactionError("a statement before has failed"),
+PERMANENT = [
+    ValueError("a bug"),
+    asyncpg.InFailedSQLTransactionError("an earlier statement failed"),
     asyncpg.NumericValueOutOfRangeError("out of range"),
     asyncpg.DataCorruptedError("damaged"),
     asyncpg.CheckViolationError("no partition"),
@@ -33,14 +33,14 @@ LASTING = [
 ]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_an_error_that_passes(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_transient_errors(error: Exception) -> None:
     assert is_passing(error)
     assert is_passing(_caused_by(error))
 
 
-@pytest.mark.parametrize("error", LASTING, ids=repr)
-def test_an_error_that_comes_back(error: Exception) -> None:
+@pytest.mark.parametrize("error", PERMANENT, ids=repr)
+def test_permanent_errors(error: Exception) -> None:
     assert not is_passing(error)
     assert not is_passing(_caused_by(error))
 

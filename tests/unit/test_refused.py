@@ -1,4 +1,4 @@
-"""A refused result keeps every value that can be stored."""
+"""A refused result retains every value that can be stored."""
 
 from __future__ import annotations
 
@@ -52,48 +52,48 @@ def id_at(seconds: float) -> UUID:
 def test_a_result_with_storable_values_can_be_stored_by_any_database(
     text: str, status: int, lasted: float
 ) -> None:
-    better = with_storable_values(
+    repaired = with_storable_values(
         result(
             error=text, endpoint=text, remote_address=text, status_code=status, duration_ms=lasted
         )
     )
-    for stored in (better.error, better.endpoint, better.remote_address):
+    for stored in (repaired.error, repaired.endpoint, repaired.remote_address):
         assert stored is not None
         assert stored.isascii()
         assert "\0" not in stored
-    assert better.status_code is None or -(2**15) <= better.status_code < 2**15
-    assert better.duration_ms is None or abs(better.duration_ms) <= 3e38
-    assert better.response_body == b"thanks"
+    assert repaired.status_code is None or -(2**15) <= repaired.status_code < 2**15
+    assert repaired.duration_ms is None or abs(repaired.duration_ms) <= 3e38
+    assert repaired.response_body == b"thanks"
 
 
-def test_storable_values_are_not_changed() -> None:
+def test_storable_values_are_unchanged() -> None:
     plain = result(error="refused", duration_ms=1.5)
     assert with_storable_values(plain) == plain
 
 
-def test_a_result_without_its_exchange_keeps_the_outcome_of_the_job() -> None:
-    bare = without_exchange(result(log_id=id_at(1.0), request_head=b"POST /"), "a reason\0")
-    assert (bare.status, bare.status_code, bare.log_id) == ("retrying", 200, id_at(1.0))
-    assert bare.error == "the exchange could not be stored: a reason\\x00"
-    assert bare.response_body is None
-    assert bare.request_head is None
+def test_a_result_without_its_exchange_retains_the_outcome_of_the_job() -> None:
+    stripped = without_exchange(result(log_id=id_at(1.0), request_head=b"POST /"), "a reason\0")
+    assert (stripped.status, stripped.status_code, stripped.log_id) == ("retrying", 200, id_at(1.0))
+    assert stripped.error == "the exchange could not be stored: a reason\\x00"
+    assert stripped.response_body is None
+    assert stripped.request_head is None
 
 
-def test_an_id_of_another_day_becomes_one_of_today() -> None:
+def test_an_id_of_another_day_is_replaced_by_one_of_today() -> None:
     now = time.time()
-    wild = result(
+    future = result(
         log_id=id_at(now + 10 * DAY), finished_at=now + 10 * DAY, run_at=now + 10 * DAY + 30
     )
-    day = day_of(wild)
+    day = day_of(future)
     assert day is not None
     assert days_between(day, now) == 10
-    again = redated(wild, now)
+    again = redated(future, now)
     assert days_between(day_of(again) or 0, now) == 0
     assert again.finished_at == pytest.approx(now)
     assert again.run_at == pytest.approx(now + 30)
 
 
-def test_times_that_are_not_ahead_are_kept() -> None:
+def test_times_that_are_not_in_the_future_are_unchanged() -> None:
     now = time.time()
     old = result(log_id=id_at(now - 10 * DAY), finished_at=now - 5, run_at=now + 30)
     again = redated(old, now)

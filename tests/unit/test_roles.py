@@ -17,7 +17,7 @@ async def forever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def test_a_role_that_fails_is_logged_immediately_and_starts_again_after_growing_pauses(
+async def test_a_failing_role_is_logged_immediately_and_restarted_after_growing_pauses(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(roles_module, "_FIRST_PAUSE", 0.01)
@@ -39,7 +39,7 @@ async def test_a_role_that_fails_is_logged_immediately_and_starts_again_after_gr
     assert all(record.exc_info for record in failures)
 
 
-async def test_an_error_after_a_long_run_counts_as_the_first_one_again(
+async def test_an_error_after_a_long_run_counts_as_a_first_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(roles_module, "_FIRST_PAUSE", 0.01)
@@ -58,7 +58,7 @@ async def test_an_error_after_a_long_run_counts_as_the_first_one_again(
     }
 
 
-async def test_a_role_that_returns_is_not_started_again() -> None:
+async def test_a_role_that_returns_is_not_restarted() -> None:
     starts: list[None] = []
 
     async def once() -> None:

@@ -1,4 +1,4 @@
-"""Settings come from four sources, in a fixed order, and nothing wrong in them stays silent."""
+"""Settings come from four sources in a fixed order, and every error in them is reported."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from delivery.settings import (
 )
 
 DOCUMENTED = Path(__file__).parents[2] / "config" / "delivery.toml"
-"""The file that documents every key."""
+"""File that documents every key."""
 
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the developer's own DELIVERY_ variables away."""
+    """Remove the developer's DELIVERY_ variables."""
     for info in describe_settings():
         monkeypatch.delenv(info.environment, raising=False)
     monkeypatch.delenv("DELIVERY_CONFIG", raising=False)
@@ -44,7 +44,7 @@ def refused(config: Path | None = None, **overrides: Any) -> str:
     return str(caught.value)
 
 
-def test_nothing_given_means_the_defaults() -> None:
+def test_settings_have_defaults() -> None:
     settings = load_settings()
     assert settings == Settings()
     assert settings.database.url is None
@@ -52,11 +52,11 @@ def test_nothing_given_means_the_defaults() -> None:
     assert settings.http.user_agent.startswith("delivery")
 
 
-def test_the_default_retry_policy_is_the_one_of_the_model() -> None:
+def test_the_default_retry_policy_is_that_of_the_model() -> None:
     assert Settings().retry.policy() == RetryPolicy()
 
 
-def test_arguments_win_over_the_environment_which_wins_over_the_file(
+def test_arguments_override_the_environment_and_the_environment_overrides_the_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -81,7 +81,7 @@ def test_delivery_config_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_settings().worker.concurrency == 7
 
 
-def test_a_section_may_be_given_as_an_object_without_overriding_what_it_leaves_open(
+def test_unset_fields_of_a_section_object_override_no_other_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DELIVERY_HTTP_TIMEOUT", "9")
@@ -90,7 +90,7 @@ def test_a_section_may_be_given_as_an_object_without_overriding_what_it_leaves_o
 
 
 @pytest.mark.parametrize("text", ["127.0.0.0/8, ::1/128", '["127.0.0.0/8", "::1/128"]'])
-def test_a_list_in_the_environment_is_commas_or_json(
+def test_a_list_in_the_environment_is_separated_by_commas_or_json(
     text: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -104,7 +104,7 @@ def test_an_empty_environment_variable_counts_as_unset(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["DELIVERY_TEST_DATABASE_URL", "DELIVERY_VERSION"])
-def test_variables_that_are_no_settings_are_left_alone(
+def test_variables_that_are_not_settings_are_ignored(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,7 +158,7 @@ def test_a_misspelt_variable_is_an_error(
         ("[http]\ntimeout = \n", "is not valid TOML: Invalid value (at line 2"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named_with_the_file(
+def test_an_error_in_the_file_names_the_file(
     toml: str,
     message: str,
     tmp_path: Path,
@@ -169,12 +169,12 @@ def test_what_is_wrong_in_the_file_is_named_with_the_file(
     assert str(config) in text
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
     config = written(tmp_path, "[http]\ntimeout = 0\n[worker]\nconcurrency = 0\n")
     assert len(refused(config).splitlines()) == 2
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "absent.toml")
 
 
@@ -184,7 +184,7 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     assert "is not UTF-8 text" in refused(path)
 
 
-def test_a_wrong_value_in_the_environment_names_the_variable(
+def test_the_error_about_a_wrong_value_in_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DELIVERY_HTTP_ALLOWED_PORTS", "80,x")
@@ -198,17 +198,17 @@ def test_an_unknown_argument_is_an_error() -> None:
     assert "argument http" in refused(http={"timeoot": 1})
 
 
-def test_a_password_is_neither_printed_nor_shown_nor_repeated_in_errors() -> None:
+def test_a_password_is_neither_printed_nor_quoted_in_errors() -> None:
     settings = load_settings(database={"url": "postgresql://me:hunter2@host/name"})
     assert "hunter2" not in repr(settings)
     assert all("hunter2" not in str(shown.value) for shown in show_settings(settings))
     assert "hunter2" not in refused(database={"url": "mysql://me:hunter2@host/name"})
 
 
-def test_keys_are_neither_printed_nor_shown_nor_repeated_in_errors(
+def test_keys_are_neither_printed_nor_quoted_in_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They come from anywhere, a list in the environment as any other."""
+    """Keys can come from any source, including a list in the environment."""
     first, second = generate_key(), generate_key()
     monkeypatch.setenv("DELIVERY_SECRETS_KEYS", f"{first},{second}")
     settings = load_settings()
@@ -224,7 +224,7 @@ def test_keys_are_neither_printed_nor_shown_nor_repeated_in_errors(
         assert first[:8] not in text
 
 
-def test_another_key_decrypts_and_encrypts_only_if_it_is_the_only_one() -> None:
+def test_an_additional_key_decrypts_and_encrypts_only_if_it_is_the_only_one() -> None:
     first, other = generate_key(), generate_key()
     assert Settings().with_key(other).secrets.texts() == (other,)
     settings = load_settings(secrets={"keys": [first]})
@@ -232,7 +232,7 @@ def test_another_key_decrypts_and_encrypts_only_if_it_is_the_only_one() -> None:
     assert settings.with_key(first) is settings
 
 
-def test_shown_settings_are_complete_and_say_who_set_them() -> None:
+def test_printed_settings_are_complete_and_have_their_sources() -> None:
     shown = show_settings(load_settings(http={"timeout": 2}))
     assert [(each.section, each.key) for each in shown] == [
         (info.section, info.key) for info in describe_settings()
@@ -240,9 +240,9 @@ def test_shown_settings_are_complete_and_say_who_set_them() -> None:
     assert {each.origin for each in shown} == {"default", "argument http"}
 
 
-def test_the_documented_file_holds_every_key_and_default_and_nothing_else() -> None:
+def test_the_documented_file_has_exactly_the_existing_keys_and_defaults() -> None:
     text = DOCUMENTED.read_text(encoding="utf-8")
-    # Settings without a fixed default stand there as comments; make them live to read them.
+    # Settings without a fixed default are comments in the file; uncomment them to read them.
     live = tomllib.loads(re.sub(r"(?m)^# (\w+ = )", r"\1", text))
     assert {(section, key) for section, keys in live.items() for key in keys} == {
         (info.section, info.key) for info in describe_settings()
@@ -260,22 +260,22 @@ def test_the_documented_file_holds_every_key_and_default_and_nothing_else() -> N
             assert default is None or info.key == "user_agent"
 
 
-def test_the_documented_file_loads_and_its_examples_too(tmp_path: Path) -> None:
+def test_the_documented_file_and_its_examples_load(tmp_path: Path) -> None:
     assert load_settings(DOCUMENTED).model_dump() == Settings().model_dump()
     text = DOCUMENTED.read_text(encoding="utf-8")
     load_settings(written(tmp_path, re.sub(r"(?m)^# (\w+ = )", r"\1", text)))
 
 
-def test_every_setting_has_a_comment_of_its_meaning_in_the_file() -> None:
+def test_every_setting_has_a_comment_in_the_file() -> None:
     text = " ".join(DOCUMENTED.read_text(encoding="utf-8").replace("\n# ", " ").split())
     for info in describe_settings():
         assert info.doc
         assert info.doc in text, info.key
 
 
-@pytest.mark.parametrize("said", ["none", " None "])
-def test_a_text_can_say_that_reactions_are_never_disabled(
-    said: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", ["none", " None "])
+def test_a_string_can_specify_that_reactions_are_never_disabled(
+    text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DELIVERY_HEALTH_DISABLE_AFTER", said)
+    monkeypatch.setenv("DELIVERY_HEALTH_DISABLE_AFTER", text)
     assert load_settings().health.disable_after is None

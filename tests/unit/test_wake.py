@@ -1,4 +1,4 @@
-"""Notifications name lanes, and wake-ups fail nothing."""
+"""Notifications name lanes, and their failures raise no errors."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from delivery.store.queue import LaneKey
 
 
-def test_lanes_come_back_as_they_were_given() -> None:
+def test_decoded_lanes_equal_the_encoded_lanes() -> None:
     lanes = {(UUID(int=1), 100), (UUID(int=2), 0)}
     source, decoded = decode_lanes(encode_lanes(lanes, "a1b2"))
     assert source == "a1b2"
     assert set(decoded or ()) == lanes
 
 
-def test_too_many_lanes_become_any_lane_and_the_text_fits_into_a_notification() -> None:
+def test_too_many_lanes_for_a_notification_become_any_lane() -> None:
     lanes = [(UUID(int=number), 32_767) for number in range(1, 102)]
     assert decode_lanes(encode_lanes(lanes, "a1b2")) == ("a1b2", None)
     assert len(encode_lanes(lanes[:100])) < 8000
 
 
 @pytest.mark.parametrize("text", [ANY_LANE, "", "x", "1:2:3", "zz:1", f"{UUID(int=1).hex}:"])
-def test_a_text_that_names_no_lanes_means_any_lane(text: str) -> None:
+def test_a_text_without_lanes_means_any_lane(text: str) -> None:
     assert decode_lanes(text)[1] is None
 
 
 class _Woken:
-    """The lanes that a dispatcher is woken for."""
+    """Record of the lanes that a dispatcher is woken for."""
 
     def __init__(self) -> None:
         self.lanes: set[LaneKey] = set()
@@ -87,7 +87,7 @@ async def test_work_in_an_open_transaction_is_announced_when_it_ends(database_ur
 
 
 @pytest.mark.anyio
-async def test_own_triggers_are_announced_at_their_commit_though_their_session_is_used_again(
+async def test_own_triggers_are_announced_at_their_commit_even_if_their_session_is_reused(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:
@@ -106,7 +106,7 @@ async def test_own_triggers_are_announced_at_their_commit_though_their_session_i
 
 
 @pytest.mark.anyio
-async def test_work_that_is_rolled_back_is_announced_neither_then_nor_later(
+async def test_work_that_is_rolled_back_is_never_announced(
     database_url: str,
 ) -> None:
     async with opened(database_url) as bench:

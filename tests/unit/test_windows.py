@@ -1,4 +1,4 @@
-"""Windows grow with answers, shrink with failures, and never leave their bounds."""
+"""Windows grow with responses, shrink with failures, and stay within their bounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from delivery.queue.windows import CallEnd, LaneWindows
 A = UUID(int=1)
 
 
-def test_a_window_begins_small_and_grows_with_every_answer_up_to_the_cap() -> None:
+def test_a_window_starts_small_and_grows_with_each_response_up_to_the_cap() -> None:
     windows = LaneWindows(default_cap=12)
     assert windows.size(A) == 10
     sizes = []
@@ -23,7 +23,7 @@ def test_a_window_begins_small_and_grows_with_every_answer_up_to_the_cap() -> No
     assert sizes == [11, 12, 12, 12]
 
 
-def test_a_window_is_halved_by_every_call_without_an_answer_down_to_one() -> None:
+def test_each_call_without_a_response_halves_the_window_down_to_one() -> None:
     windows = LaneWindows(default_cap=100)
     sizes = []
     for _ in range(5):
@@ -33,14 +33,14 @@ def test_a_window_is_halved_by_every_call_without_an_answer_down_to_one() -> Non
     assert sizes == [5, 2, 1, 1, 1]
 
 
-def test_calls_that_were_never_made_change_nothing() -> None:
+def test_calls_that_never_started_have_no_effect() -> None:
     windows = LaneWindows(default_cap=100)
     windows.began(A)
     windows.ended(A, CallEnd.NOT_CALLED)
     assert windows.size(A) == windows.room(A) == 10
 
 
-def test_pauses_begin_after_a_few_failures_grow_to_a_second_and_end_with_an_answer() -> None:
+def test_pauses_start_after_a_few_failures_grow_to_a_second_and_end_with_a_response() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     pauses = []
     for _ in range(20):
@@ -61,7 +61,7 @@ def fail(windows: LaneWindows, times: int, end: CallEnd = CallEnd.NO_RESPONSE_EA
         windows.ended(A, end)
 
 
-def test_an_endpoint_that_answers_a_job_that_failed_before_is_trusted() -> None:
+def test_an_endpoint_that_responds_to_a_retried_job_is_trusted() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20)
     assert windows.is_in_doubt(A)
@@ -77,7 +77,7 @@ def test_an_endpoint_that_answers_a_job_that_failed_before_is_trusted() -> None:
     assert windows.resting_until(A) == 51.0
 
 
-def test_trust_ends_with_a_failure_that_is_not_an_early_one() -> None:
+def test_trust_ends_with_a_failure_that_is_not_early() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20)
     windows.began(A)
@@ -89,7 +89,7 @@ def test_trust_ends_with_a_failure_that_is_not_an_early_one() -> None:
     assert windows.resting_until(A) > 50.0
 
 
-def test_early_failures_that_ask_for_less_put_a_lane_in_doubt_but_do_not_pause_it() -> None:
+def test_early_failures_that_request_a_lower_rate_put_a_lane_in_doubt_without_a_pause() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
     assert windows.is_in_doubt(A)
@@ -99,12 +99,12 @@ def test_early_failures_that_ask_for_less_put_a_lane_in_doubt_but_do_not_pause_i
     windows.ended(A, CallEnd.RESPONDED_AGAIN)
     fail(windows, 20, CallEnd.ASKED_FOR_LESS_EARLY)
     assert windows.size(A) == 10
-    # 429, or one that is not early, is kept to all the same.
+    # A request for a lower rate that is not an early failure is honoured despite the trust.
     fail(windows, 5, CallEnd.ASKED_FOR_LESS)
     assert windows.size(A) == 1
 
 
-def test_an_answer_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
+def test_a_response_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
     windows = LaneWindows(default_cap=100, clock=lambda: 50.0)
     fail(windows, 20)
     windows.began(A)
@@ -115,18 +115,16 @@ def test_an_answer_to_a_new_job_ends_a_pause_but_earns_no_trust() -> None:
 
 
 @given(st.integers(1, 50), st.lists(st.sampled_from(CallEnd), max_size=200))
-def test_a_window_is_never_less_than_one_nor_more_than_the_cap(
-    cap: int, ends: list[CallEnd]
-) -> None:
+def test_a_window_is_between_one_and_the_cap(cap: int, ends: list[CallEnd]) -> None:
     windows = LaneWindows(default_cap=cap)
     for end in ends:
         windows.began(A)
         windows.ended(A, end)
         assert 1 <= windows.size(A) <= cap
-        assert windows.room(A) == windows.size(A), "what ended is no longer in flight"
+        assert windows.room(A) == windows.size(A), "ended calls are no longer in flight"
 
 
-def test_an_answer_that_asks_for_less_halves_the_window_without_a_pause() -> None:
+def test_a_response_that_requests_a_lower_rate_halves_the_window_without_a_pause() -> None:
     windows = LaneWindows(default_cap=100)
     for expected in (5, 2, 1, 1, 1, 1):
         windows.began(A)

@@ -1,1 +1,1 @@
-"""The Python peers, one module each; they run in an environment that has none of our packages."""
+"""The Python peers, one module each; their environment has none of the engine's packages."""

@@ -1,6 +1,6 @@
-"""What every Python peer's handler does: sign, POST, and write a row of the log.
+"""The handler of every Python peer: sign, POST, and write a log row.
 
-The row goes in by one INSERT through a pool of asyncpg connections, and the handler waits for it:
+The handler inserts the row with one INSERT through a pool of asyncpg connections and waits for it:
 a job is not done before its row is written.
 """
 
@@ -37,7 +37,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 
 def payloads(receiver_url: str, jobs: int) -> list[dict[str, object]]:
-    """What the jobs are enqueued with: an address and 1 KB of data, over 100 addresses."""
+    """Return the payloads of the jobs: a URL and 1 KB of data each, over 100 URLs."""
     return [
         {"url": f"{receiver_url}/{number % 100}", "payload": {"data": _DATA}}
         for number in range(jobs)
@@ -45,7 +45,7 @@ def payloads(receiver_url: str, jobs: int) -> list[dict[str, object]]:
 
 
 class Exchanges:
-    """An HTTP session and a pool for the log, and how many exchanges are to be made."""
+    """An HTTP session, a pool for the log, and the number of exchanges to make."""
 
     def __init__(self, database_url: str, jobs: int) -> None:
         self._database_url = database_url
@@ -65,12 +65,12 @@ class Exchanges:
         await self._pool.close()
 
     async def deliver(self, job_id: object, attempt: int, url: str, payload: object) -> None:
-        """Make one exchange and write its row; raises if it is not answered with a 2xx."""
+        """Make one exchange and write its row; a response other than 2xx is an error."""
         body = json.dumps(payload).encode()
         headers = _signed(f"msg_{job_id}", body)
         began = time.perf_counter()
         async with self._session.post(url, data=body, headers=headers) as response:
-            answer = await response.read()
+            content = await response.read()
         await self._pool.execute(
             _INSERT,
             str(job_id),
@@ -81,7 +81,7 @@ class Exchanges:
             json.dumps(headers),
             body,
             json.dumps(dict(response.headers)),
-            answer,
+            content,
         )
         response.raise_for_status()
         self._left -= 1
@@ -89,7 +89,7 @@ class Exchanges:
             self._done.set()
 
     async def all_logged(self) -> None:
-        """Wait until as many exchanges have been made and logged as there are jobs."""
+        """Wait until one exchange per job has been made and logged."""
         await self._done.wait()
 
 
@@ -106,7 +106,7 @@ def _signed(message_id: str, body: bytes) -> dict[str, str]:
 
 
 async def until_zero(database_url: str, query: str) -> None:
-    """Wait until the peer's own tables say that no job is left."""
+    """Wait until the peer's own tables have no job left."""
     connection = await asyncpg.connect(database_url)
     try:
         while await connection.fetchval(query):
@@ -119,9 +119,9 @@ def run(
     enqueue: Callable[[str, str, int], Coroutine[None, None, None]],
     working: Callable[[str, int], AbstractAsyncContextManager[None]],
 ) -> None:
-    """Do what the command line says: `enqueue` or `work`, DATABASE_URL, RECEIVER_URL, JOBS.
+    """Run the step on the command line: `enqueue` or `work`, DATABASE_URL, RECEIVER_URL, JOBS.
 
-    `working` is entered when every job is done; what it does on leaving is not timed.
+    `working` yields when every job is done. Its cleanup after that is not timed.
     """
     _, step, database_url, receiver_url, jobs = sys.argv
     if step == "enqueue":

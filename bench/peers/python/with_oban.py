@@ -1,7 +1,7 @@
 """Oban for Python: `python -m bench.peers.python.with_oban STEP …`.
 
-The queue's limit is jobs in hand at once; Oban fetches as many as have ended since. Its pool has
-the default size of 10, which its guide to production says is enough for a limit of 100.
+The queue's limit is the number of concurrent jobs; Oban fetches as many as have ended since. Its
+pool has the default size of 10, which Oban's production guide recommends for a limit of 100.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _LEFT: Final = "SELECT count(*) FROM oban_jobs WHERE state <> 'completed'"
 
 
 class Deliver:
-    """The worker class, of which Oban makes an object a job."""
+    """The worker class; Oban creates an instance for each job."""
 
     exchanges: Exchanges
 
     async def process(self, job: Any) -> None:
-        """Make the job's exchange."""
+        """Make the exchange of the job."""
         await self.exchanges.deliver(job.id, job.attempt, job.args["url"], job.args["payload"])
 
 

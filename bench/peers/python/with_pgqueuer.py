@@ -1,8 +1,8 @@
 """PgQueuer on asyncpg: `python -m bench.peers.python.with_pgqueuer STEP …`.
 
-Set as its guide to performance says: a pool of connections for high throughput, its settings of
-autovacuum, `durable` tables. `batch_size` is jobs fetched, and results written, in one statement:
-larger ones than its default of 10 were slower here. `max_concurrent_tasks` is jobs in hand.
+The setup follows its performance guide: a pool of connections for high throughput, its autovacuum
+settings, `durable` tables. One statement fetches `batch_size` jobs or writes as many results.
+Values above the default of 10 were slower here. `max_concurrent_tasks` limits concurrent jobs.
 """
 
 from __future__ import annotations

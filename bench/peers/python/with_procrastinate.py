@@ -1,7 +1,7 @@
 """Procrastinate's own worker: `python -m bench.peers.python.with_procrastinate STEP …`.
 
-`concurrency` is jobs in hand at once; each is fetched, and each finished, by a statement of its
-own. All else is its default: a larger pool, or deleting the jobs that are done, was not quicker.
+`concurrency` limits concurrent jobs; a separate statement fetches, and another finishes, each job.
+Other settings have their defaults. A larger pool, or deletion of finished jobs, was not faster.
 """
 
 from __future__ import annotations
