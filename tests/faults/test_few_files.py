@@ -71,14 +71,14 @@ async def test_a_limit_that_falls_under_a_running_worker_uses_up_no_attempt(
                 engine._transport._close_all_idle()  # type: ignore[attr-defined]
 
                 async def has_met_the_limit() -> bool:
-                    return "short of something" in caplog.text
+                    return "lacks a resource" in caplog.text
 
                 await until(has_met_the_limit)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             (job,) = await wait_for_all(engine, second.jobs)
         assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
-        assert caplog.text.count("short of something (Too many open files)") == 1
+        assert caplog.text.count("lacks a resource (Too many open files)") == 1
         assert len(await all_logs(engine)) == 2
 
 

@@ -100,7 +100,7 @@ async def test_triggers_callers_transactions_and_results_do_not_need_notificatio
         assert failed.status is JobStatus.FAILED
         assert failed.exhausted
         assert (await engine.reactions.get(gone.id)).state is ReactionState.DISABLED
-        warnings = [each for each in caplog.records if "cannot be notified" in each.getMessage()]
+        warnings = [each for each in caplog.records if "cannot notify" in each.getMessage()]
         assert len(warnings) == 1, "logged once for as long as it lasts"
         await connection.close()
 
