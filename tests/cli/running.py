@@ -108,6 +108,11 @@ class Program:
         async with asyncio.timeout(_TIMEOUT):
             return (await self._process.stderr.readline()).decode().rstrip("\n")
 
+    async def noted(self, text: str) -> None:
+        """Read lines of standard error until one contains the text."""
+        while text not in (line := await self.note()):
+            assert line, f"the program ended before it said: {text}"
+
     async def object(self) -> Any:
         """Read the JSON object on its next line."""
         return json.loads(await self.line())

@@ -127,13 +127,13 @@ async def test_follow_resumes_after_a_database_restart(private_server: PrivateSe
         running("logs", "follow", *address) as following,
         running("worker", *LOOPBACK, *address) as worker,
     ):
-        assert "Waiting for log rows" in await following.note()
+        await following.noted("Waiting for log rows")
         await worker.line()
         await until(lambda: registered(private_server.url))
         await anyio.to_thread.run_sync(private_server.kill)
-        assert "waiting for the database" in await following.note()
+        await following.noted("waiting for the database")
         await anyio.to_thread.run_sync(private_server.start)
-        assert "the database responds again" in await following.note()
+        await following.noted("the database responds again")
         async with engine_on(private_server.url) as engine:
             job = await engine.jobs.create(url="http://127.0.0.1:9/r", retry={"max_attempts": 1})
             await engine.jobs.wait(job.id, timeout=60)

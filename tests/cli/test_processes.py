@@ -118,8 +118,7 @@ async def test_a_second_ctrl_c_stops_the_processes_immediately(database_url: str
             await children(program)
             await receiver.wait_for(4, timeout=60)
             program._process.send_signal(signal.SIGINT)
-            while "stopping" not in await program.note():
-                pass
+            await program.noted("stopping")
             with anyio.fail_after(60):
                 ended = await program.stop(signal.SIGINT)
         assert ended.code == 0, ended.err
