@@ -26,6 +26,7 @@ NAMES: Final = (
     "isolation",
     "hostile",
     "computations",
+    "killed",
     "fairness",
     "backlog",
     "xmin",

@@ -27,7 +27,8 @@ pid {directory}/nginx.pid;
 error_log {directory}/error.log;
 events {{ worker_connections 8192; }}
 http {{
-    access_log off;
+    log_format ids '$http_webhook_id';
+    access_log {ids};
     keepalive_requests 1000000000;
     keepalive_timeout {keepalive};
     client_body_buffer_size 64k;
@@ -53,8 +54,14 @@ except ImportError:
     run = asyncio.run
 async def main():
     response = Respond(body=b"x" * int(sys.argv[2]))
-    async with Receiver(port=int(sys.argv[1]), default=response, keep=0):
-        await asyncio.Event().wait()
+    with open(sys.argv[3], "a", buffering=1) as ids:
+        async with Receiver(
+            port=int(sys.argv[1]),
+            default=response,
+            keep=0,
+            on_request=lambda request, _: ids.write(request.webhook_id + "\n"),
+        ):
+            await asyncio.Event().wait()
 run(main())
 """
 
@@ -70,7 +77,11 @@ class Tls:
 
 @contextmanager
 def receiver(
-    *, body: int = 2, tls: Tls | None = None, keep_alive: bool = True
+    *,
+    body: int = 2,
+    tls: Tls | None = None,
+    keep_alive: bool = True,
+    ids: Path | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Run a loopback receiver that responds 200 to every request; yield its URL and its name.
 
@@ -78,6 +89,7 @@ def receiver(
         body: Bytes of every response body.
         tls: Whether it speaks TLS; only where nginx is installed.
         keep_alive: Whether connections are reused for the next request; only with nginx.
+        ids: File to which the `webhook-id` of every request is appended.
     """
     port = _free_port()
     nginx = shutil.which("nginx")
@@ -85,10 +97,10 @@ def receiver(
         if nginx:
             Path(directory).chmod(0o755)
             configuration = Path(directory, "nginx.conf")
-            configuration.write_text(_configuration(directory, port, body, tls, keep_alive))
+            configuration.write_text(_configuration(directory, port, body, tls, keep_alive, ids))
             command = [nginx, "-p", directory, "-c", str(configuration)]
         else:
-            command = [sys.executable, "-c", _OWN, str(port), str(body)]
+            command = [sys.executable, "-c", _OWN, str(port), str(body), str(ids or os.devnull)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port, process)
@@ -105,6 +117,7 @@ def _configuration(
     body: int,
     tls: Tls | None,
     keep_alive: bool,  # noqa: FBT001
+    ids: Path | None,
 ) -> str:
     if body > 2:  # noqa: PLR2004 - too long for a line of the configuration
         Path(directory, "index.html").write_bytes(b"x" * body)
@@ -122,6 +135,7 @@ def _configuration(
         certificate=certificate,
         response=response,
         keepalive=600 if keep_alive else 0,
+        ids="off" if ids is None else f"{ids} ids",
     )
 
 
